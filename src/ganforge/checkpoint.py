@@ -1,0 +1,226 @@
+"""Checkpoints: a directory that is whole or is not there.
+
+step-000001000/state.safetensors   every tensor of the run
+step-000001000/manifest.json       format, step, sha256 of every file, versions, and its own sha256
+
+Written under a temporary name, every file fsynced, renamed, the parent fsynced; never overwritten.
+A reader takes the newest that verifies. A crash at any point leaves the previous ones untouched.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ganforge.errors import DataError, DiskError
+
+FORMAT = 1
+STATE, MANIFEST = "state.safetensors", "manifest.json"
+HEADER_CAP = 16 * 2**20  # bytes of a safetensors header; a large network's takes 100 kB
+SPARE = 16 * 2**20  # free bytes wanted beyond the checkpoint itself
+CHUNK = 2**20
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A verified checkpoint: its folder, manifest and tensors."""
+
+    path: Path
+    manifest: dict[str, Any]
+    tensors: dict[str, Tensor]
+
+    @property
+    def step(self) -> int:
+        return int(self.manifest["step"])
+
+
+def folder_name(step: int) -> str:
+    return f"step-{step:09d}"
+
+
+def encode_tensors(tensors: Mapping[str, Tensor]) -> bytes:
+    """The safetensors form of `tensors`: no time, no path, the same bytes for the same values."""
+    from safetensors.torch import save
+
+    # .clone(): safetensors refuses tensors that share memory, as views of one buffer do
+    return save({name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()})
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file, its header's size checked before anything is parsed."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    data = read_file(path)
+    header = int.from_bytes(data[:8], "little")
+    if len(data) < 8 or header > min(HEADER_CAP, len(data) - 8):
+        raise DataError(f"{path}: not a safetensors file, or cut short: restore it from a copy")
+    try:
+        return load(data)
+    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{path}: damaged ({error}): restore it from a copy") from None
+
+
+def read_file(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file") from None
+    except OSError as error:
+        raise DiskError(f"{path}: cannot be read ({error.strerror or error})") from None
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write and fsync; the caller renames."""
+    with path.open("wb") as file:
+        for start in range(0, len(data), CHUNK):
+            file.write(data[start : start + CHUNK])
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Put `data` in the place of `path`, whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        write_file(temporary, data)
+        os.replace(temporary, path)
+        sync_folder(path.parent)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise disk_error(path, error) from error
+
+
+def disk_error(path: Path, error: OSError) -> DiskError:
+    remedy = {
+        errno.ENOSPC: "free some space",
+        errno.EDQUOT: "free some of your quota",
+        errno.EACCES: "choose a folder you may write to",
+        errno.EROFS: "choose a folder you may write to",
+    }.get(error.errno or 0, "check the disk")
+    return DiskError(f"{path}: cannot be written ({error.strerror or error}): {remedy}")
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename in `folder` durable, where the system lets a folder be opened."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def seal(manifest: Mapping[str, Any]) -> bytes:
+    """The manifest as JSON, with the sha256 of all the rest of it as its last key."""
+    body = json.dumps(manifest, indent=1, sort_keys=True)
+    return json.dumps({**manifest, "sha256": digest(body.encode())}, indent=1).encode()
+
+
+def save(folder: Path, step: int, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> Path:
+    """Write checkpoint `step` below `folder`; DiskError where there is no room or no permission.
+
+    facts: what else the manifest holds (samples_seen, seconds, config_hash, versions).
+    """
+    final = folder / folder_name(step)
+    if final.exists():
+        return final
+    data = encode_tensors(tensors)
+    temporary = folder / f".tmp-{folder_name(step)}-{os.getpid()}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(folder).free
+        if free < len(data) + SPARE:
+            raise OSError(errno.ENOSPC, f"{free:,} bytes free, {len(data) + SPARE:,} needed")
+        temporary.mkdir()
+        write_file(temporary / STATE, data)
+        files = {STATE: {"sha256": digest(data), "bytes": len(data)}}
+        manifest = {"format": FORMAT, "step": step, **facts, "files": files}
+        write_file(temporary / MANIFEST, seal(manifest))
+        sync_folder(temporary)
+        os.rename(temporary, final)
+        sync_folder(folder)
+    except OSError as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise disk_error(final, error) from error
+    return final
+
+
+def verify(path: Path) -> tuple[dict[str, Any], bytes]:
+    """The manifest and state bytes of a checkpoint; DataError says what is damaged."""
+    raw = read_file(path / MANIFEST)
+    try:
+        manifest = json.loads(raw)
+        claimed = manifest.pop("sha256")
+        body = json.dumps(manifest, indent=1, sort_keys=True)
+        files, version = manifest["files"], manifest["format"]
+        size, sha = files[STATE]["bytes"], files[STATE]["sha256"]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise DataError(f"{path}: its manifest is damaged") from None
+    if claimed != digest(body.encode()):
+        raise DataError(f"{path}: its manifest is damaged")
+    if version != FORMAT:
+        raise DataError(f"{path}: format {version}, this ganforge reads {FORMAT}")
+    data = read_file(path / STATE)
+    if len(data) != size or digest(data) != sha:
+        raise DataError(f"{path}: {STATE} is damaged")
+    return manifest, data
+
+
+def listed(folder: Path) -> list[Path]:
+    """The checkpoints below `folder`, newest first."""
+    found = [p for p in folder.glob("step-*") if p.is_dir() and p.name[5:].isdigit()]
+    return sorted(found, key=lambda p: int(p.name[5:]), reverse=True)
+
+
+def newest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
+    """The newest checkpoint that verifies, and a line for each damaged one passed over."""
+    damaged: list[str] = []
+    for path in listed(folder):
+        try:
+            manifest, _ = verify(path)
+            return Checkpoint(path, manifest, read_tensors(path / STATE)), damaged
+        except (DataError, DiskError) as error:
+            damaged.append(str(error))
+    return None, damaged
+
+
+def clean(folder: Path) -> None:
+    """Remove what a killed save left behind."""
+    for path in folder.glob(".tmp-*"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def prune(folder: Path, keep: int, also: frozenset[int] = frozenset()) -> None:
+    """Remove all but the `keep` newest checkpoints and the steps named in `also`."""
+    for path in listed(folder)[keep:]:
+        if int(path.name[5:]) not in also:
+            # renamed first: a kill halfway through the removal must not leave a broken checkpoint
+            doomed = folder / f".tmp-{path.name}-removed"
+            os.replace(path, doomed)
+            shutil.rmtree(doomed, ignore_errors=True)
+
+
+def set_aside(folder: Path, newer_than: int) -> None:
+    """Rename the damaged checkpoints after a step, so that their steps can be written again."""
+    for path in listed(folder):
+        if int(path.name[5:]) > newer_than:
+            doomed = path.with_name(f"damaged-{path.name}")
+            shutil.rmtree(doomed, ignore_errors=True)
+            os.replace(path, doomed)

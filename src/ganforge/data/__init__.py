@@ -1,0 +1,1 @@
+"""Data: named sets, toy laws, idx files, pictures, arrays, the packed store, and batches."""

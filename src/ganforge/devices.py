@@ -1,0 +1,75 @@
+"""What `auto` means on this machine: device, precision, threads; resolved once, then kept."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+from ganforge.config import Config
+from ganforge.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """device: "cpu", "cuda:0", "mps". precision: "fp32" or "bf16". threads: of the CPU."""
+
+    device: str
+    precision: str
+    threads: int
+
+    def table(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def resolve(config: Config, before: dict[str, Any] | None = None) -> Resolved:
+    """The machine's answer to every `auto`; what a run chose `before` stays chosen.
+
+    UsageError for a device that is not there.
+    """
+    kept = before or {}
+    device = config.device
+    if device == "auto":
+        device = kept.get("device", best_device())
+    check_device(device)
+    precision = config.precision
+    if precision == "auto":
+        precision = kept.get("precision", best_precision(device))
+    threads = config.threads or kept.get("threads") or len(os.sched_getaffinity(0))
+    return Resolved(device, precision, threads)
+
+
+def best_device() -> str:
+    if torch.cuda.is_available():
+        return "cuda"
+    if torch.backends.mps.is_available():
+        return "mps"
+    return "cpu"
+
+
+def check_device(device: str) -> None:
+    """UsageError unless tensors can be put on `device`."""
+    there = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    kind, _, index = device.partition(":")
+    if not there.get(kind, False):
+        have = ", ".join(name for name, ok in there.items() if ok)
+        raise UsageError(f"device = {device!r}: not on this machine, which has {have}")
+    if index and (kind != "cuda" or int(index) >= torch.cuda.device_count()):
+        count = torch.cuda.device_count()
+        raise UsageError(f"device = {device!r}: this machine has {count} CUDA devices, from cuda:0")
+
+
+def best_precision(device: str) -> str:
+    """bf16 where the machine multiplies it natively, fp32 elsewhere."""
+    if device.startswith("cuda"):
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    if device == "cpu":
+        fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+        return "bf16" if fast else "fp32"
+    return "fp32"

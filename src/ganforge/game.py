@@ -1,0 +1,358 @@
+"""The two-player game: Algorithm 1 of Goodfellow et al. 2014, for any loss and any penalty.
+
+    min_G max_D V(D, G) = E_x log D(x) + E_z log(1 - D(G(z)))
+
+    for number of training iterations do
+      for k steps do
+        sample a minibatch of m noise vectors z and of m examples x
+        update the discriminator by ascending its stochastic gradient
+          grad 1/m sum [ log D(x) + log(1 - D(G(z))) ]
+      sample a minibatch of m noise vectors z
+      update the generator by descending its stochastic gradient
+        grad 1/m sum log(1 - D(G(z)))                   (or by ascending log D(G(z)))
+
+This page knows no files, no logs and no devices, and draws nothing: examples, noise, labels and
+dropout masks come in. Letters: B batch, Z size of the noise, K classes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from ganforge import ema, losses, optimizers
+from ganforge.errors import check, choice
+from ganforge.losses import LOSSES
+from ganforge.penalties import Penalty
+
+Aux = dict[str, Tensor]  # what penalties and controllers keep between steps
+Stats = dict[str, Tensor]  # scalars, left on the device
+Reduce = Callable[[Tensor, str], Tensor]  # (losses, "mean" or "sum") -> scalar
+
+
+@dataclass(frozen=True)
+class Batch:
+    """real (B, ...) in model values, label (B,) or None; fake and its labels once they exist."""
+
+    real: Tensor
+    label: Tensor | None = None
+    source: Tensor | None = None
+    fake: Tensor | None = None
+    fake_label: Tensor | None = None
+
+    def generated(self) -> Tensor:
+        if self.fake is None:
+            raise ValueError("this batch holds no generated examples")
+        return self.fake
+
+
+@dataclass(frozen=True)
+class Draws:
+    """The random numbers of one player's turn.
+
+    z (B, Z); label (B,) for the fakes, or None; masks: "generator", "real", "fake", "penalty" ->
+    layer -> dropout factors; extra: what penalties and games ask for.
+    """
+
+    z: Tensor
+    label: Tensor | None = None
+    masks: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
+    extra: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Players:
+    """The two networks, called in one way. autocast: the precision of every forward pass.
+
+    Each pass has an autocast of its own: one around a whole step would keep using the cast of D's
+    weights from before D's update.
+    """
+
+    generator: nn.Module
+    discriminator: nn.Module
+    autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
+
+    def generate(
+        self, z: Tensor, label: Tensor | None = None, masks: Mapping[str, Tensor] | None = None
+    ) -> Tensor:
+        """z (B, Z), label (B,) -> examples (B, ...), in z's precision."""
+        with self.autocast():
+            x: Tensor = self.generator(z, label, masks)
+        return x.to(z.dtype)
+
+    def discriminate(
+        self, x: Tensor, label: Tensor | None = None, masks: Mapping[str, Tensor] | None = None
+    ) -> Tensor:
+        """x (B, ...), label (B,) -> logits, in x's precision."""
+        with self.autocast():
+            logits: Tensor = self.discriminator(x, label, masks)
+        return logits.to(x.dtype)
+
+
+@dataclass
+class State:
+    """All that a step changes: named tensors (see `state.tensors`) and a counter."""
+
+    players: Players
+    optimizers: dict[str, torch.optim.Optimizer]
+    average: nn.Module | None = None
+    aux: Aux = field(default_factory=dict)
+    step: int = 0
+
+
+@dataclass(frozen=True)
+class Knobs:
+    """What a schedule may change from step to step."""
+
+    rates: Mapping[str, float]
+    ema: float = 0.0
+
+
+class Game(Protocol):
+    """What one step needs to know: who plays how often, and for what."""
+
+    kind: ClassVar[str]
+
+    @property
+    def d_steps(self) -> int: ...
+    @property
+    def g_steps(self) -> int: ...
+    @property
+    def reduction(self) -> str: ...
+    @property
+    def fresh_noise(self) -> bool: ...
+    @property
+    def fake_labels(self) -> str: ...
+    @property
+    def penalties(self) -> tuple[Penalty, ...]: ...
+
+    def roles(self, side: str) -> tuple[str, ...]:
+        """The forward passes of a turn that want dropout masks of their own."""
+        ...
+
+    def discriminator_objective(
+        self, players: Players, batch: Batch, draws: Draws
+    ) -> tuple[Tensor, Batch, Stats]:
+        """D's loss for each example, the batch with its fakes, what to report."""
+        ...
+
+    def generator_objective(
+        self, players: Players, batch: Batch, draws: Draws
+    ) -> tuple[Tensor, Batch, Stats]:
+        """G's loss for each example, the batch with its fakes, what to report."""
+        ...
+
+
+@dataclass(frozen=True)
+class Adversarial:
+    """The game of the paper, its losses and penalties as arguments.
+
+    loss: see `losses.LOSSES`. smoothing: the real target is 1 - smoothing for D (cross-entropy
+    losses only). reduction: "mean" or "sum" over the batch. halve: D's loss is (real + fake) / 2.
+    d_steps: k. g_steps: generator steps. fresh_noise: False lets G's turn reuse D's last z.
+    fake_labels: of the fakes, "uniform" over all K or those of the real batch ("data").
+    """
+
+    kind: ClassVar[str] = "adversarial"
+    loss: str = "non-saturating"
+    smoothing: float = 0.0
+    reduction: str = "mean"
+    halve: bool = False
+    d_steps: int = 1
+    g_steps: int = 1
+    fresh_noise: bool = True
+    fake_labels: str = "uniform"
+    penalties: tuple[Any, ...] = field(default=(), metadata={"parts": "penalties"})
+
+    def __post_init__(self) -> None:
+        choice("loss", self.loss, list(LOSSES))
+        choice("reduction", self.reduction, ("mean", "sum"))
+        choice("fake_labels", self.fake_labels, ("uniform", "data"))
+        check(self.d_steps >= 1, "d_steps", self.d_steps, "at least 1")
+        check(self.g_steps >= 0, "g_steps", self.g_steps, "0 or more")
+        smooth = f"a target in [0, 1), and 0 for the {self.loss} loss, which has no targets"
+        ok = 0 <= self.smoothing < 1 and (LOSSES[self.loss].cross_entropy or not self.smoothing)
+        check(ok, "smoothing", self.smoothing, smooth)
+
+    def roles(self, side: str) -> tuple[str, ...]:
+        if side == "discriminator":
+            return ("generator", "real", "fake", *(("penalty",) if self.penalties else ()))
+        return ("generator", "fake", *(("real",) if LOSSES[self.loss].uses_real else ()))
+
+    def discriminator_objective(
+        self, players: Players, batch: Batch, draws: Draws
+    ) -> tuple[Tensor, Batch, Stats]:
+        with torch.no_grad():
+            label = self.label_of_fakes(batch, draws)
+            fake = players.generate(draws.z, label, draws.masks.get("generator"))
+        batch = replace(batch, fake=fake, fake_label=label)
+        real_logit = players.discriminate(batch.real, batch.label, draws.masks.get("real"))
+        fake_logit = players.discriminate(fake, label, draws.masks.get("fake"))
+        same_shape(real_logit, fake_logit, len(fake))
+        loss = LOSSES[self.loss].discriminator(real_logit, fake_logit)
+        if self.smoothing:
+            loss = loss + losses.smoothing(real_logit, self.smoothing)
+        if self.halve:
+            loss = loss / 2
+        return loss, batch, {"logit_real": real_logit.detach(), "logit_fake": fake_logit.detach()}
+
+    def generator_objective(
+        self, players: Players, batch: Batch, draws: Draws
+    ) -> tuple[Tensor, Batch, Stats]:
+        label = self.label_of_fakes(batch, draws)
+        fake = players.generate(draws.z, label, draws.masks.get("generator"))
+        fake_logit = players.discriminate(fake, label, draws.masks.get("fake"))
+        real_logit = fake_logit.new_empty(0)
+        if LOSSES[self.loss].uses_real:
+            with torch.no_grad():
+                real_logit = players.discriminate(batch.real, batch.label, draws.masks.get("real"))
+            same_shape(real_logit, fake_logit, len(fake))
+        batch = replace(batch, fake=fake, fake_label=label)
+        return LOSSES[self.loss].generator(real_logit, fake_logit), batch, {}
+
+    def label_of_fakes(self, batch: Batch, draws: Draws) -> Tensor | None:
+        return batch.label if self.fake_labels == "data" else draws.label
+
+
+GAMES: dict[str, type[Game]] = {"adversarial": Adversarial}
+
+
+def same_shape(real: Tensor, fake: Tensor, count: int) -> None:
+    """Guard: (B, 1) minus (B,) would broadcast to (B, B), and train on every pair, silently."""
+    if real.shape != fake.shape or real.shape[:1] != (count,):
+        raise ValueError(
+            f"a discriminator gave logits {tuple(real.shape)} for the real and "
+            f"{tuple(fake.shape)} for the fake of {count} examples: it must give one row for each"
+        )
+
+
+def reduce_batch(loss: Tensor, how: str) -> Tensor:
+    """The step's only reduction: mean over all logits, or their sum."""
+    return loss.mean() if how == "mean" else loss.sum()
+
+
+@contextmanager
+def frozen(module: nn.Module) -> Iterator[None]:
+    """`module`'s parameters out of the graph: the other player's turn costs no gradients of it."""
+    parameters = [p for p in module.parameters() if p.requires_grad]
+    for p in parameters:
+        p.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for p in parameters:
+            p.requires_grad_(True)
+
+
+def discriminator_turn(
+    state: State, game: Game, batch: Batch, draws: Draws, reduce: Reduce = reduce_batch
+) -> Stats:
+    """One update of D: its objective and the penalties due at this step."""
+    kept = buffers(state.players)
+    with frozen(state.players.generator):
+        loss, batch, seen = game.discriminator_objective(state.players, batch, draws)
+        total = reduce(loss, game.reduction) + penalty_due(
+            state, game, "discriminator", batch, draws, reduce
+        )
+        stats = update(state, "discriminator", total)
+    restore(state.players, kept, stats["skipped_d"])
+    stats["loss_d"] = reduce(loss.detach(), "mean")
+    for name, logit in seen.items():
+        stats[name] = reduce(logit, "mean")
+        stats[name.replace("logit", "d")] = reduce(torch.sigmoid(logit), "mean")
+    return stats
+
+
+def generator_turn(
+    state: State, game: Game, batch: Batch, draws: Draws, reduce: Reduce = reduce_batch
+) -> Stats:
+    """One update of G, with D's parameters out of the graph."""
+    kept = buffers(state.players)
+    with frozen(state.players.discriminator):
+        loss, batch, _ = game.generator_objective(state.players, batch, draws)
+        total = reduce(loss, game.reduction) + penalty_due(
+            state, game, "generator", batch, draws, reduce
+        )
+        stats = update(state, "generator", total)
+    restore(state.players, kept, stats["skipped_g"])
+    stats["loss_g"] = reduce(loss.detach(), "mean")
+    return stats
+
+
+def penalty_due(
+    state: State, game: Game, player: str, batch: Batch, draws: Draws, reduce: Reduce
+) -> Tensor | float:
+    """The sum of the penalties `player` pays at this step, each counted `interval` times."""
+    total: Tensor | float = 0.0
+    for penalty in game.penalties:
+        if penalty.player == player and state.step % penalty.interval == 0:
+            loss, state.aux = penalty(state.players, batch, draws, state.aux)
+            total = total + penalty.interval * reduce(loss, game.reduction)
+    return total
+
+
+def update(state: State, side: str, loss: Tensor) -> Stats:
+    """One step of a player's optimiser, skipped whole where a gradient is not finite.
+
+    A skipped update leaves weights and moments as they were; the flag stays on the device, so
+    nothing waits for it.
+    """
+    optimizer = state.optimizers[side]
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    gradients = torch.autograd.grad(loss, parameters)
+    optimizers.assign(parameters, gradients)
+    norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+    skipped = optimizers.guarded_step(optimizer, norm + loss.detach())
+    short = side[0]
+    return {f"gradient_{short}": norm, f"skipped_{short}": skipped}
+
+
+def buffers(players: Players) -> list[Tensor]:
+    """Copies of the players' buffers (batch statistics), to go back to if the turn is skipped."""
+    return [b.clone() for m in (players.generator, players.discriminator) for b in m.buffers()]
+
+
+def restore(players: Players, kept: list[Tensor], skipped: Tensor) -> None:
+    """Put the buffers back where the turn was skipped, without waiting for the flag."""
+    if kept and (skipped.device.type != "cpu" or bool(skipped)):
+        now = [b for m in (players.generator, players.discriminator) for b in m.buffers()]
+        for buffer, before in zip(now, kept, strict=True):
+            buffer.copy_(torch.where(skipped > 0, before, buffer))
+
+
+def step(
+    state: State,
+    game: Game,
+    batches: Sequence[Batch],
+    draws: Mapping[str, Sequence[Draws]],
+    knobs: Knobs,
+    reduce: Reduce = reduce_batch,
+) -> Stats:
+    """One iteration of Algorithm 1: k discriminator turns, then the generator's.
+
+    batches: k of them, fresh data each. draws: "discriminator" -> k, "generator" -> g_steps.
+    Returns scalars on the device: loss_d, loss_g, mean logits and D(x), gradient norms, skipped
+    updates. Changes `state` in place.
+    """
+    for side, optimizer in state.optimizers.items():
+        optimizers.set_rate(optimizer, knobs.rates[side])
+    stats: Stats = {}
+    for batch, drawn in zip(batches, draws["discriminator"], strict=True):
+        stats |= discriminator_turn(state, game, batch, drawn, reduce)
+    for drawn in draws["generator"]:
+        stats |= generator_turn(state, game, batches[-1], drawn, reduce)
+    if state.average is not None:
+        ema.update(state.average, state.players.generator, knobs.ema)
+    state.step += 1
+    return stats
+
+
+def steps_for(images: int, batch: int, game: Game) -> int:
+    """Steps in which D sees `images` real examples, at least one."""
+    return max(1, math.ceil(images / (batch * game.d_steps)))

@@ -1,0 +1,137 @@
+"""The model folder: what people share. config.json, model.safetensors, README.md.
+
+Hugging Face layout; no time and no path in it, so the same weights make the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ganforge import checkpoint, config, nets, recipes
+from ganforge.codec import DataSpec
+from ganforge.config import Config, Noise, OwnCode
+from ganforge.errors import DataError, GanforgeError
+from ganforge.pictures import save as save_file
+from ganforge.sampling import Sampler
+from ganforge.state import compare
+
+FORMAT = 1
+CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
+
+OwnNetworks = Callable[[DataSpec, int], dict[str, nn.Module]]
+
+
+def save(folder: Path, sampler: Sampler, of: Config, facts: dict[str, Any]) -> Path:
+    """Write the model folder: the generator `sampler` holds, and how to build it again.
+
+    facts: what else the card should tell (step, samples_seen, data_sha256, ...).
+    """
+    table = {
+        "library": "ganforge",
+        "format": FORMAT,
+        "name": sampler.name,
+        "spec": asdict(sampler.spec),
+        "noise": config.to_dict(sampler.noise),
+        "networks": config.to_dict(of)["networks"],
+        "class_names": list(sampler.class_names),
+        "training": {**facts, "config": config.to_dict(of)},
+    }
+    save_file(folder / WEIGHTS, checkpoint.encode_tensors(sampler.model.state_dict()))
+    save_file(folder / CONFIG, json.dumps(table, indent=1).encode())
+    save_file(folder / CARD, card(table).encode())
+    return folder
+
+
+def load(
+    folder: Path | str, networks: OwnNetworks | None = None, device: str | torch.device = "cpu"
+) -> Sampler:
+    """The sampler of a model folder.
+
+    networks: the user's own function, for a model whose networks are code of theirs.
+    Raises DataError where the folder is none, or damaged.
+    """
+    folder = Path(folder)
+    path = folder / CONFIG
+    if not path.is_file():
+        raise DataError(f"{folder}: not a model folder, it holds no {CONFIG}")
+    try:
+        table = json.loads(checkpoint.read_file(path))
+        spec = read_spec(table["spec"])
+        noise = config.from_dict(Noise, table["noise"], {}, "noise")
+        name, class_names = str(table["name"]), tuple(map(str, table["class_names"]))
+        saved, version = table["networks"], table["format"]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise DataError(f"{path}: damaged ({error}): restore it from a copy") from None
+    except GanforgeError as error:
+        raise DataError(f"{path}: {error}") from None
+    if version != FORMAT:
+        raise DataError(f"{path}: format {version}, this ganforge reads {FORMAT}")
+    model = nets.build(networks or read_networks(saved, path), spec, noise.size)["generator"]
+    tensors = checkpoint.read_tensors(folder / WEIGHTS)
+    compare(model.state_dict(), tensors, str(folder / WEIGHTS))
+    model.load_state_dict(tensors)
+    return Sampler(model.to(device).eval().requires_grad_(False), spec, noise, name, class_names)
+
+
+def read_spec(table: dict[str, Any]) -> DataSpec:
+    return DataSpec(
+        tuple(int(n) for n in table["shape"]),
+        int(table["classes"]),
+        str(table["dtype"]),
+        bool(table["bounded"]),
+        tuple(float(x) for x in table["offset"]),
+        tuple(float(x) for x in table["scale"]),
+    )
+
+
+def read_networks(table: Any, path: Path) -> Any:
+    """The networks named in a config.json; never code."""
+    try:
+        part = config.read_part(table, recipes.PARTS, "networks")
+    except GanforgeError as error:
+        raise DataError(f"{path}: {error}") from None
+    if isinstance(part, OwnCode):
+        part(DataSpec((1,)), 1)  # raises, saying how to name the code
+    return part
+
+
+def card(table: dict[str, Any]) -> str:
+    """README.md of the folder, a model card in the Hugging Face form."""
+    training, spec = table["training"], table["spec"]
+    conditional = ", conditional" if spec["classes"] else ""
+    labels = ", labels=0" if spec["classes"] else ""
+    data = training["config"]["data"]
+    facts = "".join(
+        f"| {key.replace('_', ' ')} | {value} |\n"
+        for key, value in training.items()
+        if key != "config"
+    )
+    return f"""---
+library_name: ganforge
+tags: [gan, unconditional-image-generation]
+---
+# {table["name"]}
+
+A generator trained with [ganforge](https://pypi.org/project/ganforge/): examples of shape
+{tuple(spec["shape"])}{conditional}, from {table["noise"]["size"]} numbers of {table["noise"]["law"]} noise.
+
+```python
+import ganforge as gf
+samples = gf.load("path/to/this/folder").sample(16{labels}, seed=0)
+```
+
+| training | |
+|---|---|
+| recipe | {table["name"]} |
+| data | {Path(data).name} |
+{facts}
+The settings of the run are in `config.json`. What a generator shows is what its data held: say
+where they come from before you share it.
+"""

@@ -1,0 +1,138 @@
+"""What the networks share: the player's base class, activations, initialisation, dropout."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ganforge.errors import check, choice
+
+Masks = Mapping[str, Tensor]  # layer name -> (B, ...) factors, 0 or 1 / (1 - p)
+
+NORMS = ("none", "batch", "batch-after-first")
+LABELS = ("concat", "projection")
+
+
+class Player(nn.Module):
+    """A network with no randomness inside: what it drops is passed in.
+
+    forward(x, label, masks): x (B, ...), label (B,) int64 or None, masks the dropout factors by
+    layer name or None for none. In eval mode, with masks None, it is a plain function.
+    """
+
+    def mask_shapes(self) -> dict[str, tuple[float, tuple[int, ...]]]:
+        """Dropout layers: name -> (drop probability, shape for one example)."""
+        return {}
+
+    def forward(self, x: Tensor, label: Tensor | None = None, masks: Masks | None = None) -> Tensor:
+        raise NotImplementedError
+
+
+class Plain(Player):
+    """A user's own module as a player: called with x, and with the label in a conditional game."""
+
+    def __init__(self, module: nn.Module, conditional: bool):
+        super().__init__()
+        self.module = module
+        self.conditional = conditional
+
+    def forward(self, x: Tensor, label: Tensor | None = None, masks: Masks | None = None) -> Tensor:
+        out: Tensor = self.module(x, label) if self.conditional else self.module(x)
+        return out
+
+
+def activation(name: str) -> nn.Module:
+    """A fresh activation by name: leaky (slope 0.2), relu, tanh, sigmoid."""
+    kinds: dict[str, nn.Module] = {
+        "leaky": nn.LeakyReLU(0.2),
+        "relu": nn.ReLU(),
+        "tanh": nn.Tanh(),
+        "sigmoid": nn.Sigmoid(),
+    }
+    choice("activation", name, list(kinds))
+    return kinds[name]
+
+
+@dataclass(frozen=True)
+class Init:
+    """How fresh weights are drawn.
+
+    law: "default" (torch's own), "normal" N(0, scale^2) or "uniform" U(-scale, scale), for the
+    weights of linear, convolution and embedding layers; scales of norm layers are N(1, scale^2).
+    biases: draw biases from the same law; otherwise they are 0.
+    """
+
+    law: str = "default"
+    scale: float = 0.02
+    biases: bool = False
+
+    def __post_init__(self) -> None:
+        choice("law", self.law, ("default", "normal", "uniform"))
+        check(0 < self.scale < math.inf, "scale", self.scale, "more than 0")
+
+    def apply(self, module: nn.Module) -> None:
+        """Draw every parameter of `module` anew, in place."""
+        if self.law == "default":
+            return
+        for layer in module.modules():
+            weight = getattr(layer, "weight", None)
+            bias = getattr(layer, "bias", None)
+            if isinstance(weight, nn.Parameter):
+                if isinstance(layer, nn.modules.batchnorm._BatchNorm):
+                    nn.init.normal_(weight, 1.0, self.scale)
+                else:
+                    self._draw(weight)
+            if isinstance(bias, nn.Parameter):
+                if self.biases and not isinstance(layer, nn.modules.batchnorm._BatchNorm):
+                    self._draw(bias)
+                else:
+                    nn.init.zeros_(bias)
+
+    def _draw(self, parameter: Tensor) -> None:
+        if self.law == "normal":
+            nn.init.normal_(parameter, 0.0, self.scale)
+        else:
+            nn.init.uniform_(parameter, -self.scale, self.scale)
+
+
+class Join(nn.Module):
+    """A label's embedding, joined to a vector: (B, F), (B,) -> (B, F + embedding)."""
+
+    def __init__(self, classes: int, embedding: int):
+        super().__init__()
+        self.embedding = nn.Embedding(classes, embedding)
+
+    def forward(self, x: Tensor, label: Tensor) -> Tensor:
+        return torch.cat([x, self.embedding(label).to(x.dtype)], dim=1)
+
+
+class Projection(nn.Module):
+    """Miyato & Koyama 2018: a linear logit plus <embedding of the label, features>; (B, F) -> (B,).
+
+    With classes = 0 it is the linear logit alone.
+    """
+
+    def __init__(self, features: int, classes: int = 0):
+        super().__init__()
+        self.linear = nn.Linear(features, 1)
+        self.embedding = nn.Embedding(classes, features) if classes else None
+        if self.embedding is not None:
+            # as the linear layer's own weights, so that neither term drowns the other at the start
+            nn.init.uniform_(self.embedding.weight, -(features**-0.5), features**-0.5)
+
+    def forward(self, features: Tensor, label: Tensor | None = None) -> Tensor:
+        logit: Tensor = self.linear(features).squeeze(1)
+        if self.embedding is not None:
+            logit = logit + (self.embedding(required(label)).to(features.dtype) * features).sum(1)
+        return logit
+
+
+def required(label: Tensor | None) -> Tensor:
+    """The label of a conditional player, which must be there."""
+    if label is None:
+        raise ValueError("a conditional player was called without labels")
+    return label

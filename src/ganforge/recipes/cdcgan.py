@@ -1,0 +1,39 @@
+"""`cdcgan`: the default: a convolutional, conditional GAN that learns MNIST in minutes.
+
+System   DCGAN's generator with the label embedded and joined to z; a discriminator of the same
+         widths without batch norm, which reads the label by projection; relativistic loss with
+         R1 + R2 (gamma 0.1, every 4th step), pairs share their label; Adam 1e-3 with betas
+         (0, 0.99), falling to 0 over the last part; an averaged generator.
+Source   Radford et al. 2015 (nets); Miyato & Koyama 2018 (projection); Huang et al. 2024 (R3GAN's
+         loss and penalties); Karras et al. 2020 (lazy penalties).
+Reaches  digits that obey their labels.
+Takes    about 2 minutes on two CPU cores.
+Command  ganforge train
+"""
+
+from ganforge.config import Config, Optimizer
+from ganforge.game import Adversarial
+from ganforge.nets import DCGAN
+from ganforge.penalties import R1, R2
+
+
+def cdcgan() -> Config:
+    adam = Optimizer(lr=1e-3, betas=(0.0, 0.99), decay_from=0.5)
+    return Config(
+        name="cdcgan",
+        labels=True,
+        networks=DCGAN(
+            generator_width=32,
+            discriminator_width=32,
+            discriminator_norm="none",
+            biases=True,
+            label="projection",
+        ),
+        game=Adversarial(
+            loss="relativistic", fake_labels="data", penalties=(R1(0.1, 4), R2(0.1, 4))
+        ),
+        epochs=5,
+        ema=0.998,
+        generator=adam,
+        discriminator=adam,
+    )
