@@ -101,7 +101,8 @@ class Output:
     log_every: steps between log records. sample_every, save_every: passes over the data between
     sample grids and between checkpoints (at least 100 steps apart; a checkpoint is also written
     after ten minutes without one). grid: pictures in a grid (rows = labels where there are
-    labels). keep: newest checkpoints kept. tensorboard: write event files too.
+    labels). keep: newest checkpoints kept. keep_every: also keep those of every n-th step, 0 for
+    none. tensorboard: write event files too.
     """
 
     log_every: int = 50
@@ -109,6 +110,7 @@ class Output:
     save_every: float = 1.0
     grid: int = 64
     keep: int = 3
+    keep_every: int = 0
     tensorboard: bool = False
 
     def __post_init__(self) -> None:
@@ -117,6 +119,7 @@ class Output:
         check(self.save_every > 0, "save_every", self.save_every, "more than 0 epochs")
         check(self.grid >= 1, "grid", self.grid, "at least 1")
         check(self.keep >= 1, "keep", self.keep, "at least 1")
+        check(self.keep_every >= 0, "keep_every", self.keep_every, "0 (none) or more steps")
 
 
 @dataclass(frozen=True)
@@ -125,9 +128,11 @@ class Config:
 
     name: the recipe it came from. data: a data set's name or a path. size: pictures are cropped
     and resized to size x size; None keeps them. labels: a conditional game, which needs labelled
-    data. epochs: the budget, in passes of D over the real data; kimg, where given, is the budget
-    in thousands of real images instead. ema: decay a step of the averaged generator, 0 for none.
-    threads: CPU threads, 0 for all.
+    data. micro_batch: examples a forward pass, 0 for the whole batch; the update is the same where
+    there is no batch norm. epochs: the budget, in passes of D over the real data; kimg, where
+    given, is the budget in thousands of real images instead. ema: decay a step of the averaged
+    generator, 0 for none. threads: CPU threads, 0 for all. on_nan: "stop", or "rollback" to the
+    last checkpoint at half the rates, when the game diverges.
     """
 
     name: str
@@ -138,6 +143,7 @@ class Config:
     labels: bool = False
     seed: int = 0
     batch: int = 64
+    micro_batch: int = 0
     epochs: float = 10.0
     kimg: float | None = None
     noise: Noise = Noise()
@@ -147,11 +153,14 @@ class Config:
     device: str = "auto"
     precision: str = "auto"
     threads: int = 0
+    on_nan: str = "stop"
     output: Output = Output()
 
     def __post_init__(self) -> None:
         check(self.size is None or 1 <= self.size <= 4096, "size", self.size, "1 to 4096 pixels")
         check(self.batch >= 1, "batch", self.batch, "at least 1")
+        check(self.micro_batch >= 0, "micro_batch", self.micro_batch, "0 (off) or more")
+        choice("on_nan", self.on_nan, ("stop", "rollback"))
         check(0 < self.epochs < math.inf, "epochs", self.epochs, "more than 0")
         check(self.kimg is None or 0 < self.kimg < math.inf, "kimg", self.kimg, "more than 0")
         check(0 <= self.ema < 1, "ema", self.ema, "a decay in [0, 1)")
@@ -165,7 +174,7 @@ class Config:
 
 
 # Two configs that differ only in these may continue each other: none of them touches a past step.
-CONTINUABLE = ("epochs", "kimg", "device", "precision", "threads", "output.")
+CONTINUABLE = ("epochs", "kimg", "device", "precision", "threads", "on_nan", "output.")
 
 
 @dataclass(frozen=True)

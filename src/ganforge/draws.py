@@ -17,8 +17,8 @@ from torch import Tensor
 
 from ganforge.codec import DataSpec
 from ganforge.config import Config, Noise
-from ganforge.game import Draws, Players
 from ganforge.nets import Player
+from ganforge.players import Draws, Players
 from ganforge.rng import Stream
 
 BLOCK_NUMBERS = 2**20  # numbers drawn at once, at the most

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Protocol
 
@@ -30,88 +30,7 @@ from ganforge import ema, losses, optimizers
 from ganforge.errors import check, choice
 from ganforge.losses import LOSSES
 from ganforge.penalties import Penalty
-
-Aux = dict[str, Tensor]  # what penalties and controllers keep between steps
-Stats = dict[str, Tensor]  # scalars, left on the device
-Reduce = Callable[[Tensor, str], Tensor]  # (losses, "mean" or "sum") -> scalar
-
-
-@dataclass(frozen=True)
-class Batch:
-    """real (B, ...) in model values, label (B,) or None; fake and its labels once they exist."""
-
-    real: Tensor
-    label: Tensor | None = None
-    source: Tensor | None = None
-    fake: Tensor | None = None
-    fake_label: Tensor | None = None
-
-    def generated(self) -> Tensor:
-        if self.fake is None:
-            raise ValueError("this batch holds no generated examples")
-        return self.fake
-
-
-@dataclass(frozen=True)
-class Draws:
-    """The random numbers of one player's turn.
-
-    z (B, Z); label (B,) for the fakes, or None; masks: "generator", "real", "fake", "penalty" ->
-    layer -> dropout factors; extra: what penalties and games ask for.
-    """
-
-    z: Tensor
-    label: Tensor | None = None
-    masks: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
-    extra: Mapping[str, Tensor] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Players:
-    """The two networks, called in one way. autocast: the precision of every forward pass.
-
-    Each pass has an autocast of its own: one around a whole step would keep using the cast of D's
-    weights from before D's update.
-    """
-
-    generator: nn.Module
-    discriminator: nn.Module
-    autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
-
-    def generate(
-        self, z: Tensor, label: Tensor | None = None, masks: Mapping[str, Tensor] | None = None
-    ) -> Tensor:
-        """z (B, Z), label (B,) -> examples (B, ...), in z's precision."""
-        with self.autocast():
-            x: Tensor = self.generator(z, label, masks)
-        return x.to(z.dtype)
-
-    def discriminate(
-        self, x: Tensor, label: Tensor | None = None, masks: Mapping[str, Tensor] | None = None
-    ) -> Tensor:
-        """x (B, ...), label (B,) -> logits, in x's precision."""
-        with self.autocast():
-            logits: Tensor = self.discriminator(x, label, masks)
-        return logits.to(x.dtype)
-
-
-@dataclass
-class State:
-    """All that a step changes: named tensors (see `state.tensors`) and a counter."""
-
-    players: Players
-    optimizers: dict[str, torch.optim.Optimizer]
-    average: nn.Module | None = None
-    aux: Aux = field(default_factory=dict)
-    step: int = 0
-
-
-@dataclass(frozen=True)
-class Knobs:
-    """What a schedule may change from step to step."""
-
-    rates: Mapping[str, float]
-    ema: float = 0.0
+from ganforge.players import Batch, Draws, Knobs, Players, Reduce, State, Stats
 
 
 class Game(Protocol):
@@ -250,54 +169,107 @@ def frozen(module: nn.Module) -> Iterator[None]:
             p.requires_grad_(True)
 
 
+@dataclass(frozen=True)
+class How:
+    """Where a step runs, which does not change what it computes.
+
+    reduce: how losses become a number (a population keeps one a member). batch: the global batch
+    B, 0 for that of the tensors given. micro: examples a forward pass, 0 for all at once.
+    exchange: the sum of tensors over all ranks, in place.
+    """
+
+    reduce: Reduce = reduce_batch
+    batch: int = 0
+    micro: int = 0
+    exchange: Callable[[list[Tensor]], None] | None = None
+
+    def parts(self, batch: Batch, draws: Draws) -> Iterator[tuple[Batch, Draws, float]]:
+        """The pieces of a turn, each with its share of the global batch."""
+        count = len(batch.real)
+        size = self.micro or count
+        for first in range(0, count, size):
+            part = slice(first, min(first + size, count))
+            share = (part.stop - first) / (self.batch or count)
+            if size >= count:
+                yield batch, draws, share
+            else:
+                yield batch.rows(part), draws.rows(part), share
+
+
+def turn(state: State, game: Game, side: str, batch: Batch, draws: Draws, how: How) -> Stats:
+    """One update of one player, with the other's parameters out of the graph."""
+    ours = side == "discriminator"
+    objective = game.discriminator_objective if ours else game.generator_objective
+    other = state.players.generator if ours else state.players.discriminator
+    parameters = [p for group in state.optimizers[side].param_groups for p in group["params"]]
+    kept = buffers(state.players)
+    stats: Stats = {}
+    gradients: list[Tensor] = []
+    with frozen(other):
+        for piece, drawn, share in how.parts(batch, draws):
+            loss, part, seen = objective(state.players, piece, drawn)
+            total = how.reduce(loss, game.reduction)
+            total = total + penalties_due(state, game, side, part, drawn, how)
+            if game.reduction == "mean":
+                total = total * share
+            add(gradients, torch.autograd.grad(total, parameters))
+            add_stats(stats, observed(side, loss, seen, how), share)
+    if how.exchange is not None:
+        how.exchange([*gradients, *stats.values()])
+    stats |= update(state, side, gradients, stats[f"loss_{side[0]}"])
+    restore(state.players, kept, stats[f"skipped_{side[0]}"])
+    return stats
+
+
 def discriminator_turn(
-    state: State, game: Game, batch: Batch, draws: Draws, reduce: Reduce = reduce_batch
+    state: State, game: Game, batch: Batch, draws: Draws, how: How = How()
 ) -> Stats:
-    """One update of D: its objective and the penalties due at this step."""
-    kept = buffers(state.players)
-    with frozen(state.players.generator):
-        loss, batch, seen = game.discriminator_objective(state.players, batch, draws)
-        total = reduce(loss, game.reduction) + penalty_due(
-            state, game, "discriminator", batch, draws, reduce
-        )
-        stats = update(state, "discriminator", total)
-    restore(state.players, kept, stats["skipped_d"])
-    stats["loss_d"] = reduce(loss.detach(), "mean")
-    for name, logit in seen.items():
-        stats[name] = reduce(logit, "mean")
-        stats[name.replace("logit", "d")] = reduce(torch.sigmoid(logit), "mean")
-    return stats
+    """One update of D: its objective, and the penalties due at this step."""
+    return turn(state, game, "discriminator", batch, draws, how)
 
 
-def generator_turn(
-    state: State, game: Game, batch: Batch, draws: Draws, reduce: Reduce = reduce_batch
-) -> Stats:
+def generator_turn(state: State, game: Game, batch: Batch, draws: Draws, how: How = How()) -> Stats:
     """One update of G, with D's parameters out of the graph."""
-    kept = buffers(state.players)
-    with frozen(state.players.discriminator):
-        loss, batch, _ = game.generator_objective(state.players, batch, draws)
-        total = reduce(loss, game.reduction) + penalty_due(
-            state, game, "generator", batch, draws, reduce
-        )
-        stats = update(state, "generator", total)
-    restore(state.players, kept, stats["skipped_g"])
-    stats["loss_g"] = reduce(loss.detach(), "mean")
+    return turn(state, game, "generator", batch, draws, how)
+
+
+def add(totals: list[Tensor], parts: Sequence[Tensor]) -> None:
+    """Add gradients of one piece of the batch to those of the pieces before."""
+    if totals:
+        torch._foreach_add_(totals, list(parts))
+    else:
+        totals.extend(parts)
+
+
+def add_stats(totals: Stats, parts: Stats, share: float) -> None:
+    """Means over the global batch, from those of a piece of it."""
+    for name, value in parts.items():
+        mine = value if share == 1 else value * share
+        totals[name] = totals[name] + mine if name in totals else mine
+
+
+def observed(side: str, loss: Tensor, seen: Stats, how: How) -> Stats:
+    """What a turn reports: its loss for each example, logits, and D(x) = sigmoid of them."""
+    stats = {f"loss_{side[0]}": how.reduce(loss.detach(), "mean")}
+    for name, logit in seen.items():
+        stats[name] = how.reduce(logit, "mean")
+        stats[name.replace("logit", "d")] = how.reduce(torch.sigmoid(logit), "mean")
     return stats
 
 
-def penalty_due(
-    state: State, game: Game, player: str, batch: Batch, draws: Draws, reduce: Reduce
+def penalties_due(
+    state: State, game: Game, side: str, batch: Batch, draws: Draws, how: How
 ) -> Tensor | float:
-    """The sum of the penalties `player` pays at this step, each counted `interval` times."""
+    """The sum of the penalties a player pays at this step, each counted `interval` times."""
     total: Tensor | float = 0.0
     for penalty in game.penalties:
-        if penalty.player == player and state.step % penalty.interval == 0:
+        if penalty.player == side and state.step % penalty.interval == 0:
             loss, state.aux = penalty(state.players, batch, draws, state.aux)
-            total = total + penalty.interval * reduce(loss, game.reduction)
+            total = total + penalty.interval * how.reduce(loss, game.reduction)
     return total
 
 
-def update(state: State, side: str, loss: Tensor) -> Stats:
+def update(state: State, side: str, gradients: Sequence[Tensor], loss: Tensor) -> Stats:
     """One step of a player's optimiser, skipped whole where a gradient is not finite.
 
     A skipped update leaves weights and moments as they were; the flag stays on the device, so
@@ -305,12 +277,10 @@ def update(state: State, side: str, loss: Tensor) -> Stats:
     """
     optimizer = state.optimizers[side]
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    gradients = torch.autograd.grad(loss, parameters)
     optimizers.assign(parameters, gradients)
-    norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
-    skipped = optimizers.guarded_step(optimizer, norm + loss.detach())
-    short = side[0]
-    return {f"gradient_{short}": norm, f"skipped_{short}": skipped}
+    norm = torch.nn.utils.get_total_norm(gradients)
+    skipped = optimizers.guarded_step(optimizer, norm + loss)
+    return {f"gradient_{side[0]}": norm, f"skipped_{side[0]}": skipped}
 
 
 def buffers(players: Players) -> list[Tensor]:
@@ -332,25 +302,32 @@ def step(
     batches: Sequence[Batch],
     draws: Mapping[str, Sequence[Draws]],
     knobs: Knobs,
-    reduce: Reduce = reduce_batch,
+    how: How = How(),
 ) -> Stats:
     """One iteration of Algorithm 1: k discriminator turns, then the generator's.
 
     batches: k of them, fresh data each. draws: "discriminator" -> k, "generator" -> g_steps.
-    Returns scalars on the device: loss_d, loss_g, mean logits and D(x), gradient norms, skipped
-    updates. Changes `state` in place.
+    Returns scalars on the device, of each player's last turn: loss_d, loss_g, mean logits and
+    D(x), gradient norms; and how many updates were skipped. Changes `state` in place.
     """
     for side, optimizer in state.optimizers.items():
         optimizers.set_rate(optimizer, knobs.rates[side])
     stats: Stats = {}
     for batch, drawn in zip(batches, draws["discriminator"], strict=True):
-        stats |= discriminator_turn(state, game, batch, drawn, reduce)
+        merge(stats, discriminator_turn(state, game, batch, drawn, how))
     for drawn in draws["generator"]:
-        stats |= generator_turn(state, game, batches[-1], drawn, reduce)
+        merge(stats, generator_turn(state, game, batches[-1], drawn, how))
     if state.average is not None:
         ema.update(state.average, state.players.generator, knobs.ema)
     state.step += 1
     return stats
+
+
+def merge(stats: Stats, turn_stats: Stats) -> None:
+    """Keep the newest of everything, but count every skipped update."""
+    for name, value in turn_stats.items():
+        counted = name.startswith("skipped") and name in stats
+        stats[name] = stats[name] + value if counted else value
 
 
 def steps_for(images: int, batch: int, game: Game) -> int:

@@ -119,8 +119,8 @@ tags: [gan, unconditional-image-generation]
 ---
 # {table["name"]}
 
-A generator trained with [ganforge](https://pypi.org/project/ganforge/): examples of shape
-{tuple(spec["shape"])}{conditional}, from {table["noise"]["size"]} numbers of {table["noise"]["law"]} noise.
+A generator trained with ganforge: examples of shape {tuple(spec["shape"])}{conditional}, from
+{table["noise"]["size"]} numbers of {table["noise"]["law"]} noise.
 
 ```python
 import ganforge as gf

@@ -18,7 +18,7 @@ from torch import Tensor
 from ganforge.errors import check
 
 if TYPE_CHECKING:
-    from ganforge.game import Aux, Batch, Draws, Players
+    from ganforge.players import Aux, Batch, Draws, Players
 
 
 class Penalty(Protocol):

@@ -22,7 +22,7 @@ def layout(count: int, classes: int) -> tuple[int, int]:
     """(rows, columns) of a grid of about `count` pictures: a row a label where there are labels."""
     if classes:
         rows = min(classes, LABEL_ROWS)
-        return rows, max(1, round(count / rows)) if count > rows else 1
+        return rows, max(1, -(-count // rows)) if count > rows else 1
     columns = int(np.ceil(np.sqrt(count)))
     return -(-count // columns), columns
 

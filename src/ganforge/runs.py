@@ -12,7 +12,7 @@ import os
 import platform
 import time
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -144,11 +144,11 @@ def read_log(path: Path) -> Iterator[dict[str, Any]]:
         return
 
 
-def append_log(path: Path, record: Mapping[str, Any]) -> None:
-    """One line, flushed to the system (not to the disk: a log is not worth an fsync)."""
+def append_log(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
+    """A line each, flushed to the system (not to the disk: a log is not worth an fsync)."""
     try:
         with path.open("ab") as file:
-            file.write(json.dumps(record).encode() + b"\n")
+            file.write(b"".join(json.dumps(r).encode() + b"\n" for r in records))
     except OSError as error:
         raise checkpoint.disk_error(path, error) from error
 

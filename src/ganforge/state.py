@@ -16,7 +16,7 @@ from ganforge import nets, optimizers
 from ganforge.codec import DataSpec
 from ganforge.config import Config
 from ganforge.errors import DataError, UsageError
-from ganforge.game import Players, State
+from ganforge.players import Players, State
 from ganforge.rng import Stream
 
 

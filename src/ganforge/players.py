@@ -1,0 +1,110 @@
+"""What a game is played with: the two networks, a batch, the draws of a turn, the state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+Aux = dict[str, Tensor]  # what penalties and controllers keep between steps
+Stats = dict[str, Tensor]  # scalars, left on the device
+Reduce = Callable[[Tensor, str], Tensor]  # (losses, "mean" or "sum") -> scalar
+
+
+@dataclass(frozen=True)
+class Batch:
+    """real (B, ...) in model values, label (B,) or None; fake and its labels once they exist."""
+
+    real: Tensor
+    label: Tensor | None = None
+    source: Tensor | None = None
+    fake: Tensor | None = None
+    fake_label: Tensor | None = None
+
+    def rows(self, part: slice) -> Batch:
+        """The examples of a slice."""
+        return Batch(
+            self.real[part],
+            None if self.label is None else self.label[part],
+            None if self.source is None else self.source[part],
+        )
+
+    def generated(self) -> Tensor:
+        if self.fake is None:
+            raise ValueError("this batch holds no generated examples")
+        return self.fake
+
+
+@dataclass(frozen=True)
+class Draws:
+    """The random numbers of one player's turn.
+
+    z (B, Z); label (B,) for the fakes, or None; masks: "generator", "real", "fake", "penalty" ->
+    layer -> dropout factors; extra: what penalties and games ask for.
+    """
+
+    z: Tensor
+    label: Tensor | None = None
+    masks: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
+    extra: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def rows(self, part: slice) -> Draws:
+        """The numbers of the examples of a slice."""
+        return Draws(
+            self.z[part],
+            None if self.label is None else self.label[part],
+            {role: {k: v[part] for k, v in masks.items()} for role, masks in self.masks.items()},
+            {name: value[part] for name, value in self.extra.items()},
+        )
+
+
+@dataclass(frozen=True)
+class Players:
+    """The two networks, called in one way. autocast: the precision of every forward pass.
+
+    Each pass has an autocast of its own: one around a whole step would keep using the cast of D's
+    weights from before D's update.
+    """
+
+    generator: nn.Module
+    discriminator: nn.Module
+    autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
+
+    def generate(
+        self, z: Tensor, label: Tensor | None = None, masks: Mapping[str, Tensor] | None = None
+    ) -> Tensor:
+        """z (B, Z), label (B,) -> examples (B, ...), in z's precision."""
+        with self.autocast():
+            x: Tensor = self.generator(z, label, masks)
+        return x.to(z.dtype)
+
+    def discriminate(
+        self, x: Tensor, label: Tensor | None = None, masks: Mapping[str, Tensor] | None = None
+    ) -> Tensor:
+        """x (B, ...), label (B,) -> logits, in x's precision."""
+        with self.autocast():
+            logits: Tensor = self.discriminator(x, label, masks)
+        return logits.to(x.dtype)
+
+
+@dataclass
+class State:
+    """All that a step changes: named tensors (see `state.tensors`) and a counter."""
+
+    players: Players
+    optimizers: dict[str, torch.optim.Optimizer]
+    average: nn.Module | None = None
+    aux: Aux = field(default_factory=dict)
+    step: int = 0
+
+
+@dataclass(frozen=True)
+class Knobs:
+    """What a schedule may change from step to step."""
+
+    rates: Mapping[str, float]
+    ema: float = 0.0

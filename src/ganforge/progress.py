@@ -1,0 +1,65 @@
+"""What a running loop tells, and what it can be told."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One interval of a run: means over the steps since the record before.
+
+    step of steps; samples_seen: real examples D has seen; epoch: passes over the data; seconds of
+    training in all; images_per_second: over this interval, everything included; loss_d, loss_g
+    for each example; d_real, d_fake: mean D(x) and D(G(z)); logit_*: their logits; gradient_*:
+    norms; skipped: updates left out because a gradient was not finite.
+    grid, saved: the files written at this step; note: a line worth showing; done: the last record.
+    """
+
+    step: int
+    steps: int
+    samples_seen: int
+    epoch: float
+    seconds: float = 0.0
+    images_per_second: float = 0.0
+    loss_d: float = math.nan
+    loss_g: float = math.nan
+    d_real: float = math.nan
+    d_fake: float = math.nan
+    logit_real: float = math.nan
+    logit_fake: float = math.nan
+    gradient_d: float = math.nan
+    gradient_g: float = math.nan
+    skipped: int = 0
+    grid: Path | None = None
+    saved: Path | None = None
+    note: str = ""
+    done: bool = False
+
+    @property
+    def seconds_left(self) -> float:
+        """At the speed so far; infinite before the first step."""
+        if not self.step or not self.seconds:
+            return math.inf
+        return self.seconds / self.step * (self.steps - self.step)
+
+
+LOGGED = tuple(
+    f.name for f in fields(Progress) if f.name not in ("grid", "saved", "note", "done", "steps")
+)
+MEANS = ("loss_d", "loss_g", "d_real", "d_fake", "logit_real", "logit_fake",
+         "gradient_d", "gradient_g")  # fmt: skip
+SUMS = ("skipped_d", "skipped_g")
+
+
+@dataclass
+class Control:
+    """What the outside may ask of a running loop, between two steps.
+
+    stop: finish the step, save and end. save: write a checkpoint and go on.
+    """
+
+    stop: bool = False
+    save: bool = False

@@ -1,0 +1,205 @@
+"""Train, draw and keep: the body around the loop that the command line and `gf.train` run.
+
+    run = gf.train(gf.recipes.cdcgan(), out="runs/a")
+    eights = run.sample(16, labels=8)
+
+For code of one's own, iterate over `gf.loop.train(...)` instead.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+
+from ganforge import display, loop, model, plots, runs
+from ganforge.codec import Array
+from ganforge.config import Config
+from ganforge.data.source import Dataset
+from ganforge.errors import DataError
+from ganforge.model import OwnNetworks
+from ganforge.progress import Control, Progress
+from ganforge.runs import Run
+from ganforge.sampling import Sampler
+
+PLOT = "plot.png"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A run that has been trained, as far as it got.
+
+    run: its folder. progress: its last record. sampler: its generator. signal: the number of the
+    signal that stopped it, 0 where it came to its end.
+    """
+
+    run: Run
+    progress: Progress
+    sampler: Sampler
+    grid: Path | None = None
+    plot: Path | None = None
+    signal: int = 0
+
+    @property
+    def path(self) -> Path:
+        return self.run.path
+
+    @property
+    def finished(self) -> bool:
+        return self.progress.step >= self.progress.steps
+
+    def sample(
+        self, count: int = 16, labels: int | Sequence[int] | Array | None = None, seed: int = 0
+    ) -> Array:
+        """`count` samples, see `Sampler.sample`."""
+        return self.sampler.sample(count, labels, seed)
+
+
+def train(
+    config: Config,
+    out: Path | str | None = None,
+    *,
+    show: str | display.Display = "auto",
+    data: Dataset | None = None,
+) -> Trained:
+    """Train a config in the folder `out`, or go on with the run that is there.
+
+    out: `runs/<name>` where none is given. show: "auto" (a bar on a terminal, pictures in a
+    notebook, lines elsewhere), "terminal", "plain", "notebook", "quiet", or an object like those.
+    data: a `Dataset` of your own in place of what `config.data` names.
+    Ctrl-C, SIGTERM: the step is finished, the run saved, and what is there returned.
+    """
+    path = Path(out) if out is not None else default_folder(config)
+    shown = display.choose(show) if isinstance(show, str) else show
+    control = Control()
+    with signals(control) as caught, shown, events(config, path) as record:
+        last = None
+        for last in loop.training(config, path, control, data):
+            record(last[1])
+            shown.show(last[1])
+    if last is None:
+        raise DataError(f"{path}: the run gave no record")
+    training, progress = last
+    plot = draw(training.run)
+    grids = sorted(training.run.samples.glob("*.*"))
+    return Trained(
+        training.run,
+        progress,
+        training.sampler(),
+        grids[-1] if grids else None,
+        plot,
+        caught[0] if caught and progress.step < progress.steps else 0,
+    )
+
+
+def default_folder(config: Config) -> Path:
+    """runs/<recipe>, with the data and the seed in the name where they are not the recipe's."""
+    from ganforge.recipes import RECIPES
+
+    name = config.name
+    usual = RECIPES[config.name]().data if config.name in RECIPES else config.data
+    if config.data != usual:
+        name += f"-{Path(config.data).name.split('.')[0]}"
+    if config.seed:
+        name += f"-seed{config.seed}"
+    return Path("runs") / name
+
+
+@contextmanager
+def events(config: Config, path: Path) -> Iterator[Callable[[Progress], None]]:
+    """Where records go beside the log: TensorBoard event files, where the config asks for them."""
+    if not config.output.tensorboard:
+        yield lambda progress: None
+        return
+    from ganforge import tensorboard
+
+    with tensorboard.Events(path) as writer:
+        yield writer.add
+
+
+@contextmanager
+def signals(control: Control) -> Iterator[list[int]]:
+    """SIGINT and SIGTERM end the loop after its step, SIGUSR1 saves; a second one leaves at once.
+
+    Yields a list to which the number of the signal is added. Outside the main thread, where
+    handlers cannot be set, nothing is changed.
+    """
+    caught: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield caught
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if caught:
+            os._exit(128 + number)  # checkpoints are renamed into place: nothing is half written
+        caught.append(number)
+        control.stop = True
+
+    def save(number: int, frame: FrameType | None) -> None:
+        control.save = True
+
+    handlers: dict[int, Any] = {signal.SIGINT: stop, signal.SIGTERM: stop}
+    if hasattr(signal, "SIGUSR1"):
+        handlers[signal.SIGUSR1] = save
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        yield caught
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def draw(run: Run) -> Path | None:
+    """The run's overview as plot.png; None where there is nothing to draw yet."""
+    from ganforge import pictures
+
+    try:
+        return pictures.save(run.path / PLOT, plots.overview(run))
+    except DataError:
+        return None
+
+
+def open_sampler(
+    path: Path | str, networks: OwnNetworks | None = None, device: str = "cpu"
+) -> Sampler:
+    """The generator of a run folder or a model folder (`gf.load`).
+
+    networks: your own function, where the model was trained with one.
+    Raises DataError where there is no model, or it is damaged.
+    """
+    folder = Path(path)
+    if not folder.exists():
+        raise DataError(f"{folder}: no such run or model folder (`ganforge runs` lists the runs)")
+    if (folder / model.CONFIG).is_file():
+        return model.load(folder, networks, torch.device(device))
+    run = runs.open_run(folder)
+    if not (run.model / model.CONFIG).is_file():
+        raise DataError(
+            f"{folder}: this run has no model yet; it gets one with its first checkpoint"
+        )
+    return model.load(run.model, networks, torch.device(device))
+
+
+def run_of(path: Path | str) -> Run | None:
+    """The run a path belongs to, where it is a run folder."""
+    run = Run(Path(path))
+    return run if run.exists() else None
+
+
+def true_moments(name: str) -> tuple[Array, Array] | None:
+    """Mean (F,) and covariance (F, F) of a toy law, where they are known."""
+    from ganforge.data import toy
+
+    law = toy.LAWS.get(name)
+    if law is None:
+        return None
+    mean, covariance = getattr(law, "mean", None), getattr(law, "covariance", None)
+    return None if mean is None or covariance is None else (mean, covariance)

@@ -1,0 +1,239 @@
+"""A run in progress: built, resumed, saved. The steps themselves are in `loop`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ganforge import checkpoint, config, game, model, pictures, runs, state
+from ganforge.config import Config
+from ganforge.data.batches import Batches
+from ganforge.data.source import Dataset
+from ganforge.devices import Resolved
+from ganforge.draws import Drawer
+from ganforge.errors import DiskError
+from ganforge.players import State
+from ganforge.progress import LOGGED, Progress
+from ganforge.runs import Run
+from ganforge.sampling import Sampler
+
+
+@dataclass
+class Training:
+    """What the loop holds. Read it; only the loop changes it.
+
+    steps: the budget. seconds: of training, over all sessions. totals, counted: the statistics of
+    the interval under way. skipped: updates left out so far. rate_scale: what rollbacks have made
+    of the learning rates. pending: log records that a full disk has not taken yet.
+    """
+
+    config: Config
+    run: Run
+    data: Dataset
+    batches: Batches
+    resolved: Resolved
+    state: State
+    drawer: Drawer
+    steps: int
+    seconds: float = 0.0
+    totals: dict[str, Tensor] = field(default_factory=dict)
+    counted: int = 0
+    skipped: int = 0
+    rate_scale: float = 1.0
+    exact: bool = True
+    means: dict[str, Any] = field(default_factory=dict)
+    timing: dict[str, float] = field(default_factory=dict)
+    pending: list[dict[str, Any]] = field(default_factory=list)
+    disk: str = ""
+
+    @property
+    def images_a_step(self) -> int:
+        return self.config.batch * int(self.config.game.d_steps)
+
+    @property
+    def samples_seen(self) -> int:
+        return self.state.step * self.images_a_step
+
+    @property
+    def epoch(self) -> float:
+        return self.samples_seen / len(self.data)
+
+    def sampler(self) -> Sampler:
+        """The generator as it is now (the averaged one where there is one)."""
+        return Sampler(
+            state.sampling_model(self.state),
+            state.players_spec(self.config, self.data.spec),
+            self.config.noise,
+            self.config.name,
+            self.data.class_names if self.config.labels else (),
+        )
+
+    def report(self, **more: Any) -> Progress:
+        """A record of where the run stands, with the means of the newest interval."""
+        position = (self.state.step, self.steps, self.samples_seen, self.epoch, self.seconds)
+        return Progress(*position, **(self.means | more))
+
+
+def build(wanted: Config, run: Run, data: Dataset, resolved: Resolved) -> Training:
+    """Everything a run needs, in the state before its first step; nothing is written."""
+    torch.set_num_threads(resolved.threads)
+    device = torch.device(resolved.device)
+    began = state.initial(wanted, data.spec, device, resolved.precision)
+    return Training(
+        wanted,
+        run,
+        data,
+        Batches(data, device=device, seed=wanted.seed),
+        resolved,
+        began,
+        Drawer(wanted, data.spec, began.players, device),
+        game.steps_for(wanted.images(len(data)), wanted.batch, wanted.game),
+    )
+
+
+def resume(t: Training, before: dict[str, Any]) -> list[str]:
+    """Load the newest good checkpoint into `t`; returns what the user should know.
+
+    before: run.json as it was, {} for a fresh run.
+    """
+    checkpoint.clean(t.run.checkpoints)
+    found, notes = checkpoint.newest(t.run.checkpoints)
+    checkpoint.set_aside(t.run.checkpoints, found.step if found else -1)
+    runs.cut_log(t.run.log_path, found.step if found else -1)
+    if found is None:
+        return notes
+    saved = dict(found.tensors)
+    log = {k[4:]: saved.pop(k) for k in list(saved) if k.startswith("log.")}
+    device = torch.device(t.resolved.device)
+    t.counted = int(log.pop("counted", torch.zeros(())))
+    t.totals = {name: value.to(device) for name, value in log.items()}
+    t.state.aux.update({k[4:]: v.to(device) for k, v in saved.items() if k.startswith("aux.")})
+    state.load(t.state, saved, str(found.path))
+    t.state.step = found.step
+    t.seconds = float(found.manifest.get("seconds", 0.0))
+    t.skipped = int(found.manifest.get("skipped", 0))
+    t.rate_scale = float(found.manifest.get("rate_scale", 1.0))
+    t.means = dict(found.manifest.get("means", {}))
+    if found.step < t.steps:
+        notes.append(f"resumed at step {found.step:,} of {t.steps:,}")
+    changed = different_machine(before, t.resolved)
+    t.exact = bool(before.get("exact", True)) and not changed
+    if changed:
+        notes.append(f"not bit-exact from here: {changed}")
+    return notes
+
+
+def different_machine(before: dict[str, Any], now: Resolved) -> str:
+    """What has changed of that on which bit-exactness depends, in words; empty where nothing."""
+    old = {**before.get("versions", {}), **before.get("resolved", {})}
+    new: dict[str, Any] = {**runs.versions(), **now.table()}
+    return "; ".join(
+        f"{key} was {old[key]}, is {new[key]}"
+        for key in new
+        if key in old and old[key] != new[key] and key not in ("ganforge", "python")
+    )
+
+
+def save(t: Training) -> Path | None:
+    """Write a checkpoint and the model folder.
+
+    Weights that are not finite never become one; a disk that takes none is remembered in `t.disk`
+    and asked again at the next occasion.
+    """
+    if not state.all_finite(t.state):
+        return None
+    tensors = state.tensors(t.state) | {f"log.{k}": v for k, v in t.totals.items()}
+    tensors["log.counted"] = torch.tensor(t.counted)
+    table = facts(t, "running") | {"means": t.means}
+    return attempt(t, lambda: _save(t, tensors, table))
+
+
+def _save(t: Training, tensors: dict[str, Tensor], table: dict[str, Any]) -> Path:
+    path = checkpoint.save(t.run.checkpoints, t.state.step, tensors, table)
+    every = t.config.output.keep_every
+    kept = [int(p.name[5:]) for p in checkpoint.listed(t.run.checkpoints)]
+    also = frozenset(s for s in kept if every and s % every == 0)
+    checkpoint.prune(t.run.checkpoints, t.config.output.keep, also)
+    model.save(t.run.model, t.sampler(), t.config, model_facts(t))
+    t.run.write_info(**facts(t, "running"))
+    return path
+
+
+def attempt(t: Training, write: Callable[[], Path]) -> Path | None:
+    """`write()`, or None where the disk refuses: training goes on, and `t.disk` says why."""
+    try:
+        path = write()
+        t.disk = ""
+        return path
+    except DiskError as error:
+        t.disk = str(error)
+        return None
+
+
+def save_grid(t: Training) -> Path | None:
+    """Samples from the run's fixed noise, as samples/<step>.png, or .npz for vectors."""
+    sampler, name = t.sampler(), f"{t.state.step:09d}"
+    samples = sampler.grid(t.config.output.grid, t.config.seed)
+    if sampler.spec.is_image:
+        _, columns = pictures.layout(t.config.output.grid, sampler.spec.classes)
+        data = pictures.png(pictures.grid(pictures.as_uint8(samples, sampler.spec), columns))
+        return attempt(t, lambda: pictures.save(t.run.samples / f"{name}.png", data))
+    data = pictures.npz(samples=samples)
+    return attempt(t, lambda: pictures.save(t.run.samples / f"{name}.npz", data))
+
+
+def append_log(t: Training, progress: Progress) -> None:
+    """A record in the log, after those that a full disk has not taken."""
+    t.pending.append({name: getattr(progress, name) for name in LOGGED})
+    try:
+        runs.append_log(t.run.log_path, t.pending)
+        t.pending.clear()
+    except DiskError as error:
+        t.disk = str(error)
+
+
+def finish(t: Training) -> Progress:
+    """The last checkpoint and the run's state; DiskError where they could not be written."""
+    path = save(t)
+    if path is None:
+        raise DiskError(f"the last checkpoint could not be written: {t.disk}")
+    status = "stopped" if t.state.step < t.steps else "finished"
+    t.run.write_info(**facts(t, status))
+    return replace(t.report(done=True), saved=path)
+
+
+def model_facts(t: Training) -> dict[str, Any]:
+    return {
+        "step": t.state.step,
+        "samples_seen": t.samples_seen,
+        "data_sha256": t.data.sha256,
+        "averaged": t.state.average is not None,
+    }
+
+
+def facts(t: Training, status: str) -> dict[str, Any]:
+    """What run.json and the manifests say of a run."""
+    return {
+        "status": status,
+        "name": t.config.name,
+        "seed": t.config.seed,
+        "step": t.state.step,
+        "steps": t.steps,
+        "samples_seen": t.samples_seen,
+        "epoch": t.epoch,
+        "seconds": t.seconds,
+        "skipped": t.skipped,
+        "rate_scale": t.rate_scale,
+        "exact": t.exact,
+        "config_hash": config.config_hash(t.config),
+        "data_sha256": t.data.sha256,
+        "data_size": len(t.data),
+        "resolved": t.resolved.table(),
+        "versions": runs.versions(),
+        "timing": {k: round(v, 3) for k, v in t.timing.items()},
+    }
