@@ -44,6 +44,7 @@ class Checkpoint:
 
 
 def folder_name(step: int) -> str:
+    """The name of a step's checkpoint, so that names sort as steps do."""
     return f"step-{step:09d}"
 
 
@@ -71,6 +72,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def read_file(path: Path) -> bytes:
+    """A file's bytes; DataError where there is none, DiskError where it cannot be read."""
     try:
         return path.read_bytes()
     except FileNotFoundError:
@@ -101,6 +103,7 @@ def replace_file(path: Path, data: bytes) -> None:
 
 
 def disk_error(path: Path, error: OSError) -> DiskError:
+    """The DiskError for a path that could not be written, with its remedy."""
     remedy = {
         errno.ENOSPC: "free some space",
         errno.EDQUOT: "free some of your quota",
@@ -123,6 +126,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def digest(data: bytes) -> str:
+    """sha256 as hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
 
 

@@ -19,7 +19,6 @@ from ganforge.errors import GanforgeError, UsageError
 
 if TYPE_CHECKING:
     from ganforge.config import Config
-    from ganforge.session import Trained
 
 app = App(
     name="ganforge",

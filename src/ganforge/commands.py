@@ -14,7 +14,7 @@ from ganforge import checkpoint, config, pictures, plots, recipes, runs, session
 from ganforge.codec import Array
 from ganforge.config import Config
 from ganforge.data import source
-from ganforge.devices import resolve
+from ganforge.devices import cores, resolve
 from ganforge.errors import DataError, UsageError
 from ganforge.model import OwnNetworks
 from ganforge.sampling import Sampler
@@ -83,8 +83,8 @@ def rehearse(chosen: Config, out: Path | None) -> list[str]:
 
 def summary(trained: session.Trained) -> list[str]:
     """The lines at the end of a run: how it stands, where things are, what to type next."""
-    p, path = trained.progress, trained.path
-    lines = [f"loss_D {p.loss_d:.3f}, loss_G {p.loss_g:.3f} over the last interval"]
+    path = trained.path
+    lines = [closing_losses(trained.run.log())]
     if not trained.sampler.spec.is_image:
         lines += moments(trained)
     lines.append(f"model    {trained.run.model}")
@@ -98,6 +98,16 @@ def summary(trained: session.Trained) -> list[str]:
     out = "-o samples.png" if trained.sampler.spec.is_image else "-n 1000 -o samples.npz"
     lines.append(f"sample   ganforge sample {path}{label} {out}")
     return lines
+
+
+def closing_losses(log: Sequence[Mapping[str, Any]]) -> str:
+    """Both losses over the last quarter of a run; one interval alone is noisy."""
+    last = log[-max(1, len(log) // 4) :]
+    if not last:
+        return "no step has been logged yet"
+    d, g = (np.mean([r.get(key, np.nan) for r in last]) for key in ("loss_d", "loss_g"))
+    first = log[-len(last) - 1].get("epoch", 0.0) if len(log) > len(last) else 0.0
+    return f"loss_D {d:.3f}, loss_G {g:.3f} (mean of epochs {first:.1f} to {last[-1]['epoch']:.1f})"
 
 
 def moments(trained: session.Trained, count: int = 10_000) -> list[str]:
@@ -193,7 +203,7 @@ def interpolate(
         frames = pictures.as_uint8(walk, sampler.spec).reshape(rows, steps, *walk.shape[1:])
         columns = pictures.layout(rows, 0)[1]
         grids = [pictures.grid(frames[:, i], columns) for i in range(steps)]
-        pictures.save(out, pictures.gif([*grids, *grids[::-1]]))
+        pictures.save(out, pictures.gif([*grids, *grids[-2:0:-1]]))
     else:
         pictures.save(out, picture(sampler, walk, steps))
     return f"{rows} paths of {steps} samples in {out}"
@@ -276,7 +286,7 @@ def data_pack(name: str, out: Path, size: int | None) -> str:
     """Pack a data set; what was packed and what was skipped."""
     from ganforge.data import packed
 
-    path = packed.pack(name, out, size, 0)
+    path = packed.pack(name, out, size, 0, processes=cores())
     data = source.load(str(path))
     lines = [f"{label:<12} {value}" for label, value in source.describe(data)]
     return "\n".join([*lines, f"packed in {path}; train on it with --data {path}"])

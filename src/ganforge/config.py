@@ -115,8 +115,8 @@ class Output:
 
     def __post_init__(self) -> None:
         check(self.log_every >= 1, "log_every", self.log_every, "at least 1 step")
-        check(self.sample_every > 0, "sample_every", self.sample_every, "more than 0 epochs")
-        check(self.save_every > 0, "save_every", self.save_every, "more than 0 epochs")
+        for key in ("sample_every", "save_every"):
+            check(0 < getattr(self, key) < math.inf, key, getattr(self, key), "more than 0 epochs")
         check(self.grid >= 1, "grid", self.grid, "at least 1")
         check(self.keep >= 1, "keep", self.keep, "at least 1")
         check(self.keep_every >= 0, "keep_every", self.keep_every, "0 (none) or more steps")
@@ -131,7 +131,8 @@ class Config:
     data. micro_batch: examples a forward pass, 0 for the whole batch; the update is the same where
     there is no batch norm. epochs: the budget, in passes of D over the real data; kimg, where
     given, is the budget in thousands of real images instead. ema: decay a step of the averaged
-    generator, 0 for none. threads: CPU threads, 0 for all. on_nan: "stop", or "rollback" to the
+    generator, 0 for none. threads: CPU threads, 0 for all. sync_bn: batch norm over
+    the whole batch of all processes, not each one's slice. on_nan: "stop", or "rollback" to the
     last checkpoint at half the rates, when the game diverges.
     """
 
@@ -153,6 +154,7 @@ class Config:
     device: str = "auto"
     precision: str = "auto"
     threads: int = 0
+    sync_bn: bool = False
     on_nan: str = "stop"
     output: Output = Output()
 
@@ -234,7 +236,7 @@ def from_dict(cls: type[T], table: Mapping[str, Any], parts: Parts, where: str =
     values = {}
     for key, value in table.items():
         path = f"{where}.{key}" if where else key
-        if key == "kind" and "kind" not in fields:
+        if key == "kind" and hasattr(cls, "kind"):
             continue
         if key not in fields:
             raise UsageError(f"unknown setting {path!r}: {did_you_mean(key, list(fields))}")
@@ -313,11 +315,11 @@ def override(config: T, settings: Mapping[str, str], parts: Parts) -> T:
                 raise UsageError(f"unknown setting {path!r}: {did_you_mean(name, known)}") from None
         value = _value(text)
         if isinstance(target, list):
-            check(last.isdigit() and int(last) < len(target), path, text, "an index in the list")
+            check(last.isdecimal() and int(last) < len(target), path, text, "an index in the list")
             target[int(last)] = value
         elif not isinstance(target, dict):
             raise UsageError(f"unknown setting {path!r}: {parents[-1]!r} holds no settings")
-        elif last == "kind" and value != target.get("kind"):
+        elif last == "kind" and target.get("kind", value) != value:
             target.clear()
             target["kind"] = value
         elif value == "none":
@@ -355,7 +357,7 @@ def merge(config: Config, table: Mapping[str, Any], parts: Parts) -> Config:
     """`config` with the settings of a (partial) TOML table laid over it."""
 
     def lay(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-        if "kind" in over and over["kind"] != base.get("kind"):
+        if over.get("kind", base.get("kind")) != base.get("kind", over.get("kind")):
             return dict(over)
         out = dict(base)
         for key, value in over.items():
@@ -387,5 +389,12 @@ def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[str
 
 def config_hash(config: Config) -> str:
     """sha256 of the settings that decide the weights (not the budget, device or output)."""
-    pairs = [(k, v) for k, v in flat(to_dict(config)) if not k.startswith(CONTINUABLE)]
+    pairs = [(k, _number(v)) for k, v in flat(to_dict(config)) if not k.startswith(CONTINUABLE)]
     return hashlib.sha256(json.dumps(pairs, sort_keys=True).encode()).hexdigest()
+
+
+def _number(value: Any) -> Any:
+    """1.0 as 1: Python code may say either, TOML gives back the annotated type."""
+    if isinstance(value, list):
+        return [_number(v) for v in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value

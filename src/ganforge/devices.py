@@ -9,22 +9,27 @@ from typing import Any
 import torch
 
 from ganforge.config import Config
+from ganforge.distributed import ALONE, World
 from ganforge.errors import UsageError
 
 
 @dataclass(frozen=True)
 class Resolved:
-    """device: "cpu", "cuda:0", "mps". precision: "fp32" or "bf16". threads: of the CPU."""
+    """device: "cpu", "cuda:0", "mps". precision: "fp32" or "bf16". threads: of the CPU.
+
+    processes: that share the batch.
+    """
 
     device: str
     precision: str
     threads: int
+    processes: int = 1
 
     def table(self) -> dict[str, Any]:
         return asdict(self)
 
 
-def resolve(config: Config, before: dict[str, Any] | None = None) -> Resolved:
+def resolve(config: Config, before: dict[str, Any] | None = None, world: World = ALONE) -> Resolved:
     """The machine's answer to every `auto`; what a run chose `before` stays chosen.
 
     UsageError for a device that is not there.
@@ -33,15 +38,25 @@ def resolve(config: Config, before: dict[str, Any] | None = None) -> Resolved:
     device = config.device
     if device == "auto":
         device = kept.get("device", best_device())
+    if device == "cuda" and world.size > 1:
+        device = f"cuda:{world.local}"
     check_device(device)
     precision = config.precision
     if precision == "auto":
         precision = kept.get("precision", best_precision(device))
-    threads = config.threads or kept.get("threads") or len(os.sched_getaffinity(0))
-    return Resolved(device, precision, threads)
+    threads = config.threads or kept.get("threads") or max(1, cores() // world.size)
+    return Resolved(device, precision, threads, world.size)
+
+
+def cores() -> int:
+    """CPU cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def best_device() -> str:
+    """CUDA, else Apple's MPS, else the CPU."""
     if torch.cuda.is_available():
         return "cuda"
     if torch.backends.mps.is_available():

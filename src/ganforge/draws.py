@@ -135,15 +135,18 @@ class Drawer:
 
 
 def noise_need(stream: Stream, z: Noise) -> Need:
+    """z of one turn, from its law."""
     return Need(("z",), z.size, lambda f, n: stream.draw(z.law, f, n, z.size))
 
 
 def mask_need(stream: Stream, role: str, layer: str, drop: float, shape: tuple[int, ...]) -> Need:
+    """Dropout factors of one layer in one forward pass."""
     size = int(np.prod(shape))
     return Need((role, layer), size, lambda f, n: stream.keep(f, n, size, drop).reshape(n, *shape))
 
 
 def extra_need(stream: Stream, name: str, law: str, size: int) -> Need:
+    """Numbers a penalty asks for: law "unit" is U[0, 1), else a law of the noise."""
     if law == "unit":
         return Need(("extra", name), size, lambda f, n: stream.uniform(f, n, size))
     return Need(("extra", name), size, lambda f, n: stream.draw(law, f, n, size))

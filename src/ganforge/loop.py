@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from ganforge import checkpoint, ema, game, runs, state
+from ganforge import checkpoint, distributed, ema, game, runs, state
 from ganforge.config import Config
 from ganforge.data.source import Dataset, load
 from ganforge.devices import resolve
@@ -80,26 +80,39 @@ def training(
             f"{wanted.data}: not the data this run was trained on (their sha256 differs): restore "
             "them, or give --out for a new run"
         )
-    t = build(wanted, run, data, resolve(wanted, before.get("resolved")))
+    world = distributed.from_environment()
+    resolved = resolve(wanted, before.get("resolved"), world)
     with ExitStack() as stack:
+        distributed.join(world, resolved.device)
+        stack.callback(distributed.leave)
+        t = build(wanted, run, data, resolved, world)
         stack.callback(t.batches.close)
-        if run.exists():
-            runs.refuse_changes(run, wanted)
-            stack.enter_context(runs.locked(run))
-            runs.prepare(path, wanted)
-        else:
-            runs.prepare(path, wanted)
-            stack.enter_context(runs.locked(run))
+        if world.leads:
+            occupy(stack, run, wanted)
+        distributed.barrier(world)
         notes = resume(t, before)
         if t.state.step >= t.steps and before.get("status") == "finished":
             yield t, t.report(note="already finished: nothing to do", done=True)
             return
-        run.write_info(**facts(t, "running"))
+        if world.leads:
+            run.write_info(**facts(t, "running"))
         try:
             yield from play(t, control, notes)
         except DivergedError:
-            run.write_info(status="diverged")
+            if world.leads:
+                run.write_info(status="diverged")
             raise
+
+
+def occupy(stack: ExitStack, run: Run, wanted: Config) -> None:
+    """Make the run folder, or make sure that it holds this run; and lock it."""
+    if run.exists():
+        runs.refuse_changes(run, wanted)
+        stack.enter_context(runs.locked(run))
+        runs.prepare(run.path, wanted)
+    else:
+        runs.prepare(run.path, wanted)
+        stack.enter_context(runs.locked(run))
 
 
 def play(t: Training, control: Control, notes: list[str]) -> Iterator[tuple[Training, Progress]]:
@@ -110,12 +123,16 @@ def play(t: Training, control: Control, notes: list[str]) -> Iterator[tuple[Trai
         yield t, t.report(note=note)
     if t.state.step == 0:
         yield t, t.report(grid=clock.timed("sample", save_grid, t))
-    while t.state.step < t.steps and not control.stop:
+    stop, ask = False, False
+    while t.state.step < t.steps and not stop:
         clock.timed("step", advance, t)
+        told = [control.stop, control.save or clock.save_due()]
+        stop, ask = distributed.any_rank(t.world, told, t.resolved.device)
         step, last = t.state.step, t.state.step == t.steps
         logged = last or step % output.log_every == 0
-        drawn = last or passed(t, output.sample_every)
-        saved = control.save or clock.save_due() or (passed(t, output.save_every) and not last)
+        near = t.steps - step < LEAST_GAP  # the last step draws and saves anyway
+        drawn = last or (passed(t, output.sample_every) and not near)
+        saved = ask or (passed(t, output.save_every) and not near)
         if logged or step % CHECK_STEPS == 0:
             note = clock.timed("log", watch, t, clock, logged)
             if note:
@@ -171,12 +188,16 @@ def advance(t: Training) -> None:
         # Our players draw nothing. A user's own module may, from torch's global generator: seeded
         # here, what it draws is a function of the step too.
         torch.manual_seed(int(Stream(t.config.seed, "module").words(step, 1)[0]))
-    batches = [Batch(*t.batches.at((step * k + j) * batch, batch)) for j in range(k)]
+    first, count = t.world.part(batch)
+    batches = [Batch(*t.batches.at((step * k + j) * batch + first, count)) for j in range(k)]
+    how = How(
+        batch=batch,
+        micro=t.config.micro_batch,
+        exchange=distributed.exchange if t.world.size > 1 else None,
+    )
     try:
-        stats = game.step(
-            t.state, t.config.game, batches, t.drawer.at(step), knobs(t, step),
-            How(micro=t.config.micro_batch),
-        )  # fmt: skip
+        draws = t.drawer.at(step)
+        stats = game.step(t.state, t.config.game, batches, draws, knobs(t, step), how)
     except RuntimeError as error:
         if "out of memory" in str(error) or "can't allocate memory" in str(error):
             raise out_of_memory(t, batches[0]) from None
@@ -232,7 +253,8 @@ def watch(t: Training, clock: Clock, logged: bool) -> str:
     Returns a note where the run was rolled back; raises DivergedError where it must stop.
     """
     skipped = int(sum(float(t.totals[name]) for name in SUMS if name in t.totals))
-    finite = state.all_finite(t.state)
+    sick = not state.all_finite(t.state)
+    finite = not distributed.any_rank(t.world, [sick], t.resolved.device)[0]
     turns = t.state.step * (t.config.game.d_steps + t.config.game.g_steps)
     if not finite or t.skipped + skipped > max(10, 0.01 * turns):
         return diverged(t, finite, skipped)

@@ -81,6 +81,7 @@ def load(
 
 
 def read_spec(table: dict[str, Any]) -> DataSpec:
+    """The DataSpec of a config.json; KeyError, TypeError or ValueError where it is none."""
     return DataSpec(
         tuple(int(n) for n in table["shape"]),
         int(table["classes"]),

@@ -77,5 +77,6 @@ def assign(parameters: Sequence[nn.Parameter], gradients: Sequence[Tensor]) -> N
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """The learning rate of the next step."""
     for group in optimizer.param_groups:
         group["lr"] = rate

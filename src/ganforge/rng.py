@@ -83,7 +83,7 @@ class Stream:
         """
         pairs = (size + 1) // 2
         halves = self.words(first * pairs, count * pairs).view(np.uint16).reshape(count, pairs * 2)
-        kept = halves[:, :size] >= np.uint16(round(drop * 65536))
+        kept = halves[:, :size] >= round(drop * 65536)
         return kept * np.float32(1 / (1 - drop))
 
     def integers(self, first: int, count: int, below: int) -> Ints:

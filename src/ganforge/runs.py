@@ -204,6 +204,7 @@ def lock_holder(path: Path) -> int | None:
 
 
 def host() -> str:
+    """This machine's name, as lock files hold it."""
     return platform.node()
 
 
@@ -248,6 +249,7 @@ def versions() -> dict[str, str]:
 
 
 def cpu_name() -> str:
+    """The CPU's model, as far as the system tells."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):

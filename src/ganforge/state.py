@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganforge import nets, optimizers
+from ganforge import distributed, nets, optimizers
 from ganforge.codec import DataSpec
 from ganforge.config import Config
 from ganforge.errors import DataError, UsageError
@@ -38,6 +38,8 @@ def initial(
         modules = nets.build(config.networks, players_spec(config, spec), config.noise.size)
     for module in modules.values():
         module.to(device).train()
+        if config.sync_bn and torch.distributed.is_initialized():
+            distributed.synchronise(module)
         if spec.is_image:
             module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     players = Players(modules["generator"], modules["discriminator"], autocast(device, precision))
@@ -117,6 +119,12 @@ def compare(own: Mapping[str, Tensor], saved: Mapping[str, Tensor], source: str)
                 f"{source}: tensor {name!r} is {tuple(b.shape)} {b.dtype}, expected "
                 f"{tuple(a.shape)} {a.dtype}: it belongs to another configuration"
             )
+
+
+def buffers(state: State) -> list[Tensor]:
+    """Every buffer of the state (batch statistics), the average's too."""
+    modules = [state.players.generator, state.players.discriminator]
+    return [b for m in (*modules, *([state.average] if state.average else [])) for b in m.buffers()]
 
 
 def all_finite(state: State) -> bool:

@@ -10,11 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganforge import checkpoint, config, game, model, pictures, runs, state
+from ganforge import checkpoint, config, distributed, game, model, pictures, runs, state
 from ganforge.config import Config
 from ganforge.data.batches import Batches
 from ganforge.data.source import Dataset
 from ganforge.devices import Resolved
+from ganforge.distributed import ALONE, World
 from ganforge.draws import Drawer
 from ganforge.errors import DiskError
 from ganforge.players import State
@@ -40,6 +41,7 @@ class Training:
     state: State
     drawer: Drawer
     steps: int
+    world: World = ALONE
     seconds: float = 0.0
     totals: dict[str, Tensor] = field(default_factory=dict)
     counted: int = 0
@@ -79,7 +81,9 @@ class Training:
         return Progress(*position, **(self.means | more))
 
 
-def build(wanted: Config, run: Run, data: Dataset, resolved: Resolved) -> Training:
+def build(
+    wanted: Config, run: Run, data: Dataset, resolved: Resolved, world: World = ALONE
+) -> Training:
     """Everything a run needs, in the state before its first step; nothing is written."""
     torch.set_num_threads(resolved.threads)
     device = torch.device(resolved.device)
@@ -91,8 +95,9 @@ def build(wanted: Config, run: Run, data: Dataset, resolved: Resolved) -> Traini
         Batches(data, device=device, seed=wanted.seed),
         resolved,
         began,
-        Drawer(wanted, data.spec, began.players, device),
+        Drawer(wanted, data.spec, began.players, device, world.part(wanted.batch)),
         game.steps_for(wanted.images(len(data)), wanted.batch, wanted.game),
+        world,
     )
 
 
@@ -101,10 +106,12 @@ def resume(t: Training, before: dict[str, Any]) -> list[str]:
 
     before: run.json as it was, {} for a fresh run.
     """
-    checkpoint.clean(t.run.checkpoints)
     found, notes = checkpoint.newest(t.run.checkpoints)
-    checkpoint.set_aside(t.run.checkpoints, found.step if found else -1)
-    runs.cut_log(t.run.log_path, found.step if found else -1)
+    distributed.barrier(t.world)
+    if t.world.leads:
+        checkpoint.clean(t.run.checkpoints)
+        checkpoint.set_aside(t.run.checkpoints, found.step if found else -1)
+        runs.cut_log(t.run.log_path, found.step if found else -1)
     if found is None:
         return notes
     saved = dict(found.tensors)
@@ -145,7 +152,8 @@ def save(t: Training) -> Path | None:
     Weights that are not finite never become one; a disk that takes none is remembered in `t.disk`
     and asked again at the next occasion.
     """
-    if not state.all_finite(t.state):
+    distributed.broadcast(t.world, state.buffers(t.state))
+    if not t.world.leads or not state.all_finite(t.state):
         return None
     tensors = state.tensors(t.state) | {f"log.{k}": v for k, v in t.totals.items()}
     tensors["log.counted"] = torch.tensor(t.counted)
@@ -177,6 +185,8 @@ def attempt(t: Training, write: Callable[[], Path]) -> Path | None:
 
 def save_grid(t: Training) -> Path | None:
     """Samples from the run's fixed noise, as samples/<step>.png, or .npz for vectors."""
+    if not t.world.leads:
+        return None
     sampler, name = t.sampler(), f"{t.state.step:09d}"
     samples = sampler.grid(t.config.output.grid, t.config.seed)
     if sampler.spec.is_image:
@@ -189,6 +199,8 @@ def save_grid(t: Training) -> Path | None:
 
 def append_log(t: Training, progress: Progress) -> None:
     """A record in the log, after those that a full disk has not taken."""
+    if not t.world.leads:
+        return
     t.pending.append({name: getattr(progress, name) for name in LOGGED})
     try:
         runs.append_log(t.run.log_path, t.pending)
@@ -200,6 +212,8 @@ def append_log(t: Training, progress: Progress) -> None:
 def finish(t: Training) -> Progress:
     """The last checkpoint and the run's state; DiskError where they could not be written."""
     path = save(t)
+    if not t.world.leads:
+        return t.report(done=True)
     if path is None:
         raise DiskError(f"the last checkpoint could not be written: {t.disk}")
     status = "stopped" if t.state.step < t.steps else "finished"
@@ -208,6 +222,7 @@ def finish(t: Training) -> Progress:
 
 
 def model_facts(t: Training) -> dict[str, Any]:
+    """What the model card tells of the training."""
     return {
         "step": t.state.step,
         "samples_seen": t.samples_seen,

@@ -6,15 +6,15 @@ name that occurs twice, and for sizes that only an attack has.
 
 from __future__ import annotations
 
+import errno
 import stat
 import struct
 import threading
 import zipfile
-import zlib
 from functools import lru_cache
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from ganforge.errors import DataError, DiskError
+from ganforge.errors import DataError, DiskError, GanforgeError
 
 MAX_MEMBERS = 500_000
 MAX_DIRECTORY = 2**26  # bytes of the table of contents, before it is read into memory
@@ -34,7 +34,7 @@ def members(path: Path, *, most: int = MAX_MEMBER, small: int = SMALL) -> dict[s
     """
     sizes: dict[str, int] = {}
     for info in _archive(path, _stamp(path)).infolist():
-        if info.is_dir() and info.file_size == 0 and _safe(info.filename):
+        if _safe(info.filename) and info.is_dir() and info.file_size == 0:
             continue
         where = f"{path}: member {info.filename[:200]!r}"
         if info.filename in sizes:
@@ -58,12 +58,22 @@ def read(path: Path, name: str) -> bytes:
     try:
         with _LOCK:
             return _archive(path, _stamp(path)).read(name)
-    except OSError as error:
-        raise DiskError(f"{path}: cannot be read ({error.strerror or error})") from None
-    except (zipfile.BadZipFile, zlib.error, EOFError, struct.error, ValueError) as error:
-        raise DataError(f"{path}: member {name[:200]!r} is damaged ({error})") from None
-    except (NotImplementedError, RuntimeError, LookupError) as error:
-        raise DataError(f"{path}: member {name[:200]!r} cannot be read ({error})") from None
+    except GanforgeError:
+        raise
+    except Exception as error:
+        raise _fault_of(error, path, f"member {name[:200]!r} is damaged") from None
+
+
+def _fault_of(error: Exception, path: Path, what: str) -> GanforgeError:
+    """`zipfile` raises nearly everything on damaged bytes, OSErrors for impossible offsets too."""
+    if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+        return DiskError(f"{path}: cannot be read ({error.strerror or error})")
+    return DataError(f"{path}: {what} ({brief(error)})")
+
+
+def brief(error: Exception) -> str:
+    """The message of somebody else's exception, in a line of at most 120 characters."""
+    return " ".join(str(error).split())[:120] or type(error).__name__
 
 
 def _fault(info: zipfile.ZipInfo, most: int, small: int) -> str | None:
@@ -111,10 +121,10 @@ def _archive(path: Path, stamp: tuple[int, int]) -> zipfile.ZipFile:
                 f"the caps of {MAX_DIRECTORY} and {MAX_MEMBERS}: unpack it and give the folder"
             )
         archive = zipfile.ZipFile(path)
-    except OSError as error:
-        raise DiskError(f"{path}: cannot be read ({error.strerror or error})") from None
-    except (zipfile.BadZipFile, struct.error, ValueError, EOFError, NotImplementedError) as error:
-        raise DataError(f"{path}: not a zip file, or a damaged one ({error})") from None
+    except GanforgeError:
+        raise
+    except Exception as error:
+        raise _fault_of(error, path, "not a zip file, or a damaged one") from None
     if len(archive.filelist) > MAX_MEMBERS:
         archive.close()
         raise DataError(f"{path}: more than {MAX_MEMBERS} members: unpack it and give the folder")

@@ -73,9 +73,10 @@ def header(file: IO[bytes], where: str) -> tuple[tuple[int, ...], bool, np.dtype
                 raise ValueError(f"version {version}")
             read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
             shape, fortran, dtype = read(file)
-    except (ValueError, TypeError, KeyError, SyntaxError, EOFError, RecursionError, MemoryError,
-            OverflowError, AttributeError) as error:  # fmt: skip
-        reason = " ".join(str(error).split())[:120]
+    except OSError:
+        raise
+    except Exception as error:  # the header is Python source: its parsers raise what they like
+        reason = archives.brief(error)
         raise DataError(f"{where}: not a .npy array, or a damaged one ({reason})") from None
     if dtype.hasobject:
         raise DataError(f"{where}: holds pickled Python objects, never read: save numbers")

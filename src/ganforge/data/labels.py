@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from ganforge.data.archives import brief
 from ganforge.data.dataset import MAX_CLASSES
 from ganforge.errors import DataError
 
@@ -98,7 +99,7 @@ def _rows(file: IO[bytes], where: str) -> list[tuple[int, list[str]]]:
     except UnicodeDecodeError:
         raise DataError(f"{where}: not UTF-8 text: save it as CSV in UTF-8") from None
     except csv.Error as error:
-        raise DataError(f"{where}: not a CSV file of file,label lines ({error})") from None
+        raise DataError(f"{where}: not a CSV file of file,label lines ({brief(error)})") from None
 
 
 def _shared_folder(names: list[str]) -> str:

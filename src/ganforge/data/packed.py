@@ -45,6 +45,7 @@ MAX_MANIFEST = 2**26  # bytes
 
 
 def is_store(path: Path) -> bool:
+    """Whether a path is a packed store."""
     return (path / MANIFEST).is_file()
 
 

@@ -5,6 +5,7 @@ This module imports neither torch nor anything that does: worker processes start
 
 from __future__ import annotations
 
+import logging
 import threading
 import warnings
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from ganforge.data.archives import brief
 from ganforge.errors import DataError, GanforgeError
 
 Picture = npt.NDArray[np.uint8]
@@ -26,11 +28,16 @@ SUFFIXES = (
     ".ppm", ".pgm", ".pbm", ".pnm",
 )  # fmt: skip
 MAX_PIXELS = 50_000_000
+MAX_WEBP = 30_000_000  # its decoder holds several copies; with this, all stay under 1 GB
 RESAMPLING = Image.Resampling.LANCZOS
 _GREY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N")
 _BIG = 4_000_000  # pixels; larger pictures are decoded one at a time, or memory would not hold
 _ONE_BIG = threading.Lock()
 _ORIENTATION = 0x0112
+
+
+# Else what decoders log of damaged files goes to the standard error, from below the command line.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 class UnreadableError(Exception):
@@ -92,14 +99,13 @@ def _decode(image: Image.Image, size: int | None, channels: int) -> Picture:
     if size is not None and image.format == "JPEG":
         # Decodes at 1/2, 1/4 or 1/8 of the size where that still is twice what is wanted.
         image.draft(None, (2 * size, 2 * size))
-    upright: Image.Image = image
     try:
-        upright = ImageOps.exif_transpose(image)
+        ImageOps.exif_transpose(image, in_place=True)
     except (SyntaxError, ValueError, TypeError, KeyError):
         image.load()  # unreadable EXIF data says nothing; damaged pixels are still found
     if size is not None:
-        upright = _central_square(upright)
-    plain = flatten(upright, channels)
+        image = _central_square(image)
+    plain = flatten(image, channels)
     if size is not None and plain.size != (size, size):
         plain = plain.resize((size, size), RESAMPLING)
     return np.array(plain, dtype=np.uint8).reshape(plain.height, plain.width, channels)
@@ -113,7 +119,7 @@ def flatten(image: Image.Image, channels: int) -> Image.Image:
     elif image.mode == "F":
         raise UnreadableError("floating-point pixels; give such pictures as .npy")
     if image.has_transparency_data:
-        image = image.convert("RGBA")
+        image = image if image.mode == "RGBA" else image.convert("RGBA")
         white = Image.new("RGB", image.size, (255, 255, 255))
         white.paste(image, mask=image.getchannel("A"))
         image = white
@@ -122,10 +128,12 @@ def flatten(image: Image.Image, channels: int) -> Image.Image:
 
 def _eight_bits(deep: npt.NDArray[Any]) -> Image.Image:
     """16-bit grey to 8-bit grey, scaled by 255 / 65535 and rounded."""
-    levels = deep.astype(np.int64)
-    if levels.min() < 0 or levels.max() > 65_535:
+    if deep.min() < 0 or deep.max() > 65_535:
         raise UnreadableError("more than 16 bits a pixel; give such pictures as .npy")
-    return Image.fromarray(((levels + 128) // 257).astype(np.uint8))
+    levels = deep.astype(np.uint32)
+    levels += 128
+    levels //= 257
+    return Image.fromarray(levels.astype(np.uint8))
 
 
 def _central_square(image: Image.Image) -> Image.Image:
@@ -140,16 +148,17 @@ def _open(file: IO[bytes], name: str) -> Image.Image:
         image = Image.open(file, formats=FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise _too_large(name, "far too many") from None
-    if image.width * image.height > MAX_PIXELS:
-        raise _too_large(name, f"{image.width} x {image.height}")
+    cap = MAX_WEBP if image.format == "WEBP" else MAX_PIXELS
+    if image.width * image.height > cap:
+        raise _too_large(name, f"{image.width} x {image.height}", cap)
     if min(image.size) < 1:
         raise UnreadableError("it has no pixels")
     return image
 
 
-def _too_large(name: str, pixels: str) -> DataError:
+def _too_large(name: str, pixels: str, cap: int = MAX_PIXELS) -> DataError:
     return DataError(
-        f"picture {name}: {pixels} pixels, above the cap of {MAX_PIXELS:,}: make it smaller or "
+        f"picture {name}: {pixels} pixels, above the cap of {cap:,}: make it smaller or "
         "move it away"
     )
 
@@ -183,5 +192,4 @@ def _reasons() -> Iterator[None]:
     except UnidentifiedImageError:
         raise UnreadableError(f"not a picture in one of {', '.join(FORMATS)}") from None
     except Exception as error:  # decoders raise nearly everything: struct.error, IndexError, ...
-        reason = " ".join(str(error).split())[:120]
-        raise UnreadableError(f"damaged ({reason or type(error).__name__})") from None
+        raise UnreadableError(f"damaged ({brief(error)})") from None

@@ -31,18 +31,19 @@ def locate(source: str) -> Path:
     """
     if not source:
         raise UsageError(f"no data given: {did_you_mean('', list(SOURCES))}, or a path")
-    path = Path(source).expanduser()
+    path = Path(source)
     try:
+        path = path.expanduser()
         if path.exists():
             return path
-    except (OSError, ValueError) as error:
-        raise DataError(f"data {source[:200]!r}: not a path that can be read ({error})") from None
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise DataError(f"data {source[:200]!r}: not a path that can be read ({reason})") from None
     if os.sep in source or path.suffix:
         raise DataError(f"data {source[:200]!r}: no such file or folder")
-    raise UsageError(
-        f"unknown data {source[:200]!r}: {did_you_mean(source, list(SOURCES))}, or the path of "
-        f"{KINDS}"
-    )
+    source = source[:200]
+    known = did_you_mean(source, list(SOURCES))
+    raise UsageError(f"unknown data {source!r}: {known}, or the path of {KINDS}")
 
 
 def read(

@@ -22,6 +22,7 @@ MAX_FILE = 2**28  # bytes of one picture file
 def decode_chunk(
     store: Store, names: Sequence[str], *, size: int | None, channels: int
 ) -> list[Picture | str]:
+    """Each name's picture, or why there is none."""
     out: list[Picture | str] = []
     for name in names:
         try:
@@ -33,6 +34,7 @@ def decode_chunk(
 
 
 def probe_chunk(store: Store, names: Sequence[str]) -> list[Header | str]:
+    """Each name's header, or why there is none."""
     out: list[Header | str] = []
     for name in names:
         try:
@@ -61,6 +63,8 @@ class Store(Protocol):
 
 @dataclass(frozen=True)
 class Folder:
+    """Pictures in a folder."""
+
     path: Path
 
     def open(self, name: str) -> IO[bytes]:
@@ -85,6 +89,8 @@ class Folder:
 
 @dataclass(frozen=True)
 class Archive:
+    """Pictures in a zip, read in place."""
+
     path: Path
 
     def open(self, name: str) -> IO[bytes]:

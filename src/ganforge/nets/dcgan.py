@@ -17,8 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from ganforge.codec import DataSpec
-from ganforge.errors import check, choice
-from ganforge.errors import UsageError
+from ganforge.errors import UsageError, check, choice
 from ganforge.nets.layers import LABELS, Init, Join, Masks, Player, Projection, required
 
 SMALLEST, LARGEST = 16, 128

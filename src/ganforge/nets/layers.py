@@ -136,3 +136,8 @@ def required(label: Tensor | None) -> Tensor:
     if label is None:
         raise ValueError("a conditional player was called without labels")
     return label
+
+
+def conv_like(values: Tensor, x: Tensor) -> Tensor:
+    """(C,) values shaped to multiply the channels of x (B, C, ...)."""
+    return values.view(1, -1, *[1] * (x.dim() - 2))

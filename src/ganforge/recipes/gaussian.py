@@ -1,8 +1,9 @@
 """`gaussian`: the linear generator that learns a 2-D Gaussian, as published.
 
 System   Data x = z A + b with A = [[1, 2], [-0.1, 0.5]], b = [1, 2], 1,000 points.
-         G = Linear(2, 2), D = 2-5-3-1 with tanh. All parameters N(0, 0.02), Adam 0.05 for D and 0.005 for G, batch 8,
-         20 epochs, binary cross-entropy summed over the batch, D's halved, G on D's last z.
+         G = Linear(2, 2), D = 2-5-3-1 with tanh. All parameters N(0, 0.02), Adam 0.05 for D and
+         0.005 for G, batch 8, 20 epochs, binary cross-entropy summed over the batch, D's halved,
+         G on D's last z.
 Source   Zhang, Lipton, Li, Smola, "Dive into Deep Learning", chapter 20.1 (the GAN chapter).
 Reaches  loss_D 0.693 and loss_G 0.693 (log 2: D can no longer tell). The game wanders all the same:
          the covariance of the samples ends within 10 % of the true one in few seeds only. For a

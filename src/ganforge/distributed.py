@@ -1,0 +1,140 @@
+"""Several processes, one game: torch.distributed (NCCL, Gloo), a flat sum inside the step.
+
+Each rank plays its slice of the global batch with draws that are functions of the global sample
+index, and gradients are summed once a turn, flat. No hooks: DistributedDataParallel's fire on
+`backward` alone and are silently wrong with penalties that differentiate the gradient.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch import distributed as dist
+from torch.distributed.nn.functional import all_reduce
+
+from ganforge.errors import UsageError
+from ganforge.nets.layers import conv_like
+
+
+@dataclass(frozen=True)
+class World:
+    """rank of `size` processes; local: this one's number on its machine."""
+
+    rank: int = 0
+    size: int = 1
+    local: int = 0
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes files and prints."""
+        return self.rank == 0
+
+    def part(self, batch: int) -> tuple[int, int]:
+        """(first, count) of this rank's slice of a global batch."""
+        if batch % self.size:
+            raise UsageError(
+                f"batch = {batch} cannot be split over {self.size} processes: "
+                f"use a multiple, such as --batch {-(-batch // self.size) * self.size}"
+            )
+        count = batch // self.size
+        return self.rank * count, count
+
+
+ALONE = World()
+
+
+def from_environment() -> World:
+    """What torchrun says of this process; a world of one without it."""
+    if "WORLD_SIZE" not in os.environ:
+        return ALONE
+    return World(*(int(os.environ[k]) for k in ("RANK", "WORLD_SIZE", "LOCAL_RANK")))
+
+
+def join(world: World, device: str) -> None:
+    """Meet the other processes, over NCCL on GPUs and Gloo elsewhere."""
+    if world.size > 1 and not dist.is_initialized():
+        dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+
+
+def leave() -> None:
+    """Part from the other processes, where there were any."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def exchange(tensors: list[Tensor]) -> None:
+    """The sum of each tensor over all ranks, in place, in one flat message."""
+    flat = torch.cat([t.reshape(-1) for t in tensors])
+    dist.all_reduce(flat)
+    for tensor, total in zip(tensors, torch.split(flat, [t.numel() for t in tensors]), strict=True):
+        tensor.copy_(total.view(tensor.shape))
+
+
+def any_rank(world: World, flags: list[bool], device: str) -> list[bool]:
+    """For each flag, whether it is set on any rank; the same answer everywhere."""
+    if world.size == 1:
+        return flags
+    told = torch.tensor([float(f) for f in flags], device=device)
+    dist.all_reduce(told, dist.ReduceOp.MAX)
+    return [bool(f) for f in told.tolist()]
+
+
+def broadcast(world: World, tensors: list[Tensor]) -> None:
+    """Give every rank the leader's tensors, such as batch statistics before a checkpoint."""
+    if world.size > 1:
+        for tensor in tensors:
+            dist.broadcast(tensor, 0)
+
+
+def barrier(world: World) -> None:
+    """Wait for the other processes, where there are any."""
+    if world.size > 1:
+        dist.barrier()
+
+
+class SyncBatchNorm(nn.Module):
+    """Batch norm over the batches of all ranks, twice differentiable, on any device.
+
+    torch's own refuses the CPU. Two moments are summed by a differentiable all-reduce; every rank
+    must hold as many examples. Parameters and buffers are those of the layer it replaces.
+    """
+
+    def __init__(self, layer: nn.modules.batchnorm._BatchNorm):
+        super().__init__()
+        self.weight, self.bias = layer.weight, layer.bias
+        self.eps, self.momentum = layer.eps, layer.momentum or 0.1
+        for name in ("running_mean", "running_var", "num_batches_tracked"):
+            self.register_buffer(name, getattr(layer, name))
+
+    def forward(self, x: Tensor) -> Tensor:
+        running_mean, running_var = self.get_buffer("running_mean"), self.get_buffer("running_var")
+        if not self.training:
+            return nn.functional.batch_norm(
+                x, running_mean, running_var, self.weight, self.bias, False, 0.0, self.eps
+            )
+        over = [d for d in range(x.dim()) if d != 1]
+        wide = x.float() if x.dtype == torch.bfloat16 else x
+        local = torch.stack([wide.mean(over), wide.square().mean(over)])
+        mean, square = all_reduce(local) / dist.get_world_size()  # type: ignore[no-untyped-call]
+        var = square - mean.square()
+        count = x.numel() // x.shape[1] * dist.get_world_size()
+        with torch.no_grad():
+            running_mean.lerp_(mean.to(running_mean.dtype), self.momentum)
+            unbiased = var * count / max(1, count - 1)
+            running_var.lerp_(unbiased.to(running_var.dtype), self.momentum)
+            self.get_buffer("num_batches_tracked").add_(1)
+        scale = self.weight * torch.rsqrt(var + self.eps)
+        shift = self.bias - mean * scale
+        return (wide * conv_like(scale, x) + conv_like(shift, x)).to(x.dtype)
+
+
+def synchronise(module: nn.Module) -> None:
+    """Replace every batch norm in `module` by one over all ranks, in place."""
+    for name, child in module.named_children():
+        if isinstance(child, nn.modules.batchnorm._BatchNorm):
+            setattr(module, name, SyncBatchNorm(child))
+        else:
+            synchronise(child)

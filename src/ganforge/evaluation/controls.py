@@ -1,0 +1,177 @@
+"""Four bad samplers, and which metric notices which: no figure means much without them.
+
+`python -m ganforge.evaluation.controls` prints the table for MNIST.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.nn import functional
+
+from ganforge.codec import DataSpec
+from ganforge.errors import UsageError
+from ganforge.evaluation.case import subset
+from ganforge.evaluation.score import Score, evaluate
+from ganforge.rng import Ints, Stream
+
+Array = npt.NDArray[Any]
+Labelled = tuple[Array, Ints]
+
+BLUR = 1.0  # standard deviation of the blur, pixels
+NOISE = 0.1  # of the noise, in units of the values' range, or of a feature's deviation
+DROPPED = 1  # the class left out
+MEMORY = 500  # training examples a memoriser has
+
+
+def blurred(values: Array, labels: Ints, seed: int) -> Labelled:
+    """Pictures under a Gaussian blur of one pixel; vectors pulled halfway to their mean."""
+    if values.ndim == 2:
+        mean = values.mean(0, dtype=np.float64).astype(values.dtype)
+        return mean + (values - mean) * values.dtype.type(0.5), labels
+    offsets = torch.arange(-3, 4, dtype=torch.float32)
+    line = torch.exp(-offsets.square() / (2 * BLUR**2))
+    line /= line.sum()
+    x = torch.from_numpy(np.array(values)).permute(0, 3, 1, 2).float()
+    n, c, h, w = x.shape
+    x = x.reshape(n * c, 1, h, w)
+    x = functional.conv2d(x, line.reshape(1, 1, 7, 1), padding=(3, 0))
+    x = functional.conv2d(x, line.reshape(1, 1, 1, 7), padding=(0, 3))
+    return _stored(x.reshape(n, c, h, w).permute(0, 2, 3, 1).numpy(), values), labels
+
+
+def noised(values: Array, labels: Ints, seed: int) -> Labelled:
+    """Every value with Gaussian noise of a tenth of the range (uint8) or of its deviation."""
+    flat = values.reshape(len(values), -1)
+    noise = Stream(seed, "controls/noise").normal(0, *flat.shape)
+    scale = 255.0 if values.dtype == np.uint8 else flat.std(0)
+    return _stored((flat + NOISE * scale * noise).reshape(values.shape), values), labels
+
+
+def dropped(values: Array, labels: Ints, seed: int) -> Labelled:
+    """Every class but one: the examples of class 1 are replaced by others, drawn again."""
+    left = np.flatnonzero(labels != DROPPED)
+    if not len(left):
+        raise UsageError("there is one class only: none can be dropped")
+    pick = left[Stream(seed, "controls/dropped").integers(0, len(values), len(left))]
+    kept = np.where(labels == DROPPED, pick, np.arange(len(values)))
+    return values[kept], labels[kept]
+
+
+def memoriser(values: Array, labels: Ints, seed: int) -> Labelled:
+    """500 of the examples, repeated."""
+    known = subset(len(values), MEMORY, seed, "controls/memory")
+    pick = known[Stream(seed, "controls/memoriser").integers(0, len(values), len(known))]
+    return values[pick], labels[pick]
+
+
+def halves(real: Labelled, seed: int) -> tuple[Labelled, Labelled]:
+    """Real examples cut in two at random: one half to score against, one for the samplers."""
+    values, labels = real
+    first = subset(len(values), len(values) // 2, seed, "controls/halves")
+    rest = np.setdiff1d(np.arange(len(values)), first)[: len(first)]
+    return (values[first], labels[first]), (values[rest], labels[rest])
+
+
+def table(
+    train: Labelled,
+    real: Labelled,
+    source: Labelled,
+    *,
+    spec: DataSpec,
+    metrics: Sequence[str] | None = None,
+    space: str | None = None,
+    seed: int = 0,
+    split: str = "validation",
+) -> dict[str, list[Score]]:
+    """Every metric of every bad sampler, by its name; each score carries its floor and word.
+
+    The memoriser repeats training examples. The others spoil held-out ones, so that only the fault
+    in their name is there to be noticed.
+
+    Arguments:
+        train: examples (T, ...) and labels (T,) of the training part.
+        real: of the part scored against (N, ...).
+        source: of the same part, others (N, ...); see `halves`.
+        spec, metrics, space, seed, split: as `evaluate`.
+    """
+    if len(source[0]) > len(train[0]):
+        raise UsageError(
+            f"{len(source[0])} held-out and {len(train[0])} training examples: "
+            "the memoriser cannot give as many, score fewer"
+        )
+    out = {}
+    for name, sampler in SAMPLERS.items():
+        if name == "memoriser":
+            pick = subset(len(train[0]), len(source[0]), seed, "controls")
+            fake, labels = sampler(train[0][pick], train[1][pick], seed)
+        else:
+            fake, labels = sampler(*source, seed)
+        out[name] = evaluate(
+            train[0],
+            real[0],
+            fake,
+            spec=spec,
+            train_labels=train[1],
+            eval_labels=real[1],
+            fake_labels=labels,
+            metrics=metrics,
+            space=space,
+            seed=seed,
+            split=split,
+        )
+    return out
+
+
+def rows(scores: dict[str, list[Score]]) -> list[list[str]]:
+    """The table metric x sampler as text: a heading, then value and word of every cell."""
+    names = list(scores)
+    out = [["metric", "space", "N", "floor", *names]]
+    for i, score in enumerate(scores[names[0]]):
+        cells = [f"{scores[s][i].value:.4g} {scores[s][i].word}" for s in names]
+        out.append([score.name, score.space, str(score.n), f"{score.floor:.4g}", *cells])
+    return out
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Print the table for MNIST as Markdown. Arguments: [SPLIT [SEED]], test and 0 by default."""
+    from ganforge.data.source import load
+
+    given = sys.argv[1:] if arguments is None else arguments
+    split = given[0] if given else "test"
+    seed = int(given[1]) if len(given) > 1 else 0
+    train, held = load("mnist"), load("mnist", part=split)
+    if train.labels is None or held.labels is None:
+        raise UsageError("the table needs labels")
+    real, source = halves((held.values, held.labels), seed)
+    scores = table(
+        (train.values, train.labels), real, source, spec=train.spec, seed=seed, split=split
+    )
+    head, *body = rows(scores)
+    print(f"seed {seed}, split {split}, N = {len(real[0])}\n")
+    for row in (head, ["---"] * len(head), *body):
+        print(f"| {' | '.join(row)} |")
+
+
+def _stored(x: Array, like: Array) -> Array:
+    """Float values rounded to the type of the stored ones, as a generator's are."""
+    if like.dtype == np.uint8:
+        return np.clip(np.rint(x), 0, 255).astype(np.uint8)
+    return x.astype(like.dtype)
+
+
+SAMPLERS: dict[str, Callable[[Array, Ints, int], Labelled]] = {
+    "blurred": blurred,
+    "noised": noised,
+    "one class dropped": dropped,
+    "memoriser": memoriser,
+}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,161 @@
+"""Are samples copies of the training data?"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ganforge.errors import UsageError
+from ganforge.evaluation.distances import blocks, nearest, squared
+from ganforge.rng import Stream
+
+Array = npt.NDArray[Any]
+Doubles = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+CELLS, LEAST_IN_CELL, ROUNDS = 5, 20, 25
+
+
+def reference(train: Array, seed: int, cells: int = CELLS) -> Reference:
+    """The training data, cut into k-means cells: what samples are laid against.
+
+    Arguments:
+        train: features (T, F), T >= 2.
+        seed: of the k-means start.
+        cells: how many; 1 for sets so small that a cell would hold fewer than 20 samples.
+    """
+    if len(train) < max(2, cells):
+        raise UsageError(f"{len(train)} training examples: at least {max(2, cells)} are needed")
+    mean = train.mean(0, dtype=np.float64)
+    x = torch.from_numpy(train.astype(np.float64) - mean)
+    return Reference(x, mean, k_means(x, cells, seed))
+
+
+def place(train: Reference, samples: Array) -> Placed:
+    """Nearest training example, its distance, and the cell of every sample (N, F)."""
+    x = torch.from_numpy(samples.astype(np.float64) - train.mean)
+    return Placed(*nearest(x, train.x), _assign(x, train.centres)[0])
+
+
+def authentic(train: Reference, fake: Placed) -> float:
+    """AuthPct: share of samples that are farther from their training neighbour than its own is.
+
+    A sample s with nearest training example t is authentic where min_{t' != t} |t - t'| < |s - t|
+    (Alaa et al. 2022). Held-out real examples do not reach 1 either: read it beside theirs.
+
+    Arguments:
+        train: of `reference`.
+        fake: of `place`.
+    """
+    used, inverse = np.unique(fake.index, return_inverse=True)
+    _, gap = nearest(train.x[used], train.x, own=used)
+    return float((gap[inverse] < fake.distance).mean())
+
+
+def data_copying(held_out: Placed, fake: Placed) -> float:
+    """C_T of Meehan et al. 2020: a z score, far below 0 where samples hug the training data.
+
+    In each cell a Mann-Whitney test compares distances to the nearest training example, generated
+    against held-out; the cells' z scores are averaged with the held-out share as weight. Cells with
+    fewer than 20 of either are left out. It grows with the square root of N.
+
+    Arguments:
+        held_out: real examples that did not train the generator, placed.
+        fake: samples, placed.
+    """
+    scores, weights = [], []
+    for cell in np.unique(held_out.cell):
+        p = held_out.distance[held_out.cell == cell]
+        q = fake.distance[fake.cell == cell]
+        if min(len(p), len(q)) >= LEAST_IN_CELL:
+            scores.append(mann_whitney(q, p))
+            weights.append(len(p))
+    if not scores:
+        raise UsageError(
+            f"no cell holds {LEAST_IN_CELL} of {len(fake.cell)} generated and "
+            f"{len(held_out.cell)} held-out examples: give more, or ask for one cell"
+        )
+    return float(np.average(scores, weights=weights))
+
+
+def mann_whitney(x: Array, y: Array) -> float:
+    """z score of the Mann-Whitney U of x over y, ties at half; below 0 where x is the smaller.
+
+    (U - nm/2) / sqrt(nm (n + m + 1) / 12), U = #{x_i > y_j} + #{x_i = y_j} / 2.
+
+    Arguments:
+        x, y: (N,) and (M,).
+    """
+    n, m = len(x), len(y)
+    ordered = np.sort(y)
+    below = np.searchsorted(ordered, x, "left")
+    upto = np.searchsorted(ordered, x, "right")
+    u = float((below + upto).sum()) / 2
+    return (u - n * m / 2) / math.sqrt(n * m * (n + m + 1) / 12)
+
+
+def k_means(x: torch.Tensor, k: int, seed: int) -> torch.Tensor:
+    """Centres (k, F) of rows x (N, F) by at most 25 rounds of Lloyd's algorithm.
+
+    Starts from a seeded choice, each next centre with probability as its squared distance to the
+    ones before (k-means++). A cell that empties keeps its centre.
+    """
+    draws = Stream(seed, "k-means").uniform(0, k)[:, 0]
+    centres = x[int(draws[0] * len(x))][None]
+    for draw in draws[1:]:
+        mass = _assign(x, centres)[1].cumsum(0)
+        centres = torch.cat(
+            [centres, x[int(torch.searchsorted(mass, float(draw) * mass[-1]))][None]]
+        )
+    before = None
+    for _ in range(ROUNDS):
+        cell = torch.from_numpy(_assign(x, centres)[0])
+        if before is not None and torch.equal(cell, before):
+            break
+        before = cell
+        counts = torch.bincount(cell, minlength=k)
+        sums = torch.zeros_like(centres).index_add_(0, cell, x)
+        filled = counts > 0
+        centres[filled] = sums[filled] / counts[filled, None]
+    return centres
+
+
+def _assign(x: torch.Tensor, centres: torch.Tensor) -> tuple[Ints, torch.Tensor]:
+    """Nearest centre of every row, and its squared distance."""
+    least = [squared(x[rows], centres).min(1) for rows in blocks(len(x), len(centres))]
+    return (
+        torch.cat([v.indices for v in least]).numpy(),
+        torch.cat([v.values for v in least]),
+    )
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Training features (T, F) less their mean (F,), and the centres (k, F) of their cells."""
+
+    x: torch.Tensor
+    mean: Doubles
+    centres: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Samples against the training data, (N,) each.
+
+    index: of the nearest training example, for showing it beside the sample.
+    distance: to it.
+    cell: 0 .. k - 1.
+    """
+
+    index: Ints
+    distance: Doubles
+    cell: Ints
+
+    def take(self, rows: Ints) -> Placed:
+        """Some of them."""
+        return Placed(self.index[rows], self.distance[rows], self.cell[rows])

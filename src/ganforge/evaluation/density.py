@@ -1,0 +1,95 @@
+"""Densities: the Parzen window of the 2014 table, and the divergence a discriminator can see."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ganforge.evaluation.distances import blocks, squared
+from ganforge.evaluation.fit import HeldOut
+
+Array = npt.NDArray[Any]
+Doubles = npt.NDArray[np.float64]
+
+SIGMAS = np.logspace(-1, 0, 10)
+CHOICE = 1000  # validation points that choose sigma
+
+
+def log_likelihoods(centres: Array, points: Array, sigma: float) -> Doubles:
+    """Log density of points under a Parzen window, nats, (M,).
+
+    log p(x) = logsumexp_i(-|x - c_i|^2 / 2 sigma^2) - log N - F/2 log(2 pi sigma^2).
+
+    Arguments:
+        centres: generated examples (N, F).
+        points: (M, F).
+        sigma: width of every Gaussian.
+    """
+    c, x = (torch.from_numpy(a.astype(np.float64)) for a in (centres, points))
+    parts = []
+    for rows in blocks(len(x), len(c)):
+        d = squared(x[rows], c)
+        # Where 2 sigma^2 is small every term underflows; logsumexp does not.
+        parts.append(torch.logsumexp(d.div_(-2 * sigma**2), 1))
+    constant = math.log(len(c)) + c.shape[1] / 2 * math.log(2 * math.pi * sigma**2)
+    out: Doubles = torch.cat(parts).numpy() - constant
+    return out
+
+
+def parzen(centres: Array, validation: Array, test: Array) -> Parzen:
+    """Mean log-likelihood of test points as in Goodfellow et al. 2014.
+
+    Sigma is the best of ten in logspace(-1, 0) on the first 1,000 validation points. A figure for
+    the 2014 table only: 10,000 real images reach 242.7 on MNIST and 50,000 memorised ones 310, so
+    a value well above the first is a warning, not a win.
+
+    Arguments:
+        centres: generated examples (N, F), pixels in [0, 1].
+        validation: real examples that choose sigma (V, F).
+        test: real examples that are scored (M, F).
+    """
+    choice = validation[:CHOICE]
+    means = [float(log_likelihoods(centres, choice, s).mean()) for s in SIGMAS]
+    sigma = float(SIGMAS[int(np.argmax(means))])
+    logs = log_likelihoods(centres, test, sigma)
+    return Parzen(float(logs.mean()), float(logs.std(ddof=1) / math.sqrt(len(logs))), sigma)
+
+
+def divergence(held: HeldOut) -> Divergence:
+    """C(G) and the Jensen-Shannon divergence from a fresh discriminator's held-out logits.
+
+    C = E log D(real) + E log(1 - D(fake)), at most -log 4 + 2 JSD: a lower bound, whatever the
+    discriminator. JSD = (C + log 4) / 2 nats, between 0 and log 2 = .693; the estimate may come
+    out slightly negative and is reported as it is. Goodfellow et al. 2014, theorem 1.
+
+    Arguments:
+        held: logits on examples that did not train the discriminator.
+    """
+    real = -np.logaddexp(0, -held.real)
+    fake = -np.logaddexp(0, held.fake)
+    c = float(real.mean() + fake.mean())
+    variance = real.var(ddof=1) / len(real) + fake.var(ddof=1) / len(fake)
+    return Divergence(c, (c + math.log(4)) / 2, float(np.sqrt(variance)))
+
+
+@dataclass(frozen=True)
+class Parzen:
+    """Mean log-likelihood in nats, its standard error, and the sigma that was chosen."""
+
+    mean: float
+    error: float
+    sigma: float
+
+
+@dataclass(frozen=True)
+class Divergence:
+    """C(G), at least -log 4 = -1.3863 in truth; JSD in nats; standard error of C."""
+
+    c: float
+    jsd: float
+    error: float

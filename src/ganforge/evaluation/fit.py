@@ -1,0 +1,239 @@
+"""Judges trained afresh: the classifier of labels and the discriminator of real against fake.
+
+Nothing of the game that made the samples is used: its own discriminator would flatter it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ganforge.errors import UsageError
+from ganforge.rng import Order, Stream
+
+Array = npt.NDArray[Any]
+Floats = npt.NDArray[np.float32]
+
+Net = TypeVar("Net", bound=nn.Module)
+
+BATCH = 128
+HIDDEN = 64
+
+
+def blank(build: Callable[[], Net]) -> Net:
+    """A network whose weights are not yet set, made without a draw of the global generator."""
+    with torch.device("meta"):
+        net = build()
+    return net.to_empty(device="cpu")
+
+
+def initialise(net: nn.Module, seed: int, name: str) -> None:
+    """Fill every layer with U(-1/sqrt(fan in), 1/sqrt(fan in)) from its own stream.
+
+    PyTorch's own law for linear and convolution layers, drawn without the global generator.
+    """
+    for module_name, module in net.named_modules():
+        if not isinstance(module, nn.Linear | nn.Conv2d):
+            continue
+        bound = 1 / math.sqrt(module.weight[0].numel())
+        for kind, p in module.named_parameters(recurse=False):
+            draws = Stream(seed, f"{name}/{module_name}.{kind}").uniform(0, p.numel())
+            with torch.no_grad():
+                p.copy_(torch.from_numpy(draws).reshape(p.shape).mul_(2 * bound).sub_(bound))
+
+
+def one_cycle(step: int, steps: int, peak: float, warm: float = 0.2) -> float:
+    """Learning rate at `step` of `steps`: linear up to `peak` over `warm`, then a cosine to 0."""
+    t = (step + 1) / steps
+    if t < warm:
+        return peak * t / warm
+    return peak * 0.5 * (1 + math.cos(math.pi * (t - warm) / (1 - warm)))
+
+
+def discriminate(real: Floats, fake: Floats, seed: int, epochs: int = 20) -> HeldOut:
+    """Train a discriminator on half of the examples and return its logits on the other half.
+
+    F-64-64-1 leaky, logit > 0 for real, cross-entropy, Adam 2e-3. The training half is split 4 : 1
+    and the epoch with the best loss on the fifth is kept; before the first, the net says 1/2
+    everywhere, so a discriminator that learns nothing general gives C = -log 4 exactly.
+
+    Arguments:
+        real, fake: features (N, F), equally many, N >= 20.
+        seed: of the halves, the weights and the order.
+        epochs: passes over the training part.
+    """
+    if len(real) != len(fake) or len(real) < 20:
+        raise UsageError(
+            f"a discriminator was given {len(real)} real and {len(fake)} fake examples: "
+            "it takes equally many of both, at least 20"
+        )
+    n = len(real)
+    a, b = 2 * n // 5, n // 2  # training, choosing the epoch, held out
+    x, y = (
+        side[np.argsort(Stream(seed, f"discriminate/{name}").words(0, n), kind="stable")]
+        for side, name in ((real, "real"), (fake, "fake"))
+    )
+    mean, std = x[:b].mean(0), x[:b].std(0)
+    std = np.where(std > 1e-6, std, 1).astype(np.float32)
+
+    def part(lo: int, hi: int) -> tuple[Tensor, Tensor]:
+        rows = np.concatenate([x[lo:hi], y[lo:hi]])
+        truth = torch.cat([torch.ones(hi - lo), torch.zeros(hi - lo)])
+        return torch.from_numpy((rows - mean) / std), truth
+
+    net = blank(lambda: _mlp(real.shape[1], 1, nn.LeakyReLU(0.2)))
+    initialise(net, seed, "discriminate")
+    for p in net[-1].parameters():
+        nn.init.zeros_(p)
+    _fit_binary(net, part(0, a), part(a, b), seed, epochs)
+    rows, truth = part(b, n)
+    with torch.no_grad():
+        logits = net(rows).squeeze(1).double().numpy()
+    held = truth.numpy() > 0.5
+    return HeldOut(logits[held], logits[~held])
+
+
+def _fit_binary(
+    net: nn.Module,
+    train: tuple[Tensor, Tensor],
+    choose: tuple[Tensor, Tensor],
+    seed: int,
+    epochs: int,
+) -> None:
+    """Fit `net` in place; it ends with the weights of its best epoch on `choose`."""
+    x, truth = train
+    batch = min(BATCH, len(x))
+    order, steps = Order(seed, len(x)), len(x) // batch
+    optimiser = torch.optim.Adam(net.parameters(), lr=2e-3)
+
+    def loss_on(part: tuple[Tensor, Tensor]) -> float:
+        with torch.no_grad():
+            logits = net(part[0]).squeeze(1)
+            return float(functional.binary_cross_entropy_with_logits(logits, part[1]))
+
+    best, kept = loss_on(choose), {k: v.clone() for k, v in net.state_dict().items()}
+    for epoch in range(epochs):
+        for step in range(epoch * steps, (epoch + 1) * steps):
+            index = torch.from_numpy(order.indices(step * batch, batch))
+            for group in optimiser.param_groups:
+                group["lr"] = one_cycle(step, epochs * steps, 2e-3)
+            optimiser.zero_grad()
+            logits = net(x[index]).squeeze(1)
+            loss = functional.binary_cross_entropy_with_logits(logits, truth[index])
+            torch.autograd.backward(loss)
+            optimiser.step()
+        now = loss_on(choose)
+        if now < best:
+            best, kept = now, {k: v.clone() for k, v in net.state_dict().items()}
+    net.load_state_dict(kept)
+
+
+def classifier(values: Array, labels: Array, classes: int, seed: int, epochs: int = 6) -> Judge:
+    """A fresh classifier of stored examples.
+
+    Pictures: two 5 x 5 convolutions of stride 2, 128 features; vectors: F-64-64-K. AdamW 3e-3,
+    one cycle, batch 128, at least 400 steps so that small sets are learnt too.
+
+    Arguments:
+        values: (N, H, W, C) or (N, F), stored.
+        labels: (N,), 0..K-1.
+        classes: K.
+        seed: of weights and order.
+        epochs: passes over the examples.
+    """
+    flat = values.reshape(len(values), -1)
+    axis = None if values.ndim == 4 else 0  # pictures share one scale, features have their own
+    mean = np.asarray(flat.mean(axis, dtype=np.float64), dtype=np.float32)
+    std = np.asarray(flat.std(axis, dtype=np.float64), dtype=np.float32)
+    net = blank(lambda: _classifier_net(values.shape[1:], classes))
+    initialise(net, seed, "classifier")
+    judge = Judge(net, mean, np.where(std > 1e-6, std, 1).astype(np.float32))
+    optimiser = torch.optim.AdamW(net.parameters(), lr=3e-3, weight_decay=1e-2)
+    targets = torch.from_numpy(np.asarray(labels, dtype=np.int64))
+    order, batch = Order(seed, len(values)), min(BATCH, len(values))
+    steps = max(400, epochs * (len(values) // batch))
+    for step in range(steps):
+        index = order.indices(step * batch, batch)
+        for group in optimiser.param_groups:
+            group["lr"] = one_cycle(step, steps, 3e-3)
+        optimiser.zero_grad()
+        loss = functional.cross_entropy(net(judge.prepare(values[index])), targets[index])
+        torch.autograd.backward(loss)
+        optimiser.step()
+    return judge
+
+
+def _mlp(inputs: int, outputs: int, curve: nn.Module) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Linear(inputs, HIDDEN),
+        curve,
+        nn.Linear(HIDDEN, HIDDEN),
+        curve,
+        nn.Linear(HIDDEN, outputs),
+    )
+
+
+def _classifier_net(shape: tuple[int, ...], classes: int) -> nn.Sequential:
+    if len(shape) == 1:
+        return _mlp(shape[0], classes, nn.ReLU())
+    h, w, c = shape
+    left = 32 * (-(-h // 4)) * (-(-w // 4))
+    return nn.Sequential(
+        nn.Conv2d(c, 16, 5, 2, 2),
+        nn.ReLU(),
+        nn.Conv2d(16, 32, 5, 2, 2),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(left, 128),
+        nn.ReLU(),
+        nn.Linear(128, classes),
+    )
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Logits of a fresh discriminator on examples it has not seen, > 0 where it says real.
+
+    real, fake: (M,) each, float64.
+    """
+
+    real: npt.NDArray[np.float64]
+    fake: npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A trained classifier of stored examples: its net and the scaling of its input."""
+
+    net: nn.Module
+    mean: Floats
+    scale: Floats
+
+    def prepare(self, rows: Array) -> Tensor:
+        """Stored (B, H, W, C) or (B, F) -> the net's input (B, C, H, W) or (B, F)."""
+        x = torch.from_numpy((rows.astype(np.float32) - self.mean) / self.scale)
+        return x.permute(0, 3, 1, 2).contiguous() if rows.ndim == 4 else x
+
+    def logits(self, rows: Array) -> Floats:
+        """Logits (N, K) of stored examples (N, ...)."""
+        with torch.no_grad():
+            parts = [
+                self.net(self.prepare(rows[i : i + 500])).numpy() for i in range(0, len(rows), 500)
+            ]
+        return np.concatenate(parts)
+
+    def sha256(self) -> str:
+        """Of the weights and the scaling."""
+        state = hashlib.sha256(self.mean.tobytes() + self.scale.tobytes())
+        for key, value in self.net.state_dict().items():
+            state.update(key.encode() + value.numpy().tobytes())
+        return state.hexdigest()

@@ -1,0 +1,71 @@
+"""Precision, recall, density and coverage by nearest neighbours.
+
+Kynkaanniemi et al. 2019 (k = 3) and Naeem et al. 2020 (k = 5). A real example's ball reaches to
+its k-th nearest real neighbour.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy.typing as npt
+import torch
+
+from ganforge.errors import UsageError
+from ganforge.evaluation.distances import blocks, centred, kth, squared
+
+Array = npt.NDArray[Any]
+
+K_PRECISION, K_DENSITY = 3, 5
+
+
+def prdc(
+    real: Array, fake: Array, k_precision: int = K_PRECISION, k_density: int = K_DENSITY
+) -> Prdc:
+    """All four at once, on open balls: strictly nearer than the radius counts.
+
+    precision: share of fakes inside some real ball. recall: share of reals inside some fake ball.
+    density: real balls around a fake, divided by k; may exceed 1. coverage: share of real balls
+    with a fake inside; about 1 - 2^-k for perfect samples, so read all four against their floor.
+
+    Arguments:
+        real, fake: features (N, F) and (M, F), more than k of each.
+    """
+    least = max(k_precision, k_density) + 1
+    if min(len(real), len(fake)) < least:
+        raise UsageError(
+            f"neighbours of {len(real)} real and {len(fake)} fake examples: "
+            f"at least {least} of each are needed"
+        )
+    x, y = centred(real, fake)
+    x_radius, x_ball = kth(x, (k_precision, k_density))
+    y_radius = kth(y, (k_precision,))[0]
+    inside_real = torch.zeros(len(y), dtype=torch.bool)
+    balls = torch.zeros(len(y), dtype=torch.int64)
+    recalled = covered = 0
+    for rows in blocks(len(x), len(y)):
+        d = squared(x[rows], y)
+        inside_real |= (d < x_radius[rows, None]).any(0)
+        in_ball = d < x_ball[rows, None]
+        balls += in_ball.sum(0)
+        covered += int(in_ball.any(1).sum())
+        recalled += int((d < y_radius[None, :]).any(1).sum())
+    return Prdc(
+        precision=float(inside_real.double().mean()),
+        recall=recalled / len(x),
+        density=float(balls.double().mean()) / k_density,
+        coverage=covered / len(x),
+        density_error=float(balls.double().std()) / k_density / len(y) ** 0.5,
+    )
+
+
+@dataclass(frozen=True)
+class Prdc:
+    """Shares in [0, 1], density in [0, inf), and the standard error of density."""
+
+    precision: float
+    recall: float
+    density: float
+    coverage: float
+    density_error: float

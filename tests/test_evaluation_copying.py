@@ -1,0 +1,85 @@
+"""Copying metrics against brute force and SciPy, and on samples known to copy."""
+
+import numpy as np
+import pytest
+import scipy.stats
+import torch
+from sklearn.cluster import KMeans
+
+from ganforge.errors import UsageError
+from ganforge.evaluation.copying import (
+    authentic,
+    data_copying,
+    k_means,
+    mann_whitney,
+    place,
+    reference,
+)
+
+G = np.random.default_rng(0)
+TRAIN, HELD = G.normal(size=(600, 8)), G.normal(size=(400, 8))
+FRESH = G.normal(size=(400, 8))
+COPIES = TRAIN[:400] + 0.01 * G.normal(size=(400, 8))
+
+
+def test_nearest_training_indices():
+    out = place(reference(TRAIN, 0), COPIES)
+    assert (out.index == np.arange(400)).all()
+    assert out.distance == pytest.approx(np.linalg.norm(COPIES - TRAIN[:400], axis=1))
+
+
+@pytest.mark.parametrize("samples", [FRESH, COPIES])
+def test_authentic_against_brute_force(samples):
+    to_train = np.linalg.norm(samples[:, None] - TRAIN[None], axis=-1)
+    within = np.linalg.norm(TRAIN[:, None] - TRAIN[None], axis=-1)
+    np.fill_diagonal(within, np.inf)
+    own = within.min(1)[to_train.argmin(1)]
+    train = reference(TRAIN, 0)
+    assert authentic(train, place(train, samples)) == (own < to_train.min(1)).mean()
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_mann_whitney_against_scipy(ties):
+    x, y = G.normal(size=50), G.normal(size=70) + 0.2
+    if ties:
+        x, y = x.round(1), y.round(1)
+    n, m = 50, 70
+    u = scipy.stats.mannwhitneyu(x, y).statistic
+    z = (u - n * m / 2) / np.sqrt(n * m * (n + m + 1) / 12)
+    assert mann_whitney(x, y) == pytest.approx(z)
+
+
+def test_data_copying_is_a_z_score_for_fresh_samples_and_far_below_for_copies():
+    scores = []
+    for seed in range(30):
+        g = np.random.default_rng(seed)
+        train = reference(g.normal(size=(300, 4)), seed, 3)
+        held, fresh = (place(train, g.normal(size=(300, 4))) for _ in "ab")
+        scores.append(data_copying(held, fresh))
+    assert abs(np.mean(scores)) < 0.7 and np.std(scores) < 1.7
+    train = reference(TRAIN, 0, 1)
+    held = place(train, HELD)
+    assert data_copying(held, place(train, COPIES)) < -15
+    mixed = np.concatenate([FRESH[:320], COPIES[:80]])  # a fifth of them copied
+    assert data_copying(held, place(train, mixed)) < -3
+
+
+def test_one_cell_is_one_mann_whitney_test():
+    train = reference(TRAIN, 0, 1)
+    held, fresh = place(train, HELD), place(train, FRESH)
+    assert data_copying(held, fresh) == mann_whitney(fresh.distance, held.distance)
+
+
+def test_k_means_is_as_tight_as_scikit_learn():
+    x = np.concatenate([G.normal(size=(100, 2)) + c for c in ((0, 0), (8, 0), (0, 8))])
+    centres = k_means(torch.from_numpy(x), 3, 0).numpy()
+    inertia = np.square(x[:, None] - centres[None]).sum(-1).min(1).sum()
+    assert inertia == pytest.approx(KMeans(3, n_init=5, random_state=0).fit(x).inertia_, rel=1e-3)
+
+
+def test_too_little():
+    with pytest.raises(UsageError, match="at least 5"):
+        reference(TRAIN[:4], 0)
+    train = reference(TRAIN, 0)
+    with pytest.raises(UsageError, match="no cell"):
+        data_copying(place(train, HELD[:15]), place(train, FRESH))

@@ -1,0 +1,272 @@
+"""The shape of the package: imports point one way, files are short, nothing unsafe is called."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import ganforge
+
+ROOT = Path(ganforge.__file__).parent
+
+# From the top down: a module imports what stands below it, and its own line. A name stands for a
+# module or for a package and all in it. A new file wants a place here.
+LAYERS = """
+__main__
+cli
+commands
+report serve export lightning
+session
+display tensorboard
+diagnosis compare
+evaluation
+plots charts moments history
+loop
+training
+progress
+model
+sampling
+runs pictures
+checkpoint
+draws
+state
+recipes
+accelerate population
+game
+penalties augment optimizers ema losses
+players
+devices
+distributed
+data
+nets
+config
+codec
+rng
+errors
+"""
+RANK = {name: i for i, line in enumerate(LAYERS.split("\n")) for name in line.split()}
+
+MAX_LINES, MAX_FUNCTION = 400, 60
+MAY_PRINT = {"cli", "__main__", "display"}
+
+
+def modules() -> dict[str, Path]:
+    """Every module of the package, by its dotted name inside it; "" is the package itself."""
+    out = {}
+    for path in sorted(ROOT.rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        out[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return out
+
+
+MODULES = modules()
+TREES = {name: ast.parse(path.read_text()) for name, path in MODULES.items()}
+NAMED = sorted(name for name in MODULES if name)
+
+
+def imports(name: str) -> Iterator[tuple[str, bool]]:
+    """(module of ours, for types only) for every import in a file, those in functions too."""
+    types_only = {
+        id(inner)
+        for node in ast.walk(TREES[name])
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(TREES[name]):
+        found = []
+        if isinstance(node, ast.Import):
+            found = [a.name for a in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{name}: a relative import"
+            found = [f"{node.module}.{a.name}" for a in node.names]
+        for full in found:
+            if full.split(".")[0] == "ganforge":
+                inside = full.partition(".")[2]
+                while inside and inside not in MODULES:
+                    inside = inside.rpartition(".")[0]
+                yield inside, id(node) in types_only
+
+
+def rank(name: str) -> int:
+    package = name
+    while package not in RANK:
+        assert "." in package, f"{name} has no place in LAYERS"
+        package = package.rpartition(".")[0]
+    return RANK[package]
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_imports_point_one_way(name: str) -> None:
+    upward = [other for other, _ in imports(name) if other and rank(other) < rank(name)]
+    assert not upward, f"{name} imports {upward}, which stand above it"
+
+
+def test_there_are_no_cycles() -> None:
+    graph = {n: {o for o, types in imports(n) if not types and o and o != n} for n in NAMED}
+    done: set[str] = set()
+
+    def visit(name: str, path: tuple[str, ...]) -> None:
+        assert name not in path, " > ".join([*path, name])
+        if name not in done:
+            for other in graph[name]:
+                visit(other, (*path, name))
+            done.add(name)
+
+    for name in NAMED:
+        visit(name, ())
+
+
+def test_the_loop_never_evaluates() -> None:
+    """Whoever iterates over it does."""
+    reached, todo = set(), ["loop"]
+    while todo:
+        name = todo.pop()
+        if name and name not in reached:
+            reached.add(name)
+            todo += [other for other, _ in imports(name)]
+    assert not {n for n in reached if n.split(".")[0] in ("evaluation", "plots", "diagnosis")}
+
+
+def test_evaluation_sees_arrays() -> None:
+    """Not players, runs or recipes; only data sets, for its own classifiers."""
+    for name in NAMED:
+        if name.split(".")[0] == "evaluation":
+            packages = {other.split(".")[0] for other, _ in imports(name)}
+            assert packages <= {"", "evaluation", "data", "codec", "rng", "errors"}, name
+
+
+def test_the_package_itself_is_imported_for_its_version_only() -> None:
+    for name in NAMED:
+        for node in ast.walk(TREES[name]):
+            if isinstance(node, ast.ImportFrom) and node.module == "ganforge":
+                names = {a.name for a in node.names} - {"__version__"}
+                assert names <= set(MODULES), f"{name}: from ganforge import {names}"
+
+
+# --- size -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_files_and_functions_are_short(name: str) -> None:
+    lines = len(MODULES[name].read_text().splitlines())
+    assert lines <= MAX_LINES, f"{name} has {lines} lines"
+    for node in ast.walk(TREES[name]):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            first = node.body[0]  # help texts and figures of shapes may be as long as they must
+            text = ast.get_docstring(node) is not None
+            told = (first.end_lineno or 0) - first.lineno + 1 if text else 0
+            length = (node.end_lineno or 0) - node.lineno + 1 - told
+            assert length <= MAX_FUNCTION, f"{name}.{node.name} has {length} lines"
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_what_is_public_is_described(name: str) -> None:
+    assert ast.get_docstring(TREES[name]), f"{name} has no docstring"
+    own = name.rpartition(".")[2] if name.startswith("recipes.") else ""  # the file describes it
+    for node in TREES[name].body:
+        public = isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_")
+        if public and node.name != own:
+            assert ast.get_docstring(node), f"{name}.{node.name} has no docstring"
+
+
+# --- what is never called ---------------------------------------------------------------------
+
+FORBIDDEN_MODULES = {
+    "pickle", "cPickle", "dill", "cloudpickle", "marshal", "shelve", "joblib", "torchvision",
+}  # fmt: skip
+FORBIDDEN_CALLS = {
+    "eval", "exec", "compile", "torch.load", "torch.save", "torch.export.load", "torch.jit.load",
+    "torch.hub.load", "torch.compiler.load", "yaml.load", "os.system", "os.popen", "np.save",
+    "np.nan_to_num", "torch.nan_to_num",
+}  # fmt: skip
+FORBIDDEN_METHODS = {"extractall", "extract", "nan_to_num", "nan_to_num_"}
+
+
+def offences(tree: ast.AST) -> list[str]:
+    """Imports and calls that are not allowed, as text."""
+    out = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names = [a.name for a in node.names]
+            if isinstance(node, ast.ImportFrom):
+                names = [node.module or "", *(f"{node.module}.{n}" for n in names)]
+            bad = [n for n in names if n.split(".")[0] in FORBIDDEN_MODULES]
+            out += [f"import {n}" for n in (*bad, *(n for n in names if n in FORBIDDEN_CALLS))]
+        elif isinstance(node, ast.Call):
+            called = ast.unparse(node.func).replace("numpy.", "np.")
+            keywords = {k.arg: ast.unparse(k.value) for k in node.keywords}
+            method = called.rpartition(".")[2] if "." in called else ""
+            if called in FORBIDDEN_CALLS or method in FORBIDDEN_METHODS:
+                out.append(called)
+            if called in ("np.load", "np.lib.format.read_array") and (
+                keywords.get("allow_pickle") != "False"
+            ):
+                out.append(f"{called} without allow_pickle=False")
+            if keywords.get("allow_pickle") == "True" or keywords.get("shell") == "True":
+                out.append(ast.unparse(node))
+    return out
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_nothing_unsafe_is_called(name: str) -> None:
+    assert offences(TREES[name]) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["import pickle", "from pickle import loads", "import torch\ntorch.load(p)", "eval('1')",
+     "from torch import load, save\nload(p)", "torch.export.load(p)", "yaml.load(f)", "exec(code)",
+     "archive.extractall(folder)", "np.load(p)", "numpy.load(p, allow_pickle=True)",
+     "np.load(p, mmap_mode='r')", "subprocess.run(c, shell=True)", "x.nan_to_num()"],
+)  # fmt: skip
+def test_the_check_sees_what_is_unsafe(text: str) -> None:
+    assert offences(ast.parse(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["model.eval()", "spec.loader.exec_module(m)", "np.load(p, allow_pickle=False)",
+     "json.loads(t)", "safetensors.torch.load(data)"],
+)  # fmt: skip
+def test_the_check_leaves_what_is_safe(text: str) -> None:
+    assert offences(ast.parse(text)) == []
+
+
+@pytest.mark.parametrize("name", sorted(set(MODULES) - MAY_PRINT))
+def test_nothing_below_the_command_line_prints(name: str) -> None:
+    mains = [n for n in TREES[name].body if isinstance(n, ast.FunctionDef) and n.name == "main"]
+    allowed = {id(inner) for main in mains for inner in ast.walk(main)}  # `python -m` of a file
+    for node in ast.walk(TREES[name]):
+        if isinstance(node, ast.Call) and id(node) not in allowed:
+            called = ast.unparse(node.func)
+            assert called not in ("print", "sys.stdout.write", "sys.exit"), node.lineno
+
+
+# --- what an import costs ---------------------------------------------------------------------
+
+HEAVY = ("torch", "numpy", "matplotlib", "PIL", "rich.progress", "scipy", "lightning", "pooch")
+
+
+@pytest.mark.parametrize("name", ["ganforge", "ganforge.cli"])
+def test_imports_that_must_be_cheap(name: str) -> None:
+    if name.endswith("cli") and "cli" not in MODULES:
+        pytest.skip("there is no command line yet")
+    heavy = HEAVY if name == "ganforge" else ("torch",)
+    code = f"import sys, {name}; print([m for m in {heavy!r} if m in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_public_name_is_there() -> None:
+    missing = [n for n in ganforge.__all__ if n not in dir(ganforge)]
+    assert missing == []
+    optional = {"lightning"}
+    for name in sorted(set(ganforge.__all__) - optional):
+        assert getattr(ganforge, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = ganforge.nothing
