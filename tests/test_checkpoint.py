@@ -211,8 +211,15 @@ def test_the_newest_are_kept(
 # --- what the disk may do ---------------------------------------------------------------------
 
 
+class Killed(BaseException):
+    """The process is gone: nothing tidies up after it."""
+
+
+KILL = -9
+
+
 class Failing:
-    """Makes the k-th call of a kind fail, and every one after it."""
+    """Makes every call after the k-th fail, with an error of the system or as a kill would."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, k: int, number: int):
         self.k, self.number, self.seen = k, number, 0
@@ -225,7 +232,7 @@ class Failing:
             if "w" in mode or "a" in mode:
                 try:
                     self.count(path)
-                except OSError:
+                except (OSError, Killed):
                     file.close()  # and leaves an empty file
                     raise
                 return Written(file, self)
@@ -236,6 +243,8 @@ class Failing:
     def count(self, what: Any) -> None:
         self.seen += 1
         if self.seen > self.k:
+            if self.number == KILL:
+                raise Killed
             raise OSError(self.number, os.strerror(self.number), str(what))
 
     def wrap(self, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -261,7 +270,7 @@ class Written:
     def write(self, data: bytes) -> int:
         try:
             self.failing.count("write")
-        except OSError:
+        except (OSError, Killed):
             self.file.write(data[: len(data) // 2])
             raise
         return self.file.write(data)  # type: ignore[no-any-return]
@@ -270,18 +279,19 @@ class Written:
         return getattr(self.file, name)
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
-def test_a_full_disk_at_every_call_of_a_save(number: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, KILL])
+def test_a_full_disk_or_a_kill_at_every_call_of_a_save(number: int, tmp_path: Path) -> None:
     """Whichever call fails first, the previous checkpoint loads and the next save succeeds."""
     k, ended = 0, False
     while not ended:
         folder = saved(tmp_path / str(k), 1)
         with pytest.MonkeyPatch.context() as patch:
             failing = Failing(patch, k, number)
-            with contextlib.suppress(DiskError):
+            with contextlib.suppress(DiskError, Killed):
                 checkpoint.save(folder, 2, tensors(2), FACTS)
                 ended = True
         assert newest_step(folder) in ((2,) if ended else (1, 2)), k
+        assert checkpoint.newest(folder)[1] == [], k  # whole or not there, nothing between
         checkpoint.clean(folder)
         assert not list(folder.glob(".tmp-*"))
         saved(folder, 2)

@@ -224,6 +224,7 @@ def line(error: UsageError, *words: str) -> None:
         ("generator.lr.x", "1", ["generator.lr.x"]),
         ("game.penalties.9.gamma", "1", ["game.penalties.9.gamma"]),
         ("game.penalties.x.gamma", "1", ["game.penalties.x.gamma"]),
+        ("seed", "1\nbatch = 2", ["seed", "int"]),
         ("game.penalties.²", "1", ["game.penalties.²"]),
         ("game.penalties", "[{gamma = 1.0}]", ["game.penalties.0", "kind"]),
         ("game.penalties", "[{kind = 'grad-penalty'}]", ["did you mean 'gradient-penalty'"]),
@@ -239,6 +240,12 @@ def line(error: UsageError, *words: str) -> None:
 )
 def test_every_error_names_key_and_remedy_in_a_line(key: str, value: str, words: list[str]) -> None:
     refused({key: value}, *words)
+
+
+@pytest.mark.parametrize("value", ["[" * 5000, "9" * 5000])
+def test_values_that_no_parser_likes(value: str) -> None:
+    with pytest.raises(UsageError, match="seed"):
+        config.override(recipes.find("cdcgan"), {"seed": value}, PARTS)
 
 
 def test_none_gives_the_default_back() -> None:
@@ -267,6 +274,7 @@ def test_a_missing_setting() -> None:
 @pytest.mark.parametrize(
     ("text", "word"),
     [("a = ", "TOML"), ("name = 3", "name"), ("x = 1", "'x'"), ("", "missing"),
+     ("x = " + "[" * 5000, "TOML"), ("x = " + "9" * 5000, "TOML"),
      ("generator = 3", "generator"), ("generator = []", "generator"),
      ("networks = [1]", "networks")],
 )  # fmt: skip

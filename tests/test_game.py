@@ -361,6 +361,11 @@ def test_under_bf16_the_players_still_speak_fp32() -> None:
     st, _ = toy()
     bf16 = state.autocast(torch.device("cpu"), "bf16")
     players = Players(st.players.generator.float(), st.players.discriminator.float(), bf16)
+    inside = []
+    for module in (players.generator, players.discriminator):
+        for layer in (m for m in module.modules() if isinstance(m, nn.Linear)):
+            layer.register_forward_hook(lambda m, x, out: inside.append(out.dtype))
     fake = players.generate(torch.zeros(2, 3))
     assert fake.dtype == torch.float32
     assert players.discriminate(fake).dtype == torch.float32
+    assert inside == [torch.bfloat16] * 4

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import importlib
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from ganforge.data.batches import Batches
 from ganforge.data.dataset import Dataset
 from ganforge.draws import Drawer
 from ganforge.errors import DivergedError, UsageError
+from ganforge.penalties import R1
 from ganforge.players import Batch, Knobs
 from ganforge.recipes import RECIPES
 
@@ -100,10 +101,25 @@ def test_ten_steps_are_ten_steps_of_the_game(name: str, tmp_path: Path) -> None:
     }
 
 
-def test_bf16_mixed_keeps_no_stale_cast_of_the_weights(tmp_path: Path) -> None:
+SEEN: list[bool] = []
+
+
+@dataclass(frozen=True)
+class Looking(R1):
+    """R1 that notes whether it is computed under an autocast."""
+
+    def __call__(self, *arguments: Any) -> Any:
+        SEEN.append(torch.is_autocast_enabled("cpu"))
+        return super().__call__(*arguments)
+
+
+def test_bf16_mixed_is_the_forward_passes_alone(tmp_path: Path) -> None:
     config, data = small()
+    config = replace(config, game=replace(config.game, penalties=(Looking(0.1, 1),)))
+    SEEN.clear()
     module = GANModule(config, data.spec)
     trainer(tmp_path, max_steps=4, precision="bf16-mixed").fit(module, GANData(config, data))
+    assert SEEN == [False] * 4
     expected = by_hand(config, data, 4, "bf16")
     assert_same(state.tensors(module.state), state.tensors(expected), 1e-6)
 

@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 
 from ganforge import checkpoint, loop, model, recipes, runs, state
 from ganforge.config import Config
+from ganforge.data.batches import Batches
 from ganforge.data.dataset import Dataset
 from ganforge.errors import DataError, DivergedError
 from ganforge.progress import Control
@@ -87,6 +88,21 @@ def test_sampling_and_saving_at_other_times_shift_nothing(tmp_path: Path) -> Non
         training.sampler().sample(5)
         torch.rand(3)
     assert outcome(tmp_path / "other") == outcome(tmp_path / "whole")
+
+
+def test_every_turn_has_fresh_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """k = 3: three batches a step, each the next of the pass."""
+    config, data = setting("mnist-mlp", 5)
+    asked = []
+    original = Batches.at
+
+    def at(self: Batches, first: int, count: int) -> Any:
+        asked.append((first, count))
+        return original(self, first, count)
+
+    monkeypatch.setattr(Batches, "at", at)
+    run(config, tmp_path / "run", data)
+    assert asked == [(8 * i, 8) for i in range(15)]
 
 
 # --- killed -----------------------------------------------------------------------------------

@@ -17,7 +17,8 @@ from tiny import StopAfter, data_for, folder_hashes, run, setting
 def test_readers_of_a_log_never_raise(tmp_path: Path) -> None:
     log = tmp_path / "log.jsonl"
     assert list(runs.read_log(log)) == []
-    log.write_bytes(b'{"step": 1}\nnot json\n[1]\n\xff\xfe\n{"step": 2}\n{"step": 3')
+    deep = b"[" * 100_000
+    log.write_bytes(deep + b'\n{"step": 1}\nnot json\n[1]\n\xff\xfe\n{"step": 2}\n{"step": 3')
     assert [r["step"] for r in runs.read_log(log)] == [1, 2]
 
 

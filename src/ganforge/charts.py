@@ -102,7 +102,7 @@ def losses(
     whose D gives no probability: its logits are drawn.
     Values that are not finite leave gaps, and are counted. Raises DataError where all are so.
     """
-    figure = page(300)
+    figure = page(320)
     draw_losses(figure, 50, log, reference, balance)
     return figure
 
@@ -130,9 +130,8 @@ def draw_losses(
     real, fake = (column(log, f"{kind}_{which}") for which in ("real", "fake"))
     names = ("real", "generated") if balance is None else ("D(real)", "D(fake)")
     even = {} if balance is None else {"cannot\ntell": balance}
-    curves(axes, epoch, [(names[0], real, REAL), (names[1], fake, FAKE)], even)
-    if balance is not None:
-        axes.set_ylim(-0.02, 1.02)
+    limits = None if balance is None else (-0.02, 1.02)
+    curves(axes, epoch, [(names[0], real, REAL), (names[1], fake, FAKE)], even, limits)
     head(axes, "D's mean logit" if balance is None else "What D takes for real", "epoch")
     legend(axes)
 
@@ -155,35 +154,49 @@ def curves(
     x: Array,
     lines: Sequence[tuple[str, Array, str]],
     reference: Mapping[str, float],
+    limits: tuple[float, float] | None = None,
 ) -> None:
-    """Each line raw and light, and smoothed over it where there are enough records."""
+    """Each line raw and light, and smoothed over it where there are enough records.
+
+    limits: of y; those of the values themselves where none are given. What is beyond them counts
+    for the smoothed curve as if it were on the edge.
+    """
     from matplotlib.ticker import MaxNLocator
 
-    drawn = []
+    values = np.concatenate([raw for _, raw, _ in lines])
+    low, high = limits or fit(values, list(reference.values()))
     for name, raw, colour in lines:
         y = np.where(np.isfinite(raw), raw, np.nan)
         many = np.isfinite(y).sum() >= SMOOTHED
-        soft = smooth(y) if many else y
+        soft = smooth(np.clip(y, low, high)) if many else y
         if many:
             axes.plot(x, y, color=colour, alpha=0.3, linewidth=0.6)
         axes.plot(x, soft, color=colour, linewidth=1.6, label=name,
                   marker=None if many else "o", markersize=3)  # fmt: skip
-        drawn.append(y)
     for name, level in reference.items():
         axes.axhline(level, color=MUTED, linewidth=0.7, linestyle=(0, (4, 3)), zorder=0)
         axes.annotate(
             name, (1.01, level), xycoords=("axes fraction", "data"), fontsize=8, color=MUTED,
             va="center",
         )  # fmt: skip
-    known = x[np.isfinite(x)]
+    last = x[np.isfinite(x)].max(initial=0)
+    axes.set(xlim=(0, last * (1 if len(x) >= SMOOTHED else 1.02) or 1), ylim=(low, high))
     axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-    axes.set_xlim(min(0.0, known.min(initial=0)), max(known.max(initial=0), 1e-3))
-    notes = fit(axes, np.concatenate(drawn), list(reference.values()))
-    bad = sum(int((~np.isfinite(raw)).sum()) for _, raw, _ in lines)
-    if bad:
-        notes.append(f"{bad:,} of {len(x) * len(lines):,} values are not finite")
-    axes.text(0.99, 0.97, "\n".join(notes), transform=axes.transAxes, fontsize=8, color=MUTED,
-              ha="right", va="top")  # fmt: skip
+    axes.text(1, -0.26, left_out(values, low, high), transform=axes.transAxes, fontsize=8,
+              color=MUTED, ha="right", va="top")  # fmt: skip
+
+
+def left_out(values: Array, low: float, high: float) -> str:
+    """What a chart with these limits does not show, in words; empty where it shows all."""
+    known = values[np.isfinite(values)]
+    out = known[(known < low) | (known > high)]
+    notes = []
+    if len(out):
+        count = "1 value" if len(out) == 1 else f"{len(out):,} values"
+        notes.append(f"{count} outside, up to {out[np.abs(out).argmax()]:.3g}")
+    if len(known) < len(values):
+        notes.append(f"{len(values) - len(known):,} of {len(values):,} not finite")
+    return "; ".join(notes)
 
 
 def smooth(y: Array) -> Array:
@@ -201,23 +214,18 @@ def smooth(y: Array) -> Array:
     return out
 
 
-def fit(axes: Axes, values: Array, also: Sequence[float]) -> list[str]:
-    """Limits of y that a few wild values cannot stretch; a note says how many are outside."""
+def fit(values: Array, also: Sequence[float]) -> tuple[float, float]:
+    """Limits of y around the values and `also`, which a few wild values cannot stretch."""
     values = values[np.isfinite(values)]
     if not len(values):
-        return []
+        return 0.0, 1.0
+    every = np.concatenate([values, also])
     inner = np.concatenate([np.percentile(values, [1, 99]), also])
-    everything = np.concatenate([values, also])
-    low, high = float(everything.min()), float(everything.max())
-    notes = []
-    if high - low > 4 * (inner.max() - inner.min()) > 0:
-        low, high = float(inner.min()), float(inner.max())
-        out = values[(values < low - 0.1 * (high - low)) | (values > high + 0.1 * (high - low))]
-        if len(out):
-            notes = [f"{len(out):,} values outside, up to {out[np.abs(out).argmax()]:.3g}"]
+    if np.ptp(every) > 4 * np.ptp(inner) > 0:
+        every = inner
+    low, high = float(every.min()), float(every.max())
     room = 0.1 * (high - low) or max(abs(high) * 0.1, 0.1)
-    axes.set_ylim(low - room, high + room)
-    return notes
+    return low - room, high + room
 
 
 def scatter(real: Array | None, fake: Array | None, ellipses: bool = True) -> Figure:
@@ -230,9 +238,16 @@ def scatter(real: Array | None, fake: Array | None, ellipses: bool = True) -> Fi
     figure = page(560, 600)
     axes = place(figure, 60, 50, 480, 440)
     draw_scatter(axes, real, fake, extent(real, fake), ellipses)
-    head(axes, "Real and generated points" if real is not None and fake is not None else "")
+    shown = ("Real",) * (real is not None) + ("Generated",) * (fake is not None)
+    head(axes, f"{' and '.join(shown).capitalize()} points", *axis_names(real, fake))
     legend(axes)
     return figure
+
+
+def axis_names(real: Array | None, fake: Array | None) -> tuple[str, str]:
+    """Which numbers of the vectors a plane shows; empty where it shows all."""
+    features = next(v.shape[1] for v in (real, fake) if v is not None)
+    return (f"1st of {features} numbers", "2nd") if features > 2 else ("", "")
 
 
 def draw_scatter(

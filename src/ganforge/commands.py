@@ -34,7 +34,7 @@ def assemble(
     if file is not None:
         try:
             table = tomllib.loads(checkpoint.read_file(file).decode())
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except (ValueError, RecursionError) as error:
             raise UsageError(f"{file}: not valid TOML: {error}") from None
     name = recipe or str(table.get("name", "cdcgan"))
     chosen = recipes.find(name)

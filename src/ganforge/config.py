@@ -331,8 +331,8 @@ def override(config: T, settings: Mapping[str, str], parts: Parts) -> T:
 
 def _value(text: str) -> Any:
     try:
-        return tomllib.loads(f"v = {text}")["v"]
-    except tomllib.TOMLDecodeError:
+        return text if "\n" in text else tomllib.loads(f"v = {text}")["v"]
+    except (ValueError, RecursionError):  # no TOML, a number of 5,000 digits, 5,000 brackets
         return text
 
 
@@ -347,7 +347,7 @@ def loads(text: str, parts: Parts, source: str = "config") -> Config:
     """A `Config` from TOML text; errors name `source`."""
     try:
         return from_dict(Config, tomllib.loads(text), parts)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{source}: not valid TOML: {error}") from None
     except UsageError as error:
         raise UsageError(f"{source}: {error}") from None

@@ -46,6 +46,7 @@ def measured(p: Progress) -> bool:
 
 
 def speed(p: Progress) -> str:
+    """Real images a second over the last interval; "-" before the first has ended."""
     return f"{p.images_per_second:.0f} images/s" if measured(p) else "- images/s"
 
 
@@ -261,7 +262,7 @@ class Notebook(Lines):
 
     def picture(self) -> bytes | None:
         """The overview; the losses of this session where the folder is not known; None so far."""
-        from ganforge import charts
+        from ganforge import plots
 
         try:
             return plots.overview(self.run) if self.run else plots.png(plots.losses(self.log))

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch import distributed as dist
-from torch.distributed.nn.functional import all_reduce
 
 from ganforge.errors import UsageError
 from ganforge.nets.layers import conv_like
@@ -95,6 +95,26 @@ def barrier(world: World) -> None:
         dist.barrier()
 
 
+class SumOverRanks(torch.autograd.Function):
+    """The sum of a tensor over all ranks; its gradient is the sum of theirs, and so on."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        total = x.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        return sum_over_ranks(gradients[0])
+
+
+def sum_over_ranks(x: Tensor) -> Tensor:
+    """`SumOverRanks`, applied."""
+    total: Tensor = SumOverRanks.apply(x)  # type: ignore[no-untyped-call]
+    return total
+
+
 class SyncBatchNorm(nn.Module):
     """Batch norm over the batches of all ranks, twice differentiable, on any device.
 
@@ -118,7 +138,7 @@ class SyncBatchNorm(nn.Module):
         over = [d for d in range(x.dim()) if d != 1]
         wide = x.float() if x.dtype == torch.bfloat16 else x
         local = torch.stack([wide.mean(over), wide.square().mean(over)])
-        mean, square = all_reduce(local) / dist.get_world_size()  # type: ignore[no-untyped-call]
+        mean, square = sum_over_ranks(local) / dist.get_world_size()
         var = square - mean.square()
         count = x.numel() // x.shape[1] * dist.get_world_size()
         with torch.no_grad():

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ganforge.codec import DataSpec
 from ganforge.config import Config, Noise
-from ganforge.nets import Player
+from ganforge.nets import Plain, Player
 from ganforge.players import Draws, Players
 from ganforge.rng import Stream
 
@@ -150,3 +150,12 @@ def extra_need(stream: Stream, name: str, law: str, size: int) -> Need:
     if law == "unit":
         return Need(("extra", name), size, lambda f, n: stream.uniform(f, n, size))
     return Need(("extra", name), size, lambda f, n: stream.draw(law, f, n, size))
+
+
+def seed_own_modules(players: Players, seed: int, step: int) -> None:
+    """Make what a user's own modules draw a function of (seed, step) too.
+
+    Our players draw nothing; a plain module may, from torch's global generator.
+    """
+    if isinstance(players.generator, Plain) or isinstance(players.discriminator, Plain):
+        torch.manual_seed(int(Stream(seed, "module").words(step, 1)[0]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import zipfile
 from collections.abc import Callable, Sequence
@@ -12,6 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ganforge import charts, checkpoint, model, pictures
+from ganforge.checkpoint import read_file
 from ganforge.codec import Array, DataSpec
 from ganforge.errors import DataError, GanforgeError
 from ganforge.pictures import Pixels
@@ -53,9 +55,9 @@ class Moment:
     def points(self) -> Array:
         """The vectors, (N, F) float64; DataError where the file is damaged."""
         try:
-            with np.load(self.path, allow_pickle=False) as file:
+            with np.load(io.BytesIO(read_file(self.path)), allow_pickle=False) as file:
                 values = np.asarray(file["samples"], dtype=np.float64)
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
             raise damaged(self.path, error) from None
         if values.ndim != 2 or not values.size:
             raise damaged(self.path, f"samples of shape {values.shape}")
@@ -141,7 +143,7 @@ def sample_spec(run: Run, settings: dict[str, Any]) -> tuple[DataSpec, tuple[str
     path = run.model / model.CONFIG
     if path.is_file():
         try:
-            table = json.loads(checkpoint.read_file(path))
+            table = json.loads(read_file(path))
             return model.read_spec(table["spec"]), tuple(map(str, table["class_names"]))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise damaged(path, error) from None
@@ -256,7 +258,7 @@ def discriminator(run: Run) -> Callable[[Array], Array] | None:
     from ganforge.codec import encode
 
     try:
-        spec = model.read_spec(json.loads(checkpoint.read_file(run.model / model.CONFIG))["spec"])
+        spec = model.read_spec(json.loads(read_file(run.model / model.CONFIG))["spec"])
         wanted = config.from_dict(config.Config, run.settings(), recipes.PARTS)
         found, _ = checkpoint.newest(run.checkpoints)
         if found is None:

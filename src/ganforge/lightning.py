@@ -23,17 +23,16 @@ import torch
 from torch import Tensor
 
 from ganforge import config as settings
-from ganforge import distributed, ema, game, model, nets, optimizers, pictures, recipes
+from ganforge import distributed, ema, game, model, optimizers, pictures, recipes
 from ganforge import state as states
 from ganforge.codec import Array, DataSpec
 from ganforge.config import Config
 from ganforge.data.batches import Batches
 from ganforge.data.source import Dataset, load
 from ganforge.distributed import ALONE, World
-from ganforge.draws import Drawer
+from ganforge.draws import Drawer, seed_own_modules
 from ganforge.errors import DivergedError, UsageError, check
 from ganforge.players import Batch, Knobs
-from ganforge.rng import Stream
 from ganforge.sampling import Sampler
 
 try:
@@ -205,13 +204,10 @@ class GANModule(L.LightningModule):
         """One iteration of Algorithm 1; returns what `game.step` tells, for callbacks."""
         state, players = self.state, self.state.players
         assert self.drawer is not None
-        if isinstance(players.generator, nets.Plain) or isinstance(
-            players.discriminator, nets.Plain
-        ):  # as in our loop: what a user's own module draws is a function of the step
-            torch.manual_seed(int(Stream(self.config.seed, "module").words(state.step, 1)[0]))
+        seed_own_modules(players, self.config.seed, state.step)
         turns, draws = self.turns(batch), self.drawer.at(state.step)
-        # Lightning's autocast spans the step and would keep the cast of D's weights from before
-        # D's update; each forward pass has one of its own.
+        # Lightning's autocast spans losses and penalties too, and keeps casts of D's weights beyond
+        # D's update; ours has each forward pass in an autocast of its own, and nothing else.
         with self.counted(), torch.autocast(self.device.type, enabled=False):
             stats = game.step(state, self.config.game, turns, draws, self.knobs(), self.how)
         self.skipped += sum(stats[name] for name in stats if name.startswith("skipped"))

@@ -23,12 +23,11 @@ from ganforge import checkpoint, distributed, ema, game, runs, state
 from ganforge.config import Config
 from ganforge.data.source import Dataset, load
 from ganforge.devices import resolve
+from ganforge.draws import seed_own_modules
 from ganforge.errors import DataError, DivergedError, OutOfMemoryError
 from ganforge.game import How
-from ganforge.nets import Plain
 from ganforge.players import Batch, Knobs
 from ganforge.progress import MEANS, SUMS, Control, Progress
-from ganforge.rng import Stream
 from ganforge.runs import Run
 from ganforge.training import (
     Training,
@@ -182,12 +181,7 @@ class Clock:
 def advance(t: Training) -> None:
     """One step of the game, its numbers added up on the device."""
     k, batch, step = t.config.game.d_steps, t.config.batch, t.state.step
-    if isinstance(t.state.players.generator, Plain) or isinstance(
-        t.state.players.discriminator, Plain
-    ):
-        # Our players draw nothing. A user's own module may, from torch's global generator: seeded
-        # here, what it draws is a function of the step too.
-        torch.manual_seed(int(Stream(t.config.seed, "module").words(step, 1)[0]))
+    seed_own_modules(t.state.players, t.config.seed, step)
     first, count = t.world.part(batch)
     batches = [Batch(*t.batches.at((step * k + j) * batch + first, count)) for j in range(k)]
     how = How(

@@ -26,8 +26,9 @@ __all__ = ["animation", "density", "losses", "overview", "png", "points", "scatt
 COLUMNS, ROWS = 12, 16  # of a strip at most
 FRAMES = 100  # of an animation at most
 GAP = 4  # device pixels between two pictures
+CLEAR, LARGE = 130, 200  # device pixels: of a picture that is well seen; at most
 TALLEST = 2000  # device pixels of a strip
-EDGE, NAMES = 30, 60  # units: of the page; of the rows' names
+EDGE, LETTER = 30, 7  # units: of the page's edge; of a letter of the rows' names
 CROP = 10  # rows and columns of the newest grid on an overview
 OVER_TIME = "The same noise over time, by epoch"
 TOP = 350  # units: where the samples begin, below the losses
@@ -38,8 +39,8 @@ def points(values: Array, real: bool = False) -> bytes:
 
     real: whether they are data, not samples; decides their colour and name.
     """
-    chart = density if values.shape[1] == 1 else scatter
-    return png(chart(values, None) if real else chart(None, values))
+    pair = (values, None) if real else (None, values)
+    return png(density(*pair) if values.shape[1] == 1 else scatter(*pair, ellipses=False))
 
 
 def strip(run: Run, columns: int = COLUMNS, rows: int = ROWS) -> Figure:
@@ -82,7 +83,7 @@ def truth_of(run: Run, found: list[Moment]) -> Truth:
 def picture_strip(run: Run, found: list[Moment], columns: int, rows: int) -> Figure:
     """The strip of a run of pictures, on a page of its own."""
     layout = history.tiling(run)
-    left = EDGE + (NAMES if layout.names else 0)
+    left = EDGE + names_width(layout.names)
     newest = history.strip_tiles(found[-1], layout, rows)
     room = 2 * (charts.WIDTH - left - EDGE)
     scale, count = fit(room, 0, newest, min(columns, len(found)))
@@ -97,16 +98,17 @@ def picture_strip(run: Run, found: list[Moment], columns: int, rows: int) -> Fig
 def fit(room: int, taken: int, tiles: Pixels, most: int) -> tuple[int, int]:
     """(scale, columns) of a strip beside `taken` columns: whole multiples of a pixel, no blur.
 
-    room: device pixels across. tiles: one column, (rows, H, W, 3). Trades the size of the pictures
-    against the number of moments.
+    room: device pixels across. tiles: one column, (rows, H, W, 3). Trades the size of the pictures,
+    up to where they are well seen, against the number of moments.
     """
     rows, height, width = tiles.shape[:3]
-    best = (1, max(1, min(most, 2)))
+    best, worth = (1, max(1, min(most, 2))), 0.0
     for scale in range(1, 33):
         columns = min(most, room // (width * scale + GAP) - taken)
-        fits = scale == 1 or rows * (height * scale + GAP) <= TALLEST
-        if fits and columns >= min(2, most) and scale * columns >= math.prod(best):
-            best = (scale, columns)
+        high = rows * (height * scale + GAP) > TALLEST or width * scale > LARGE
+        merit = columns * min(width * scale, CLEAR) ** 1.5
+        if columns >= min(2, most) and merit >= worth and (scale == 1 or not high):
+            best, worth = (scale, columns), merit
     return best
 
 
@@ -138,6 +140,11 @@ def draw_strip(
         charts.write(figure, middle, corner[1] - 16, moment.number, 8, **style)
 
 
+def names_width(names: tuple[str, ...]) -> float:
+    """Units that the names of the rows take."""
+    return LETTER * max(map(len, names)) + 8 if names else 0
+
+
 def row_names(
     figure: Figure, corner: tuple[float, float], names: tuple[str, ...], height: float
 ) -> None:
@@ -145,7 +152,7 @@ def row_names(
     for i, name in enumerate(names):
         middle = corner[1] + (i + 0.5) * height
         style = {"color": charts.MUTED, "ha": "right", "va": "center"}
-        charts.write(figure, corner[0] - 8, middle, name, 9, **style)
+        charts.write(figure, corner[0] - 8, middle, name, 8.5, **style)
 
 
 def panel_size(known: Truth, width: float) -> tuple[float, float]:
@@ -285,7 +292,7 @@ def section(figure: Figure, corner: tuple[float, float], text: str) -> None:
 def picture_page(run: Run, found: list[Moment], top: float) -> Figure:
     """A page with the newest grid, and beside it its first column over time."""
     layout = history.tiling(run)
-    left = EDGE + (NAMES if layout.names else 0)
+    left = EDGE + names_width(layout.names)
     newest = history.tiles(found[-1], layout)
     across = len(newest) // layout.rows if layout.rows else math.ceil(math.sqrt(len(newest)))
     rows, shown = min(math.ceil(len(newest) / across), CROP), min(across, CROP)
@@ -318,7 +325,7 @@ def point_page(run: Run, found: list[Moment], top: float) -> Figure:
     figure = charts.page(top + 490)
     axes = charts.place(figure, 60, top + 20, 420, 230 if flat else 420)
     draw_points(axes, fake, known)
-    charts.head(axes, f"Samples at {found[-1].text}")
+    charts.head(axes, f"Samples at {found[-1].text}", *charts.axis_names(None, fake))
     charts.legend(axes)
     even = balance(run.settings().get("game", {}))
     judge = history.discriminator(run) if flat and even is not None else None

@@ -55,7 +55,7 @@ class Run:
         path = self.path / CONFIG
         try:
             return tomllib.loads(checkpoint.read_file(path).decode())
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except (ValueError, RecursionError) as error:
             raise DataError(f"{path}: not valid TOML ({error}): restore it from a copy") from None
 
     def info(self) -> dict[str, Any]:
@@ -65,7 +65,7 @@ class Run:
             return {}
         try:
             info = json.loads(checkpoint.read_file(path))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DataError(f"{path}: not valid JSON ({error}): restore it from a copy") from None
         if not isinstance(info, dict):
             raise DataError(f"{path}: expected a JSON object: restore it from a copy")
@@ -136,7 +136,7 @@ def read_log(path: Path) -> Iterator[dict[str, Any]]:
                     return
                 try:
                     record = json.loads(line)
-                except ValueError:
+                except (ValueError, RecursionError):
                     continue
                 if isinstance(record, dict):
                     yield record
@@ -192,7 +192,7 @@ def lock_holder(path: Path) -> int | None:
     try:
         lock = json.loads(path.read_text())
         pid, since, where = int(lock["pid"]), lock["started"], lock["host"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         # Empty or torn: its writer died between making and filling it, unless that is just now.
         try:
             return -1 if time.time() - path.stat().st_mtime < 2 else None

@@ -8,8 +8,8 @@ gap = how much worse than the floor the value is, in the metric's own direction.
 
 `real` and `close` are in the metric's own units where it is bounded. Distances have no scale of
 their own: theirs are shares of the way from the floor to a control, the average example repeated;
-those of mode counts are shares of the floor. The limits were set on MNIST's validation part: there
-held-out examples are "as real" by every metric, and no bad sampler by all of them.
+those of mode counts are shares of the floor. The limits were set on MNIST's validation part,
+seed 0, N = 2,500: there held-out examples are "as real" by every metric, and no bad sampler is.
 """
 
 from __future__ import annotations

@@ -1,0 +1,111 @@
+"""Two processes play the game of one: ranks equal bit for bit, and equal to a single process."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ganforge.distributed import World
+from ganforge.errors import UsageError
+
+# Plays `steps` steps of a game in double precision, on real batches that are a function of the
+# step, and saves every tensor of the state.
+PLAYER = """
+import sys
+from dataclasses import replace
+import numpy as np, torch
+from ganforge import distributed, game, state
+from ganforge.codec import DataSpec
+from ganforge.config import Config, Noise, Optimizer
+from ganforge.draws import Drawer
+from ganforge.game import Adversarial, How
+from ganforge.nets import DCGAN, MLP
+from ganforge.penalties import R1, R2
+from ganforge.players import Batch, Draws, Knobs
+from ganforge.rng import Stream
+
+loss, kind, steps, out = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]
+torch.set_num_threads(1)
+world = distributed.from_environment()
+distributed.join(world, "cpu")
+conv = kind == "batch-norm"
+spec = DataSpec((1, 16, 16)) if conv else DataSpec((2,), 0, "float32", False, (0.0,), (1.0,))
+networks = DCGAN(4, 4) if conv else MLP((16, 16), (16, 16))
+config = Config("test", networks, Adversarial(loss=loss, penalties=(R1(1.0, 2), R2(0.5, 1))),
+                batch=16, noise=Noise(4), sync_bn=conv, ema=0.9)
+began = state.initial(config, spec)
+for module in (began.players.generator, began.players.discriminator, began.average):
+    module.double()
+from ganforge import optimizers
+began.optimizers = {
+    side: optimizers.build(Optimizer(lr=1e-3), getattr(began.players, side).parameters())
+    for side in ("generator", "discriminator")
+}
+first, count = world.part(16)
+drawer = Drawer(config, spec, began.players, "cpu", (first, count))
+how = How(batch=16, exchange=distributed.exchange if world.size > 1 else None)
+
+def double(d):
+    return replace(d, z=d.z.double())
+
+for step in range(steps):
+    x = Stream(0, "real").normal(step * 16 + first, count, spec.size)
+    real = torch.from_numpy(x.copy()).double().view(count, *spec.shape)
+    draws = {side: [double(d) for d in ds] for side, ds in drawer.at(step).items()}
+    game.step(began, config.game, [Batch(real)], draws,
+              Knobs({"generator": 1e-3, "discriminator": 1e-3}, 0.9), how)
+np.savez(f"{out}-{world.rank}-of-{world.size}.npz",
+         **{k: v.numpy() for k, v in state.tensors(began).items()})
+distributed.leave()
+"""
+
+
+def play(
+    tmp_path: Path, loss: str, kind: str, steps: int, size: int
+) -> list[dict[str, np.ndarray]]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    out = tmp_path / f"{loss}-{kind}"
+    processes = []
+    for rank in range(size):
+        env = {**os.environ, "OMP_NUM_THREADS": "1"}
+        if size > 1:
+            env |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(size),
+                    "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}  # fmt: skip
+        words = [sys.executable, "-c", PLAYER, loss, kind, str(steps), str(out)]
+        processes.append(subprocess.Popen(words, env=env, stderr=subprocess.PIPE, text=True))
+    for process in processes:
+        _, err = process.communicate(timeout=120)
+        assert process.returncode == 0, err
+    files = [np.load(f"{out}-{rank}-of-{size}.npz", allow_pickle=False) for rank in range(size)]
+    tensors = [dict(f) for f in files]
+    for f in files:
+        f.close()
+    return tensors
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("loss", "kind"), [("relativistic", "perceptron"), ("non-saturating", "batch-norm")]
+)
+def test_two_processes_are_one(tmp_path: Path, loss: str, kind: str) -> None:
+    steps = 200 if kind == "perceptron" else 20
+    a, b = play(tmp_path, loss, kind, steps, size=2)
+    (alone,) = play(tmp_path, loss, kind, steps, size=1)
+    assert a.keys() == b.keys() == alone.keys()
+    for name in a:
+        np.testing.assert_array_equal(a[name], b[name], err_msg=name)
+        np.testing.assert_allclose(a[name], alone[name], rtol=1e-9, atol=1e-9, err_msg=name)
+
+
+def test_a_batch_is_split_evenly_or_refused() -> None:
+    assert [World(r, 4).part(64) for r in range(4)] == [(0, 16), (16, 16), (32, 16), (48, 16)]
+    with pytest.raises(UsageError, match="--batch 66"):
+        World(0, 3).part(64)
