@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 
 REAL, FAKE, D, G = "#0072B2", "#E07B00", "#009E73", "#7A3E9D"
 INK, MUTED, RULE = "#222222", "#6B6B6B", "#D0D0D0"
-UNITS, DPI = 100, 200  # to the inch: of the layout, of the device
-WIDTH, MARGIN = 1000, 60
+UNITS, DPI, WIDTH, MARGIN = 100, 200, 1000, 60  # units and device pixels to the inch; of a page
 SMOOTHED = 20  # records from which a smoothed curve is drawn over the raw one
 SHOWN = 2000  # points of a scatter at most: more are one blot
 
@@ -66,12 +65,11 @@ def head(axes: Axes, title: str, x: str = "", y: str = "") -> None:
     axes.set_ylabel(y, fontsize=9, color=MUTED)
 
 
-def legend(axes: Axes, columns: int = 2) -> None:
+def legend(axes: Axes) -> None:
     """The names of what is drawn, on the line of the title."""
-    axes.legend(
-        loc="lower right", bbox_to_anchor=(1.02, 1.0), ncols=columns, fontsize=9, frameon=False,
-        labelcolor="linecolor", handlelength=1.4, borderaxespad=0.2, columnspacing=1.4,
-    )  # fmt: skip
+    axes.legend(loc="lower right", bbox_to_anchor=(1.02, 1.0), ncols=2, fontsize=9, frameon=False,
+                labelcolor="linecolor", handlelength=1.4, borderaxespad=0.2,
+                columnspacing=1.4)  # fmt: skip
 
 
 def frame(axes: Axes) -> None:
@@ -175,10 +173,8 @@ def curves(
                   marker=None if many else "o", markersize=3)  # fmt: skip
     for name, level in reference.items():
         axes.axhline(level, color=MUTED, linewidth=0.7, linestyle=(0, (4, 3)), zorder=0)
-        axes.annotate(
-            name, (1.01, level), xycoords=("axes fraction", "data"), fontsize=8, color=MUTED,
-            va="center",
-        )  # fmt: skip
+        where = axes.get_yaxis_transform()
+        axes.text(1.01, level, name, transform=where, fontsize=8, color=MUTED, va="center")
     last = x[np.isfinite(x)].max(initial=0)
     axes.set(xlim=(0, last * (1 if len(x) >= SMOOTHED else 1.02) or 1), ylim=(low, high))
     axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))

@@ -39,8 +39,10 @@ def points(values: Array, real: bool = False) -> bytes:
 
     real: whether they are data, not samples; decides their colour and name.
     """
-    pair = (values, None) if real else (None, values)
-    return png(density(*pair) if values.shape[1] == 1 else scatter(*pair, ellipses=False))
+    data, samples = (values, None) if real else (None, values)
+    if values.shape[1] == 1:
+        return png(density(data, samples))
+    return png(scatter(data, samples, ellipses=False))
 
 
 def strip(run: Run, columns: int = COLUMNS, rows: int = ROWS) -> Figure:
@@ -140,7 +142,7 @@ def draw_strip(
         charts.write(figure, middle, corner[1] - 16, moment.number, 8, **style)
 
 
-def names_width(names: tuple[str, ...]) -> float:
+def names_width(names: tuple[str, ...]) -> int:
     """Units that the names of the rows take."""
     return LETTER * max(map(len, names)) + 8 if names else 0
 

@@ -1,0 +1,121 @@
+"""README does what it says: every command and every Python block is run, shortened."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import ganforge as gf
+from ganforge.cli import main
+from ganforge.config import Config
+from ganforge.recipes import RECIPES
+from tiny import shortened
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+SHORT = {
+    "cdcgan": "--kimg 0.08 --batch 8 --networks.generator_width 4 --networks.discriminator_width 4",
+    "dcgan": "--kimg 0.08 --batch 8 --networks.generator_width 4 --networks.discriminator_width 4",
+    "gaussian": "--epochs 1",
+}
+COMMANDS = list(dict.fromkeys(re.findall(r"`(ganforge [^`]+)`", README)))
+BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as README's reader has it: pictures/, and the default run."""
+    root = tmp_path_factory.mktemp("readme")
+    rng = np.random.default_rng(0)
+    (root / "pictures").mkdir()
+    for i in range(20):
+        pixels = rng.integers(0, 256, (70, 80, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(root / "pictures" / f"{i}.png")
+    assert main(["train", "--out", str(root / "runs/cdcgan"), *shlex.split(SHORT["cdcgan"])]) == 0
+    return root
+
+
+def test_the_commands_of_readme_are_found() -> None:
+    assert len(COMMANDS) >= 10
+    assert {c.split()[1] for c in COMMANDS} >= {"train", "sample", "plot", "data", "runs"}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_command(command: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(place)
+    words = shlex.split(command.replace("NAME", "dcgan"))[1:]
+    if words[0] == "train":
+        if words[1:2] == ["mine.py:run"]:
+            Path("mine.py").write_text(
+                "import dataclasses, ganforge as gf\n"
+                "def run(): return dataclasses.replace(gf.recipes.gaussian(), epochs=1)\n"
+            )
+        recipe = words[1] if len(words) > 1 else "cdcgan"
+        words += [w for w in shlex.split(SHORT.get(recipe, "")) if w]
+        if "--dry-run" not in words:
+            words += ["--out", f"runs/{abs(hash(command))}"]
+    assert main(words) == 0
+
+
+def test_the_two_first_commands_are_one_line_each() -> None:
+    lines = [line for line in README.splitlines() if line.startswith("python3 -m venv")]
+    assert len(lines) == 2
+    assert lines[0].endswith(".venv/bin/ganforge train") and "constraints.txt" in lines[0]
+    assert "'.[test]'" in lines[1] and "pytest" in lines[1]
+    assert (ROOT / "constraints.txt").exists()
+
+
+def short(recipe: Callable[[], Config]) -> Callable[[], Config]:
+    return lambda: shortened(recipe(), steps=3)
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=[b.splitlines()[-1][:40] for b in BLOCKS])
+def test_python(block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, recipe in RECIPES.items():
+        monkeypatch.setattr(gf.recipes, name.replace("-", "_"), short(recipe))
+    block = block.replace("epochs=5", "kimg=0.4")
+    names: dict[str, object] = {}
+    exec(compile(block, "README.md", "exec"), names)
+    if "eights" in names:
+        eights = names["eights"]
+        assert isinstance(eights, np.ndarray)
+        assert eights.shape == (16, 28, 28, 1) and eights.dtype == np.uint8
+    if "networks" in names:
+        run = names["run"]
+        assert isinstance(run, gf.Trained)
+        networks = names["networks"]
+        again = gf.load("runs/own", networks=networks)  # type: ignore[arg-type]
+        np.testing.assert_array_equal(again.sample(4), run.sample(4))
+
+
+def test_the_recipes_table_is_complete() -> None:
+    for name in RECIPES:
+        assert f"| `{name}` |" in README, name
+
+
+def test_the_file_tree_is_true() -> None:
+    tree = README.split("src/ganforge/\n", 1)[1].split("```", 1)[0]
+    told = {line.split()[0].rstrip("/") for line in tree.splitlines() if line.strip()}
+    there = {
+        p.name
+        for p in (ROOT / "src/ganforge").iterdir()
+        if not p.name.startswith("_") and p.name != "py.typed"
+    }
+    assert told == there
+
+
+def test_its_links_lead_somewhere() -> None:
+    for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_a_longer_budget_is_a_replaced_recipe() -> None:
+    assert replace(gf.recipes.gaussian(), epochs=5).epochs == 5
