@@ -16,6 +16,8 @@ from PIL import Image
 from ganforge import cli
 from ganforge.cli import main
 from ganforge.errors import UsageError
+from ganforge.recipes import RECIPES, find
+from ganforge.runs import Run
 
 TINY = ("--networks.generator_width", "4", "--networks.discriminator_width", "4", "--batch", "8",
         "--kimg", "0.08", "--precision", "fp32", "--threads", "1")  # fmt: skip
@@ -161,6 +163,16 @@ def test_a_folder_of_pictures_from_look_to_samples(
     assert run("sample", tmp_path / "c", "-n", 4, "-o", tmp_path / "s.npz") == 0
     with np.load(tmp_path / "s.npz", allow_pickle=False) as file:
         assert file["labels"].tolist() == [0, 1, 0, 1]
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_recipe_runs_two_steps_from_its_command(recipe: str, tmp_path: Path) -> None:
+    settings = find(recipe)
+    kimg = 2 * settings.batch * settings.game.d_steps / 1000
+    words = ["train", recipe, "--kimg", kimg, "--out", tmp_path / "r", "--threads", 1]
+    assert run(*words) == 0
+    assert Run(tmp_path / "r").info()["step"] == 2
+    assert run("sample", tmp_path / "r", "-n", 2, "-o", tmp_path / "s.npz") == 0
 
 
 OWN = """

@@ -278,7 +278,7 @@ def data_show(name: str, size: int | None, output: Path | None) -> str:
         grid = pictures.grid(shown, pictures.layout(len(shown), 0)[1])
         pictures.save(out, pictures.png(grid, scale=max(1, 64 // data.spec.shape[1])))
     else:
-        pictures.save(out, plots.points(np.asarray(data.values[:2000])))
+        pictures.save(out, plots.points(np.asarray(data.values[:2000]), real=True))
     return "\n".join([*lines, f"{'grid':<12} {out}"])
 
 
