@@ -105,33 +105,48 @@ class Drawer:
             self._block[side] = drawn
         self._block_first = block * steps
 
-    def at(self, step: int) -> dict[str, list[Draws]]:
-        """{"discriminator": k Draws, "generator": g Draws} of a step."""
+    def block(self, step: int) -> tuple[int, dict[str, dict[tuple[str, ...], Tensor]]]:
+        """The place of a step in its block, and the block: side -> path -> (steps, turns, B, ...).
+
+        The place alone tells whether the block is a new one: 0 for its first step.
+        """
         block, offset = divmod(step, self.block_steps)
         if self._block_first != block * self.block_steps:
             self._fill(block)
+        return offset, self._block
+
+    def at(self, step: int) -> dict[str, list[Draws]]:
+        """{"discriminator": k Draws, "generator": g Draws} of a step."""
+        offset, block = self.block(step)
         return {
-            side: [self._draws(side, offset, turn) for turn in range(turns)]
+            side: [assemble(block, side, (offset, turn), (offset, -1)) for turn in range(turns)]
             for side, turns in self.turns.items()
         }
 
-    def _draws(self, side: str, offset: int, turn: int) -> Draws:
-        masks: dict[str, dict[str, Tensor]] = {}
-        extra: dict[str, Tensor] = {}
-        # G's turn may reuse the z of D's last turn: the same numbers, not a new draw
-        z = self._block["discriminator"][("z",)][offset, -1]
-        label = None
-        for path, values in self._block[side].items():
-            value = values[offset, turn]
-            if path[0] == "z":
-                z = value
-            elif path[0] == "label":
-                label = value
-            elif path[0] == "extra":
-                extra[path[1]] = value
-            else:
-                masks.setdefault(path[0], {})[path[1]] = value
-        return Draws(z, label, masks, extra)
+
+def assemble(
+    block: dict[str, dict[tuple[str, ...], Tensor]],
+    side: str,
+    place: tuple[Any, ...],
+    last: tuple[Any, ...],
+) -> Draws:
+    """One turn's draws from a block. place: of the turn; last: of D's last turn in that step."""
+    masks: dict[str, dict[str, Tensor]] = {}
+    extra: dict[str, Tensor] = {}
+    # G's turn may reuse the z of D's last turn: the same numbers, not a new draw
+    z = block["discriminator"][("z",)][last]
+    label = None
+    for path, values in block[side].items():
+        value = values[place]
+        if path[0] == "z":
+            z = value
+        elif path[0] == "label":
+            label = value
+        elif path[0] == "extra":
+            extra[path[1]] = value
+        else:
+            masks.setdefault(path[0], {})[path[1]] = value
+    return Draws(z, label, masks, extra)
 
 
 def noise_need(stream: Stream, z: Noise) -> Need:

@@ -212,7 +212,8 @@ def turn(state: State, game: Game, side: str, batch: Batch, draws: Draws, how: H
             total = total + penalties_due(state, game, side, part, drawn, how)
             if game.reduction == "mean":
                 total = total * share
-            add(gradients, torch.autograd.grad(total, parameters))
+            # a population's members share no weights: the gradient of the sum is each one's own
+            add(gradients, torch.autograd.grad(total.sum(), parameters))
             add_stats(stats, observed(side, loss, seen, how), share)
     if how.exchange is not None:
         how.exchange([*gradients, *stats.values()])
@@ -278,7 +279,7 @@ def update(state: State, side: str, gradients: Sequence[Tensor], loss: Tensor) -
     optimizer = state.optimizers[side]
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     optimizers.assign(parameters, gradients)
-    norm = torch.nn.utils.get_total_norm(gradients)
+    norm = optimizers.total_norm(gradients, state.players.members)
     skipped = optimizers.guarded_step(optimizer, norm + loss)
     return {f"gradient_{side[0]}": norm, f"skipped_{side[0]}": skipped}
 
@@ -290,10 +291,11 @@ def buffers(players: Players) -> list[Tensor]:
 
 def restore(players: Players, kept: list[Tensor], skipped: Tensor) -> None:
     """Put the buffers back where the turn was skipped, without waiting for the flag."""
-    if kept and (skipped.device.type != "cpu" or bool(skipped)):
+    if kept and (skipped.device.type != "cpu" or bool(skipped.any())):
         now = [b for m in (players.generator, players.discriminator) for b in m.buffers()]
         for buffer, before in zip(now, kept, strict=True):
-            buffer.copy_(torch.where(skipped > 0, before, buffer))
+            gone = skipped.view(-1, *[1] * (buffer.dim() - 1)) if skipped.dim() else skipped
+            buffer.copy_(torch.where(gone > 0, before, buffer))
 
 
 def step(

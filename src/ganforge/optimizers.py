@@ -44,18 +44,42 @@ def build(
 
 
 def guarded_step(optimizer: torch.optim.Optimizer, witness: Tensor) -> Tensor:
-    """Take the step unless `witness` (a scalar) is not finite; returns 1. where it was skipped.
+    """Take the step unless `witness` is not finite; returns 1. where it was skipped.
 
-    The fused kernels read the flag on the device, so nothing waits for it.
+    A scalar: the fused kernels read the flag on the device, so nothing waits for it. One number a
+    member (M,) of a population: the members skipped are put back as they were.
     """
     skip = (~torch.isfinite(witness)).to(torch.float32)
-    if optimizer.defaults.get("fused"):
+    if skip.dim():
+        step_members(optimizer, skip)
+    elif optimizer.defaults.get("fused"):
         optimizer.found_inf = skip  # type: ignore[attr-defined]
         optimizer.grad_scale = None  # type: ignore[attr-defined]
         optimizer.step()
     elif not skip.item():
         optimizer.step()
     return skip
+
+
+def step_members(optimizer: torch.optim.Optimizer, skip: Tensor) -> None:
+    """Take the step for the members with skip (M,) = 0; the others keep weights and moments."""
+    gone = skip.nonzero().flatten()
+    kept = []
+    if len(gone):
+        for parameter in (p for group in optimizer.param_groups for p in group["params"]):
+            moments = [v for v in optimizer.state[parameter].values() if v.dim()]
+            kept += [(t, t.detach()[gone].clone()) for t in (parameter, *moments)]
+    optimizer.step()
+    with torch.no_grad():
+        for tensor, before in kept:
+            tensor[gone] = before
+
+
+def total_norm(gradients: Sequence[Tensor], members: int = 0) -> Tensor:
+    """The norm of all gradients together; of a population one a member, (M,)."""
+    if not members:
+        return torch.nn.utils.get_total_norm(gradients)
+    return torch.stack([g.flatten(1).square().sum(1) for g in gradients]).sum(0).sqrt()
 
 
 def aligned(parameter: Tensor, gradient: Tensor) -> Tensor:

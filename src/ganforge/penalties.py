@@ -47,7 +47,7 @@ def squared_gradient(players: Players, x: Tensor, label: Tensor | None, draws: D
     x = x.detach().requires_grad_()
     logits = players.discriminate(x, label, draws.masks.get("penalty"))
     (gradient,) = torch.autograd.grad(logits.sum(), x, create_graph=True)
-    return gradient.square().flatten(1).sum(1)
+    return gradient.square().flatten(players.lead).sum(players.lead)
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,9 @@ class GradientPenalty:
         self, players: Players, batch: Batch, draws: Draws, aux: Aux
     ) -> tuple[Tensor, Aux]:
         fake = batch.generated()
-        epsilon = draws.extra["epsilon"].view(-1, *[1] * (fake.dim() - 1))
+        lead = players.lead
+        epsilon = draws.extra["epsilon"]
+        epsilon = epsilon.view(*epsilon.shape[:lead], *[1] * (fake.dim() - lead))
         mixed = epsilon * batch.real + (1 - epsilon) * fake
         norm = squared_gradient(players, mixed, batch.label, draws)
         # sqrt has an infinite gradient at 0, where a dead D would put a NaN into every weight

@@ -64,7 +64,10 @@ class Draws:
 
 @dataclass(frozen=True)
 class Players:
-    """The two networks, called in one way. autocast: the precision of every forward pass.
+    """The two networks, called in one way.
+
+    autocast: the precision of every forward pass. members: of a population, whose tensors all have
+    one more axis in front (M, B, ...); 0 for a single game.
 
     Each pass has an autocast of its own: one around a whole step would keep using the cast of D's
     weights from before D's update.
@@ -73,6 +76,12 @@ class Players:
     generator: nn.Module
     discriminator: nn.Module
     autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
+    members: int = 0
+
+    @property
+    def lead(self) -> int:
+        """Axes in front of an example: (B, ...) or (M, B, ...)."""
+        return 2 if self.members else 1
 
     def generate(
         self, z: Tensor, label: Tensor | None = None, masks: Mapping[str, Tensor] | None = None
