@@ -21,7 +21,9 @@ commands
 report serve export lightning
 session
 display tensorboard
+scoring
 diagnosis compare
+judging
 evaluation
 plots charts moments history
 loop
@@ -31,10 +33,11 @@ model
 sampling
 runs pictures
 checkpoint
+population
 draws
 state
 recipes
-accelerate population
+accelerate
 game
 penalties augment optimizers ema losses
 players

@@ -61,6 +61,8 @@ def test_command(command: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> 
         words += [w for w in shlex.split(SHORT.get(recipe, "")) if w]
         if "--dry-run" not in words:
             words += ["--out", f"runs/{abs(hash(command))}"]
+    if words[0] == "evaluate":
+        words += ["-n", "120", "--metrics", "frechet,label-accuracy"]
     assert main(words) == 0
 
 

@@ -9,6 +9,7 @@ A reader takes the newest that verifies. A crash at any point leaves the previou
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -98,7 +99,8 @@ def replace_file(path: Path, data: bytes) -> None:
         os.replace(temporary, path)
         sync_folder(path.parent)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
         raise disk_error(path, error) from error
 
 
@@ -211,13 +213,17 @@ def clean(folder: Path) -> None:
 
 
 def prune(folder: Path, keep: int, also: frozenset[int] = frozenset()) -> None:
-    """Remove all but the `keep` newest checkpoints and the steps named in `also`."""
+    """Remove all but the `keep` newest checkpoints and the steps named in `also`.
+
+    What the disk does not let go of stays for the next time: nothing is lost by it.
+    """
     for path in listed(folder)[keep:]:
         if int(path.name[5:]) not in also:
             # renamed first: a kill halfway through the removal must not leave a broken checkpoint
             doomed = folder / f".tmp-{path.name}-removed"
-            os.replace(path, doomed)
-            shutil.rmtree(doomed, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                os.replace(path, doomed)
+                shutil.rmtree(doomed, ignore_errors=True)
 
 
 def set_aside(folder: Path, newer_than: int) -> None:
@@ -226,4 +232,7 @@ def set_aside(folder: Path, newer_than: int) -> None:
         if int(path.name[5:]) > newer_than:
             doomed = path.with_name(f"damaged-{path.name}")
             shutil.rmtree(doomed, ignore_errors=True)
-            os.replace(path, doomed)
+            try:
+                os.replace(path, doomed)
+            except OSError as error:
+                raise disk_error(path, error) from error

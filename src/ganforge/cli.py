@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import App, CycloptsError, Parameter
 
 from ganforge import __version__
-from ganforge.errors import GanforgeError, UsageError
+from ganforge.errors import GanforgeError, OutOfMemoryError, UsageError, lacks_memory
 
 if TYPE_CHECKING:
     from ganforge.config import Config
@@ -51,6 +51,10 @@ def train(
     precision: str | None = None,
     out: Path | None = None,
     config: Path | None = None,
+    every: float | None = None,
+    stop: str | None = None,
+    gpus: int | None = None,
+    sync_bn: Annotated[bool, Flag] = False,
     tensorboard: Annotated[bool, Flag] = False,
     dry_run: Annotated[bool, Flag] = False,
     print_config: Annotated[bool, Flag] = False,
@@ -85,6 +89,14 @@ def train(
         The run folder. [default: runs/RECIPE]
     config
         A TOML file of settings, laid over the recipe's.
+    every
+        Epochs between two scores on the validation split; the best model is kept in best/.
+    stop
+        auto: end when five such scores in a row have brought no better one.
+    gpus
+        Processes that share every batch, a GPU each (without GPUs: on the CPU).
+    sync_bn
+        Batch norm over the whole batch of all processes, not each one's share.
     tensorboard
         Write TensorBoard event files too.
     dry_run
@@ -96,29 +108,33 @@ def train(
 
     options = {
         "data": data, "size": size, "batch": batch, "epochs": epochs, "kimg": kimg, "seed": seed,
-        "device": device, "precision": precision,
+        "device": device, "precision": precision, "sync_bn": sync_bn or None,
     }  # fmt: skip
-    chosen = commands.assemble(recipe, config, options, _overrides, tensorboard)
+    chosen = commands.assemble(recipe, config, options, _overrides, tensorboard, every, stop)
     if print_config:
         print(commands.dumps(chosen), end="")
         return 0
     if dry_run:
         print("\n".join(commands.rehearse(chosen, out)))
         return 0
+    if gpus is not None:
+        return commands.launch(gpus, chosen, _arguments)
     return _train(chosen, out)
 
 
 def _train(config: Config, out: Path | None) -> int:
-    from ganforge import commands, session
+    from ganforge import commands, distributed, session
 
     path = out or session.default_folder(config)
-    print(f"{config.name} on {config.data}, seed {config.seed}, in {path}", flush=True)
+    leads = distributed.from_environment().leads
+    if leads:
+        print(f"{config.name} on {config.data}, seed {config.seed}, in {path}", flush=True)
     trained = session.train(config, path)
-    print("\n".join(commands.summary(trained)))
-    if trained.signal:
-        print(f"stopped and saved; to go on: {_again()}")
-        return 128 + trained.signal
-    return 0
+    if leads:
+        print("\n".join(commands.summary(trained)))
+        if trained.signal:
+            print(f"stopped and saved; to go on: {_again()}")
+    return 128 + trained.signal if trained.signal else 0
 
 
 def _again() -> str:
@@ -156,6 +172,49 @@ def sample(
     from ganforge import commands
 
     print(commands.sample(run, n, label, seed, output, code))
+    return 0
+
+
+@app.command
+def evaluate(
+    path: Path,
+    /,
+    *,
+    data: str | None = None,
+    size: int | None = None,
+    n: Annotated[int, Parameter(alias="-n")] = 10_000,
+    metrics: str | None = None,
+    split: str = "test",
+    seed: int = 0,
+    space: str | None = None,
+    code: Path | None = None,
+) -> int:
+    """Score a run, a model or samples: every metric with its floor, and a word.
+
+    Parameters
+    ----------
+    path
+        A run folder, a model folder, or an .npz with samples (and labels).
+    data
+        The real data. [default: those of the training]
+    size
+        Pictures are cropped and resized to SIZE x SIZE. [default: as in training]
+    n
+        Samples, and as many real examples.
+    metrics
+        Names, with commas between. [default: all that fit]
+    split
+        test or validation. Choose by validation; look at test once.
+    seed
+        Of the noise, the subsets and the judges.
+    space
+        The feature space. [default: the data's]
+    code
+        Your own FILE.py, for a model whose networks are code of yours.
+    """
+    from ganforge import commands
+
+    print(commands.evaluate(path, data, size, n, metrics, split, seed, space, code))
     return 0
 
 
@@ -315,16 +374,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if debug:
             raise
-        print(
-            f"ganforge: a bug of ours: {type(error).__name__}: {error}\n"
-            "Add --debug for the traceback, and please report it.",
-            file=sys.stderr,
-        )
-        return 1
+        return _unforeseen(error)
+
+
+def _unforeseen(error: Exception) -> int:
+    if lacks_memory(error):
+        text = "the machine has too little memory for this: use smaller networks, --size or --batch"
+        return _fail(OutOfMemoryError(text), False)
+    print(
+        f"ganforge: a bug of ours: {type(error).__name__}: {error}\n"
+        "Add --debug for the traceback, and please report it.",
+        file=sys.stderr,
+    )
+    return 1
 
 
 def _fail(error: GanforgeError, debug: bool) -> int:
     if debug:
         raise error
-    print(f"ganforge: {error}", file=sys.stderr)
+    # of several processes one speaks, but for what only one of them may know
+    if os.environ.get("RANK", "0") == "0" or error.exit_code in (71, 74):
+        print(f"ganforge: {error}", file=sys.stderr)
     return error.exit_code

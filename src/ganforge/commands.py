@@ -10,12 +10,24 @@ from typing import Any
 
 import numpy as np
 
-from ganforge import checkpoint, config, pictures, plots, recipes, runs, session, training
+from ganforge import (
+    checkpoint,
+    config,
+    distributed,
+    judging,
+    pictures,
+    plots,
+    recipes,
+    runs,
+    scoring,
+    session,
+    training,
+)
 from ganforge.codec import Array
 from ganforge.config import Config
 from ganforge.data import source
 from ganforge.devices import cores, resolve
-from ganforge.errors import DataError, UsageError
+from ganforge.errors import DataError, UsageError, check, choice
 from ganforge.model import OwnNetworks
 from ganforge.sampling import Sampler
 
@@ -28,6 +40,8 @@ def assemble(
     options: Mapping[str, Any],
     overrides: Mapping[str, str],
     tensorboard: bool,
+    every: float | None = None,
+    stop: str | None = None,
 ) -> Config:
     """defaults < recipe < file < command line."""
     table: dict[str, Any] = {}
@@ -50,9 +64,13 @@ def assemble(
         given["kimg"] = None
     if overrides:
         chosen = config.override(chosen, overrides, recipes.PARTS)
-    if tensorboard:
-        given["output"] = replace(chosen.output, tensorboard=True)
-    return replace(chosen, **given)
+    output: dict[str, Any] = {"tensorboard": True} if tensorboard else {}
+    output |= {} if every is None else {"score_every": every}
+    if stop is not None:
+        choice("stop", stop, ("auto",))
+        rule = scoring.end_rule(every, chosen.output.score_every)
+        output |= dict(zip(("score_every", "patience"), rule, strict=True))
+    return replace(chosen, **given, output=replace(chosen.output, **output))
 
 
 def rehearse(chosen: Config, out: Path | None) -> list[str]:
@@ -81,6 +99,17 @@ def rehearse(chosen: Config, out: Path | None) -> list[str]:
     ]
 
 
+def launch(processes: int, chosen: Config, arguments: Sequence[str]) -> int:
+    """The same command in several processes, without its --gpus; the exit code."""
+    check(processes >= 1, "gpus", processes, "at least 1 process")
+    distributed.World(0, processes).part(chosen.batch)  # refused once, not by each of them
+    words = [w for w in arguments if not w.startswith("--gpus=")]
+    if "--gpus" in words:
+        at = words.index("--gpus")
+        del words[at : at + 2]
+    return distributed.launch(processes, words)
+
+
 def summary(trained: session.Trained) -> list[str]:
     """The lines at the end of a run: how it stands, where things are, what to type next."""
     path = trained.path
@@ -97,6 +126,11 @@ def summary(trained: session.Trained) -> list[str]:
         label = " --label 0"
     out = "-o samples.png" if trained.sampler.spec.is_image else "-n 1000 -o samples.npz"
     lines.append(f"sample   ganforge sample {path}{label} {out}")
+    if trained.unscored:
+        lines.append(trained.unscored)
+    if trained.scores:
+        lines += ["", judging.table(trained.scores)]
+        lines.append(f"more metrics, on the test split: ganforge evaluate {path}")
     return lines
 
 
@@ -181,6 +215,42 @@ def sample(
     return f"{count} samples in {out}"
 
 
+def evaluate(
+    path: Path,
+    data: str | None,
+    size: int | None,
+    n: int,
+    metrics: str | None,
+    split: str,
+    seed: int,
+    space: str | None,
+    code: Path | None = None,
+) -> str:
+    """The scores of a run, a model or a file of samples as a table, and where they are kept."""
+    names = None if metrics is None else [m.strip() for m in metrics.split(",") if m.strip()]
+    scores = judging.judge(
+        path,
+        data=data,
+        size=size,
+        n=n,
+        metrics=names,
+        space=space,
+        seed=seed,
+        split=split,
+        networks=own_networks(code, path),
+    )
+    return f"{judging.table(scores)}\nsaved in {judging.scores_path(path)}"
+
+
+def score_cell(run: runs.Run) -> str:
+    """A run's newest Frechet distance with its floor and stamp; empty where there is none."""
+    score = judging.newest(run)
+    if score is None:
+        return ""
+    stamp = f"{score.split}, N {score.n:,}"
+    return f"FD[{score.space}] {score.value:.4g}, floor {score.floor:.4g} ({stamp})"
+
+
 def picture(sampler: Sampler, drawn: Array, columns: int | None = None) -> bytes:
     """A grid of pictures, or a scatter of vectors, as a PNG file's bytes."""
     if not sampler.spec.is_image:
@@ -223,12 +293,12 @@ def runs_table(folder: Path) -> str:
     found = runs.find_runs(folder)
     if not found:
         raise DataError(f"{folder}: no runs here; `ganforge train` makes one")
-    rows = [("run", "recipe", "state", "epochs", "kimg", "time", "loss_D", "loss_G")]
+    rows = [("run", "recipe", "state", "epochs", "kimg", "time", "loss_D", "loss_G", "score")]
     for run in found:
         try:
-            info, log = run.info(), run.log()
+            info, log, score = run.info(), run.log(), score_cell(run)
         except DataError as error:
-            rows.append((str(run.path), "?", str(error), "", "", "", "", ""))
+            rows.append((str(run.path), "?", str(error), "", "", "", "", "", ""))
             continue
         status = info.get("status", "?")
         alive = runs.lock_holder(run.path / runs.LOCK) if (run.path / runs.LOCK).exists() else None
@@ -242,6 +312,7 @@ def runs_table(folder: Path) -> str:
             f"{last.get('samples_seen', 0) / 1000:.1f}",
             f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}",
             f"{last.get('loss_d', float('nan')):.3f}", f"{last.get('loss_g', float('nan')):.3f}",
+            score,
         ))  # fmt: skip
     return table(rows)
 

@@ -102,7 +102,9 @@ class Output:
     sample grids and between checkpoints (at least 100 steps apart; a checkpoint is also written
     after ten minutes without one). grid: pictures in a grid (rows = labels where there are
     labels). keep: newest checkpoints kept. keep_every: also keep those of every n-th step, 0 for
-    none. tensorboard: write event files too.
+    none. tensorboard: write event files too. score: end with scores on the validation part.
+    score_every: epochs between such scores on the way, the best checkpoint being kept; 0 for none.
+    patience: epochs without a better one after which the run ends; 0 for never.
     """
 
     log_every: int = 50
@@ -112,14 +114,18 @@ class Output:
     keep: int = 3
     keep_every: int = 0
     tensorboard: bool = False
+    score: bool = True
+    score_every: float = 0.0
+    patience: float = 0.0
 
     def __post_init__(self) -> None:
-        check(self.log_every >= 1, "log_every", self.log_every, "at least 1 step")
+        for key in ("log_every", "grid", "keep"):
+            check(getattr(self, key) >= 1, key, getattr(self, key), "at least 1")
         for key in ("sample_every", "save_every"):
             check(0 < getattr(self, key) < math.inf, key, getattr(self, key), "more than 0 epochs")
-        check(self.grid >= 1, "grid", self.grid, "at least 1")
-        check(self.keep >= 1, "keep", self.keep, "at least 1")
-        check(self.keep_every >= 0, "keep_every", self.keep_every, "0 (none) or more steps")
+        for key in ("keep_every", "score_every", "patience"):
+            check(0 <= getattr(self, key) < math.inf, key, getattr(self, key), "0 or more")
+        check(self.score_every > 0 or not self.patience, "patience", self.patience, "score_every>0")
 
 
 @dataclass(frozen=True)
@@ -249,15 +255,9 @@ def from_dict(cls: type[T], table: Mapping[str, Any], parts: Parts, where: str =
             )
         else:
             values[key] = read_part(value, parts, tag, path)
-    missing = [
-        f.name
-        for f in fields.values()
-        if f.default is dataclasses.MISSING
-        and f.default_factory is dataclasses.MISSING
-        and f.name not in values
-    ]
-    if missing:
-        raise UsageError(f"{where or 'config'}: the setting {missing[0]!r} is missing")
+    for name, f in fields.items():
+        if name not in values and f.default is f.default_factory is dataclasses.MISSING:
+            raise UsageError(f"{where or 'config'}: the setting {name!r} is missing")
     try:
         return cls(**values)
     except UsageError as error:
@@ -383,8 +383,7 @@ def flat(table: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
     """(key, old value, new value) of every setting that differs between two `to_dict` tables."""
     a, b = dict(flat(old)), dict(flat(new))
-    keys = list(dict.fromkeys([*a, *b]))
-    return [(k, a.get(k), b.get(k)) for k in keys if a.get(k) != b.get(k)]
+    return [(k, a.get(k), b.get(k)) for k in {**a, **b} if a.get(k) != b.get(k)]
 
 
 def config_hash(config: Config) -> str:

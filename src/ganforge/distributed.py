@@ -7,6 +7,7 @@ index, and gradients are summed once a turn, flat. No hooks: DistributedDataPara
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import dataclass
 from typing import Any
@@ -56,6 +57,8 @@ def from_environment() -> World:
 def join(world: World, device: str) -> None:
     """Meet the other processes, over NCCL on GPUs and Gloo elsewhere."""
     if world.size > 1 and not dist.is_initialized():
+        if device.startswith("cuda"):
+            torch.cuda.set_device(device)  # NCCL's barrier would take device 0 on every rank
         dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
 
 
@@ -63,6 +66,28 @@ def leave() -> None:
     """Part from the other processes, where there were any."""
     if dist.is_initialized():
         dist.destroy_process_group()
+
+
+def launch(processes: int, words: list[str]) -> int:
+    """Run `ganforge WORDS` in `processes` processes under torchrun; the first fault's exit code.
+
+    A signal goes to all of them once; they save, and the code is 128 + its number.
+    """
+    from torch.distributed import run as torchrun
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+
+    # each process has said in a line what is wrong; torchrun's tables would bury it
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
+    options = ["--standalone", f"--nproc-per-node={processes}", "-m", "ganforge"]
+    try:
+        parsed = torchrun.parse_args([*options, *words])  # type: ignore[no-untyped-call]
+        torchrun.run(parsed)  # type: ignore[no-untyped-call]
+    except ChildFailedError as error:
+        return int(error.get_first_failure()[1].exitcode)
+    except SignalException as error:
+        return 128 + int(error.sigval)
+    return 0
 
 
 def exchange(tensors: list[Tensor]) -> None:

@@ -46,6 +46,12 @@ class DiskError(GanforgeError):
     exit_code = 74
 
 
+def lacks_memory(error: BaseException) -> bool:
+    """Whether an error says that the device, or the machine, has no memory left."""
+    words = ("out of memory", "can't allocate memory", "not enough memory")
+    return isinstance(error, MemoryError) or any(w in str(error) for w in words)
+
+
 def check(ok: bool, key: str, value: object, expected: str) -> None:
     """Raise a UsageError that names the key, the value and what was expected, unless `ok`."""
     if not ok:

@@ -23,8 +23,9 @@ from ganforge import checkpoint, distributed, ema, game, runs, state
 from ganforge.config import Config
 from ganforge.data.source import Dataset, load
 from ganforge.devices import resolve
+from ganforge.distributed import World
 from ganforge.draws import seed_own_modules
-from ganforge.errors import DataError, DivergedError, OutOfMemoryError
+from ganforge.errors import DataError, DivergedError, OutOfMemoryError, lacks_memory
 from ganforge.game import How
 from ganforge.players import Batch, Knobs
 from ganforge.progress import MEANS, SUMS, Control, Progress
@@ -80,7 +81,7 @@ def training(
             "them, or give --out for a new run"
         )
     world = distributed.from_environment()
-    resolved = resolve(wanted, before.get("resolved"), world)
+    resolved = resolve(wanted, chosen_before(before, world), world)
     with ExitStack() as stack:
         distributed.join(world, resolved.device)
         stack.callback(distributed.leave)
@@ -90,7 +91,8 @@ def training(
             occupy(stack, run, wanted)
         distributed.barrier(world)
         notes = resume(t, before)
-        if t.state.step >= t.steps and before.get("status") == "finished":
+        enough = t.state.step >= t.steps or control.enough
+        if enough and before.get("status") == "finished":
             yield t, t.report(note="already finished: nothing to do", done=True)
             return
         if world.leads:
@@ -103,6 +105,14 @@ def training(
             raise
 
 
+def chosen_before(before: dict[str, Any], world: World) -> dict[str, Any]:
+    """What `auto` chose at the run's start; of several GPUs each process takes its own."""
+    kept: dict[str, Any] = before.get("resolved", {})
+    if world.size > 1 and "device" in kept:
+        kept = kept | {"device": kept["device"].partition(":")[0]}
+    return kept
+
+
 def occupy(stack: ExitStack, run: Run, wanted: Config) -> None:
     """Make the run folder, or make sure that it holds this run; and lock it."""
     if run.exists():
@@ -112,6 +122,7 @@ def occupy(stack: ExitStack, run: Run, wanted: Config) -> None:
     else:
         runs.prepare(run.path, wanted)
         stack.enter_context(runs.locked(run))
+    runs.clean(run)
 
 
 def play(t: Training, control: Control, notes: list[str]) -> Iterator[tuple[Training, Progress]]:
@@ -131,7 +142,8 @@ def play(t: Training, control: Control, notes: list[str]) -> Iterator[tuple[Trai
         logged = last or step % output.log_every == 0
         near = t.steps - step < LEAST_GAP  # the last step draws and saves anyway
         drawn = last or (passed(t, output.sample_every) and not near)
-        saved = ask or (passed(t, output.save_every) and not near)
+        scored = output.score_every > 0 and passed(t, output.score_every)
+        saved = ask or ((passed(t, output.save_every) or scored) and not near)
         if logged or step % CHECK_STEPS == 0:
             note = clock.timed("log", watch, t, clock, logged)
             if note:
@@ -143,8 +155,12 @@ def play(t: Training, control: Control, notes: list[str]) -> Iterator[tuple[Trai
         path = clock.timed("save", save, t) if saved else None
         control.save = False if saved else control.save
         note = f"{t.disk}; training goes on" if t.disk else ""
+        given = time.perf_counter()
         yield t, replace(t.report(), grid=grid, saved=path, note=note)
-    yield t, clock.timed("save", finish, t)
+        clock.start += time.perf_counter() - given  # what the body does is not training
+        if output.patience and not stop:  # whoever scores may have seen that it is enough
+            stop = distributed.any_rank(t.world, [control.enough], t.resolved.device)[0]
+    yield t, clock.timed("save", finish, t, control.enough)
 
 
 class Clock:
@@ -192,8 +208,8 @@ def advance(t: Training) -> None:
     try:
         draws = t.drawer.at(step)
         stats = game.step(t.state, t.config.game, batches, draws, knobs(t, step), how)
-    except RuntimeError as error:
-        if "out of memory" in str(error) or "can't allocate memory" in str(error):
+    except (RuntimeError, MemoryError) as error:
+        if lacks_memory(error):
             raise out_of_memory(t, batches[0]) from None
         raise
     if t.totals:
@@ -206,13 +222,15 @@ def advance(t: Training) -> None:
 def out_of_memory(t: Training, batch: Batch) -> OutOfMemoryError:
     """The error, naming the largest micro-batch that fits, found by trying."""
     size = (t.config.micro_batch or t.config.batch) // 2
-    draws = t.drawer.at(t.state.step)["discriminator"][0]
+    draws = {side: drawn for side, drawn in t.drawer.at(t.state.step).items() if drawn}
     while size >= 1:
         part = slice(0, size)
         try:
-            game.discriminator_turn(t.state, t.config.game, batch.rows(part), draws.rows(part))
+            for side, drawn in draws.items():
+                small = (batch.rows(part), drawn[0].rows(part))
+                game.turn(t.state, t.config.game, side, *small, How())
             break
-        except RuntimeError:
+        except (RuntimeError, MemoryError):
             size //= 2
     device = t.resolved.device
     if not size:

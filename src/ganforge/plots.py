@@ -30,7 +30,7 @@ CLEAR, LARGE = 130, 200  # device pixels: of a picture that is well seen; at mos
 TALLEST = 2000  # device pixels of a strip
 EDGE, LETTER = 30, 7  # units: of the page's edge; of a letter of the rows' names
 CROP = 10  # rows and columns of the newest grid on an overview
-OVER_TIME = "The same noise over time, by epoch"
+OVER_TIME = "The same noise, by epoch"
 TOP = 350  # units: where the samples begin, below the losses
 
 

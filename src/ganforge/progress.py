@@ -58,8 +58,10 @@ SUMS = ("skipped_d", "skipped_g")
 class Control:
     """What the outside may ask of a running loop, between two steps.
 
-    stop: finish the step, save and end. save: write a checkpoint and go on.
+    stop: finish the step, save and end. save: write a checkpoint and go on. enough: the run has
+    reached what it was to reach: end it here, as finished.
     """
 
     stop: bool = False
     save: bool = False
+    enough: bool = False

@@ -22,6 +22,7 @@ from ganforge.config import Config
 from ganforge.errors import DataError, UsageError
 
 CONFIG, INFO, LOG, LOCK = "config.toml", "run.json", "log.jsonl", "run.lock"
+UNKNOWN = -1  # no process has this number
 STATUSES = ("running", "stopped", "finished", "diverged", "failed")
 
 
@@ -102,7 +103,7 @@ def prepare(path: Path | str, wanted: Config) -> Run:
     if run.exists():
         refuse_changes(run, wanted)
     else:
-        if run.path.exists() and (not run.path.is_dir() or any(run.path.iterdir())):
+        if run.path.exists() and (not run.path.is_dir() or occupied(run.path)):
             raise UsageError(
                 f"{run.path} is not empty and not a run: choose another folder with --out"
             )
@@ -112,6 +113,26 @@ def prepare(path: Path | str, wanted: Config) -> Run:
             raise checkpoint.disk_error(run.path, error) from error
     checkpoint.replace_file(run.path / CONFIG, config.dumps(wanted).encode())
     return run
+
+
+def occupied(folder: Path) -> bool:
+    """Whether a folder holds anything but what a trainer killed in its first moment left."""
+    return any(not leftover(p) for p in folder.iterdir())
+
+
+def leftover(path: Path) -> bool:
+    """Whether a file is one that was written beside its place and never renamed into it."""
+    return path.name.startswith(".") and path.name.endswith(".tmp")
+
+
+def clean(run: Run) -> None:
+    """Remove what killed writers left; the caller holds the lock."""
+    for folder in (run.path, run.samples, run.model):
+        for path in folder.glob(".*.tmp"):
+            pid = path.name.split(".")[-2]
+            if pid.isdecimal() and started(int(pid)) is None:  # else somebody draws a plot now
+                with contextlib.suppress(OSError):
+                    path.unlink()
 
 
 def refuse_changes(run: Run, wanted: Config) -> None:
@@ -146,10 +167,14 @@ def read_log(path: Path) -> Iterator[dict[str, Any]]:
 
 def append_log(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
     """A line each, flushed to the system (not to the disk: a log is not worth an fsync)."""
+    before = path.stat().st_size if path.exists() else 0
     try:
         with path.open("ab") as file:
             file.write(b"".join(json.dumps(r).encode() + b"\n" for r in records))
     except OSError as error:
+        # half a line must not stay: the next attempt's first record would be glued to it
+        with contextlib.suppress(OSError):
+            os.truncate(path, before)
         raise checkpoint.disk_error(path, error) from error
 
 
@@ -164,38 +189,60 @@ def cut_log(path: Path, step: int) -> None:
 def locked(run: Run) -> Iterator[None]:
     """Keep a second trainer out of the folder; a lock left by a killed one is recognised."""
     path = run.path / LOCK
-    mine = json.dumps({"pid": os.getpid(), "started": started(os.getpid()), "host": host()})
     while True:
         try:
-            handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+            place_lock(path)
             break
         except FileExistsError:
             holder = lock_holder(path)
-            if holder is not None:
+            if holder == UNKNOWN:
+                time.sleep(0.1)  # in a moment it has an owner, or is old enough to be nobody's
+            elif holder is not None:
                 raise UsageError(
                     f"{run.path} is being trained by process {holder}: wait for it, or stop it "
                     f"with `kill {holder}`"
                 ) from None
-            path.unlink(missing_ok=True)
+            else:
+                path.unlink(missing_ok=True)
         except OSError as error:
             raise checkpoint.disk_error(path, error) from error
     try:
-        with os.fdopen(handle, "w") as file:
-            file.write(mine)
         yield
     finally:
         path.unlink(missing_ok=True)
 
 
+def place_lock(path: Path) -> None:
+    """Make the lock file with its owner in it at once; FileExistsError where there is one."""
+    pid = os.getpid()
+    mine = json.dumps({"pid": pid, "started": started(pid), "host": host()}).encode()
+    temporary = path.with_name(f".{path.name}.{pid}.tmp")
+    try:
+        checkpoint.write_file(temporary, mine)
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without hard links: the lock is empty for a moment
+            with path.open("xb") as file:
+                file.write(mine)
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
 def lock_holder(path: Path) -> int | None:
-    """The process that holds a lock file, None where it is gone (same machine only)."""
+    """The process that holds a lock file, None where it is gone (same machine only).
+
+    UNKNOWN for a lock made just now whose owner is not written yet.
+    """
     try:
         lock = json.loads(path.read_text())
         pid, since, where = int(lock["pid"]), lock["started"], lock["host"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         # Empty or torn: its writer died between making and filling it, unless that is just now.
         try:
-            return -1 if time.time() - path.stat().st_mtime < 2 else None
+            return UNKNOWN if time.time() - path.stat().st_mtime < 2 else None
         except OSError:
             return None
     if where != host():

@@ -20,15 +20,17 @@ from typing import Any
 
 import torch
 
-from ganforge import display, loop, model, plots, runs
+from ganforge import display, distributed, loop, model, plots, runs
 from ganforge.codec import Array
 from ganforge.config import Config
 from ganforge.data.source import Dataset
 from ganforge.errors import DataError
+from ganforge.evaluation.score import Score
 from ganforge.model import OwnNetworks
 from ganforge.progress import Control, Progress
 from ganforge.runs import Run
 from ganforge.sampling import Sampler
+from ganforge.scoring import Scorer
 
 PLOT = "plot.png"
 
@@ -38,7 +40,8 @@ class Trained:
     """A run that has been trained, as far as it got.
 
     run: its folder. progress: its last record. sampler: its generator. signal: the number of the
-    signal that stopped it, 0 where it came to its end.
+    signal that stopped it, 0 where it came to its end. scores: at its end, on the validation split;
+    unscored: why there are none.
     """
 
     run: Run
@@ -47,6 +50,8 @@ class Trained:
     grid: Path | None = None
     plot: Path | None = None
     signal: int = 0
+    scores: tuple[Score, ...] = ()
+    unscored: str = ""
 
     @property
     def path(self) -> Path:
@@ -69,26 +74,32 @@ def train(
     *,
     show: str | display.Display = "auto",
     data: Dataset | None = None,
+    validation: Dataset | None = None,
 ) -> Trained:
     """Train a config in the folder `out`, or go on with the run that is there.
 
     out: `runs/<name>` where none is given. show: "auto" (a bar on a terminal, pictures in a
     notebook, lines elsewhere), "terminal", "plain", "notebook", "quiet", or an object like those.
-    data: a `Dataset` of your own in place of what `config.data` names.
+    data: a `Dataset` of your own in place of what `config.data` names; validation: examples held
+    out of it, to score by.
     Ctrl-C, SIGTERM: the step is finished, the run saved, and what is there returned.
     """
     path = Path(out) if out is not None else default_folder(config)
-    shown = display.choose(show) if isinstance(show, str) else show
+    leads = distributed.from_environment().leads
+    shown = display.choose(show if leads else "quiet") if isinstance(show, str) else show
     control = Control()
+    scorer = Scorer(config, path, control, data, validation)
     with signals(control) as caught, shown, events(config, path) as record:
         last = None
         for last in loop.training(config, path, control, data):
             record(last[1])
-            shown.show(last[1])
+            shown.show(scorer.watch(*last))
     if last is None:
         raise DataError(f"{path}: the run gave no record")
     training, progress = last
-    plot = draw(training.run)
+    # a process that was told to go has seconds: `ganforge plot` draws the same
+    plot = draw(training.run) if leads and not caught else None
+    scores, unscored = scorer.close(training)
     grids = sorted(training.run.samples.glob("*.*"))
     return Trained(
         training.run,
@@ -97,6 +108,8 @@ def train(
         grids[-1] if grids else None,
         plot,
         caught[0] if caught and progress.step < progress.steps else 0,
+        scores,
+        unscored,
     )
 
 
@@ -116,7 +129,7 @@ def default_folder(config: Config) -> Path:
 @contextmanager
 def events(config: Config, path: Path) -> Iterator[Callable[[Progress], None]]:
     """Where records go beside the log: TensorBoard event files, where the config asks for them."""
-    if not config.output.tensorboard:
+    if not (config.output.tensorboard and distributed.from_environment().leads):
         yield lambda progress: None
         return
     from ganforge import tensorboard

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,11 +19,13 @@ from ganforge.data.source import Dataset
 from ganforge.devices import Resolved
 from ganforge.distributed import ALONE, World
 from ganforge.draws import Drawer
-from ganforge.errors import DiskError
+from ganforge.errors import DiskError, DivergedError
 from ganforge.players import State
 from ganforge.progress import LOGGED, Progress
 from ganforge.runs import Run
 from ganforge.sampling import Sampler
+
+BEST = "best.json"
 
 
 @dataclass
@@ -166,10 +170,19 @@ def _save(t: Training, tensors: dict[str, Tensor], table: dict[str, Any]) -> Pat
     every = t.config.output.keep_every
     kept = [int(p.name[5:]) for p in checkpoint.listed(t.run.checkpoints)]
     also = frozenset(s for s in kept if every and s % every == 0)
-    checkpoint.prune(t.run.checkpoints, t.config.output.keep, also)
+    checkpoint.prune(t.run.checkpoints, t.config.output.keep, also | {best(t.run)["step"]})
     model.save(t.run.model, t.sampler(), t.config, model_facts(t))
     t.run.write_info(**facts(t, "running"))
     return path
+
+
+def best(run: Run) -> dict[str, Any]:
+    """checkpoints/best.json: the step that scored best so far and its score; step -1 for none."""
+    try:
+        table = json.loads((run.checkpoints / BEST).read_bytes())
+        return {"step": int(table["step"]), "frechet": float(table["frechet"])}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return {"step": -1, "frechet": math.inf}
 
 
 def attempt(t: Training, write: Callable[[], Path]) -> Path | None:
@@ -209,14 +222,24 @@ def append_log(t: Training, progress: Progress) -> None:
         t.disk = str(error)
 
 
-def finish(t: Training) -> Progress:
-    """The last checkpoint and the run's state; DiskError where they could not be written."""
+def finish(t: Training, enough: bool = False) -> Progress:
+    """The last checkpoint and the run's state; DiskError where they could not be written.
+
+    enough: it counts as finished before its last step.
+    """
     path = save(t)
     if not t.world.leads:
         return t.report(done=True)
+    if path is None and not t.disk:
+        raise DivergedError(
+            f"diverged by step {t.state.step:,}: a weight is not finite, so nothing was saved. Try "
+            "a lower rate, --precision fp32, or --on-nan rollback; the last good checkpoint is kept"
+        )
     if path is None:
         raise DiskError(f"the last checkpoint could not be written: {t.disk}")
-    status = "stopped" if t.state.step < t.steps else "finished"
+    if t.pending:
+        runs.append_log(t.run.log_path, t.pending)
+    status = "stopped" if t.state.step < t.steps and not enough else "finished"
     t.run.write_info(**facts(t, status))
     return replace(t.report(done=True), saved=path)
 
