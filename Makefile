@@ -2,7 +2,7 @@
 PYTHON ?= .venv/bin/python
 SHELL := /bin/bash
 
-.PHONY: install test check format fast
+.PHONY: install test check format fast crash crash-long fuzz fuzz-long
 
 install:            ## a virtual environment with everything the tests need
 	python3 -m venv .venv && .venv/bin/pip install -c constraints.txt -e '.[test]'
@@ -17,6 +17,20 @@ check:              ## what CI checks besides the tests
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
+
+CRASH := crash damage diskfull sigterm nan ranks seeds flat
+
+crash:              ## kill, damage, fill the disk, signal, poison: a few minutes
+	$(PYTHON) -m reliability short $(CRASH)
+
+crash-long:         ## the same as docs/reliability.md records it: an hour or more
+	$(PYTHON) -m reliability long $(CRASH)
+
+fuzz:               ## malformed and hostile files and command lines: a minute
+	$(PYTHON) -m reliability short hostile fuzz
+
+fuzz-long:          ## the same, 20,000 of them
+	$(PYTHON) -m reliability long hostile fuzz
 
 format:             ## put the code in order
 	$(PYTHON) -m ruff check --fix .

@@ -15,7 +15,6 @@ from PIL import Image
 
 from ganforge import cli
 from ganforge.cli import main
-from ganforge.errors import UsageError
 from ganforge.recipes import RECIPES, find
 from ganforge.runs import Run
 
@@ -201,6 +200,58 @@ def test_a_recipe_file_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture
     assert run("sample", tmp_path / "r", "-o", tmp_path / "s.npz", "--code", code) == 0
 
 
+def test_own_networks_take_overrides(tmp_path: Path) -> None:
+    code = tmp_path / "mine.py"
+    code.write_text(OWN)
+    words = ["train", f"{code}:run", "--game.loss", "hinge", "--ema", "0.9"]
+    assert run(*words, "--out", tmp_path / "r") == 0
+    assert Run(tmp_path / "r").settings()["game"]["loss"] == "hinge"
+
+
+BROKEN = {
+    "def run(:": "line 1",
+    "def run():\n    return 1 / 0": "line 2: ZeroDivisionError",
+    OWN.replace("spec.size)", "3)"): "your generator gives (2, 3)",
+    OWN.replace("Linear(noise,", "Linear(7,"): "cannot",
+    OWN.replace(
+        "nn.Linear(8, 1)", "nn.Linear(8, 1), nn.Flatten(0), nn.Unflatten(0, (1, -1))"
+    ): "row",
+}
+
+
+@pytest.mark.parametrize("code", BROKEN)
+def test_mistakes_in_own_code_are_told_as_theirs(
+    code: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine.py").write_text(code)
+    assert run("train", tmp_path / "mine.py", "--out", tmp_path / "r") == 2
+    err = capsys.readouterr().err
+    assert BROKEN[code] in err and "bug" not in err, err
+    assert not (tmp_path / "r").exists()
+
+
+def test_a_smaller_budget_is_refused(gaussian: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = (gaussian / "config.toml").read_bytes()
+    assert run("train", "gaussian", "--epochs", 1, "--out", gaussian) == 2
+    assert "larger" in capsys.readouterr().err
+    assert (gaussian / "config.toml").read_bytes() == before
+
+
+def test_labels_with_gaps_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    images = np.zeros((40, 16, 16, 1), np.uint8)
+    np.savez(tmp_path / "gap.npz", images=images, labels=np.arange(40) % 2 * 5)
+    assert run("train", "cdcgan", "--data", tmp_path / "gap.npz", "--out", tmp_path / "r") == 65
+    assert "1, 2, 3, 4" in capsys.readouterr().err
+
+
+def test_one_example_is_too_few_for_batch_norm(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("train", "mnist-mlp", "--batch", 1, "--out", tmp_path / "r") == 2
+    assert "batch norm needs 2" in capsys.readouterr().err
+    assert not (tmp_path / "r").exists()
+
+
 BAD: dict[str, tuple[list[str], int, list[str]]] = {
     "unknown recipe": (["train", "cdcgn"], 2, ["cdcgn", "did you mean 'cdcgan'"]),
     "unknown command": (["trian"], 2, ["trian", "train"]),
@@ -214,6 +265,7 @@ BAD: dict[str, tuple[list[str], int, list[str]]] = {
     "negative rate": (["train", "--generator.lr", "-1"], 2, ["lr", "-1"]),
     "unknown loss": (["train", "--game.loss", "hing"], 2, ["hing", "hinge"]),
     "smoothing": (["train", "--game.smoothing", "0.1"], 2, ["smoothing", "relativistic"]),
+    "a fraction": (["train", "--batch", "7.6"], 2, ["--batch", "7.6", "whole number"]),
     "two budgets": (["train", "--epochs", "1", "--kimg", "1"], 2, ["--epochs", "--kimg"]),
     "missing data": (["train", "--data", "nowhere/at/all"], 65, ["nowhere/at/all"]),
     "unlabelled data": (["train", "cdcgan", "--data", "ring"], 2, ["labels", "ring"]),
@@ -298,9 +350,9 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "cannot be written" in capsys.readouterr().err
 
 
-def test_debug_gives_the_traceback() -> None:
-    with pytest.raises(UsageError):
-        main(["train", "cdcgn", "--debug"])
+def test_debug_gives_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "cdcgn", "--debug"]) == 2
+    assert "Traceback" in capsys.readouterr().err
 
 
 def test_overrides_are_taken_out_of_the_arguments() -> None:

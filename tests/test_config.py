@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from torch import nn
 
 from ganforge import config, recipes
-from ganforge.config import Config, Noise, Optimizer, Output, OwnCode
+from ganforge.config import Config, Noise, Optimizer, Output
 from ganforge.errors import UsageError
 from ganforge.game import Adversarial
 from ganforge.losses import LOSSES
 from ganforge.nets import DCGAN, MLP, Init
+from ganforge.own import OwnCode
 from ganforge.penalties import R1, R2, GradientPenalty
 from ganforge.recipes import PARTS, RECIPES
 

@@ -28,7 +28,6 @@ evaluation
 plots charts moments history
 loop
 training
-progress
 model
 sampling
 runs pictures
@@ -46,8 +45,9 @@ distributed
 data
 nets
 config
+own
 codec
-rng
+rng arguments progress
 errors
 """
 RANK = {name: i for i, line in enumerate(LAYERS.split("\n")) for name in line.split()}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import App, CycloptsError, Parameter
 
 from ganforge import __version__
+from ganforge.arguments import split_overrides, whole_numbers
 from ganforge.errors import GanforgeError, OutOfMemoryError, UsageError, lacks_memory
 
 if TYPE_CHECKING:
@@ -32,8 +34,6 @@ data_app = App(name="data", help="Look at data, or pack them for training.")
 app.command(data_app)
 
 Flag = Parameter(negative="")
-# Settings that have no option of their own, reached as --name value beside the dotted ones.
-TOP_LEVEL = ("ema", "labels", "threads", "micro-batch", "on-nan")
 
 
 @app.command
@@ -329,25 +329,6 @@ _overrides: dict[str, str] = {}
 _arguments: list[str] = []
 
 
-def split_overrides(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-    """Take `--a.b value`, `--a.b=value` (and TOP_LEVEL settings) out of a command's arguments."""
-    rest: list[str] = []
-    found: dict[str, str] = {}
-    words = iter(arguments)
-    for word in words:
-        key, equals, value = word.removeprefix("--").partition("=")
-        if not word.startswith("--") or not ("." in key or key in TOP_LEVEL):
-            rest.append(word)
-            continue
-        if not equals:
-            following = next(words, None)
-            if following is None or (following.startswith("--") and len(following) > 2):
-                raise UsageError(f"{word} needs a value, as {word} 0.1")
-            value = following
-        found[key.replace("-", "_")] = value
-    return rest, found
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """The `ganforge` command; returns the exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
@@ -359,6 +340,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if words[:1] == ["train"]:
             words, found = split_overrides(words)
             _overrides.update(found)
+        whole_numbers(words)
         result: Any = app(words, exit_on_error=False, print_error=False)
         sys.stdout.flush()
         return int(result or 0)
@@ -367,6 +349,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except GanforgeError as error:
         return _fail(error, debug)
     except KeyboardInterrupt:
+        print(f"stopped before the first step, nothing was saved; to start: {_again()}")
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -391,7 +374,8 @@ def _unforeseen(error: Exception) -> int:
 
 def _fail(error: GanforgeError, debug: bool) -> int:
     if debug:
-        raise error
+        traceback.print_exception(error)
+        return error.exit_code
     # of several processes one speaks, but for what only one of them may know
     if os.environ.get("RANK", "0") == "0" or error.exit_code in (71, 74):
         print(f"ganforge: {error}", file=sys.stderr)

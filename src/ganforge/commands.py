@@ -50,11 +50,18 @@ def assemble(
             table = tomllib.loads(checkpoint.read_file(file).decode())
         except (ValueError, RecursionError) as error:
             raise UsageError(f"{file}: not valid TOML: {error}") from None
-    name = recipe or str(table.get("name", "cdcgan"))
-    chosen = recipes.find(name)
+    name = str(table.get("name", "cdcgan")) if recipe is None else recipe
+    whole = recipe is None and {"networks", "game"} <= set(table)
+    if recipe is None and not whole:  # a file may not name code that is run: only the user may
+        choice("name", name, list(recipes.RECIPES))
+    chosen = recipes.RECIPES["cdcgan"]() if whole else recipes.find(name)
     if table:
         try:
-            chosen = config.merge(chosen, table, recipes.PARTS)
+            chosen = (
+                config.from_dict(Config, {"name": name, **table}, recipes.PARTS)
+                if whole
+                else config.merge(chosen, table, recipes.PARTS)
+            )
         except UsageError as error:
             raise UsageError(f"{file}: {error}") from None
     given = {key: value for key, value in options.items() if value is not None}

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import inspect
 import json
 import math
 import tomllib
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from ganforge.errors import UsageError, check, choice, did_you_mean
+from ganforge.own import own_code
 
 if TYPE_CHECKING:
     from torch import nn
@@ -185,34 +185,6 @@ class Config:
 CONTINUABLE = ("epochs", "kimg", "device", "precision", "threads", "on_nan", "output.")
 
 
-@dataclass(frozen=True)
-class OwnCode:
-    """Stands in a saved config for a user's own function: what it was, not the code.
-
-    name: of the function or class. sha256: of its source, or empty where that was not to be had.
-    """
-
-    kind: ClassVar[str] = "python"
-    name: str = ""
-    sha256: str = ""
-
-    def __call__(self, spec: DataSpec, noise: int) -> dict[str, nn.Module]:
-        raise UsageError(
-            f"these networks are code of yours, {self.name!r}, which is not stored with the model: "
-            f"name it, as gf.load(path, networks={self.name}) or --code FILE.py"
-        )
-
-
-def own_code(value: Callable[..., Any]) -> OwnCode:
-    """The stand-in for a function or class of the user's."""
-    name = getattr(value, "__qualname__", type(value).__qualname__)
-    try:
-        source = inspect.getsource(value)
-    except (OSError, TypeError):
-        source = ""
-    return OwnCode(name, hashlib.sha256(source.encode()).hexdigest() if source else "")
-
-
 def to_dict(part: Any) -> dict[str, Any]:
     """Plain tables, lists and values, ready for TOML or JSON; None is left out."""
     out: dict[str, Any] = {"kind": part.kind} if isinstance(part, Part) else {}
@@ -326,7 +298,21 @@ def override(config: T, settings: Mapping[str, str], parts: Parts) -> T:
             target.pop(last, None)
         else:
             target[last] = value
-    return from_dict(type(config), table, parts)
+    return rebuild(config, table, parts)
+
+
+def rebuild(config: T, table: Mapping[str, Any], parts: Parts) -> T:
+    """`config` as `table` now has it; parts that are the user's own code stay where unchanged."""
+    own = {}
+    known = {tag: dict(kinds) for tag, kinds in parts.items()}
+    for f in dataclasses.fields(typing.cast(Any, config)):
+        part, tag = getattr(config, f.name), f.metadata.get("parts")
+        if tag and isinstance(part, Part):
+            known.setdefault(tag, {}).setdefault(part.kind, type(part))
+        elif tag and callable(part) and table.get(f.name) == _plain(part):
+            own[f.name] = part
+    made: T = dataclasses.replace(typing.cast(Any, from_dict(type(config), table, known)), **own)
+    return made
 
 
 def _value(text: str) -> Any:
@@ -365,7 +351,7 @@ def merge(config: Config, table: Mapping[str, Any], parts: Parts) -> Config:
             out[key] = lay(out[key], value) if both else value
         return out
 
-    return from_dict(type(config), lay(to_dict(config), table), parts)
+    return rebuild(config, lay(to_dict(config), table), parts)
 
 
 def flat(table: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -213,7 +213,8 @@ def turn(state: State, game: Game, side: str, batch: Batch, draws: Draws, how: H
             if game.reduction == "mean":
                 total = total * share
             # a population's members share no weights: the gradient of the sum is each one's own
-            add(gradients, torch.autograd.grad(total.sum(), parameters))
+            found = torch.autograd.grad(total.sum(), parameters, allow_unused=True)
+            add(gradients, used(parameters, found))
             add_stats(stats, observed(side, loss, seen, how), share)
     if how.exchange is not None:
         how.exchange([*gradients, *stats.values()])
@@ -232,6 +233,11 @@ def discriminator_turn(
 def generator_turn(state: State, game: Game, batch: Batch, draws: Draws, how: How = How()) -> Stats:
     """One update of G, with D's parameters out of the graph."""
     return turn(state, game, "generator", batch, draws, how)
+
+
+def used(parameters: Sequence[Tensor], found: Sequence[Tensor | None]) -> list[Tensor]:
+    """Gradients, 0 for a parameter of a user's module that takes no part in the forward pass."""
+    return [torch.zeros_like(p) if g is None else g for p, g in zip(parameters, found, strict=True)]
 
 
 def add(totals: list[Tensor], parts: Sequence[Tensor]) -> None:

@@ -17,6 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from ganforge import checkpoint, distributed, ema, game, runs, state
@@ -25,7 +26,7 @@ from ganforge.data.source import Dataset, load
 from ganforge.devices import resolve
 from ganforge.distributed import World
 from ganforge.draws import seed_own_modules
-from ganforge.errors import DataError, DivergedError, OutOfMemoryError, lacks_memory
+from ganforge.errors import DataError, DivergedError, OutOfMemoryError, UsageError, lacks_memory
 from ganforge.game import How
 from ganforge.players import Batch, Knobs
 from ganforge.progress import MEANS, SUMS, Control, Progress
@@ -70,9 +71,13 @@ def training(
     data: Dataset | None = None,
 ) -> Iterator[tuple[Training, Progress]]:
     """`train`, with the run in progress beside each record, for whoever samples or scores it."""
+    if not isinstance(wanted, Config):
+        raise UsageError(f"{wanted!r}: expected a Config; call the recipe, as gf.recipes.cdcgan()")
     control = control or Control()
     data = data or load(wanted.data, size=wanted.size)
     state.players_spec(wanted, data.spec)  # refused before a folder is made
+    if wanted.labels:
+        every_class(wanted, data)
     run = Run(Path(path))
     before = run.info() if run.exists() else {}
     if before.get("data_sha256", data.sha256) != data.sha256:
@@ -86,6 +91,13 @@ def training(
         distributed.join(world, resolved.device)
         stack.callback(distributed.leave)
         t = build(wanted, run, data, resolved, world)
+        if run.exists():
+            runs.refuse_changes(run, wanted)
+        if t.steps < int(before.get("step", 0)):
+            raise UsageError(
+                f"{run.path} has already gone {before['step']:,} steps and this budget is "
+                f"{t.steps:,}: give a larger one, or --out for a new run"
+            )
         stack.callback(t.batches.close)
         if world.leads:
             occupy(stack, run, wanted)
@@ -103,6 +115,20 @@ def training(
             if world.leads:
                 run.write_info(status="diverged")
             raise
+
+
+def every_class(wanted: Config, data: Dataset) -> None:
+    """DataError where a conditional game would train a label that has no examples."""
+    if data.labels is None:
+        return
+    counts = np.bincount(data.labels, minlength=data.spec.classes)
+    empty = np.flatnonzero(counts == 0)
+    if len(empty):
+        shown = ", ".join(map(str, empty[:8])) + (", ..." if len(empty) > 8 else "")
+        raise DataError(
+            f"{wanted.data}: no training example has the label {shown}, of 0 to "
+            f"{data.spec.classes - 1}: number the labels 0..K-1 without gaps, or add examples"
+        )
 
 
 def chosen_before(before: dict[str, Any], world: World) -> dict[str, Any]:

@@ -16,8 +16,9 @@ from torch import nn
 
 from ganforge import checkpoint, config, nets, recipes
 from ganforge.codec import DataSpec
-from ganforge.config import Config, Noise, OwnCode
+from ganforge.config import Config, Noise
 from ganforge.errors import DataError, GanforgeError
+from ganforge.own import OwnCode
 from ganforge.pictures import save as save_file
 from ganforge.sampling import Sampler
 from ganforge.state import compare
@@ -82,7 +83,7 @@ def load(
 
 def read_spec(table: dict[str, Any]) -> DataSpec:
     """The DataSpec of a config.json; KeyError, TypeError or ValueError where it is none."""
-    return DataSpec(
+    spec = DataSpec(
         tuple(int(n) for n in table["shape"]),
         int(table["classes"]),
         str(table["dtype"]),
@@ -90,6 +91,10 @@ def read_spec(table: dict[str, Any]) -> DataSpec:
         tuple(float(x) for x in table["offset"]),
         tuple(float(x) for x in table["scale"]),
     )
+    for numbers in (spec.offset, spec.scale):
+        if len(numbers) != 1 and (spec.is_image or len(numbers) != spec.size):
+            raise ValueError("offset and scale do not fit the shape")
+    return spec
 
 
 def read_networks(table: Any, path: Path) -> Any:

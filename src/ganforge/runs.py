@@ -20,9 +20,12 @@ from typing import Any
 from ganforge import checkpoint, config
 from ganforge.config import Config
 from ganforge.errors import DataError, UsageError
+from ganforge.progress import LOGGED
 
 CONFIG, INFO, LOG, LOCK = "config.toml", "run.json", "log.jsonl", "run.lock"
 UNKNOWN = -1  # no process has this number
+TABLES, TEXTS = ("resolved", "versions"), ("status", "name", "config_hash", "data_sha256")
+COUNTS = ("step", "steps", "samples_seen", "epoch", "seconds", "seed", "data_size", "rate_scale")
 STATUSES = ("running", "stopped", "finished", "diverged", "failed")
 
 
@@ -68,8 +71,8 @@ class Run:
             info = json.loads(checkpoint.read_file(path))
         except (ValueError, RecursionError) as error:
             raise DataError(f"{path}: not valid JSON ({error}): restore it from a copy") from None
-        if not isinstance(info, dict):
-            raise DataError(f"{path}: expected a JSON object: restore it from a copy")
+        if not isinstance(info, dict) or not all(map(well_typed, info.items())):
+            raise DataError(f"{path}: not what a run writes there: restore it from a copy")
         return info
 
     def write_info(self, **facts: Any) -> dict[str, Any]:
@@ -81,6 +84,22 @@ class Run:
     def log(self) -> list[dict[str, Any]]:
         """The log's records, in order."""
         return list(read_log(self.log_path))
+
+
+def well_typed(item: tuple[str, Any]) -> bool:
+    """Whether a (key, value) of run.json or of the log has the type and range it is written with.
+
+    Other keys may hold anything.
+    """
+    key, value = item
+    if key in TABLES:
+        return isinstance(value, dict)
+    if key in TEXTS:
+        return isinstance(value, str)
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if key in COUNTS:
+        return number and abs(value) < 2**53
+    return number or key not in LOGGED
 
 
 def open_run(path: Path | str) -> Run:
@@ -102,6 +121,8 @@ def prepare(path: Path | str, wanted: Config) -> Run:
     run = Run(Path(path))
     if run.exists():
         refuse_changes(run, wanted)
+        if run.settings() == config.to_dict(wanted):
+            return run
     else:
         if run.path.exists() and (not run.path.is_dir() or occupied(run.path)):
             raise UsageError(
@@ -159,7 +180,7 @@ def read_log(path: Path) -> Iterator[dict[str, Any]]:
                     record = json.loads(line)
                 except (ValueError, RecursionError):
                     continue
-                if isinstance(record, dict):
+                if isinstance(record, dict) and all(map(well_typed, record.items())):
                     yield record
     except FileNotFoundError:
         return

@@ -24,7 +24,7 @@ from ganforge import display, distributed, loop, model, plots, runs
 from ganforge.codec import Array
 from ganforge.config import Config
 from ganforge.data.source import Dataset
-from ganforge.errors import DataError
+from ganforge.errors import DataError, UsageError
 from ganforge.evaluation.score import Score
 from ganforge.model import OwnNetworks
 from ganforge.progress import Control, Progress
@@ -84,6 +84,8 @@ def train(
     out of it, to score by.
     Ctrl-C, SIGTERM: the step is finished, the run saved, and what is there returned.
     """
+    if not isinstance(config, Config):
+        raise UsageError(f"{config!r}: expected a Config; call the recipe, as gf.recipes.cdcgan()")
     path = Path(out) if out is not None else default_folder(config)
     leads = distributed.from_environment().leads
     shown = display.choose(show if leads else "quiet") if isinstance(show, str) else show

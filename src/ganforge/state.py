@@ -47,7 +47,9 @@ def initial(
     return State(
         players,
         {
-            side: optimizers.build(choices[side], modules[side].parameters(), fused)
+            side: optimizers.build(
+                choices[side], [p for p in modules[side].parameters() if p.requires_grad], fused
+            )
             for side in nets.SIDES
         },
         average=copy.deepcopy(players.generator).requires_grad_(False) if config.ema else None,
@@ -87,7 +89,7 @@ def tensors(state: State) -> dict[str, Tensor]:
         out |= {f"{side}.{name}": tensor for name, tensor in module.state_dict().items()}
         held = state.optimizers[side].state
         for name, parameter in module.named_parameters():
-            for key, value in sorted(held[parameter].items()):
+            for key, value in sorted(held.get(parameter, {}).items()):
                 out[f"optimizer.{side}.{name}.{key}"] = value
     if state.average is not None:
         out |= {f"ema.{name}": tensor for name, tensor in state.average.state_dict().items()}

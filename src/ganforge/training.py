@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ganforge import checkpoint, config, distributed, game, model, pictures, runs, state
 from ganforge.config import Config
@@ -19,7 +19,7 @@ from ganforge.data.source import Dataset
 from ganforge.devices import Resolved
 from ganforge.distributed import ALONE, World
 from ganforge.draws import Drawer
-from ganforge.errors import DiskError, DivergedError
+from ganforge.errors import DiskError, DivergedError, UsageError
 from ganforge.players import State
 from ganforge.progress import LOGGED, Progress
 from ganforge.runs import Run
@@ -92,6 +92,7 @@ def build(
     torch.set_num_threads(resolved.threads)
     device = torch.device(resolved.device)
     began = state.initial(wanted, data.spec, device, resolved.precision)
+    enough_for_batch_norm(wanted, began, world)
     return Training(
         wanted,
         run,
@@ -103,6 +104,24 @@ def build(
         game.steps_for(wanted.images(len(data)), wanted.batch, wanted.game),
         world,
     )
+
+
+def enough_for_batch_norm(wanted: Config, began: State, world: World) -> None:
+    """UsageError where a forward pass would see one example, of which there is no variance."""
+    count = world.part(wanted.batch)[1]
+    size = min(wanted.micro_batch or count, count)
+    layers = [
+        layer
+        for player in (began.players.generator, began.players.discriminator)
+        for layer in player.modules()
+    ]
+    if min(size, count % size or size) == 1 and any(
+        isinstance(layer, nn.BatchNorm1d) for layer in layers
+    ):
+        raise UsageError(
+            f"batch = {wanted.batch}, micro_batch = {wanted.micro_batch}: a pass would hold one "
+            "example, and batch norm needs 2: choose another size, or networks without batch norm"
+        )
 
 
 def resume(t: Training, before: dict[str, Any]) -> list[str]:
@@ -132,6 +151,13 @@ def resume(t: Training, before: dict[str, Any]) -> list[str]:
     t.means = dict(found.manifest.get("means", {}))
     if found.step < t.steps:
         notes.append(f"resumed at step {found.step:,} of {t.steps:,}")
+    planned = int(found.manifest.get("steps", t.steps))
+    falls = min(t.config.generator.decay_from, t.config.discriminator.decay_from) < 1
+    if falls and planned != t.steps and found.step > 0:
+        notes.append(
+            f"the budget was {planned:,} steps, and the learning rates fall with it: this is not "
+            f"the run that {t.steps:,} steps from the start would have been"
+        )
     changed = different_machine(before, t.resolved)
     t.exact = bool(before.get("exact", True)) and not changed
     if changed:

@@ -156,7 +156,7 @@ def _unpack(file: IO[bytes], where: str) -> bytes:
     if start != b"\x1f\x8b":
         expected = _expected(file.read(4 + 4 * MAX_AXES), where)
         file.seek(0)
-        return file.read(expected + 1)
+        return file.read(min(expected, size) + 1)  # it reserves what is asked for
     try:
         with gzip.GzipFile(fileobj=file) as stream:
             head = stream.read(4 + 4 * MAX_AXES)

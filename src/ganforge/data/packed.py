@@ -305,6 +305,8 @@ def _manifest(table: dict[str, Any]) -> Manifest:
     for numbers in (spec.offset, spec.scale):
         if len(numbers) != 1 and (spec.is_image or len(numbers) != spec.size):
             raise ValueError("offset and scale")
+    if len(table["class_names"]) not in (0, spec.classes):
+        raise ValueError("class_names")
     return Manifest(
         spec,
         tuple(map(str, table["class_names"])),

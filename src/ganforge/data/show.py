@@ -68,7 +68,7 @@ def _classes(dataset: Dataset) -> list[tuple[str, str]]:
     names = dataset.class_names or tuple(map(str, range(len(counts))))
     rows = [("classes", str(dataset.spec.classes))]
     rows += [
-        (f"  {name}", f"{n:,}") for name, n in zip(names[:_LISTED], counts[:_LISTED], strict=True)
+        (f"  {name}", f"{n:,}") for name, n in zip(names[:_LISTED], counts[:_LISTED], strict=False)
     ]
     if len(counts) > _LISTED:
         rows.append(("  ...", f"{len(counts) - _LISTED} more"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import nn
 
 from ganforge.codec import DataSpec
@@ -35,10 +36,39 @@ def build(
         raise UsageError(
             f"networks returned {got}: expected {{'generator': module, 'discriminator': module}}"
         )
-    return {
+    players = {
         side: m if isinstance(m := modules[side], Player) else Plain(m, spec.classes > 0)
         for side in SIDES
     }
+    probe(players, spec, noise)
+    return players
+
+
+@torch.no_grad()
+def probe(players: dict[str, Player], spec: DataSpec, noise: int) -> None:
+    """UsageError where a user's own module does not take or give what its side must."""
+    for side in SIDES:
+        player = players[side]
+        if not isinstance(player, Plain):
+            continue
+        player.eval()
+        for count in (2, 3):
+            shape = (noise,) if side == "generator" else spec.shape
+            label = torch.zeros(count, dtype=torch.int64) if spec.classes else None
+            x = torch.zeros(count, *shape)
+            try:
+                got = tuple(player(x, label).shape)
+            except (RuntimeError, TypeError, ValueError, IndexError, AttributeError) as error:
+                raise UsageError(
+                    f"your {side} cannot take {'z' if side == 'generator' else 'x'} of shape "
+                    f"{tuple(x.shape)}{' and labels' if spec.classes else ''}: {error}"
+                ) from error
+            wanted = (count, *spec.shape) if side == "generator" else (count, *got[1:])
+            if got != wanted:
+                raise UsageError(
+                    f"your {side} gives {got} for {count} examples: expected {wanted}, a row each"
+                )
+        player.train()
 
 
 __all__ = ["DCGAN", "MLP", "NETWORKS", "SIDES", "Init", "Masks", "Plain", "Player", "build"]

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ganforge.config import Config, OwnCode, Parts
-from ganforge.errors import UsageError, choice
+from ganforge.config import Config, Parts
+from ganforge.errors import GanforgeError, UsageError, choice
 from ganforge.game import GAMES
 from ganforge.nets import NETWORKS
+from ganforge.own import OwnCode
 from ganforge.penalties import PENALTIES
 from ganforge.recipes.cdcgan import cdcgan
 from ganforge.recipes.cgan import cgan
@@ -58,7 +60,7 @@ def find(name: str) -> Config:
 
 def own(path: Path, function: str) -> Config:
     """Run a recipe file that the user named."""
-    made = attribute(path, function)()
+    made = guarded(path, attribute(path, function))
     if not isinstance(made, Config):
         raise UsageError(f"{path}:{function} returned {type(made).__name__}: expected a Config")
     return made
@@ -73,11 +75,27 @@ def attribute(path: Path, name: str) -> Callable[..., Any]:
         raise UsageError(f"{path}: not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[path.stem] = module
-    spec.loader.exec_module(module)
+    loader = spec.loader
+    guarded(path, lambda: loader.exec_module(module))
     found = getattr(module, name, None)
     if not callable(found):
         raise UsageError(f"{path} defines no function {name!r}: name it, as {path}:run")
     return found  # type: ignore[no-any-return]
+
+
+def guarded(path: Path, call: Callable[[], Any]) -> Any:
+    """`call()`; what goes wrong in the user's own file is told with its line, as theirs."""
+    try:
+        return call()
+    except GanforgeError:
+        raise
+    except Exception as error:  # whatever a user's code may raise
+        lines = [
+            f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)
+        ]
+        line = getattr(error, "lineno", None) or (lines[-1] if lines else None)
+        where = f"{path}, line {line}" if line else str(path)
+        raise UsageError(f"{where}: {type(error).__name__}: {error}") from error
 
 
 def describe(name: str) -> str:

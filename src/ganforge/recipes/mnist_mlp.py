@@ -5,14 +5,15 @@ System   z in R^100 ~ N(0, I). G 100-256-512-1024-784, batch norm and leaky ReLU
          halved, G on D's last z. 200 epochs of D's real images, k = 3.
 Source   the 'paper explained' article on Goodfellow et al. 2014 and its PyTorch code.
 Differs  Its inner loop skips `backward` in all but the last of the k steps, so its D takes one step
-         and not k; ours takes k, each on fresh data and noise. Its text has uniform z, its code
-         normal: ours is the code's. Its batch size is not stated: ours is 64.
+         and not k; ours takes k, each on fresh data and noise, where its k share one real batch.
+         An epoch of ours is one pass of D, so 200 epochs hold a third of its G steps. Its text has
+         uniform z, its code normal: ours is the code's. Its batch size is not stated: ours is 64.
 Reaches  digits late, mode collapse early: in its first epochs it emits a few shapes only.
 Takes    about 25 s an epoch on two CPU cores.
 Command  ganforge train mnist-mlp
 """
 
-from ganforge.config import Config, Optimizer
+from ganforge.config import Config, Optimizer, Output
 from ganforge.game import Adversarial
 from ganforge.nets import MLP
 
@@ -25,4 +26,5 @@ def mnist_mlp() -> Config:
         epochs=200,
         generator=Optimizer(lr=1e-4),
         discriminator=Optimizer(lr=2e-4),
+        output=Output(grid=25),
     )
