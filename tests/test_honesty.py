@@ -8,7 +8,7 @@ from test_reliability import attack
 
 TAKEN_OUT = [
     ("crash", "moments", 6), ("crash", "rename", 20), ("crash", "cut", 20),
-    ("damage", "hashes", 12),
+    ("damage", "hashes", 24),
     ("diskfull", "rename", 0), ("diskfull", "whole", 0), ("diskfull", "caught", 0),
     ("sigterm", "handlers", 1), ("sigterm", "prompt", 1), ("sigterm", "lock", 1),
     ("nan", "found_inf", 8), ("nan", "finite", 8),

@@ -9,6 +9,7 @@ For code of one's own, iterate over `gf.loop.train(...)` instead.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -119,7 +120,8 @@ def default_folder(config: Config) -> Path:
     """runs/<recipe>, with the data and the seed in the name where they are not the recipe's."""
     from ganforge.recipes import RECIPES
 
-    name = config.name
+    # a name from somebody's config file must not lead out of runs/
+    name = re.sub(r"[^\w.-]+", "-", config.name).strip(".-") or "run"
     usual = RECIPES[config.name]().data if config.name in RECIPES else config.data
     if config.data != usual:
         name += f"-{Path(config.data).name.split('.')[0]}"
