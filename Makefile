@@ -2,7 +2,7 @@
 PYTHON ?= .venv/bin/python
 SHELL := /bin/bash
 
-.PHONY: install test check format fast crash crash-long fuzz fuzz-long
+.PHONY: install test check format fast crash crash-long fuzz fuzz-long reliability
 
 install:            ## a virtual environment with everything the tests need
 	python3 -m venv .venv && .venv/bin/pip install -c constraints.txt -e '.[test]'
@@ -11,7 +11,7 @@ test:               ## every test, on two processes
 	$(PYTHON) -m pytest -n 2
 
 fast:               ## the tests that train nothing for long
-	$(PYTHON) -m pytest -n 2 -m 'not slow'
+	$(PYTHON) -m pytest -n 2 -m 'not slow and not reliability'
 
 check:              ## what CI checks besides the tests
 	$(PYTHON) -m ruff check .
@@ -35,3 +35,6 @@ fuzz-long:          ## the same, 20,000 of them
 format:             ## put the code in order
 	$(PYTHON) -m ruff check --fix .
 	$(PYTHON) -m ruff format .
+
+reliability:        ## the short form of every reliability script, and that each can fail
+	$(PYTHON) -m pytest -m reliability

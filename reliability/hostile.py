@@ -251,7 +251,7 @@ def attack(options: Options, tally: Tally) -> None:
         tally.add("refused", int(told["code"] != 0))
         after = outside(top / "outside") | outside(top / "good")
         tally.check(before == after, f"{name}: the folders around have changed")
-        owned = [str(p) for p in here.rglob("*owned*") if "samples" not in str(p)]
+        owned = [str(p) for p in here.rglob("owned*")]
         tally.check(not owned, f"{name}: {owned}")
 
 

@@ -103,8 +103,10 @@ def one(make: type[Trainer], arguments: list[str], kind: str, pause: float, tall
             ok = until(lambda: newest(path) > before, LIMIT + 3) and not trainer.gone()
             tally.check(ok, "SIGUSR1: no checkpoint, or the run ended")
             short = ["0.001" if word == EPOCHS else word for word in arguments]
-            code = wait(fork(lambda: cli.main(short)))
-            tally.check(code == 2, f"a second trainer was let in, or left with {code}")
+            said = path.with_suffix(".second")
+            code = wait(fork(lambda: cli.main(short), said))
+            kept_out = code == 2 and "is being trained by process" in said.read_text()
+            tally.check(kept_out, f"a second trainer was let in, or left with {code}")
         leave(trainer, path, kind, tally)
     finally:
         if not trainer.gone():

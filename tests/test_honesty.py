@@ -6,6 +6,8 @@ import pytest
 
 from test_reliability import attack
 
+pytestmark = pytest.mark.reliability
+
 TAKEN_OUT = [
     ("crash", "moments", 6), ("crash", "rename", 20), ("crash", "cut", 20),
     ("damage", "hashes", 24),

@@ -15,6 +15,8 @@ sys.path.insert(0, str(ROOT))
 
 from reliability.__main__ import FORMS  # noqa: E402
 
+pytestmark = pytest.mark.reliability
+
 
 def attack(name: str, *words: str) -> subprocess.CompletedProcess[str]:
     """One script, in a process that has never differentiated anything: it forks."""

@@ -24,6 +24,7 @@ from ganforge.sampling import Sampler
 from ganforge.state import compare
 
 FORMAT = 1
+MOST = 2**31  # of any one size in a config.json
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 
 OwnNetworks = Callable[[DataSpec, int], dict[str, nn.Module]]
@@ -74,6 +75,8 @@ def load(
         raise DataError(f"{path}: {error}") from None
     if version != FORMAT:
         raise DataError(f"{path}: format {version}, this ganforge reads {FORMAT}")
+    if max(*spec.shape, spec.classes, noise.size) >= MOST:
+        raise DataError(f"{path}: damaged (a size beyond {MOST:,}): restore it from a copy")
     model = nets.build(networks or read_networks(saved, path), spec, noise.size)["generator"]
     tensors = checkpoint.read_tensors(folder / WEIGHTS)
     compare(model.state_dict(), tensors, str(folder / WEIGHTS))
