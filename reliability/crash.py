@@ -72,6 +72,26 @@ class Attempt:
                 break
         return True
 
+    def hold(self, saves: int, seconds: float, chance: random.Random) -> bool:
+        """Stop the child inside its `saves`-th save or a later one; False once it has ended.
+
+        How long a save lasts differs between machines, so the child is held still (SIGSTOP) and
+        asked where it is: outside a save it goes on, up to the next.
+        """
+        while self.listen(seconds, saves):
+            time.sleep(chance.uniform(0, 0.01))
+            os.kill(self.pid, signal.SIGSTOP)
+            state = os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+            if state is None or state.si_code != os.CLD_STOPPED:
+                return False
+            os.waitid(os.P_PID, self.pid, os.WSTOPPED)  # reported once: the next stop is another
+            self.listen(0.001)
+            if self.heard.endswith(b"S"):
+                return True
+            saves = self.heard.count(b"S") + 1
+            os.kill(self.pid, signal.SIGCONT)
+        return False
+
     def end(self, kill: bool) -> tuple[int, bool]:
         """(exit code, whether it was inside a save), after a kill or after its own end."""
         if kill:
@@ -87,8 +107,7 @@ def attempt(name: str, path: Path, whole: float, chance: random.Random, tally: T
     """One child, killed at a random moment; whether it came to its end before."""
     child = Attempt(name, path)
     if chance.random() < 0.6:  # aimed at a save
-        alive = child.listen(3 * whole, saves=chance.randint(1, 4))
-        time.sleep(chance.uniform(0, 0.02) if alive else 0)
+        alive = child.hold(chance.randint(1, 4), 3 * whole, chance)
     else:
         alive = child.listen(chance.uniform(0, 0.7 * whole))
     code, inside = child.end(kill=alive)
