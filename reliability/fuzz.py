@@ -15,7 +15,8 @@ from pathlib import Path
 
 import torch
 
-from ganforge import cli, commands
+from ganforge import cli
+from ganforge.commands import look
 from reliability import malformed
 from reliability.games import warm
 from reliability.harness import Options, Tally, fork, run, wait
@@ -81,7 +82,7 @@ def chunk(first: int, last: int, options: Options) -> int:
 def attack(options: Options, tally: Tally) -> None:
     """n cases, of all kinds in turn."""
     warm()
-    commands.recipes_text(None)
+    look.recipes_text(None)
     made = wait(fork(lambda: malformed.good_files(options.scratch / "good"), Path("/dev/stderr")))
     if made != 0:
         raise RuntimeError("the good files could not be made")

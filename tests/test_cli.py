@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ganforge import cli
+from ganforge.arguments import split_overrides
 from ganforge.cli import main
 from ganforge.recipes import RECIPES, find
 from ganforge.runs import Run
@@ -356,7 +356,7 @@ def test_debug_gives_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_overrides_are_taken_out_of_the_arguments() -> None:
-    rest, found = cli.split_overrides(
+    rest, found = split_overrides(
         ["train", "dcgan", "--a.b", "-1", "--seed", "3", "--c.d=x y", "--ema", "0.9"]
     )
     assert rest == ["train", "dcgan", "--seed", "3"]

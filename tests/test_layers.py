@@ -238,7 +238,7 @@ def test_the_check_leaves_what_is_safe(text: str) -> None:
     assert offences(ast.parse(text)) == []
 
 
-@pytest.mark.parametrize("name", sorted(set(MODULES) - MAY_PRINT))
+@pytest.mark.parametrize("name", [n for n in sorted(MODULES) if n.split(".")[0] not in MAY_PRINT])
 def test_nothing_below_the_command_line_prints(name: str) -> None:
     mains = [n for n in TREES[name].body if isinstance(n, ast.FunctionDef) and n.name == "main"]
     allowed = {id(inner) for main in mains for inner in ast.walk(main)}  # `python -m` of a file

@@ -1,0 +1,95 @@
+"""The application: its commands hang here, `main` runs one and says what went wrong in a line.
+
+Heavy modules are imported inside the commands: `ganforge --help` imports no torch.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, CycloptsError, Parameter
+
+from ganforge import __version__
+from ganforge.arguments import split_overrides, whole_numbers
+from ganforge.errors import GanforgeError, OutOfMemoryError, UsageError, lacks_memory
+
+app = App(
+    name="ganforge",
+    help="Train, judge, diagnose and ship generative adversarial networks.",
+    version=__version__,
+    result_action="return_value",
+    help_epilogue="First: `ganforge train` learns MNIST in a few minutes. `ganforge recipes` lists "
+    "the systems. Add --debug to any command for a traceback.",
+)
+
+# what several commands take
+Flag = Parameter(negative="")
+Count = Annotated[int, Parameter(alias="-n")]
+Target = Annotated[Path | None, Parameter(alias="-o")]
+
+overrides: dict[str, str] = {}
+arguments: list[str] = []
+
+
+def again() -> str:
+    """The command as it was typed."""
+    return shlex.join(["ganforge", *arguments])
+
+
+def main(given: Sequence[str] | None = None) -> int:
+    """The `ganforge` command; returns the exit code."""
+    words = list(sys.argv[1:] if given is None else given)
+    debug = "--debug" in words
+    words = [w for w in words if w != "--debug"]
+    arguments[:] = words
+    overrides.clear()
+    try:
+        if words[:1] == ["train"]:
+            words, found = split_overrides(words)
+            overrides.update(found)
+        whole_numbers(words)
+        result: Any = app(words, exit_on_error=False, print_error=False)
+        sys.stdout.flush()
+        return int(result or 0)
+    except CycloptsError as error:
+        return _fail(UsageError(" ".join(str(error).split())), debug)
+    except GanforgeError as error:
+        return _fail(error, debug)
+    except KeyboardInterrupt:
+        print(f"stopped before the first step, nothing was saved; to start: {again()}")
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if debug:
+            raise
+        return _unforeseen(error)
+
+
+def _unforeseen(error: Exception) -> int:
+    if lacks_memory(error):
+        text = "the machine has too little memory for this: use smaller networks, --size or --batch"
+        return _fail(OutOfMemoryError(text), False)
+    print(
+        f"ganforge: a bug of ours: {type(error).__name__}: {error}\n"
+        "Add --debug for the traceback, and please report it.",
+        file=sys.stderr,
+    )
+    return 1
+
+
+def _fail(error: GanforgeError, debug: bool) -> int:
+    if debug:
+        traceback.print_exception(error)
+        return error.exit_code
+    # of several processes one speaks, but for what only one of them may know
+    if os.environ.get("RANK", "0") == "0" or error.exit_code in (71, 74):
+        print(f"ganforge: {error}", file=sys.stderr)
+    return error.exit_code

@@ -1,0 +1,113 @@
+"""ganforge train."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from ganforge.cli.app import Flag, again, app, arguments, overrides
+
+if TYPE_CHECKING:
+    from ganforge.config import Config
+
+
+@app.command
+def train(
+    recipe: str | None = None,
+    /,
+    *,
+    data: str | None = None,
+    size: int | None = None,
+    batch: int | None = None,
+    epochs: float | None = None,
+    kimg: float | None = None,
+    seed: int | None = None,
+    device: str | None = None,
+    precision: str | None = None,
+    out: Path | None = None,
+    config: Path | None = None,
+    every: float | None = None,
+    stop: str | None = None,
+    gpus: int | None = None,
+    sync_bn: Annotated[bool, Flag] = False,
+    tensorboard: Annotated[bool, Flag] = False,
+    dry_run: Annotated[bool, Flag] = False,
+    print_config: Annotated[bool, Flag] = False,
+) -> int:
+    """Train a recipe; the same command goes on with a run that was stopped.
+
+    Every setting of a recipe can be changed as --a.b value (see `ganforge recipes NAME`):
+    --game.loss hinge, --generator.lr 1e-4, --networks.generator_width 64.
+
+    Parameters
+    ----------
+    recipe
+        A recipe's name, or FILE.py:FUNCTION for one of your own. [default: cdcgan]
+    data
+        mnist, fashion-mnist, cifar10, a toy law, or a path: folder or zip of pictures, idx, npy,
+        npz, packed store.
+    size
+        Pictures are cropped and resized to SIZE x SIZE.
+    batch
+        Real examples a step.
+    epochs
+        The budget, in passes over the data.
+    kimg
+        The budget, in thousands of real images.
+    seed
+        Of every random number of the run.
+    device
+        auto, cpu, cuda or mps.
+    precision
+        auto, fp32 or bf16.
+    out
+        The run folder. [default: runs/RECIPE]
+    config
+        A TOML file of settings, laid over the recipe's.
+    every
+        Epochs between two scores on the validation split; the best model is kept in best/.
+    stop
+        auto: end when five such scores in a row have brought no better one.
+    gpus
+        Processes that share every batch, a GPU each (without GPUs: on the CPU).
+    sync_bn
+        Batch norm over the whole batch of all processes, not each one's share.
+    tensorboard
+        Write TensorBoard event files too.
+    dry_run
+        Check the settings, the data and the networks, and stop before the first step.
+    print_config
+        Print the whole configuration as TOML, and stop.
+    """
+    from ganforge.commands import train as commands
+
+    options = {
+        "data": data, "size": size, "batch": batch, "epochs": epochs, "kimg": kimg, "seed": seed,
+        "device": device, "precision": precision, "sync_bn": sync_bn or None,
+    }  # fmt: skip
+    chosen = commands.assemble(recipe, config, options, overrides, tensorboard, every, stop)
+    if print_config:
+        print(commands.dumps(chosen), end="")
+        return 0
+    if dry_run:
+        print("\n".join(commands.rehearse(chosen, out)))
+        return 0
+    if gpus is not None:
+        return commands.launch(gpus, chosen, arguments)
+    return _train(chosen, out)
+
+
+def _train(config: Config, out: Path | None) -> int:
+    from ganforge import distributed, session
+    from ganforge.commands import train as commands
+
+    path = out or session.default_folder(config)
+    leads = distributed.from_environment().leads
+    if leads:
+        print(f"{config.name} on {config.data}, seed {config.seed}, in {path}", flush=True)
+    trained = session.train(config, path)
+    if leads:
+        print("\n".join(commands.summary(trained)))
+        if trained.signal:
+            print(f"stopped and saved; to go on: {again()}")
+    return 128 + trained.signal if trained.signal else 0

@@ -1,0 +1,40 @@
+"""`ganforge data show` and `pack`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from ganforge import (
+    pictures,
+    plots,
+)
+from ganforge.commands.text import target
+from ganforge.data import source
+from ganforge.devices import cores
+
+
+def data_show(name: str, size: int | None, output: Path | None) -> str:
+    """What is in a data set, and where the grid of it was saved."""
+    data = source.load(name, size=size)
+    stem = Path(name).name.split(".")[0] or "data"
+    out = target(Path(), output, f"data-{stem}.png", (".png",))
+    lines = [f"{label:<12} {value}" for label, value in source.describe(data)]
+    if data.spec.is_image:
+        shown = pictures.as_uint8(source.preview(data, 64), data.spec)
+        grid = pictures.grid(shown, pictures.layout(len(shown), 0)[1])
+        pictures.save(out, pictures.png(grid, scale=max(1, 64 // data.spec.shape[1])))
+    else:
+        pictures.save(out, plots.points(np.asarray(data.values[:2000]), real=True))
+    return "\n".join([*lines, f"{'grid':<12} {out}"])
+
+
+def data_pack(name: str, out: Path, size: int | None) -> str:
+    """Pack a data set; what was packed and what was skipped."""
+    from ganforge.data import packed
+
+    path = packed.pack(name, out, size, 0, processes=cores())
+    data = source.load(str(path))
+    lines = [f"{label:<12} {value}" for label, value in source.describe(data)]
+    return "\n".join([*lines, f"packed in {path}; train on it with --data {path}"])

@@ -1,0 +1,37 @@
+"""`ganforge evaluate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ganforge import (
+    judging,
+)
+from ganforge.commands.text import own_networks
+
+
+def evaluate(
+    path: Path,
+    data: str | None,
+    size: int | None,
+    n: int,
+    metrics: str | None,
+    split: str,
+    seed: int,
+    space: str | None,
+    code: Path | None = None,
+) -> str:
+    """The scores of a run, a model or a file of samples as a table, and where they are kept."""
+    names = None if metrics is None else [m.strip() for m in metrics.split(",") if m.strip()]
+    scores = judging.judge(
+        path,
+        data=data,
+        size=size,
+        n=n,
+        metrics=names,
+        space=space,
+        seed=seed,
+        split=split,
+        networks=own_networks(code, path),
+    )
+    return f"{judging.table(scores)}\nsaved in {judging.scores_path(path)}"

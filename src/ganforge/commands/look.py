@@ -1,0 +1,128 @@
+"""`ganforge sample, interpolate, plot, runs, recipes`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ganforge import (
+    config,
+    judging,
+    pictures,
+    plots,
+    recipes,
+    runs,
+    session,
+)
+from ganforge.codec import Array
+from ganforge.commands.text import own_networks, table, target
+from ganforge.errors import DataError, UsageError
+from ganforge.sampling import Sampler
+
+
+def sample(
+    path: Path,
+    count: int,
+    labels: list[int] | None,
+    seed: int,
+    output: Path | None,
+    code: Path | None = None,
+) -> str:
+    """Samples of a run as a picture or an .npz file."""
+    sampler = session.open_sampler(path, own_networks(code, path))
+    out = target(path, output, "sample.png", (".png", ".npz"))
+    drawn = sampler.sample(count, labels, seed)
+    used = sampler.labels(count, labels)
+    if out.suffix.lower() == ".npz":
+        arrays = {"samples": drawn} | ({} if used is None else {"labels": used})
+        pictures.save(out, pictures.npz(**arrays))
+    else:
+        columns = sampler.spec.classes if used is not None and labels is None else None
+        pictures.save(out, picture(sampler, drawn, columns))
+    return f"{count} samples in {out}"
+
+
+def picture(sampler: Sampler, drawn: Array, columns: int | None = None) -> bytes:
+    """A grid of pictures, or a scatter of vectors, as a PNG file's bytes."""
+    if not sampler.spec.is_image:
+        return plots.points(drawn)
+    columns = columns or pictures.layout(len(drawn), 0)[1]
+    scale = max(1, 64 // sampler.spec.shape[1])
+    return pictures.png(pictures.grid(pictures.as_uint8(drawn, sampler.spec), columns), scale=scale)
+
+
+def interpolate(
+    path: Path, rows: int, steps: int, seed: int, output: Path | None, code: Path | None = None
+) -> str:
+    """Paths between noises, as a picture (a row a path) or a GIF."""
+    sampler = session.open_sampler(path, own_networks(code, path))
+    out = target(path, output, "interpolate.png", (".png", ".gif"))
+    walk = sampler.interpolate(rows, steps, seed)
+    if not sampler.spec.is_image:
+        raise UsageError(f"{path} makes vectors, not pictures: use `ganforge sample {path}`")
+    if out.suffix.lower() == ".gif":
+        frames = pictures.as_uint8(walk, sampler.spec).reshape(rows, steps, *walk.shape[1:])
+        columns = pictures.layout(rows, 0)[1]
+        grids = [pictures.grid(frames[:, i], columns) for i in range(steps)]
+        pictures.save(out, pictures.gif([*grids, *grids[-2:0:-1]]))
+    else:
+        pictures.save(out, picture(sampler, walk, steps))
+    return f"{rows} paths of {steps} samples in {out}"
+
+
+def plot(path: Path, output: Path | None) -> str:
+    """A run's overview as a picture, or its samples over time as a GIF."""
+    run = runs.open_run(path)
+    out = target(path, output, session.PLOT, (".png", ".gif"))
+    gif = out.suffix.lower() == ".gif"
+    pictures.save(out, plots.animation(run) if gif else plots.overview(run))
+    return str(out)
+
+
+def runs_table(folder: Path) -> str:
+    """One line a run: what is there, its state and how far it got."""
+    found = runs.find_runs(folder)
+    if not found:
+        raise DataError(f"{folder}: no runs here; `ganforge train` makes one")
+    rows = [("run", "recipe", "state", "epochs", "kimg", "time", "loss_D", "loss_G", "score")]
+    for run in found:
+        try:
+            info, log, score = run.info(), run.log(), score_cell(run)
+        except DataError as error:
+            rows.append((str(run.path), "?", str(error), "", "", "", "", "", ""))
+            continue
+        status = info.get("status", "?")
+        alive = runs.lock_holder(run.path / runs.LOCK) if (run.path / runs.LOCK).exists() else None
+        if status == "running" and alive is None:
+            status = "interrupted"
+        last = log[-1] if log else {}
+        seconds = int(info.get("seconds", 0))
+        rows.append((
+            str(run.path), str(info.get("name", "?")), status,
+            f"{last.get('epoch', info.get('epoch', 0)):.1f}",
+            f"{last.get('samples_seen', 0) / 1000:.1f}",
+            f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}",
+            f"{last.get('loss_d', float('nan')):.3f}", f"{last.get('loss_g', float('nan')):.3f}",
+            score,
+        ))  # fmt: skip
+    return table(rows)
+
+
+def score_cell(run: runs.Run) -> str:
+    """A run's newest Frechet distance with its floor and stamp; empty where there is none."""
+    score = judging.newest(run)
+    if score is None:
+        return ""
+    stamp = f"{score.split}, N {score.n:,}"
+    return f"FD[{score.space}] {score.value:.4g}, floor {score.floor:.4g} ({stamp})"
+
+
+def recipes_text(name: str | None) -> str:
+    """The list of recipes, or one's docstring and settings."""
+    if name is not None:
+        chosen = recipes.find(name)
+        return f"{recipes.describe(name)}\n\n{config.dumps(chosen)}".rstrip()
+    rows = []
+    for known in recipes.RECIPES:
+        first = recipes.describe(known).splitlines()[0]
+        rows.append((known, first.partition(":")[2].strip().rstrip(".")))
+    return f"{table(rows)}\n\n`ganforge recipes NAME` tells all about one; `ganforge train NAME`."

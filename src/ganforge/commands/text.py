@@ -1,0 +1,47 @@
+"""What several commands share: tables, where to write, the user's own networks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ganforge import (
+    checkpoint,
+    recipes,
+    session,
+)
+from ganforge.errors import UsageError
+from ganforge.model import OwnNetworks
+
+
+def own_networks(code: Path | None, path: Path) -> OwnNetworks | None:
+    """The user's function from a file they named, by the name the model was saved with."""
+    if code is None:
+        return None
+    import json
+
+    run = session.run_of(path)
+    folder = run.model if run else path
+    try:
+        name = json.loads(checkpoint.read_file(folder / "config.json"))["networks"]["name"]
+    except (ValueError, KeyError, TypeError):
+        name = "networks"
+    found: OwnNetworks = recipes.attribute(code, str(name))
+    return found
+
+
+def target(path: Path, output: Path | None, default: str, kinds: Sequence[str]) -> Path:
+    """Where to write: `output`, or `default` in the run folder."""
+    out = output or path / default
+    if out.suffix.lower() not in kinds:
+        raise UsageError(f"{out}: expected a file name ending in {' or '.join(kinds)}")
+    return out
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Columns as wide as their widest entry."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )

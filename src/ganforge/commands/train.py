@@ -1,0 +1,172 @@
+"""`ganforge train`: a config from what was typed, its rehearsal, the lines at its end."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ganforge import (
+    checkpoint,
+    config,
+    distributed,
+    judging,
+    recipes,
+    runs,
+    scoring,
+    session,
+    training,
+)
+from ganforge.codec import Array
+from ganforge.config import Config
+from ganforge.data import source
+from ganforge.devices import resolve
+from ganforge.errors import UsageError, check, choice
+
+dumps = config.dumps
+
+
+def assemble(
+    recipe: str | None,
+    file: Path | None,
+    options: Mapping[str, Any],
+    overrides: Mapping[str, str],
+    tensorboard: bool,
+    every: float | None = None,
+    stop: str | None = None,
+) -> Config:
+    """defaults < recipe < file < command line."""
+    table: dict[str, Any] = {}
+    if file is not None:
+        try:
+            table = tomllib.loads(checkpoint.read_file(file).decode())
+        except (ValueError, RecursionError) as error:
+            raise UsageError(f"{file}: not valid TOML: {error}") from None
+    name = str(table.get("name", "cdcgan")) if recipe is None else recipe
+    whole = recipe is None and {"networks", "game"} <= set(table)
+    if recipe is None and not whole:  # a file may not name code that is run: only the user may
+        choice("name", name, list(recipes.RECIPES))
+    chosen = recipes.RECIPES["cdcgan"]() if whole else recipes.find(name)
+    if table:
+        try:
+            chosen = (
+                config.from_dict(Config, {"name": name, **table}, recipes.PARTS)
+                if whole
+                else config.merge(chosen, table, recipes.PARTS)
+            )
+        except UsageError as error:
+            raise UsageError(f"{file}: {error}") from None
+    given = {key: value for key, value in options.items() if value is not None}
+    if "epochs" in given and "kimg" in given:
+        raise UsageError("--epochs and --kimg both state the budget: give one of them")
+    if "epochs" in given:
+        given["kimg"] = None
+    if overrides:
+        chosen = config.override(chosen, overrides, recipes.PARTS)
+    output: dict[str, Any] = {"tensorboard": True} if tensorboard else {}
+    output |= {} if every is None else {"score_every": every}
+    if stop is not None:
+        choice("stop", stop, ("auto",))
+        rule = scoring.end_rule(every, chosen.output.score_every)
+        output |= dict(zip(("score_every", "patience"), rule, strict=True))
+    return replace(chosen, **given, output=replace(chosen.output, **output))
+
+
+def rehearse(chosen: Config, out: Path | None) -> list[str]:
+    """Everything of a run but its steps: what it would train, on what, for how long."""
+    data = source.load(chosen.data, size=chosen.size)
+    resolved = resolve(chosen)
+    t = training.build(chosen, runs.Run(out or session.default_folder(chosen)), data, resolved)
+    if t.run.exists():
+        runs.refuse_changes(t.run, chosen)
+    t.batches.close()
+    counts = {
+        side: sum(p.numel() for p in module.parameters())
+        for side, module in (
+            ("generator", t.state.players.generator),
+            ("discriminator", t.state.players.discriminator),
+        )
+    }
+    return [
+        f"recipe         {chosen.name}",
+        f"data           {chosen.data}: {len(data):,} examples of shape {data.spec.shape}",
+        *(f"{side:<14} {count:,} parameters" for side, count in counts.items()),
+        f"budget         {t.steps:,} steps of {chosen.batch}",
+        f"device         {resolved.device}, {resolved.precision}, {resolved.threads} threads",
+        f"folder         {t.run.path}",
+        "nothing was trained or written",
+    ]
+
+
+def launch(processes: int, chosen: Config, arguments: Sequence[str]) -> int:
+    """The same command in several processes, without its --gpus; the exit code."""
+    check(processes >= 1, "gpus", processes, "at least 1 process")
+    distributed.World(0, processes).part(chosen.batch)  # refused once, not by each of them
+    words = [w for w in arguments if not w.startswith("--gpus=")]
+    if "--gpus" in words:
+        at = words.index("--gpus")
+        del words[at : at + 2]
+    return distributed.launch(processes, words)
+
+
+def summary(trained: session.Trained) -> list[str]:
+    """The lines at the end of a run: how it stands, where things are, what to type next."""
+    path = trained.path
+    lines = [closing_losses(trained.run.log())]
+    if not trained.sampler.spec.is_image:
+        lines += moments(trained)
+    lines.append(f"model    {trained.run.model}")
+    if trained.grid:
+        lines.append(f"samples  {trained.grid}")
+    if trained.plot:
+        lines.append(f"plot     {trained.plot}")
+    label = " --label 8" if trained.sampler.spec.classes > 8 else ""
+    if trained.sampler.spec.classes and not label:
+        label = " --label 0"
+    out = "-o samples.png" if trained.sampler.spec.is_image else "-n 1000 -o samples.npz"
+    lines.append(f"sample   ganforge sample {path}{label} {out}")
+    if trained.unscored:
+        lines.append(trained.unscored)
+    if trained.scores:
+        lines += ["", judging.table(trained.scores)]
+        lines.append(f"more metrics, on the test split: ganforge evaluate {path}")
+    return lines
+
+
+def closing_losses(log: Sequence[Mapping[str, Any]]) -> str:
+    """Both losses over the last quarter of a run; one interval alone is noisy."""
+    last = log[-max(1, len(log) // 4) :]
+    if not last:
+        return "no step has been logged yet"
+    d, g = (np.mean([r.get(key, np.nan) for r in last]) for key in ("loss_d", "loss_g"))
+    first = log[-len(last) - 1].get("epoch", 0.0) if len(log) > len(last) else 0.0
+    return f"loss_D {d:.3f}, loss_G {g:.3f} (mean of epochs {first:.1f} to {last[-1]['epoch']:.1f})"
+
+
+def moments(trained: session.Trained, count: int = 10_000) -> list[str]:
+    """Mean and covariance of the samples beside the law's, for vectors of up to 4 numbers."""
+    if trained.sampler.spec.size > 4:
+        return []
+    samples = trained.sample(count, seed=trained.run.info().get("seed", 0))
+    truth = session.true_moments(trained.run.settings()["data"])
+    if truth is None:
+        return []
+    columns = {"generated": _moments(samples), "true": truth}
+    return [
+        f"{name:<10} mean {_matrix(mean)}  covariance {_matrix(covariance)}"
+        for name, (mean, covariance) in columns.items()
+    ]
+
+
+def _moments(samples: Array) -> tuple[Array, Array]:
+    return samples.mean(0), np.atleast_2d(np.cov(samples.T))
+
+
+def _matrix(values: Any) -> str:
+    return np.array2string(np.asarray(values, dtype=float), precision=2, separator=", ").replace(
+        "\n", ""
+    )
