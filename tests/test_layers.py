@@ -18,11 +18,12 @@ LAYERS = """
 __main__
 cli
 commands
-report serve export lightning
+report lab reproduce serve export lightning
+compare
 session
 display tensorboard
 scoring
-diagnosis compare
+diagnosis
 judging
 evaluation
 plots charts moments history
