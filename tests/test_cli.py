@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import ganforge as gf
 from ganforge.arguments import split_overrides
 from ganforge.cli import main
 from ganforge.recipes import RECIPES, find
@@ -297,6 +298,27 @@ def test_bad_input_is_one_clear_line(
     for part in wanted:
         assert part in err, err
     assert not list(tmp_path.iterdir())
+
+
+def test_a_label_by_the_name_of_its_class(tmp_path: Path) -> None:
+    for number, name in enumerate(("cat", "dog")):
+        (tmp_path / "pets" / name).mkdir(parents=True)
+        for i in range(20):
+            tone = 60 * number + i
+            Image.new("L", (16, 16), tone).save(tmp_path / f"pets/{name}/{i}.png")
+    out = tmp_path / "run"
+    small = ["--kimg", "0.016", "--batch", "8", "--networks.generator_width", "4"]
+    assert run("train", "--data", tmp_path / "pets", "--size", 16, *small, "--out", out) == 0
+    assert run("sample", out, "-n", 4, "--label", "dog", 0, "-o", tmp_path / "d.npz") == 0
+    with np.load(tmp_path / "d.npz", allow_pickle=False) as file:
+        assert file["labels"].tolist() == [1, 0, 1, 0]
+        np.testing.assert_array_equal(
+            file["samples"], gf.load(out).sample(4, labels=["dog", "cat"])
+        )
+    with pytest.raises(gf.GanforgeError, match=r"label cow: .* 0 to 1 \(cat, dog\)"):
+        gf.load(out).sample(1, labels="cow")
+    with pytest.raises(gf.GanforgeError, match="give at least one"):
+        gf.load(out).sample(1, labels=[])
 
 
 def test_bad_labels(digits: Path, gaussian: Path, capsys: pytest.CaptureFixture[str]) -> None:

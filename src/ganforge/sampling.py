@@ -18,6 +18,7 @@ from ganforge.errors import UsageError
 from ganforge.rng import Stream
 
 Array = npt.NDArray[Any]
+Labels = int | str | Sequence[int | str] | Array | None
 CHUNK = 256  # examples a forward pass
 
 
@@ -44,7 +45,7 @@ class Sampler:
         drawn = Stream(seed, stream).draw(self.noise.law, first, count, self.noise.size)
         return torch.from_numpy(np.ascontiguousarray(drawn)).to(self.device)
 
-    def labels(self, count: int, labels: int | Sequence[int] | Array | None = None) -> Array | None:
+    def labels(self, count: int, labels: Labels = None) -> Array | None:
         """(count,) int64: the label asked for, repeated or cycled; None cycles through all."""
         classes = self.spec.classes
         if not classes:
@@ -54,13 +55,26 @@ class Sampler:
                     "a conditional recipe such as cdcgan"
                 )
             return None
-        wanted = np.arange(classes) if labels is None else np.atleast_1d(np.asarray(labels))
-        if not np.issubdtype(wanted.dtype, np.integer) or wanted.ndim != 1 or not len(wanted):
-            raise UsageError(f"labels {labels!r}: expected a whole number or a list of them")
-        if wanted.min() < 0 or wanted.max() >= classes:
-            bad = wanted[(wanted < 0) | (wanted >= classes)][0]
-            raise UsageError(f"label {bad}: {self.name} knows the labels 0 to {classes - 1}")
-        return np.resize(wanted, count).astype(np.int64)
+        if labels is None:
+            return np.resize(np.arange(classes), count).astype(np.int64)
+        given = np.atleast_1d(np.asarray(labels)).tolist()
+        if not given:
+            raise UsageError("labels []: give at least one, or None for all in turn")
+        return np.resize([self.label(one) for one in given], count).astype(np.int64)
+
+    def label(self, given: int | str) -> int:
+        """A label by its number or its class name."""
+        names, last = self.class_names, self.spec.classes - 1
+        if isinstance(given, str) and given in names:
+            return names.index(given)
+        if isinstance(given, str) and given.removeprefix("-").isdecimal():
+            given = int(given)
+        if isinstance(given, int) and not isinstance(given, bool) and 0 <= given <= last:
+            return given
+        shown = [name for name in names if not name.isdecimal()]
+        known = ", ".join([*shown[:12], *["..."][: len(shown) > 12]])
+        known = f" ({known})" if known else ""
+        raise UsageError(f"label {given}: {self.name} knows the labels 0 to {last}{known}")
 
     @torch.no_grad()
     def generate(self, z: Tensor, labels: Array | None = None) -> Array:
@@ -83,14 +97,15 @@ class Sampler:
     def sample(
         self,
         count: int = 16,
-        labels: int | Sequence[int] | Array | None = None,
+        labels: Labels = None,
         seed: int = 0,
         first: int = 0,
     ) -> Array:
         """`count` samples: (N, H, W, C) uint8 pictures, or (N, F) float32 in data units.
 
-        labels: one label, or a list that is cycled; None cycles through all of them. Sample i
-        depends on seed, i (counted from `first`) and its label, not on the others.
+        labels: one label, by number or class name, or a list that is cycled; None cycles through
+        all of them. Sample i depends on seed, i (counted from `first`) and its label, not on the
+        others.
         """
         if count < 1:
             raise UsageError(f"{count} samples: ask for at least 1")

@@ -12,7 +12,7 @@ import os
 import re
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +30,7 @@ from ganforge.evaluation.score import Score
 from ganforge.model import OwnNetworks
 from ganforge.progress import Control, Progress
 from ganforge.runs import Run
-from ganforge.sampling import Sampler
+from ganforge.sampling import Labels, Sampler
 from ganforge.scoring import Scorer
 
 PLOT = "plot.png"
@@ -62,9 +62,7 @@ class Trained:
     def finished(self) -> bool:
         return self.progress.step >= self.progress.steps
 
-    def sample(
-        self, count: int = 16, labels: int | Sequence[int] | Array | None = None, seed: int = 0
-    ) -> Array:
+    def sample(self, count: int = 16, labels: Labels = None, seed: int = 0) -> Array:
         """`count` samples, see `Sampler.sample`."""
         return self.sampler.sample(count, labels, seed)
 

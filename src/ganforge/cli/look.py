@@ -16,7 +16,7 @@ def sample(
     /,
     *,
     n: Count = 64,
-    label: Annotated[list[int] | None, Parameter(consume_multiple=True, negative="")] = None,
+    label: Annotated[list[str] | None, Parameter(consume_multiple=True, negative="")] = None,
     seed: int = 0,
     output: Target = None,
     code: Path | None = None,
@@ -30,7 +30,8 @@ def sample(
     n
         How many samples.
     label
-        The label to make, or several to cycle through. [default: all, in turn]
+        The label to make, by number or class name, or several to cycle through.
+        [default: all, in turn]
     seed
         Sample i depends on the seed and i alone.
     output

@@ -22,7 +22,7 @@ from ganforge.sampling import Sampler
 def sample(
     path: Path,
     count: int,
-    labels: list[int] | None,
+    labels: list[str] | None,
     seed: int,
     output: Path | None,
     code: Path | None = None,
