@@ -321,6 +321,16 @@ def test_a_label_by_the_name_of_its_class(tmp_path: Path) -> None:
         gf.load(out).sample(1, labels=[])
 
 
+def test_a_gradient_penalty_between_two_labels_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train", "cgan", "--dry-run", "--out", tmp_path / "run", "--game.loss", "wasserstein"]
+    words += ["--game.penalties", "[{kind='gradient-penalty'}]"]
+    assert run(*words) == 2
+    assert "--game.fake_labels data" in capsys.readouterr().err
+    assert run(*words, "--game.fake_labels", "data") == 0
+
+
 def test_bad_labels(digits: Path, gaussian: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("sample", digits, "--label", 10) == 2
     assert "label 10" in capsys.readouterr().err

@@ -95,6 +95,7 @@ class GradientPenalty:
     """weight (|grad D| - target)^2 between pairs of real and generated. Gulrajani et al. 2017.
 
     epsilon ~ U[0, 1) mixes each real example with a generated one; it is a draw, not drawn here.
+    In a conditional game both have the same label (`fake_labels = "data"`).
     """
 
     kind: ClassVar[str] = "gradient-penalty"

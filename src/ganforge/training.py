@@ -20,6 +20,7 @@ from ganforge.devices import Resolved
 from ganforge.distributed import ALONE, World
 from ganforge.draws import Drawer
 from ganforge.errors import DiskError, DivergedError, UsageError
+from ganforge.penalties import GradientPenalty
 from ganforge.players import State
 from ganforge.progress import LOGGED, Progress
 from ganforge.runs import Run
@@ -91,6 +92,7 @@ def build(
     """Everything a run needs, in the state before its first step; nothing is written."""
     torch.set_num_threads(resolved.threads)
     device = torch.device(resolved.device)
+    one_label_a_mix(wanted)
     began = state.initial(wanted, data.spec, device, resolved.precision)
     enough_for_batch_norm(wanted, began, world)
     return Training(
@@ -104,6 +106,17 @@ def build(
         game.steps_for(wanted.images(len(data)), wanted.batch, wanted.game),
         world,
     )
+
+
+def one_label_a_mix(wanted: Config) -> None:
+    """UsageError where a gradient penalty would mix examples of two labels."""
+    mixing = any(isinstance(penalty, GradientPenalty) for penalty in wanted.game.penalties)
+    if wanted.labels and mixing and wanted.game.fake_labels != "data":
+        raise UsageError(
+            f'fake_labels = "{wanted.game.fake_labels}": the gradient penalty mixes each real '
+            "example with a fake of another label, and D would be shown the real one's: give "
+            "--game.fake_labels data"
+        )
 
 
 def enough_for_batch_norm(wanted: Config, began: State, world: World) -> None:

@@ -22,12 +22,23 @@ def data_show(name: str, size: int | None, output: Path | None) -> str:
     out = target(Path(), output, f"data-{stem}.png", (".png",))
     lines = [f"{label:<12} {value}" for label, value in source.describe(data)]
     if data.spec.is_image:
-        shown = pictures.as_uint8(source.preview(data, 64), data.spec)
-        grid = pictures.grid(shown, pictures.layout(len(shown), 0)[1])
+        count, columns = preview_layout(data)
+        shown = pictures.as_uint8(source.preview(data, count), data.spec)
+        grid = pictures.grid(shown, columns)
         pictures.save(out, pictures.png(grid, scale=max(1, 64 // data.spec.shape[1])))
     else:
         pictures.save(out, plots.points(np.asarray(data.values[:2000]), real=True))
     return "\n".join([*lines, f"{'grid':<12} {out}"])
+
+
+def preview_layout(data: source.Dataset) -> tuple[int, int]:
+    """(pictures, columns): a class a column, where they are few enough and each fills it."""
+    if data.labels is None or not 2 <= data.spec.classes <= pictures.LABEL_ROWS:
+        return 64, pictures.layout(min(64, len(data)), 0)[1]
+    fewest = int(np.bincount(data.labels, minlength=data.spec.classes).min())
+    if not fewest:
+        return 64, pictures.layout(min(64, len(data)), 0)[1]
+    return data.spec.classes * min(8, fewest), data.spec.classes
 
 
 def data_pack(name: str, out: Path, size: int | None) -> str:
