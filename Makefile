@@ -18,7 +18,7 @@ check:              ## what CI checks besides the tests
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
 
-CRASH := crash damage diskfull sigterm nan ranks seeds flat
+CRASH := sigterm crash damage diskfull nan ranks seeds flat
 
 crash:              ## kill, damage, fill the disk, signal, poison: a few minutes
 	$(PYTHON) -m reliability short $(CRASH)
@@ -36,5 +36,5 @@ format:             ## put the code in order
 	$(PYTHON) -m ruff check --fix .
 	$(PYTHON) -m ruff format .
 
-reliability:        ## the short form of every reliability script, and that each can fail
-	$(PYTHON) -m pytest -m reliability
+reliability: crash fuzz  ## both, and that each script fails where a protection is taken out
+	$(PYTHON) -m pytest -m reliability -n 2

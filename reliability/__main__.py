@@ -7,15 +7,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+from ganforge.recipes import RECIPES
+
 # name -> (tries in CI, tries in the long form)
 FORMS = {
+    "sigterm": (10, 100),
     "crash": (30, 1000),
     "damage": (100, 2000),
     "diskfull": (0, 2),
-    "sigterm": (10, 100),
     "nan": (10, 200),
     "ranks": (50, 200),
-    "seeds": (4, 99),
+    "seeds": (len(RECIPES), 99),
     "flat": (2000, 20_000),
     "hostile": (60, 60),
     "fuzz": (500, 20_000),

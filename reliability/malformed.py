@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ganforge import config, loop
+from ganforge import checkpoint, config, loop
 from ganforge.data import packed
 from reliability.games import game
 
 PICTURES = ("png", "jpg", "webp", "bmp", "gif", "tif", "pgm")
-ODD = ["", "-1", "0", "1", "nan", "inf", "-inf", "1e999", "9" * 30, "0.5", "true", "none", "[]",
-       "[1,2]", "[" * 50, "{}", "'", '"', "\\", "\n", " ", "\u2603", "\x00x"[1:], "--", "-", "-n",
+ODD = ["", "-1", "0", "1", "nan", "inf", "-inf", "1e999", "9" * 30, "9" * 19, "2147483648", "1e300",
+       "0.5", "true", "none", "[]", "[1,2]", "[" * 50, "{}", "'", '"', "\\", "\n", " ",
+       "\u2603", "\x00x"[1:], "--", "-", "-n",
        "--seed", "--data", "adam", "hinge", "bf16", "cuda", "cuda:9", "mps", "x" * 300, "1_000",
        "0x10", "a=b", "=", "*", "%s", "{0}", "$HOME"]  # fmt: skip
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789-_=[]{}\"' ,:#"
@@ -179,8 +180,25 @@ def odd_words(chance: random.Random) -> list[str]:
     return [*words, "--dry-run", "--print-config"] if "train" in words[:2] else words
 
 
+def resealed(folder: Path, chance: random.Random) -> None:
+    """A checkpoint that says other things, its hashes made to fit: somebody meant it."""
+    state, manifest = (folder / name for name in (checkpoint.STATE, checkpoint.MANIFEST))
+    table = json.loads(manifest.read_bytes())
+    if chance.random() < 0.5:
+        raw = mutated(state.read_bytes(), chance)
+        state.write_bytes(raw)
+        table["files"] = {checkpoint.STATE: {"sha256": checkpoint.digest(raw), "bytes": len(raw)}}
+    else:
+        table = json.loads(odd_json(manifest.read_bytes(), chance))
+    table.pop("sha256", None)
+    manifest.write_bytes(checkpoint.seal(table))
+
+
 def change_file(path: Path, chance: random.Random) -> None:
     """Malform one file in place, by its bytes or, half of the time, by what it says."""
+    if path.is_dir():
+        resealed(path, chance)
+        return
     raw = path.read_bytes()
     by_meaning: dict[str, Callable[[bytes, random.Random], bytes]] = {
         ".json": odd_json, ".toml": odd_toml,
@@ -207,6 +225,7 @@ FILES: dict[str, tuple[str, list[str], frozenset[int]]] = {
     "log": ("run/log.jsonl", ["runs", "."], SHOW),
     "checkpoint": ("run/checkpoints/step-000000040/state.safetensors", ["resume"], SHOW),
     "manifest": ("run/checkpoints/step-000000040/manifest.json", ["resume"], SHOW),
+    "resealed": ("run/checkpoints/step-000000040", ["resume"], SHOW),
     "resumed run.json": ("run/run.json", ["resume"], frozenset({0, 2, 65})),
     "resumed config": ("run/config.toml", ["resume"], frozenset({0, 2, 65})),
     "toml": ("run.toml", ["train", "--config", "run.toml", "--dry-run", "--out", "new"],

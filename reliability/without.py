@@ -137,7 +137,7 @@ def exchange() -> None:
 
 def lock() -> None:
     """A run folder is open to any number of trainers."""
-    runs.place_lock = lambda path: None
+    runs.hold = lambda path, stack: None
 
 
 def paths() -> None:

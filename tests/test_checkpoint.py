@@ -396,3 +396,18 @@ def test_a_huge_header_is_not_parsed(tmp_path: Path, monkeypatch: pytest.MonkeyP
     path.write_bytes(checkpoint.encode_tensors(tensors(1)))
     with pytest.raises(DataError):
         checkpoint.read_tensors(path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("skipped", None), ("steps", "x"), ("seconds", float("nan")), ("rate_scale", [1.0]),
+     ("means", 3), ("step", True), ("steps", 10**30)],
+)  # fmt: skip
+def test_a_manifest_sealed_with_nonsense_is_damaged(tmp_path: Path, key: str, value: Any) -> None:
+    """Its hashes hold, for somebody made them anew; what it says is none of ours."""
+    saved(tmp_path, 1, 2)
+    path = checkpoint.listed(tmp_path)[0] / checkpoint.MANIFEST
+    manifest = json.loads(path.read_bytes())
+    del manifest["sha256"]
+    path.write_bytes(checkpoint.seal(manifest | {key: value}))
+    assert newest_step(tmp_path) == 1

@@ -20,6 +20,7 @@ cli
 commands
 report lab reproduce serve export lightning
 compare
+seeds
 session
 display tensorboard
 scoring
@@ -33,9 +34,9 @@ model
 sampling
 runs pictures
 checkpoint
-population
+members
 draws
-state
+state schedules
 recipes
 accelerate
 game

@@ -15,14 +15,14 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 import tiny
-from ganforge import ema, game, model, recipes, state
+from ganforge import game, model, recipes, schedules, state
 from ganforge.config import Config
 from ganforge.data.batches import Batches
 from ganforge.data.dataset import Dataset
 from ganforge.draws import Drawer
 from ganforge.errors import DivergedError, UsageError
 from ganforge.penalties import R1
-from ganforge.players import Batch, Knobs
+from ganforge.players import Batch
 from ganforge.recipes import RECIPES
 
 L = pytest.importorskip("lightning")
@@ -69,8 +69,7 @@ def by_hand(config: Config, data: Dataset, steps: int, precision: str = "fp32") 
     drawer, k = Drawer(config, data.spec, st.players), config.game.d_steps
     for step in range(steps):
         real = [Batch(*batches.at((step * k + j) * config.batch, config.batch)) for j in range(k)]
-        rates = {s: getattr(config, s).rate(step / steps) for s in ("generator", "discriminator")}
-        knobs = Knobs(rates, ema.decay_at(config.ema, step))
+        knobs = schedules.knobs(config, step, steps)
         game.step(st, config.game, real, drawer.at(step), knobs)
     return st
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import pytest
 import torch
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
-from ganforge.losses import LOSSES, LossFunction, smoothing
+from ganforge.losses import LOSSES, LossFunction, classification, smoothing
 
 LOGITS = (-30.0, -1.0, 0.0, 1.0, 30.0)
 KINK = math.nan  # hinge at its corner: any slope between the two sides is right
@@ -184,6 +184,16 @@ def test_smoothing_is_cross_entropy_with_a_lower_target(amount: float) -> None:
         assert smoothed.item() == pytest.approx(theirs.item(), rel=1e-9, abs=1e-12)
         (slope,) = torch.autograd.grad(smoothed.sum(), real)
         assert slope.item() == pytest.approx(sigmoid(a) - target, rel=1e-9, abs=1e-12)
+
+
+def test_classification_is_the_cross_entropy_of_the_own_label() -> None:
+    every = torch.tensor([[0.5, -2.0, 3.0], [100.0, 0.0, -100.0]], dtype=torch.float64)
+    for label in (0, 1, 2):
+        labels = torch.full((2,), label)
+        exact = cross_entropy(every, labels, reduction="none")
+        assert torch.allclose(classification(every, every[:, label]), exact)
+        shifted = every + 7  # what does not depend on the label cancels
+        assert torch.allclose(classification(shifted, shifted[:, label]), exact)
 
 
 def test_only_cross_entropy_has_targets_to_smooth() -> None:

@@ -150,6 +150,21 @@ def test_real_values_at_some_sizes(size: int, label: str) -> None:
     assert torch.isfinite(d(x, kinds, None)).all()
 
 
+@pytest.mark.parametrize(
+    "networks", [DCGAN(2, 2, label="projection"), MLP((3,), (3,), label="projection")]
+)
+def test_a_projection_gives_a_logit_for_each_of_several_labels(networks: Any) -> None:
+    _, d = players(networks, DataSpec((3, 16, 16), 4))
+    x, asked = (
+        torch.randn(5, 3, 16, 16),
+        torch.tensor([[2, 0, 3], [1, 1, 0], [3, 2, 1], [0, 1, 2], [2, 2, 2]]),
+    )
+    several = d(x, asked, None)
+    assert several.shape == (5, 3)
+    for i in range(3):
+        assert torch.allclose(several[:, i], d(x, asked[:, i], None), atol=1e-6)
+
+
 @pytest.mark.parametrize(("height", "width"), [(15, 15), (16, 129), (8, 64), (200, 200), (1, 16)])
 def test_sizes_it_cannot_make(height: int, width: int) -> None:
     with pytest.raises(UsageError, match=f"{height} x {width}"):

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
 from ganforge import game, optimizers, state
 from ganforge.codec import DataSpec
@@ -107,7 +108,7 @@ def test_smoothing_is_refused_where_there_are_no_targets(loss: str) -> None:
 
 
 @pytest.mark.parametrize("bad", [{"d_steps": 0}, {"g_steps": -1}, {"smoothing": 1.0},
-                                 {"reduction": "max"}, {"loss": "hingee"},
+                                 {"classify": -1.0}, {"reduction": "max"}, {"loss": "hingee"},
                                  {"fake_labels": "none"}])  # fmt: skip
 def test_rules_out_of_range(bad: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
@@ -143,6 +144,42 @@ def test_conditional_players_are_shown_the_labels_of_their_examples() -> None:
         _, batch, _ = rules.discriminator_objective(st.players, real, draws)
         assert seen == [labels["real"], labels[expected]]
         assert batch.fake_label is labels[expected]
+
+
+def classifier(classify: float, label: str = "projection", labels: bool = True) -> Config:
+    networks = MLP((4,), (5,), label=label)
+    rules = Adversarial(loss="relativistic", fake_labels="data", classify=classify)
+    return Config("test", networks, rules, noise=Noise(3), labels=labels)
+
+
+def test_both_players_may_be_asked_for_the_label() -> None:
+    spec = DataSpec((2,), 4, "float32", False, (0.0,), (1.0,))
+    st = state.initial(classifier(0.5), spec)
+    plain, rules = Adversarial("relativistic", fake_labels="data"), classifier(0.5).game
+    real = Batch(normal("x", 6, 2, dtype=torch.float32), torch.tensor([0, 3, 1, 1, 2, 0]))
+    draws = Draws(normal("z", 6, 3, dtype=torch.float32))
+    for side in ("discriminator", "generator"):
+        without, _, _ = getattr(plain, f"{side}_objective")(st.players, real, draws)
+        asked, batch, _ = getattr(rules, f"{side}_objective")(st.players, real, draws)
+        x = batch.real if side == "discriminator" else batch.generated()
+        each = [st.players.discriminate(x, torch.full((6,), k)) for k in range(4)]
+        exact = cross_entropy(torch.stack(each, 1), batch.label, reduction="none")
+        assert torch.allclose(asked, without + 0.5 * exact, atol=1e-6)
+        player = getattr(st.players, side)
+        assert any(
+            g.any() for g in torch.autograd.grad((asked - without).sum(), player.parameters())
+        )
+
+
+@pytest.mark.parametrize(
+    ("config", "classes"),
+    [(classifier(0.5, "concat"), 4), (classifier(0.5, labels=False), 4)],
+)
+def test_a_label_that_cannot_be_told_is_refused(config: Config, classes: int) -> None:
+    spec = DataSpec((2,), classes, "float32", False, (0.0,), (1.0,))
+    with pytest.raises(UsageError, match=r"classify = 0\.5.*projection"):
+        state.initial(config, spec)
+    state.initial(replace(config, game=replace(config.game, classify=0.0)), spec)
 
 
 # --- the best discriminator -------------------------------------------------------------------

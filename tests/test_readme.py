@@ -61,8 +61,18 @@ def test_command(command: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> 
         words += [w for w in shlex.split(SHORT.get(recipe, "")) if w]
         if "--dry-run" not in words:
             words += ["--out", f"runs/{abs(hash(command))}"]
+    if "--seeds" in words and words[0] == "train":
+        words[words.index("--seeds") + 1] = "0..2"
     if words[0] == "evaluate":
         words += ["-n", "120", "--metrics", "frechet,label-accuracy"]
+    if words[0] == "compare":
+        for given, less in (("0..4", "0..1"), ("2", "0.0015")):
+            words[words.index(given)] = less
+        words += ["-n", "120", *shlex.split(SHORT["dcgan"])[2:]]
+    if words[0] == "reproduce":
+        words += ["--budget", "0.01", "--seeds", "0,1", "--threads", "1"]
+    if words[0] == "report":
+        monkeypatch.setattr("ganforge.report.samples.SEARCHED", 500)
     assert main(words) == 0
 
 

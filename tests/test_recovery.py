@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +16,13 @@ import torch
 
 from ganforge import checkpoint, cli, distributed, game, loop, optimizers, runs, state, training
 from ganforge.distributed import World
-from ganforge.errors import DataError, DiskError, DivergedError, OutOfMemoryError
+from ganforge.errors import (
+    DataError,
+    DiskError,
+    DivergedError,
+    OutOfMemoryError,
+    UsageError,
+)
 from ganforge.progress import Control
 from tiny import StopAfter, run, setting
 
@@ -38,7 +46,9 @@ def test_a_folder_of_a_run_killed_in_its_first_moment_is_used(tmp_path: Path) ->
 def test_leftovers_of_every_writer_are_cleaned_at_the_start(tmp_path: Path) -> None:
     config, data = setting("gaussian", 40)
     run(config, tmp_path, data, StopAfter(20))
-    left = [tmp_path / d / ".x.json.4194304.tmp" for d in ("", "samples", "model")]
+    (tmp_path / "best").mkdir()
+    folders = ("", "samples", "model", "best", "checkpoints")
+    left = [tmp_path / d / ".x.json.4194304.tmp" for d in folders]
     mine = tmp_path / f".plot.png.{os.getpid()}.tmp"  # of a process that lives: not a leftover
     for path in (*left, mine):
         path.write_bytes(b"half")
@@ -46,27 +56,84 @@ def test_leftovers_of_every_writer_are_cleaned_at_the_start(tmp_path: Path) -> N
     assert [p for p in (*left, mine) if p.exists()] == [mine]
 
 
-def test_a_lock_has_its_owner_from_the_first_moment(tmp_path: Path) -> None:
+def owner(folder: Path) -> int:
+    """The process that the lock file in a folder names."""
+    found = runs.lock_holder(folder / runs.LOCK)
+    return int(found["pid"]) if found else 0
+
+
+def test_a_lock_names_its_owner_and_goes_with_it(tmp_path: Path) -> None:
     with runs.locked(runs.Run(tmp_path)):
-        assert runs.lock_holder(tmp_path / runs.LOCK) == os.getpid()
+        assert owner(tmp_path) == os.getpid()
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_lock_without_an_owner_is_waited_for(tmp_path: Path) -> None:
-    (tmp_path / runs.LOCK).write_text("")  # made this moment: on a disk without hard links
+@pytest.mark.parametrize("system", [True, False])
+@pytest.mark.parametrize("text", ["", "{", '{"pid": 4194304, "started": 1.0, "host": "HOST"}'])
+def test_a_lock_of_nobody_is_taken(
+    text: str, system: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the system has locks of its own, and where it has none."""
+    if not system:
+        monkeypatch.setattr(runs, "fcntl", None)
+    (tmp_path / runs.LOCK).write_text(text.replace("HOST", runs.host()))
     with runs.locked(runs.Run(tmp_path)):
-        assert runs.lock_holder(tmp_path / runs.LOCK) == os.getpid()
+        assert owner(tmp_path) == os.getpid()
+        with pytest.raises(UsageError, match="being trained"), runs.locked(runs.Run(tmp_path)):
+            pass
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_a_lock_where_there_are_no_hard_links(
+def test_two_who_find_a_stale_lock_at_once_do_not_both_get_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*arguments: Any) -> None:
-        raise OSError(errno.EPERM, "no links here")
+    """The first has looked and found it stale; before it goes on, the second looks and takes it."""
+    run_, inside = runs.Run(tmp_path), []
+    (tmp_path / runs.LOCK).write_text("")
+    look = runs.lock_holder
+    second = contextlib.ExitStack()
 
-    monkeypatch.setattr(os, "link", refuse)
+    def looked(path: Path) -> Any:
+        found = look(path)
+        monkeypatch.setattr(runs, "lock_holder", look)
+        with contextlib.suppress(UsageError):
+            second.enter_context(runs.locked(run_))
+            inside.append("second")
+        return found
+
+    monkeypatch.setattr(runs, "lock_holder", looked)
+    with second, contextlib.suppress(UsageError), runs.locked(run_):
+        inside.append("first")
+    assert len(inside) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_removed_by_its_owner_after_it_was_opened_here_is_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else this one would hold a file that is gone, and a third make a new one."""
+    run_, take, others = runs.Run(tmp_path), runs.take, [True]
+
+    def taken(file: Any) -> bool:
+        if others and others.pop():
+            (tmp_path / runs.LOCK).unlink()
+        return take(file)
+
+    monkeypatch.setattr(runs, "take", taken)
+    with runs.locked(run_):
+        assert owner(tmp_path) == os.getpid()
+        with pytest.raises(UsageError), runs.locked(run_):
+            pass
+
+
+def test_a_lock_of_another_container_on_this_machine_is_known_to_be_stale(tmp_path: Path) -> None:
+    """A container that is started again has another host name."""
+    if not runs.boot():
+        pytest.skip("this system does not name its boots")
+    lock = {"pid": 1, "started": -1.0, "host": "a-container", "boot": runs.boot()}
+    (tmp_path / runs.LOCK).write_text(json.dumps(lock))
     with runs.locked(runs.Run(tmp_path)):
-        assert runs.lock_holder(tmp_path / runs.LOCK) == os.getpid()
+        assert owner(tmp_path) == os.getpid()
 
 
 def test_half_a_line_of_the_log_does_not_stay(tmp_path: Path) -> None:
@@ -113,10 +180,10 @@ def test_the_batch_that_fits_is_named(tmp_path: Path, monkeypatch: pytest.Monkey
     config, data = setting("gaussian", 20)
     turn = game.turn
 
-    def small(st: Any, played: Any, side: str, batch: Any, draws: Any, how: Any) -> Any:
+    def small(st: Any, played: Any, side: str, batch: Any, draws: Any, how: Any, *more: Any) -> Any:
         if (how.micro or len(batch.real)) > (5 if side == "discriminator" else 2):
             raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
-        return turn(st, played, side, batch, draws, how)
+        return turn(st, played, side, batch, draws, how, *more)
 
     monkeypatch.setattr(game, "turn", small)
     with pytest.raises(OutOfMemoryError, match="--micro-batch 2 fits") as caught:
@@ -139,7 +206,7 @@ def test_not_even_one_example_fits(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_no_memory_for_the_networks(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    def none(*arguments: Any) -> None:
+    def none(*arguments: Any, **options: Any) -> None:
         raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
 
     monkeypatch.setattr(state, "initial", none)

@@ -252,6 +252,19 @@ def test_another_machine_is_told(tmp_path: Path) -> None:
     assert "torch was 1.0.0" in notes
 
 
+def test_a_run_json_that_is_lost_is_made_again(tmp_path: Path) -> None:
+    """The checkpoint knows the same, what the machine was too."""
+    config, data = setting("gaussian", 40)
+    path = tmp_path / "run"
+    run(config, tmp_path / "whole", data)
+    run(config, path, data, StopAfter(20))
+    (path / "run.json").unlink()
+    notes = " ".join(r.note for r in run(replace(config, threads=2), path, data))
+    assert "not bit-exact" in notes and "threads was 1, is 2" in notes
+    assert runs.Run(path).info()["step"] == 40
+    assert outcome(path) == outcome(tmp_path / "whole")
+
+
 # --- what is loaded ---------------------------------------------------------------------------
 
 

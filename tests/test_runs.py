@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ganforge import loop, runs
+from ganforge import checkpoint, loop, recipes, runs
 from ganforge.errors import DataError, UsageError
 from tiny import StopAfter, data_for, folder_hashes, run, setting
 
@@ -34,8 +34,59 @@ def test_a_changed_config_is_refused_with_every_difference(tmp_path: Path) -> No
     for line in ("seed: 0 there, 5 here", "batch: 8 there, 4 here", "lr: 0.005 there, 0.125 here"):
         assert line in message
     assert "ema: " in message
-    assert len(message.splitlines()) <= 12
     assert folder_hashes(path) == before
+
+
+def test_every_difference_is_listed_and_budget_and_device_are_none(tmp_path: Path) -> None:
+    config, data = setting("gaussian", 20)
+    run(config, tmp_path, data, StopAfter(10))
+    other = replace(
+        config, name="x", labels=True, size=9, seed=1, batch=2, micro_batch=1, ema=0.5,
+        noise=replace(config.noise, size=3, law="uniform"), sync_bn=True, epochs=9.0, kimg=None,
+        device="cpu", threads=2, on_nan="rollback",
+        generator=replace(config.generator, lr=1.0, weight_decay=0.5, momentum=0.5),
+        output=replace(config.output, keep=9),
+    )  # fmt: skip
+    with pytest.raises(UsageError) as caught:
+        runs.refuse_changes(runs.Run(tmp_path), other)
+    listed = [line.partition(":")[0].strip() for line in str(caught.value).splitlines()[1:-1]]
+    assert sorted(listed) == sorted(
+        ["name", "labels", "size", "seed", "batch", "micro_batch", "ema", "noise.size", "noise.law",
+         "sync_bn", "generator.lr", "generator.weight_decay", "generator.momentum"]
+    )  # fmt: skip
+
+
+def test_what_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The newest, the best, and the first of every 50 steps, though none falls on a 50th."""
+    monkeypatch.setattr(loop, "LEAST_GAP", 20)
+    config, data = setting("gaussian", 200)
+    output = replace(config.output, save_every=0.01, keep=2, keep_every=50)
+    for _ in loop.train(replace(config, output=output), tmp_path, data=data):
+        folder = tmp_path / "checkpoints"
+        if (folder / "step-000000020").exists():
+            (folder / "best.json").write_text('{"step": 20, "frechet": 1.0}')
+    found = [int(p.name[5:]) for p in checkpoint.listed(tmp_path / "checkpoints")]
+    assert found == [200, 180, 160, 100, 60, 20]
+
+
+def test_a_large_seed_is_read_again(tmp_path: Path) -> None:
+    config, data = setting("gaussian", 20)
+    config = replace(config, seed=2**62)
+    run(config, tmp_path, data, StopAfter(10))
+    assert run(config, tmp_path, data)[-1].done
+
+
+def test_a_run_of_before_a_setting_came_can_go_on(tmp_path: Path) -> None:
+    """What its config.toml does not know is at its default."""
+    wanted = recipes.cdcgan()
+    runs.prepare(tmp_path, wanted)
+    path = tmp_path / "config.toml"
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(line for line in lines if not line.startswith(("least", "halve"))))
+    runs.refuse_changes(runs.Run(tmp_path), wanted)
+    other = replace(wanted, generator=replace(wanted.generator, least=1e-9))
+    with pytest.raises(UsageError, match=r"generator.least: 0.0 there, 1e-09 here"):
+        runs.refuse_changes(runs.Run(tmp_path), other)
 
 
 def test_other_data_are_refused(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def pictures(
 
 def data_for(config: Config, **options: Any) -> Dataset:
     """The recipe's own data where they are a toy law, pictures of their shape elsewhere."""
-    return pictures(**options) if config.data == "mnist" else source.load(config.data)
+    return pictures(**options) if config.data.startswith("mnist") else source.load(config.data)
 
 
 def narrow(config: Config) -> Config:
@@ -172,19 +172,31 @@ def toy(adversarial: Adversarial | None = None, **networks: Any) -> tuple[State,
 
 
 class StopAfter(Control):
-    """Asks the loop to stop after so many of this session's steps, wherever it logs."""
+    """Asks the loop to stop after so many of this session's steps, wherever it logs.
+
+    It counts how often the loop asks whether to save, which is once a step.
+    """
 
     def __init__(self, steps: int):
-        self.left, self.save = steps, False
+        super().__init__()
+        self.left = steps
+
+    @property
+    def save(self) -> bool:  # type: ignore[override]
+        self.left -= 1
+        return False
+
+    @save.setter
+    def save(self, value: bool) -> None:
+        pass
 
     @property
     def stop(self) -> bool:  # type: ignore[override]
-        self.left -= 1
         return self.left <= 0
 
     @stop.setter
     def stop(self, value: bool) -> None:
-        pass
+        self.left = 2**31
 
 
 def setting(name: str, steps: int = 100, log_every: int = 20) -> tuple[Config, Dataset]:

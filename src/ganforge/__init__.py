@@ -14,19 +14,34 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ganforge import config, data, game, lightning, loop, losses, nets, penalties, recipes
+    from ganforge import (
+        compare,
+        config,
+        data,
+        game,
+        lightning,
+        loop,
+        losses,
+        nets,
+        penalties,
+        recipes,
+    )
     from ganforge.config import Config, Noise, Optimizer, Output
     from ganforge.data.source import Dataset
     from ganforge.data.source import load as load_data
     from ganforge.errors import GanforgeError
     from ganforge.game import Adversarial
     from ganforge.nets import DCGAN, MLP
+    from ganforge.seeds import train as population
     from ganforge.session import Trained, train
     from ganforge.session import open_sampler as load
 
 __version__ = "0.1.0"
 
-_MODULES = ("config", "data", "game", "lightning", "loop", "losses", "nets", "penalties", "recipes")
+_MODULES = (
+    "compare", "config", "data", "game", "lightning", "loop", "losses", "nets", "penalties",
+    "recipes",
+)  # fmt: skip
 _NAMES = {
     "Config": ("config", "Config"),
     "Noise": ("config", "Noise"),
@@ -40,13 +55,14 @@ _NAMES = {
     "Trained": ("session", "Trained"),
     "load": ("session", "open_sampler"),
     "load_data": ("data.source", "load"),
+    "population": ("seeds", "train"),
     "train": ("session", "train"),
 }
 
 __all__ = [
     "DCGAN", "MLP", "Adversarial", "Config", "Dataset", "GanforgeError", "Noise", "Optimizer",
-    "Output", "Trained", "config", "data", "game", "lightning", "load", "load_data", "loop",
-    "losses", "nets", "penalties", "recipes", "train",
+    "Output", "Trained", "compare", "config", "data", "game", "lightning", "load", "load_data",
+    "loop", "losses", "nets", "penalties", "population", "recipes", "train",
 ]  # fmt: skip
 
 

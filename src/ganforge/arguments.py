@@ -8,7 +8,7 @@ from ganforge.errors import UsageError
 
 # Settings that have no option of their own, reached as --name value beside the dotted ones.
 TOP_LEVEL = ("ema", "labels", "threads", "micro-batch", "micro_batch", "on-nan", "on_nan")
-WHOLE = ("--size", "--batch", "--seed", "--n", "-n", "--rows", "--steps", "--gpus")
+WHOLE = ("--size", "--batch", "--seed", "--n", "-n", "--rows", "--steps", "--gpus", "--at-once")
 
 
 def split_overrides(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:

@@ -26,6 +26,9 @@ from ganforge.errors import DataError, DiskError
 
 FORMAT = 1
 STATE, MANIFEST = "state.safetensors", "manifest.json"
+NUMBERS = ("step", "steps", "samples_seen", "data_size", "seed", "skipped", "epoch", "seconds",
+           "rate_scale")  # fmt: skip
+TABLES = ("means", "resolved", "versions", "timing")
 HEADER_CAP = 16 * 2**20  # bytes of a safetensors header; a large network's takes 100 kB
 SPARE = 16 * 2**20  # free bytes wanted beyond the checkpoint itself
 CHUNK = 2**20
@@ -182,10 +185,21 @@ def verify(path: Path) -> tuple[dict[str, Any], bytes]:
         raise DataError(f"{path}: its manifest is damaged")
     if version != FORMAT:
         raise DataError(f"{path}: format {version}, this ganforge reads {FORMAT}")
+    if not sound(manifest):  # sealed by somebody else
+        raise DataError(f"{path}: its manifest is damaged")
     data = read_file(path / STATE)
     if len(data) != size or digest(data) != sha:
         raise DataError(f"{path}: {STATE} is damaged")
     return manifest, data
+
+
+def sound(manifest: Mapping[str, Any]) -> bool:
+    """Whether a manifest's facts have the types and ranges they are written with."""
+    numbers = [manifest[key] for key in NUMBERS if key in manifest]
+    return all(isinstance(manifest.get(key, {}), dict) for key in TABLES) and all(
+        isinstance(n, int | float) and not isinstance(n, bool) and -(2**63) < n < 2**63
+        for n in numbers
+    )
 
 
 def listed(folder: Path) -> list[Path]:
@@ -236,3 +250,15 @@ def set_aside(folder: Path, newer_than: int) -> None:
                 os.replace(path, doomed)
             except OSError as error:
                 raise disk_error(path, error) from error
+
+
+def drop_after(folder: Path, step: int) -> None:
+    """Remove the checkpoints after a step: games that share their steps go back together."""
+    for path in listed(folder):
+        if int(path.name[5:]) > step:
+            doomed = folder / f".tmp-{path.name}-removed"
+            try:
+                os.replace(path, doomed)
+            except OSError as error:
+                raise disk_error(path, error) from error
+            shutil.rmtree(doomed, ignore_errors=True)

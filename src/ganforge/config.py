@@ -1,8 +1,7 @@
 """The configuration of a run: frozen typed dataclasses, TOML both ways, overrides, differences.
 
-A config is complete: everything that decides the outcome of a run stands in it. Parts that come
-in several kinds (networks, games, penalties) are tagged unions: a table whose `kind` is looked up
-in the `Parts` mapping that the caller passes in, which is the visible dict of that package.
+A config is complete: all that decides the outcome of a run stands in it. Parts that come in kinds
+(networks, games, penalties) are tables whose `kind` is looked up in the `Parts` that are passed in.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
-from ganforge.errors import UsageError, check, choice, did_you_mean
+from ganforge.errors import UsageError, check, choice, did_you_mean, in_range
 from ganforge.own import own_code
 
 if TYPE_CHECKING:
@@ -66,7 +65,8 @@ class Optimizer:
 
     name: adam, sgd or rmsprop (torch.optim). betas: of Adam. momentum: of SGD and RMSprop.
     decay_from: the fraction of the budget after which the rate falls linearly to lr * decay_to;
-    1 keeps it constant.
+    1 keeps it constant. shrink: the rate is divided by it at every step, but not below least.
+    momentum_steps: in which the momentum goes linearly to momentum_to; 0 keeps it.
     """
 
     name: str = "adam"
@@ -76,22 +76,32 @@ class Optimizer:
     weight_decay: float = 0.0
     decay_from: float = 1.0
     decay_to: float = 0.0
+    shrink: float = 1.0
+    least: float = 0.0
+    momentum_to: float = 0.0
+    momentum_steps: int = 0
 
     def __post_init__(self) -> None:
         choice("name", self.name, ("adam", "sgd", "rmsprop"))
-        check(0 <= self.lr < math.inf, "lr", self.lr, "a finite number from 0 up")
+        check(self.least <= self.lr < math.inf, "lr", self.lr, f"a number from {self.least} up")
         check(all(0 <= b < 1 for b in self.betas), "betas", self.betas, "two numbers in [0, 1)")
-        check(0 <= self.momentum < 1, "momentum", self.momentum, "in [0, 1)")
-        check(self.weight_decay >= 0, "weight_decay", self.weight_decay, "0 or more")
-        check(0 <= self.decay_from <= 1, "decay_from", self.decay_from, "a fraction in [0, 1]")
-        check(0 <= self.decay_to <= 1, "decay_to", self.decay_to, "a fraction in [0, 1]")
+        for key in ("momentum", "momentum_to"):
+            check(0 <= getattr(self, key) < 1, key, getattr(self, key), "in [0, 1)")
+        for key in ("decay_from", "decay_to"):
+            check(0 <= getattr(self, key) <= 1, key, getattr(self, key), "a fraction in [0, 1]")
+        for key, low in (("weight_decay", 0), ("least", 0), ("momentum_steps", 0), ("shrink", 1)):
+            check(getattr(self, key) >= low, key, getattr(self, key), f"{low} or more")
 
-    def rate(self, progress: float) -> float:
-        """The learning rate when the fraction `progress` (0 to 1) of the budget is used."""
-        if progress <= self.decay_from or self.decay_from == 1:
-            return self.lr
-        fallen = min(1.0, (progress - self.decay_from) / (1 - self.decay_from))
-        return self.lr * (1 - fallen * (1 - self.decay_to))
+    def rate(self, progress: float, step: int = 0) -> float:
+        """The learning rate at a step, when the fraction `progress` of the budget is used."""
+        lr = max(self.least, self.lr * math.exp(-step * math.log(self.shrink)))
+        fallen = max(0.0, min(1.0, progress) - self.decay_from) / ((1 - self.decay_from) or 1.0)
+        return lr * (1 - fallen * (1 - self.decay_to))
+
+    def momentum_at(self, step: int) -> float:
+        """The momentum at a step."""
+        risen = min(1.0, step / self.momentum_steps) if self.momentum_steps else 0.0
+        return self.momentum + risen * (self.momentum_to - self.momentum)
 
 
 @dataclass(frozen=True)
@@ -101,7 +111,7 @@ class Output:
     log_every: steps between log records. sample_every, save_every: passes over the data between
     sample grids and between checkpoints (at least 100 steps apart; a checkpoint is also written
     after ten minutes without one). grid: pictures in a grid (rows = labels where there are
-    labels). keep: newest checkpoints kept. keep_every: also keep those of every n-th step, 0 for
+    labels). keep: newest checkpoints kept. keep_every: also keep the first of every n steps, 0 for
     none. tensorboard: write event files too. score: end with scores on the validation part.
     score_every: epochs between such scores on the way, the best checkpoint being kept; 0 for none.
     patience: epochs without a better one after which the run ends; 0 for never.
@@ -174,11 +184,15 @@ class Config:
         check(0 <= self.ema < 1, "ema", self.ema, "a decay in [0, 1)")
         choice("device", self.device.split(":")[0], DEVICES)
         choice("precision", self.precision, PRECISIONS)
-        check(self.threads >= 0, "threads", self.threads, "0 (all) or more")
+        check(0 <= self.threads <= 1024, "threads", self.threads, "0 (all) to 1024")
+        for key, value in flat(to_dict(self)):
+            in_range(key, value)
 
     def images(self, examples: int) -> int:
         """The budget in real images, for a training part of `examples` examples."""
-        return round(self.kimg * 1000 if self.kimg is not None else self.epochs * examples)
+        images = self.kimg * 1000 if self.kimg is not None else self.epochs * examples
+        check(images < 2**53, "budget", f"{images:.3g} images", "fewer than 9e15")
+        return round(images)
 
 
 # Two configs that differ only in these may continue each other: none of them touches a past step.
@@ -263,6 +277,7 @@ def _typed(hint: Any, value: Any, parts: Parts, path: str) -> Any:
             raise UsageError(f"{path} = {value!r}: expected {len(args)} values")
         return tuple(_typed(args[0], v, parts, path) for v in value)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        in_range(path, value)
         return float(value)
     if hint is Any or (isinstance(value, hint) and (hint is bool or not isinstance(value, bool))):
         return value

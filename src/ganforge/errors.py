@@ -7,6 +7,7 @@ the command line raises these; only `cli` prints them and turns them into an exi
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Sequence
 
 
@@ -46,9 +47,20 @@ class DiskError(GanforgeError):
     exit_code = 74
 
 
+class Interrupted(KeyboardInterrupt):
+    """A signal that came while something was done that may be given up: loading, building, scoring.
+
+    signal: its number.
+    """
+
+    def __init__(self, signal: int):
+        super().__init__(f"signal {signal}")
+        self.signal = signal
+
+
 def lacks_memory(error: BaseException) -> bool:
     """Whether an error says that the device, or the machine, has no memory left."""
-    words = ("out of memory", "can't allocate memory", "not enough memory")
+    words = ("out of memory", "can't allocate memory", "not enough memory", "size calculation over")
     return isinstance(error, MemoryError) or any(w in str(error) for w in words)
 
 
@@ -56,6 +68,25 @@ def check(ok: bool, key: str, value: object, expected: str) -> None:
     """Raise a UsageError that names the key, the value and what was expected, unless `ok`."""
     if not ok:
         raise UsageError(f"{key} = {value!r}: expected {expected}")
+
+
+WHOLE, SEEDS = 2**31, 2**63  # what is counted or allocated; what only names a stream
+
+
+def in_range(key: str, value: object) -> None:
+    """Raise a UsageError for a number, or one in a list, that no setting can hold.
+
+    Whole numbers end at 2^31 (seeds at 2^63), beyond which tensors and JSON lose count; inf and
+    NaN are none.
+    """
+    for one in value if isinstance(value, list | tuple) else [value]:
+        if isinstance(one, int):
+            most = SEEDS if key.rpartition(".")[2] == "seed" else WHOLE
+            if abs(one) >= most:
+                shown = one if abs(one) <= SEEDS else f"a number of {one.bit_length()} bits"
+                raise UsageError(f"{key} = {shown}: expected a whole number below {most:,}")
+        elif isinstance(one, float) and not math.isfinite(one):
+            raise UsageError(f"{key} = {one}: expected a finite number")
 
 
 def choice(key: str, value: str, allowed: Sequence[str]) -> None:

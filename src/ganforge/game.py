@@ -73,7 +73,9 @@ class Adversarial:
     """The game of the paper, its losses and penalties as arguments.
 
     loss: see `losses.LOSSES`. smoothing: the real target is 1 - smoothing for D (cross-entropy
-    losses only). reduction: "mean" or "sum" over the batch. halve: D's loss is (real + fake) / 2.
+    losses only). classify: weight of an auxiliary classification (see `losses.classification`): D
+    tells the label of real examples, G makes examples whose label D tells. reduction: "mean" or
+    "sum" over the batch. halve: D's loss is (real + fake) / 2.
     d_steps: k. g_steps: generator steps. fresh_noise: False lets G's turn reuse D's last z.
     fake_labels: of the fakes, "uniform" over all K or those of the real batch ("data").
     """
@@ -81,6 +83,7 @@ class Adversarial:
     kind: ClassVar[str] = "adversarial"
     loss: str = "non-saturating"
     smoothing: float = 0.0
+    classify: float = 0.0
     reduction: str = "mean"
     halve: bool = False
     d_steps: int = 1
@@ -98,6 +101,7 @@ class Adversarial:
         smooth = f"a target in [0, 1), and 0 for the {self.loss} loss, which has no targets"
         ok = 0 <= self.smoothing < 1 and (LOSSES[self.loss].cross_entropy or not self.smoothing)
         check(ok, "smoothing", self.smoothing, smooth)
+        check(0 <= self.classify < math.inf, "classify", self.classify, "a weight of 0 or more")
 
     def roles(self, side: str) -> tuple[str, ...]:
         if side == "discriminator":
@@ -111,10 +115,10 @@ class Adversarial:
             label = self.label_of_fakes(batch, draws)
             fake = players.generate(draws.z, label, draws.masks.get("generator"))
         batch = replace(batch, fake=fake, fake_label=label)
-        real_logit = players.discriminate(batch.real, batch.label, draws.masks.get("real"))
+        real_logit, extra = self.logits(players, batch.real, batch.label, draws.masks.get("real"))
         fake_logit = players.discriminate(fake, label, draws.masks.get("fake"))
         same_shape(real_logit, fake_logit, len(fake))
-        loss = LOSSES[self.loss].discriminator(real_logit, fake_logit)
+        loss = LOSSES[self.loss].discriminator(real_logit, fake_logit) + extra
         if self.smoothing:
             loss = loss + losses.smoothing(real_logit, self.smoothing)
         if self.halve:
@@ -126,14 +130,24 @@ class Adversarial:
     ) -> tuple[Tensor, Batch, Stats]:
         label = self.label_of_fakes(batch, draws)
         fake = players.generate(draws.z, label, draws.masks.get("generator"))
-        fake_logit = players.discriminate(fake, label, draws.masks.get("fake"))
+        fake_logit, extra = self.logits(players, fake, label, draws.masks.get("fake"))
         real_logit = fake_logit.new_empty(0)
         if LOSSES[self.loss].uses_real:
             with torch.no_grad():
                 real_logit = players.discriminate(batch.real, batch.label, draws.masks.get("real"))
             same_shape(real_logit, fake_logit, len(fake))
         batch = replace(batch, fake=fake, fake_label=label)
-        return LOSSES[self.loss].generator(real_logit, fake_logit), batch, {}
+        return LOSSES[self.loss].generator(real_logit, fake_logit) + extra, batch, {}
+
+    def logits(
+        self, players: Players, x: Tensor, label: Tensor | None, masks: Mapping[str, Tensor] | None
+    ) -> tuple[Tensor, Tensor | float]:
+        """D's logits of examples with their own labels, and the auxiliary loss of each."""
+        if not self.classify or label is None:
+            return players.discriminate(x, label, masks), 0.0
+        every = players.discriminate_every(x, masks)
+        own = every.gather(-1, label.unsqueeze(-1)).squeeze(-1)
+        return own, self.classify * losses.classification(every, own)
 
     def label_of_fakes(self, batch: Batch, draws: Draws) -> Tensor | None:
         return batch.label if self.fake_labels == "data" else draws.label
@@ -196,8 +210,19 @@ class How:
                 yield batch.rows(part), draws.rows(part), share
 
 
-def turn(state: State, game: Game, side: str, batch: Batch, draws: Draws, how: How) -> Stats:
-    """One update of one player, with the other's parameters out of the graph."""
+def turn(
+    state: State,
+    game: Game,
+    side: str,
+    batch: Batch,
+    draws: Draws,
+    how: How,
+    scales: Sequence[float | Tensor] = (),
+) -> Stats:
+    """One update of one player, with the other's parameters out of the graph.
+
+    scales: by what each penalty of the game is multiplied, 1 where it is empty.
+    """
     ours = side == "discriminator"
     objective = game.discriminator_objective if ours else game.generator_objective
     other = state.players.generator if ours else state.players.discriminator
@@ -209,7 +234,7 @@ def turn(state: State, game: Game, side: str, batch: Batch, draws: Draws, how: H
         for piece, drawn, share in how.parts(batch, draws):
             loss, part, seen = objective(state.players, piece, drawn)
             total = how.reduce(loss, game.reduction)
-            total = total + penalties_due(state, game, side, part, drawn, how)
+            total = total + penalties_due(state, game, side, part, drawn, how, scales)
             if game.reduction == "mean":
                 total = total * share
             # a population's members share no weights: the gradient of the sum is each one's own
@@ -224,15 +249,27 @@ def turn(state: State, game: Game, side: str, batch: Batch, draws: Draws, how: H
 
 
 def discriminator_turn(
-    state: State, game: Game, batch: Batch, draws: Draws, how: How = How()
+    state: State,
+    game: Game,
+    batch: Batch,
+    draws: Draws,
+    how: How = How(),
+    scales: Sequence[float | Tensor] = (),
 ) -> Stats:
     """One update of D: its objective, and the penalties due at this step."""
-    return turn(state, game, "discriminator", batch, draws, how)
+    return turn(state, game, "discriminator", batch, draws, how, scales)
 
 
-def generator_turn(state: State, game: Game, batch: Batch, draws: Draws, how: How = How()) -> Stats:
+def generator_turn(
+    state: State,
+    game: Game,
+    batch: Batch,
+    draws: Draws,
+    how: How = How(),
+    scales: Sequence[float | Tensor] = (),
+) -> Stats:
     """One update of G, with D's parameters out of the graph."""
-    return turn(state, game, "generator", batch, draws, how)
+    return turn(state, game, "generator", batch, draws, how, scales)
 
 
 def used(parameters: Sequence[Tensor], found: Sequence[Tensor | None]) -> list[Tensor]:
@@ -265,14 +302,20 @@ def observed(side: str, loss: Tensor, seen: Stats, how: How) -> Stats:
 
 
 def penalties_due(
-    state: State, game: Game, side: str, batch: Batch, draws: Draws, how: How
+    state: State,
+    game: Game,
+    side: str,
+    batch: Batch,
+    draws: Draws,
+    how: How,
+    scales: Sequence[float | Tensor] = (),
 ) -> Tensor | float:
     """The sum of the penalties a player pays at this step, each counted `interval` times."""
     total: Tensor | float = 0.0
-    for penalty in game.penalties:
+    for penalty, scale in zip(game.penalties, scales or (1,) * len(game.penalties), strict=True):
         if penalty.player == side and state.step % penalty.interval == 0:
             loss, state.aux = penalty(state.players, batch, draws, state.aux)
-            total = total + penalty.interval * how.reduce(loss, game.reduction)
+            total = total + penalty.interval * scale * how.reduce(loss, game.reduction)
     return total
 
 
@@ -319,12 +362,12 @@ def step(
     D(x), gradient norms; and how many updates were skipped. Changes `state` in place.
     """
     for side, optimizer in state.optimizers.items():
-        optimizers.set_rate(optimizer, knobs.rates[side])
+        optimizers.set_rate(optimizer, knobs.rates[side], knobs.momenta.get(side))
     stats: Stats = {}
     for batch, drawn in zip(batches, draws["discriminator"], strict=True):
-        merge(stats, discriminator_turn(state, game, batch, drawn, how))
+        merge(stats, discriminator_turn(state, game, batch, drawn, how, knobs.penalties))
     for drawn in draws["generator"]:
-        merge(stats, generator_turn(state, game, batches[-1], drawn, how))
+        merge(stats, generator_turn(state, game, batches[-1], drawn, how, knobs.penalties))
     if state.average is not None:
         ema.update(state.average, state.players.generator, knobs.ema)
     state.step += 1

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from ganforge import config as settings
-from ganforge import distributed, ema, game, model, optimizers, pictures, recipes
+from ganforge import distributed, game, model, optimizers, pictures, recipes, schedules
 from ganforge import state as states
 from ganforge.codec import Array, DataSpec
 from ganforge.config import Config
@@ -76,6 +76,7 @@ class GANModule(L.LightningModule):
         self.automatic_optimization = False
         if not isinstance(config, Config):
             config = settings.from_dict(Config, config, recipes.PARTS)
+        data = None
         if spec is None:
             data = load(config.data, size=config.size)
             spec, class_names = data.spec, data.class_names
@@ -92,7 +93,7 @@ class GANModule(L.LightningModule):
                 "class_names": list(class_names),
             }
         )
-        self.state = states.initial(config, spec)
+        self.state = states.initial(config, spec, data=data)
         self.generator = self.state.players.generator
         self.discriminator = self.state.players.discriminator
         if self.state.average is not None:
@@ -252,9 +253,7 @@ class GANModule(L.LightningModule):
 
     def knobs(self) -> Knobs:
         """What the schedules say at this step; the Trainer's length is the budget."""
-        used = self.state.step / self.steps
-        rates = {side: getattr(self.config, side).rate(used) for side in TURNS}
-        return Knobs(rates, ema.decay_at(self.config.ema, self.state.step))
+        return schedules.knobs(self.config, self.state.step, self.steps)
 
     @contextmanager
     def counted(self) -> Iterator[None]:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ganforge import checkpoint, distributed, ema, game, runs, state
+from ganforge import checkpoint, distributed, game, runs, schedules, state
 from ganforge.config import Config
 from ganforge.data.source import Dataset, load
 from ganforge.devices import resolve
@@ -28,7 +28,7 @@ from ganforge.distributed import World
 from ganforge.draws import seed_own_modules
 from ganforge.errors import DataError, DivergedError, OutOfMemoryError, UsageError, lacks_memory
 from ganforge.game import How
-from ganforge.players import Batch, Knobs
+from ganforge.players import Batch
 from ganforge.progress import MEANS, SUMS, Control, Progress
 from ganforge.runs import Run
 from ganforge.training import (
@@ -74,7 +74,8 @@ def training(
     if not isinstance(wanted, Config):
         raise UsageError(f"{wanted!r}: expected a Config; call the recipe, as gf.recipes.cdcgan()")
     control = control or Control()
-    data = data or load(wanted.data, size=wanted.size)
+    with control.may_give_up():
+        data = data or load(wanted.data, size=wanted.size)
     state.players_spec(wanted, data.spec)  # refused before a folder is made
     if wanted.labels:
         every_class(wanted, data)
@@ -90,7 +91,8 @@ def training(
     with ExitStack() as stack:
         distributed.join(world, resolved.device)
         stack.callback(distributed.leave)
-        t = build(wanted, run, data, resolved, world)
+        with control.may_give_up():
+            t = build(wanted, run, data, resolved, world)
         if run.exists():
             runs.refuse_changes(run, wanted)
         if t.steps < int(before.get("step", 0)):
@@ -159,11 +161,11 @@ def play(t: Training, control: Control, notes: list[str]) -> Iterator[tuple[Trai
         yield t, t.report(note=note)
     if t.state.step == 0:
         yield t, t.report(grid=clock.timed("sample", save_grid, t))
-    stop, ask = False, False
+    stop = told_to_stop(t, control)
     while t.state.step < t.steps and not stop:
         clock.timed("step", advance, t)
-        told = [control.stop, control.save or clock.save_due()]
-        stop, ask = distributed.any_rank(t.world, told, t.resolved.device)
+        told = [control.save or clock.save_due(), control.stop]
+        ask, stop = distributed.any_rank(t.world, told, t.resolved.device)
         step, last = t.state.step, t.state.step == t.steps
         logged = last or step % output.log_every == 0
         near = t.steps - step < LEAST_GAP  # the last step draws and saves anyway
@@ -179,14 +181,20 @@ def play(t: Training, control: Control, notes: list[str]) -> Iterator[tuple[Trai
             continue
         grid = clock.timed("sample", save_grid, t) if drawn else None
         path = clock.timed("save", save, t) if saved else None
-        control.save = False if saved else control.save
+        if saved:
+            control.save = False
         note = f"{t.disk}; training goes on" if t.disk else ""
         given = time.perf_counter()
         yield t, replace(t.report(), grid=grid, saved=path, note=note)
         clock.start += time.perf_counter() - given  # what the body does is not training
-        if output.patience and not stop:  # whoever scores may have seen that it is enough
-            stop = distributed.any_rank(t.world, [control.enough], t.resolved.device)[0]
+        stop = stop or told_to_stop(t, control)
     yield t, clock.timed("save", finish, t, control.enough)
+
+
+def told_to_stop(t: Training, control: Control) -> bool:
+    """Whether a signal, the body or a score has said on any rank that this is the last step."""
+    told = [control.stop or control.enough]
+    return distributed.any_rank(t.world, told, t.resolved.device)[0]
 
 
 class Clock:
@@ -233,7 +241,8 @@ def advance(t: Training) -> None:
     )
     try:
         draws = t.drawer.at(step)
-        stats = game.step(t.state, t.config.game, batches, draws, knobs(t, step), how)
+        knobs = schedules.knobs(t.config, step, t.steps, t.rate_scale)
+        stats = game.step(t.state, t.config.game, batches, draws, knobs, how)
     except (RuntimeError, MemoryError) as error:
         if lacks_memory(error):
             raise out_of_memory(t, batches[0]) from None
@@ -267,16 +276,6 @@ def out_of_memory(t: Training, batch: Batch) -> OutOfMemoryError:
         f"{device} cannot hold batch = {t.config.batch}: --micro-batch {size} fits and gives the "
         f"same update (batch norm aside), or use --batch {size}"
     )
-
-
-def knobs(t: Training, step: int) -> Knobs:
-    """What the schedules say at a step."""
-    used = step / t.steps
-    rates = {
-        "generator": t.config.generator.rate(used) * t.rate_scale,
-        "discriminator": t.config.discriminator.rate(used) * t.rate_scale,
-    }
-    return Knobs(rates, ema.decay_at(t.config.ema, step))
 
 
 def passed(t: Training, epochs: float) -> bool:

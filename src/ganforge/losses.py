@@ -89,6 +89,16 @@ def smoothing(real: Tensor, amount: float) -> Tensor:
     return amount * real
 
 
+def classification(every: Tensor, own: Tensor) -> Tensor:
+    """-log p(label | x), where p is the softmax of D's logits with every label.
+
+    every: (..., K) logits; own: (...) those with the example's own label. The auxiliary loss of
+    Odena et al. 2017, by the projection's own embeddings: what does not depend on the label
+    cancels, so it says nothing of real or fake.
+    """
+    return every.logsumexp(-1) - own
+
+
 LOSSES: dict[str, Loss] = {
     "minimax": Loss(cross_entropy_discriminator, minimax_generator, cross_entropy=True),
     "non-saturating": Loss(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +13,7 @@ from torch.optim import SGD, Adam, RMSprop
 from ganforge import config
 
 FUSED = ("cpu", "cuda", "mps")
+TINY = 1e-30  # a momentum of 0, under which torch would forget the gradients seen so far
 
 
 def build(
@@ -29,10 +32,11 @@ def build(
         names = ["exp_avg", "exp_avg_sq"]
     elif choice.name == "sgd":
         optimizer = SGD(parameters, choice.lr, choice.momentum, weight_decay=decay, fused=fused)
-        names = ["momentum_buffer"] if choice.momentum else []
+        names = ["momentum_buffer"] if choice.momentum or choice.momentum_steps else []
     else:
         optimizer = RMSprop(parameters, choice.lr, momentum=choice.momentum, weight_decay=decay)
-        names = ["square_avg", *(["momentum_buffer"] if choice.momentum else [])]
+        names = ["square_avg"]
+        names += ["momentum_buffer"] if choice.momentum or choice.momentum_steps else []
     for p in parameters:
         # torch makes these at the first step; made here, a checkpoint always finds them, and a
         # first update that is skipped leaves no uninitialised momentum behind
@@ -51,7 +55,9 @@ def guarded_step(optimizer: torch.optim.Optimizer, witness: Tensor) -> Tensor:
     """
     skip = (~torch.isfinite(witness)).to(torch.float32)
     if skip.dim():
-        step_members(optimizer, skip)
+        seats = seats_of(optimizer, len(skip))
+        skip = skip.masked_fill(seats.shut, 1.0) if seats.closed else skip
+        step_members(optimizer, skip, seats)
     elif optimizer.defaults.get("fused"):
         optimizer.found_inf = skip  # type: ignore[attr-defined]
         optimizer.grad_scale = None  # type: ignore[attr-defined]
@@ -61,18 +67,70 @@ def guarded_step(optimizer: torch.optim.Optimizer, witness: Tensor) -> Tensor:
     return skip
 
 
-def step_members(optimizer: torch.optim.Optimizer, skip: Tensor) -> None:
-    """Take the step for the members with skip (M,) = 0; the others keep weights and moments."""
-    gone = skip.nonzero().flatten()
+@dataclass
+class Seats:
+    """How the members of a population differ in one optimiser.
+
+    shut (M,): takes no updates any more. late (M,) int64: updates left out so far, by which its
+    own count of steps is behind. closed, behind: whether there are any such members.
+    """
+
+    shut: Tensor
+    late: Tensor
+    closed: bool = False
+    behind: bool = False
+
+
+def seats_of(optimizer: torch.optim.Optimizer, members: int) -> Seats:
+    """The seats of an optimiser of stacked parameters, made where there are none yet."""
+    held: dict[str, Any] = optimizer.__dict__
+    if "seats" not in held:
+        device = optimizer.param_groups[0]["params"][0].device
+        shut = torch.zeros(members, dtype=torch.bool, device=device)
+        held["seats"] = Seats(shut, torch.zeros_like(shut, dtype=torch.int64))
+    seats: Seats = held["seats"]
+    return seats
+
+
+def step_members(optimizer: torch.optim.Optimizer, skip: Tensor, seats: Seats) -> None:
+    """Take the step for the members with skip (M,) = 0; the others keep weights and moments.
+
+    A member that has left out updates has had fewer steps, which Adam's correction of its moments
+    asks for: it takes its step by itself, as its single run would.
+    """
+    if not (seats.behind or bool(skip.any())):
+        optimizer.step()
+        return
+    apart = ((skip > 0) | (seats.late > 0)).nonzero().flatten()
     kept = []
-    if len(gone):
-        for parameter in (p for group in optimizer.param_groups for p in group["params"]):
-            moments = [v for v in optimizer.state[parameter].values() if v.dim()]
-            kept += [(t, t.detach()[gone].clone()) for t in (parameter, *moments)]
+    for parameter in (p for group in optimizer.param_groups for p in group["params"]):
+        moments = [v for v in optimizer.state[parameter].values() if v.dim()]
+        kept += [(t, t.detach()[apart].clone()) for t in (parameter, *moments)]
     optimizer.step()
     with torch.no_grad():
         for tensor, before in kept:
-            tensor[gone] = before
+            tensor[apart] = before
+    for index in apart.tolist():
+        if not skip[index]:
+            step_alone(optimizer, index, int(seats.late[index]))
+    seats.late += skip.to(torch.int64)
+    seats.behind = True
+
+
+def step_alone(optimizer: torch.optim.Optimizer, index: int, late: int) -> None:
+    """The update of one member whose count of steps is `late` behind, just after all others'."""
+    options = {k: v for k, v in optimizer.param_groups[0].items() if k != "params"}
+    ones = []
+    for parameter in (p for group in optimizer.param_groups for p in group["params"]):
+        ones.append(nn.Parameter(parameter.detach()[index]))
+        assert parameter.grad is not None
+        ones[-1].grad = parameter.grad[index]
+    own = type(optimizer)(ones, **options)
+    stacked = (p for group in optimizer.param_groups for p in group["params"])
+    for one, parameter in zip(ones, stacked, strict=True):
+        held = optimizer.state[parameter]
+        own.state[one] = {k: v[index] if v.dim() else v - 1 - late for k, v in held.items()}
+    own.step()
 
 
 def total_norm(gradients: Sequence[Tensor], members: int = 0) -> Tensor:
@@ -100,7 +158,9 @@ def assign(parameters: Sequence[nn.Parameter], gradients: Sequence[Tensor]) -> N
         parameter.grad = aligned(parameter, gradient)
 
 
-def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """The learning rate of the next step."""
+def set_rate(optimizer: torch.optim.Optimizer, rate: float, momentum: float | None = None) -> None:
+    """The learning rate of the next step, and the momentum where it has a schedule."""
     for group in optimizer.param_groups:
         group["lr"] = rate
+        if momentum is not None:
+            group["momentum"] = max(momentum, TINY)

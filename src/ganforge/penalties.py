@@ -9,6 +9,7 @@ norm pays a coupled penalty.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
@@ -35,6 +36,10 @@ class Penalty(Protocol):
     @property
     def interval(self) -> int: ...
 
+    def scale(self, used: float) -> float:
+        """By what the loss is multiplied when the fraction `used` of the budget is used."""
+        ...
+
     def __call__(
         self, players: Players, batch: Batch, draws: Draws, aux: Aux
     ) -> tuple[Tensor, Aux]:
@@ -52,16 +57,25 @@ def squared_gradient(players: Players, x: Tensor, label: Tensor | None, draws: D
 
 @dataclass(frozen=True)
 class R1:
-    """gamma / 2 |grad D|^2 at real examples. Mescheder et al. 2018, eq. 9."""
+    """gamma / 2 |grad D|^2 at real examples. Mescheder et al. 2018, eq. 9.
+
+    gamma_to: what gamma becomes by the fraction `until` of the budget, by a constant factor a
+    step; None keeps it.
+    """
 
     kind: ClassVar[str] = "r1"
     player: ClassVar[str] = "discriminator"
     draws: ClassVar[dict[str, tuple[str, int]]] = {}
     gamma: float = 1.0
     interval: int = 1
+    gamma_to: float | None = None
+    until: float = 1.0
 
     def __post_init__(self) -> None:
-        _check(self.gamma, self.interval)
+        _check(self.gamma, self.interval, self.gamma_to, self.until)
+
+    def scale(self, used: float) -> float:
+        return _geometric(self.gamma, self.gamma_to, used / self.until)
 
     def __call__(
         self, players: Players, batch: Batch, draws: Draws, aux: Aux
@@ -72,16 +86,24 @@ class R1:
 
 @dataclass(frozen=True)
 class R2:
-    """gamma / 2 |grad D|^2 at generated examples. Mescheder et al. 2018, eq. 10."""
+    """gamma / 2 |grad D|^2 at generated examples. Mescheder et al. 2018, eq. 10.
+
+    gamma_to, until: as of R1.
+    """
 
     kind: ClassVar[str] = "r2"
     player: ClassVar[str] = "discriminator"
     draws: ClassVar[dict[str, tuple[str, int]]] = {}
     gamma: float = 1.0
     interval: int = 1
+    gamma_to: float | None = None
+    until: float = 1.0
 
     def __post_init__(self) -> None:
-        _check(self.gamma, self.interval)
+        _check(self.gamma, self.interval, self.gamma_to, self.until)
+
+    def scale(self, used: float) -> float:
+        return _geometric(self.gamma, self.gamma_to, used / self.until)
 
     def __call__(
         self, players: Players, batch: Batch, draws: Draws, aux: Aux
@@ -108,6 +130,9 @@ class GradientPenalty:
     def __post_init__(self) -> None:
         _check(self.weight, self.interval)
 
+    def scale(self, used: float) -> float:
+        return 1.0
+
     def __call__(
         self, players: Players, batch: Batch, draws: Draws, aux: Aux
     ) -> tuple[Tensor, Aux]:
@@ -121,9 +146,16 @@ class GradientPenalty:
         return self.weight * (norm.clamp_min(1e-24).sqrt() - self.target).square(), aux
 
 
-def _check(weight: float, interval: int) -> None:
+def _check(weight: float, interval: int, to: float | None = None, until: float = 1.0) -> None:
     check(weight >= 0, "weight", weight, "0 or more")
     check(interval >= 1, "interval", interval, "at least 1 step")
+    check(to is None or min(to, weight) > 0, "gamma_to", to, "more than 0, from a gamma above 0")
+    check(0 < until <= 1, "until", until, "a fraction in (0, 1]")
+
+
+def _geometric(first: float, last: float | None, share: float) -> float:
+    """(last / first)^share, 1 where there is no last."""
+    return 1.0 if last is None else math.pow(last / first, min(1.0, share))
 
 
 PENALTIES: dict[str, type[Penalty]] = {

@@ -67,7 +67,7 @@ class Players:
     """The two networks, called in one way.
 
     autocast: the precision of every forward pass. members: of a population, whose tensors all have
-    one more axis in front (M, B, ...); 0 for a single game.
+    one more axis in front (M, B, ...); 0 for a single game. classes: K, 0 without labels.
 
     Each pass has an autocast of its own: one around a whole step would keep using the cast of D's
     weights from before D's update.
@@ -77,6 +77,7 @@ class Players:
     discriminator: nn.Module
     autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
     members: int = 0
+    classes: int = 0
 
     @property
     def lead(self) -> int:
@@ -99,6 +100,11 @@ class Players:
             logits: Tensor = self.discriminator(x, label, masks)
         return logits.to(x.dtype)
 
+    def discriminate_every(self, x: Tensor, masks: Mapping[str, Tensor] | None = None) -> Tensor:
+        """x (B, ...) -> logits (B, K), of each example with every label; D projects them."""
+        every = torch.arange(self.classes, device=x.device)
+        return self.discriminate(x, every.expand(*x.shape[: self.lead], -1), masks)
+
 
 @dataclass
 class State:
@@ -113,7 +119,13 @@ class State:
 
 @dataclass(frozen=True)
 class Knobs:
-    """What a schedule may change from step to step."""
+    """What a schedule may change from step to step.
+
+    rates: of learning, by player; momenta: of SGD and RMSprop, where they change. penalties: by
+    what each penalty of the game is multiplied, in its order; none where all are as written.
+    """
 
     rates: Mapping[str, float]
     ema: float = 0.0
+    momenta: Mapping[str, float] = field(default_factory=dict)
+    penalties: tuple[float | Tensor, ...] = ()

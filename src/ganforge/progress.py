@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
+
+from ganforge.errors import Interrupted
 
 
 @dataclass(frozen=True)
@@ -59,9 +63,29 @@ class Control:
     """What the outside may ask of a running loop, between two steps.
 
     stop: finish the step, save and end. save: write a checkpoint and go on. enough: the run has
-    reached what it was to reach: end it here, as finished.
+    reached what it was to reach: end it here, as finished. signal: the number of the signal that
+    asked to stop, 0 for none. light: what is being done may be given up.
     """
 
     stop: bool = False
     save: bool = False
     enough: bool = False
+    signal: int = 0
+    light: bool = False
+
+    @contextmanager
+    def may_give_up(self) -> Iterator[None]:
+        """Round what a signal need not wait for: `Interrupted` is raised within, at once."""
+        if self.signal:
+            raise Interrupted(self.signal)
+        self.light = True
+        try:
+            yield
+        finally:
+            self.light = False
+
+    def interrupt(self, number: int) -> None:
+        """A signal has come: to be called by its handler."""
+        self.stop, self.signal = True, number
+        if self.light:
+            raise Interrupted(number)

@@ -105,9 +105,13 @@ class Order:
 
     def _epoch(self, epoch: int) -> Ints:
         if epoch not in self._epochs:
-            keys = Stream(self.seed, f"order/{epoch}").words(0, self.size)
+            keys = Stream(self.seed, f"order/{epoch}").words(0, self.size).astype(np.uint64)
+            # the stable order of the keys: each with its place in its low half, sorted as one
+            # number, which takes a fifth of the time of a stable argsort
+            keys = (keys << np.uint64(32)) | np.arange(self.size, dtype=np.uint64)
+            keys.sort()
             self._epochs = {e: p for e, p in self._epochs.items() if e == epoch - 1}
-            self._epochs[epoch] = np.argsort(keys, kind="stable").astype(np.int64)
+            self._epochs[epoch] = (keys & np.uint64(2**32 - 1)).astype(np.int64)
         return self._epochs[epoch]
 
     def indices(self, first: int, count: int) -> Ints:

@@ -10,22 +10,27 @@ import contextlib
 import json
 import os
 import platform
-import time
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, NoReturn
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 from ganforge import checkpoint, config
 from ganforge.config import Config
 from ganforge.errors import DataError, UsageError
 from ganforge.progress import LOGGED
+from ganforge.recipes import PARTS
 
 CONFIG, INFO, LOG, LOCK = "config.toml", "run.json", "log.jsonl", "run.lock"
-UNKNOWN = -1  # no process has this number
 TABLES, TEXTS = ("resolved", "versions"), ("status", "name", "config_hash", "data_sha256")
-COUNTS = ("step", "steps", "samples_seen", "epoch", "seconds", "seed", "data_size", "rate_scale")
+COUNTS = ("step", "steps", "samples_seen", "epoch", "seconds", "data_size", "rate_scale")
+LOST = "restore it from a copy, or remove it: the checkpoints say the same"
 STATUSES = ("running", "stopped", "finished", "diverged", "failed")
 
 
@@ -70,9 +75,9 @@ class Run:
         try:
             info = json.loads(checkpoint.read_file(path))
         except (ValueError, RecursionError) as error:
-            raise DataError(f"{path}: not valid JSON ({error}): restore it from a copy") from None
+            raise DataError(f"{path}: not valid JSON ({error}): {LOST}") from None
         if not isinstance(info, dict) or not all(map(well_typed, info.items())):
-            raise DataError(f"{path}: not what a run writes there: restore it from a copy")
+            raise DataError(f"{path}: not what a run writes there: {LOST}")
         return info
 
     def write_info(self, **facts: Any) -> dict[str, Any]:
@@ -99,7 +104,7 @@ def well_typed(item: tuple[str, Any]) -> bool:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if key in COUNTS:
         return number and abs(value) < 2**53
-    return number or key not in LOGGED
+    return number or key not in (*LOGGED, "seed")
 
 
 def open_run(path: Path | str) -> Run:
@@ -137,8 +142,18 @@ def prepare(path: Path | str, wanted: Config) -> Run:
 
 
 def occupied(folder: Path) -> bool:
-    """Whether a folder holds anything but what a trainer killed in its first moment left."""
-    return any(not leftover(p) for p in folder.iterdir())
+    """Whether a folder holds anything but what a trainer killed in its first moment left.
+
+    Runs of many seeds in folders below it are no matter.
+    """
+    return any(not (leftover(p) or of_seeds(p)) for p in folder.iterdir())
+
+
+def of_seeds(path: Path) -> bool:
+    """Whether a file or folder belongs to a population (see `seeds`)."""
+    name = path.name
+    numbered = name.startswith("seed-") and name[5:].isdecimal()
+    return numbered or name in ("population.json", "summary.json", "summary.png")
 
 
 def leftover(path: Path) -> bool:
@@ -148,7 +163,7 @@ def leftover(path: Path) -> bool:
 
 def clean(run: Run) -> None:
     """Remove what killed writers left; the caller holds the lock."""
-    for folder in (run.path, run.samples, run.model):
+    for folder in (run.path, *(p for p in run.path.iterdir() if p.is_dir())):
         for path in folder.glob(".*.tmp"):
             pid = path.name.split(".")[-2]
             if pid.isdecimal() and started(int(pid)) is None:  # else somebody draws a plot now
@@ -158,15 +173,23 @@ def clean(run: Run) -> None:
 
 def refuse_changes(run: Run, wanted: Config) -> None:
     """UsageError that lists every setting in which `wanted` is not the run in the folder."""
-    changed = config.difference(run.settings(), config.to_dict(wanted))
+    changed = config.difference(settings_now(run), config.to_dict(wanted))
     blocking = [c for c in changed if not c[0].startswith(config.CONTINUABLE)]
     if blocking:
-        lines = "".join(f"\n  {key}: {old!r} there, {new!r} here" for key, old, new in blocking[:8])
-        more = f"\n  and {len(blocking) - 8} more" if len(blocking) > 8 else ""
+        lines = "".join(f"\n  {key}: {old!r} there, {new!r} here" for key, old, new in blocking)
         raise UsageError(
-            f"{run.path} holds another run; it differs in{lines}{more}\n"
+            f"{run.path} holds another run; it differs in{lines}\n"
             "Give the same settings to go on with it, or --out for a new folder."
         )
+
+
+def settings_now(run: Run) -> dict[str, Any]:
+    """A run's settings as this version writes them: one that came since is at its default."""
+    saved = run.settings()
+    try:
+        return config.to_dict(config.from_dict(Config, saved, PARTS))
+    except UsageError:  # settings that are no longer known: compared as they stand
+        return saved
 
 
 def read_log(path: Path) -> Iterator[dict[str, Any]]:
@@ -210,70 +233,88 @@ def cut_log(path: Path, step: int) -> None:
 def locked(run: Run) -> Iterator[None]:
     """Keep a second trainer out of the folder; a lock left by a killed one is recognised."""
     path = run.path / LOCK
-    while True:
+    with contextlib.ExitStack() as stack:
         try:
-            place_lock(path)
-            break
-        except FileExistsError:
-            holder = lock_holder(path)
-            if holder == UNKNOWN:
-                time.sleep(0.1)  # in a moment it has an owner, or is old enough to be nobody's
-            elif holder is not None:
-                raise UsageError(
-                    f"{run.path} is being trained by process {holder}: wait for it, or stop it "
-                    f"with `kill {holder}`"
-                ) from None
-            else:
-                path.unlink(missing_ok=True)
+            hold(path, stack)
         except OSError as error:
             raise checkpoint.disk_error(path, error) from error
-    try:
         yield
-    finally:
-        path.unlink(missing_ok=True)
 
 
-def place_lock(path: Path) -> None:
-    """Make the lock file with its owner in it at once; FileExistsError where there is one."""
-    pid = os.getpid()
-    mine = json.dumps({"pid": pid, "started": started(pid), "host": host()}).encode()
-    temporary = path.with_name(f".{path.name}.{pid}.tmp")
+def hold(path: Path, stack: contextlib.ExitStack) -> None:
+    """Take the lock file for as long as `stack` lives; UsageError where another trainer has it.
+
+    The system's own lock on the file decides, and ends with its process, however that ends. Of
+    two that find a stale file at the same instant one gets it. The process named in the file
+    decides where there are no such locks (Windows, some network file systems).
+    """
+    while True:
+        file = stack.enter_context(path.open("a+b", buffering=0))
+        alone = take(file)
+        holder = lock_holder(path)
+        if not alone or holder is not None:
+            refuse(path, holder)
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                break
+        file.close()  # its last holder removed it after it was opened here: there may be a new one
+    stack.callback(path.unlink, missing_ok=True)
+    file.truncate(0)
+    owner = {"pid": os.getpid(), "started": started(os.getpid()), "host": host(), "boot": boot()}
+    file.write(json.dumps(owner).encode())
+
+
+def take(file: IO[bytes]) -> bool:
+    """Whether no other process has the system's lock on `file`, which this one then has."""
+    if fcntl is None:
+        return True
     try:
-        checkpoint.write_file(temporary, mine)
-        try:
-            os.link(temporary, path)
-        except FileExistsError:
-            raise
-        except OSError:  # a file system without hard links: the lock is empty for a moment
-            with path.open("xb") as file:
-                file.write(mine)
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        return True
+    return True
 
 
-def lock_holder(path: Path) -> int | None:
-    """The process that holds a lock file, None where it is gone (same machine only).
+def refuse(path: Path, holder: Mapping[str, Any] | None) -> NoReturn:
+    """UsageError for a run folder that another trainer has."""
+    if holder is None:  # it has the lock and has not written who it is yet
+        raise UsageError(f"{path.parent} is being trained by another process: wait for it")
+    pid, where, remedy = holder["pid"], "", f"wait for it, or stop it with `kill {holder['pid']}`"
+    if holder["host"] != host():
+        where, remedy = f" on {holder['host']}", f"wait for it; where it is gone, remove {path}"
+    raise UsageError(f"{path.parent} is being trained by process {pid}{where}: {remedy}")
 
-    UNKNOWN for a lock made just now whose owner is not written yet.
+
+def lock_holder(path: Path) -> dict[str, Any] | None:
+    """What a lock file says of a trainer that may still live; None where it is gone.
+
+    A process of this machine is looked up by its number and start time; another machine's cannot
+    be, and is taken to live. A machine is known by its name, or by its boot where containers give
+    it several.
     """
     try:
-        lock = json.loads(path.read_text())
-        pid, since, where = int(lock["pid"]), lock["started"], lock["host"]
+        lock = json.loads(path.read_bytes())
+        found = {key: lock[key] for key in ("pid", "started", "host")}
+        pid, since = int(found["pid"]), found["started"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        # Empty or torn: its writer died between making and filling it, unless that is just now.
-        try:
-            return UNKNOWN if time.time() - path.stat().st_mtime < 2 else None
-        except OSError:
-            return None
-    if where != host():
-        return pid
-    return pid if started(pid) == since and since is not None else None
+        return None  # its writer died between making and filling it
+    here = found["host"] == host() or lock.get("boot") == boot() != ""
+    return None if here and (since is None or started(pid) != since) else found
 
 
 def host() -> str:
     """This machine's name, as lock files hold it."""
     return platform.node()
+
+
+def boot() -> str:
+    """What this machine calls the time since its last start; empty where it has no name."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
 
 
 def started(pid: int) -> float | None:
@@ -290,6 +331,15 @@ def started(pid: int) -> float | None:
     except OSError:
         return None
     return 0.0
+
+
+def state(run: Run) -> str:
+    """The status that run.json tells; "interrupted" where it says running and nobody trains it."""
+    status = str(run.info().get("status", "unknown"))
+    lock = run.path / LOCK
+    if status == "running" and not (lock.exists() and lock_holder(lock) is not None):
+        return "interrupted"
+    return status
 
 
 def find_runs(folder: Path | str) -> list[Run]:

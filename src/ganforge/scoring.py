@@ -23,7 +23,7 @@ from ganforge import charts, checkpoint, judging, loop, model, pictures, runs, t
 from ganforge.config import Config
 from ganforge.data.dataset import Dataset
 from ganforge.data.source import load
-from ganforge.errors import DataError, GanforgeError, UsageError
+from ganforge.errors import DataError, GanforgeError, Interrupted, UsageError
 from ganforge.evaluation.case import LEAST
 from ganforge.evaluation.score import Score
 from ganforge.judging import Real
@@ -109,9 +109,12 @@ class Scorer:
 
     def measure(self, t: Training) -> list[Score]:
         """The quick metrics of the sampler as it is."""
-        sampler, real = t.sampler(), Real(t.data, self.validation())
-        names = judging.quick_metrics(real, sampler.spec.classes > 0)
-        return judging.measure(sampler, real, n=N, metrics=names, seed=SEED, name="the generator")
+        with self.control.may_give_up():
+            sampler, real = t.sampler(), Real(t.data, self.validation())
+            names = judging.quick_metrics(real, sampler.spec.classes > 0)
+            return judging.measure(
+                sampler, real, n=N, metrics=names, seed=SEED, name="the generator"
+            )
 
     def add(self, t: Training) -> str:
         """Score the run where it stands, and keep it if it is the best so far; a line about it.
@@ -128,6 +131,8 @@ class Scorer:
             pictures.save(self.run.path / CURVE, curve(self.records))
         except GanforgeError as error:
             return f"not scored: {error}"
+        except Interrupted:
+            return "not scored: stopped"
         finally:
             t.timing["score"] = t.timing.get("score", 0.0) + time.perf_counter() - began
         line = (
@@ -175,8 +180,9 @@ class Scorer:
                 scores = self.measure(t)
             real = Real(t.data, self.validation())
             judging.keep(self.run.path / judging.SCORES, scores, real, step=t.state.step)
-        except GanforgeError as error:
-            return (), f"not scored: {error}"
+        except (GanforgeError, Interrupted) as error:
+            stopped = f"stopped; `ganforge evaluate {self.run.path}` does it"
+            return (), f"not scored: {stopped if isinstance(error, Interrupted) else error}"
         return tuple(scores), ""
 
     def kept(self, t: Training) -> list[Score]:

@@ -13,7 +13,7 @@ import re
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -25,7 +25,9 @@ from ganforge import display, distributed, loop, model, plots, runs
 from ganforge.codec import Array
 from ganforge.config import Config
 from ganforge.data.source import Dataset
-from ganforge.errors import DataError, UsageError
+from ganforge.diagnosis import Diagnosis
+from ganforge.diagnosis.watch import Watcher
+from ganforge.errors import DataError, Interrupted, UsageError
 from ganforge.evaluation.score import Score
 from ganforge.model import OwnNetworks
 from ganforge.progress import Control, Progress
@@ -41,8 +43,8 @@ class Trained:
     """A run that has been trained, as far as it got.
 
     run: its folder. progress: its last record. sampler: its generator. signal: the number of the
-    signal that stopped it, 0 where it came to its end. scores: at its end, on the validation split;
-    unscored: why there are none.
+    signal that stopped it, 0 for none. scores: at its end, on the validation split;
+    unscored: why there are none. diagnosis: healthy or not, at its end, where it was looked at.
     """
 
     run: Run
@@ -53,6 +55,7 @@ class Trained:
     signal: int = 0
     scores: tuple[Score, ...] = ()
     unscored: str = ""
+    diagnosis: Diagnosis | None = None
 
     @property
     def path(self) -> Path:
@@ -81,7 +84,8 @@ def train(
     notebook, lines elsewhere), "terminal", "plain", "notebook", "quiet", or an object like those.
     data: a `Dataset` of your own in place of what `config.data` names; validation: examples held
     out of it, to score by.
-    Ctrl-C, SIGTERM: the step is finished, the run saved, and what is there returned.
+    Ctrl-C, SIGTERM: the step is finished, the run saved, and what is there returned; before there
+    is a run, while data are loaded, Interrupted (a KeyboardInterrupt) is raised.
     """
     if not isinstance(config, Config):
         raise UsageError(f"{config!r}: expected a Config; call the recipe, as gf.recipes.cdcgan()")
@@ -89,18 +93,26 @@ def train(
     leads = distributed.from_environment().leads
     shown = display.choose(show if leads else "quiet") if isinstance(show, str) else show
     control = Control()
-    scorer = Scorer(config, path, control, data, validation)
-    with signals(control) as caught, shown, events(config, path) as record:
+    with signals(control):
+        with control.may_give_up():
+            scorer = Scorer(config, path, control, data, validation)
+        watcher = Watcher(config, path, scorer.validation)
         last = None
-        for last in loop.training(config, path, control, data):
-            record(last[1])
-            shown.show(scorer.watch(*last))
-    if last is None:
-        raise DataError(f"{path}: the run gave no record")
-    training, progress = last
-    # a process that was told to go has seconds: `ganforge plot` draws the same
-    plot = draw(training.run) if leads and not caught else None
-    scores, unscored = scorer.close(training)
+        with shown, events(config, path) as record:
+            for last in loop.training(config, path, control, data):
+                record(last[1])
+                shown.show(watcher.watch(last[0], scorer.watch(*last)))
+        if last is None:
+            raise DataError(f"{path}: the run gave no record")
+        training, progress = last
+        plot = None
+        # a process that was told to go has seconds: `ganforge plot` draws the same
+        with suppress(Interrupted), control.may_give_up():
+            plot = draw(training.run) if leads else None
+        scores, unscored = scorer.close(training)
+        found = None
+        with suppress(Interrupted), control.may_give_up():
+            found = watcher.close(training, scores)
     grids = sorted(training.run.samples.glob("*.*"))
     return Trained(
         training.run,
@@ -108,9 +120,10 @@ def train(
         training.sampler(),
         grids[-1] if grids else None,
         plot,
-        caught[0] if caught and progress.step < progress.steps else 0,
+        control.signal,
         scores,
         unscored,
+        found,
     )
 
 
@@ -144,6 +157,8 @@ def events(config: Config, path: Path) -> Iterator[Callable[[Progress], None]]:
 def signals(control: Control) -> Iterator[list[int]]:
     """SIGINT and SIGTERM end the loop after its step, SIGUSR1 saves; a second one leaves at once.
 
+    What need not be finished (loading, building, a score, a plot) is given up: `Interrupted`.
+
     Yields a list to which the number of the signal is added. Outside the main thread, where
     handlers cannot be set, nothing is changed.
     """
@@ -156,7 +171,7 @@ def signals(control: Control) -> Iterator[list[int]]:
         if caught:
             os._exit(128 + number)  # checkpoints are renamed into place: nothing is half written
         caught.append(number)
-        control.stop = True
+        control.interrupt(number)
 
     def save(number: int, frame: FrameType | None) -> None:
         control.save = True

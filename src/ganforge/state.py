@@ -13,9 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from ganforge import distributed, nets, optimizers
-from ganforge.codec import DataSpec
+from ganforge.codec import DataSpec, encode
 from ganforge.config import Config
+from ganforge.data.source import Dataset
 from ganforge.errors import DataError, UsageError
+from ganforge.nets.layers import Projection
 from ganforge.players import Players, State
 from ganforge.rng import Stream
 
@@ -26,23 +28,33 @@ def initial(
     device: torch.device | str = "cpu",
     precision: str = "fp32",
     fused: bool = True,
+    data: Dataset | None = None,
 ) -> State:
-    """The state before the first step, a function of the config and its seed.
+    """The state before the first step, a function of the config, its seed and the data.
 
     spec: of the data; its labels are hidden from the players of an unconditional game.
-    precision: "fp32" or "bf16". fused: use torch's fused optimisers.
+    precision: "fp32" or "bf16". fused: use torch's fused optimisers. data: for networks whose
+    first weights depend on them; may be left out where saved weights will replace those.
     """
     device = torch.device(device)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(Stream(config.seed, "init").words(0, 1)[0]))
         modules = nets.build(config.networks, players_spec(config, spec), config.noise.size)
+    if data is not None:
+        modules["generator"].start(partial(mean_example, data))
     for module in modules.values():
         module.to(device).train()
         if config.sync_bn and torch.distributed.is_initialized():
             distributed.synchronise(module)
         if spec.is_image:
             module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    players = Players(modules["generator"], modules["discriminator"], autocast(device, precision))
+    players = Players(
+        modules["generator"],
+        modules["discriminator"],
+        autocast(device, precision),
+        classes=players_spec(config, spec).classes,
+    )
+    labels_can_be_told(config, players)
     choices = {"generator": config.generator, "discriminator": config.discriminator}
     return State(
         players,
@@ -54,6 +66,26 @@ def initial(
         },
         average=copy.deepcopy(players.generator).requires_grad_(False) if config.ema else None,
     )
+
+
+def labels_can_be_told(config: Config, players: Players) -> None:
+    """UsageError where the game classifies and the discriminator has no logit for each label."""
+    weight = getattr(config.game, "classify", 0.0)
+    projects = any(
+        isinstance(layer, Projection) and layer.embedding is not None
+        for layer in players.discriminator.modules()
+    )
+    if weight and not projects:
+        raise UsageError(
+            f"classify = {weight}: needs a conditional game whose discriminator reads labels by "
+            "projection: give --labels true --networks.label projection, or --game.classify 0"
+        )
+
+
+def mean_example(data: Dataset) -> Tensor:
+    """The mean of all examples, float64, in model values and of the spec's shape."""
+    mean = torch.from_numpy(data.mean())[None]
+    return encode(mean, data.spec)[0]
 
 
 def players_spec(config: Config, spec: DataSpec) -> DataSpec:

@@ -19,7 +19,7 @@ from ganforge.data.source import Dataset
 from ganforge.devices import Resolved
 from ganforge.distributed import ALONE, World
 from ganforge.draws import Drawer
-from ganforge.errors import DiskError, DivergedError, UsageError
+from ganforge.errors import DataError, DiskError, DivergedError, UsageError
 from ganforge.penalties import GradientPenalty
 from ganforge.players import State
 from ganforge.progress import LOGGED, Progress
@@ -93,7 +93,7 @@ def build(
     torch.set_num_threads(resolved.threads)
     device = torch.device(resolved.device)
     one_label_a_mix(wanted)
-    began = state.initial(wanted, data.spec, device, resolved.precision)
+    began = state.initial(wanted, data.spec, device, resolved.precision, data=data)
     enough_for_batch_norm(wanted, began, world)
     return Training(
         wanted,
@@ -150,8 +150,11 @@ def resume(t: Training, before: dict[str, Any]) -> list[str]:
         runs.cut_log(t.run.log_path, found.step if found else -1)
     if found is None:
         return notes
+    before = before or found.manifest  # run.json is lost: the checkpoint says the same
     saved = dict(found.tensors)
     log = {k[4:]: saved.pop(k) for k in list(saved) if k.startswith("log.")}
+    if any(value.dim() for value in log.values()):
+        raise DataError(f"{found.path}: its log is damaged: remove it to use the one before")
     device = torch.device(t.resolved.device)
     t.counted = int(log.pop("counted", torch.zeros(())))
     t.totals = {name: value.to(device) for name, value in log.items()}
@@ -208,7 +211,8 @@ def _save(t: Training, tensors: dict[str, Tensor], table: dict[str, Any]) -> Pat
     path = checkpoint.save(t.run.checkpoints, t.state.step, tensors, table)
     every = t.config.output.keep_every
     kept = [int(p.name[5:]) for p in checkpoint.listed(t.run.checkpoints)]
-    also = frozenset(s for s in kept if every and s % every == 0)
+    # the first of every n steps: checkpoints need not fall on multiples of n
+    also = frozenset({s // every: s for s in kept if s >= every}.values() if every else ())
     checkpoint.prune(t.run.checkpoints, t.config.output.keep, also | {best(t.run)["step"]})
     model.save(t.run.model, t.sampler(), t.config, model_facts(t))
     t.run.write_info(**facts(t, "running"))

@@ -3,7 +3,19 @@
 A file for each kind of command; each hangs its commands on `app`.
 """
 
-from ganforge.cli import data, judge, look, train
+from ganforge.cli import compare, data, diagnose, judge, lab, look, report, reproduce, train
 from ganforge.cli.app import app, main
 
-__all__ = ["app", "data", "judge", "look", "main", "train"]
+__all__ = [
+    "app",
+    "compare",
+    "data",
+    "diagnose",
+    "judge",
+    "lab",
+    "look",
+    "main",
+    "report",
+    "reproduce",
+    "train",
+]

@@ -24,6 +24,7 @@ app = App(
     help="Train, judge, diagnose and ship generative adversarial networks.",
     version=__version__,
     result_action="return_value",
+    suppress_keyboard_interrupt=False,
     help_epilogue="First: `ganforge train` learns MNIST in a few minutes. `ganforge recipes` lists "
     "the systems. Add --debug to any command for a traceback.",
 )
@@ -44,13 +45,23 @@ def again() -> str:
 
 def main(given: Sequence[str] | None = None) -> int:
     """The `ganforge` command; returns the exit code."""
+    code = run(given)
+    if given is None and code > 128:  # told to go: taking torch apart would cost a second
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return code
+
+
+def run(given: Sequence[str] | None) -> int:
+    """One command, None for what was typed; its exit code."""
     words = list(sys.argv[1:] if given is None else given)
     debug = "--debug" in words
     words = [w for w in words if w != "--debug"]
     arguments[:] = words
     overrides.clear()
     try:
-        if words[:1] == ["train"]:
+        if words[:1] in (["train"], ["compare"]):
             words, found = split_overrides(words)
             overrides.update(found)
         whole_numbers(words)
@@ -61,9 +72,9 @@ def main(given: Sequence[str] | None = None) -> int:
         return _fail(UsageError(" ".join(str(error).split())), debug)
     except GanforgeError as error:
         return _fail(error, debug)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         print(f"stopped before the first step, nothing was saved; to start: {again()}")
-        return 130
+        return 128 + getattr(error, "signal", 2)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

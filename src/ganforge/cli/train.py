@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from ganforge.cli.app import Flag, again, app, arguments, overrides
+from ganforge.errors import UsageError
 
 if TYPE_CHECKING:
     from ganforge.config import Config
@@ -22,6 +23,8 @@ def train(
     epochs: float | None = None,
     kimg: float | None = None,
     seed: int | None = None,
+    seeds: str | None = None,
+    at_once: int | None = None,
     device: str | None = None,
     precision: str | None = None,
     out: Path | None = None,
@@ -56,6 +59,10 @@ def train(
         The budget, in thousands of real images.
     seed
         Of every random number of the run.
+    seeds
+        0..63 or 0,3,7: a run for each of them, trained at once, in RUN FOLDER/seed-N.
+    at_once
+        With --seeds: games in memory at a time. [default: what half of the free memory holds]
     device
         auto, cpu, cuda or mps.
     precision
@@ -89,6 +96,10 @@ def train(
     if print_config:
         print(commands.dumps(chosen), end="")
         return 0
+    if seeds is not None:
+        return _train_seeds(chosen, seeds, out, at_once, seed, gpus, dry_run)
+    if at_once is not None:
+        raise UsageError(f"--at-once {at_once} is for several seeds: give --seeds too")
     if dry_run:
         print("\n".join(commands.rehearse(chosen, out)))
         return 0
@@ -108,6 +119,27 @@ def _train(config: Config, out: Path | None) -> int:
     trained = session.train(config, path)
     if leads:
         print("\n".join(commands.summary(trained)))
-        if trained.signal:
+        if trained.signal and not trained.finished:
             print(f"stopped and saved; to go on: {again()}")
+    return 128 + trained.signal if trained.signal else 0
+
+
+def _train_seeds(
+    config: Config, text: str, out: Path | None, at_once: int | None, seed: int | None,
+    gpus: int | None, dry_run: bool,
+) -> int:  # fmt: skip
+    from ganforge import seeds
+    from ganforge.commands import seeds as commands
+
+    plan = commands.plan(config, text, out, at_once, seed, gpus)
+    if dry_run:
+        print("\n".join(commands.rehearsed(plan)))
+        return 0
+    print("\n".join(commands.told(plan)), flush=True)
+    trained = seeds.carry_out(plan, "auto")
+    print(
+        "\n".join(["", *commands.lines(trained.summary), f"summary  {trained.path}/summary.json"])
+    )
+    if trained.signal:
+        print(f"stopped and saved; to go on: {again()}")
     return 128 + trained.signal if trained.signal else 0

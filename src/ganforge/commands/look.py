@@ -90,14 +90,10 @@ def runs_table(folder: Path) -> str:
         except DataError as error:
             rows.append((str(run.path), "?", str(error), "", "", "", "", "", ""))
             continue
-        status = info.get("status", "?")
-        alive = runs.lock_holder(run.path / runs.LOCK) if (run.path / runs.LOCK).exists() else None
-        if status == "running" and alive is None:
-            status = "interrupted"
         last = log[-1] if log else {}
         seconds = int(info.get("seconds", 0))
         rows.append((
-            str(run.path), str(info.get("name", "?")), status,
+            str(run.path), str(info.get("name", "?")), runs.state(run),
             f"{last.get('epoch', info.get('epoch', 0)):.1f}",
             f"{last.get('samples_seen', 0) / 1000:.1f}",
             f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}",

@@ -25,6 +25,7 @@ from ganforge.codec import Array
 from ganforge.config import Config
 from ganforge.data import source
 from ganforge.devices import resolve
+from ganforge.diagnosis import findings
 from ganforge.errors import UsageError, check, choice
 
 dumps = config.dumps
@@ -134,6 +135,8 @@ def summary(trained: session.Trained) -> list[str]:
     if trained.scores:
         lines += ["", judging.table(trained.scores)]
         lines.append(f"more metrics, on the test split: ganforge evaluate {path}")
+    if trained.diagnosis is not None:
+        lines += ["", findings.text(trained.diagnosis)]
     return lines
 
 

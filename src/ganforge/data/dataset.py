@@ -28,6 +28,7 @@ class Examples:
     skipped: files left out, each as "name: reason".
     test: the last `test` rows are a published test part; 0 where there is none.
     validation: with a published test part, how many of the other rows are held out.
+    drawn: they are drawn by the seed; False holds out the last of them, as some papers do.
     """
 
     values: Array
@@ -36,6 +37,7 @@ class Examples:
     skipped: tuple[str, ...] = ()
     test: int = 0
     validation: int = 0
+    drawn: bool = True
 
 
 @dataclass(frozen=True)
@@ -62,15 +64,26 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.values)
 
+    def mean(self) -> Array:
+        """The mean of all examples, float64, in stored units and of the stored shape."""
+        total = np.zeros(self.spec.stored_shape)
+        for part in blocks(len(self), self.values[:1].nbytes):
+            total += self.values[part].sum(0, dtype=np.float64)
+        return total / len(self)
 
-def split(count: int, seed: int, *, test: int = 0, validation: int = 0) -> dict[str, Ints]:
+
+def split(
+    count: int, seed: int, *, test: int = 0, validation: int = 0, drawn: bool = True
+) -> dict[str, Ints]:
     """Row numbers of each part, ascending; disjoint, and together 0 .. count - 1.
 
     Without a published test part: 90/5/5 by `seed`, rounded, at least one row for training. With
-    one (the last `test` rows), `validation` of the other rows are held out by `seed`.
+    one (the last `test` rows), `validation` of the other rows are held out by `seed`, or the last
+    of them where they are not `drawn`.
     """
     rest = count - test
     order = np.argsort(Stream(seed, "split").words(0, rest), kind="stable").astype(np.int64)
+    order = order if drawn else np.arange(rest, dtype=np.int64)[::-1]
     held = [validation, 0] if test else [(rest + 10) // 20] * 2
     if sum(held) >= rest:
         held = [0, 0]
@@ -114,7 +127,8 @@ def rows(examples: Examples, name: str, part: str, seed: int) -> dict[str, Ints]
         raise DataError(
             f"data {name!r} holds no examples: an array of shape {examples.values.shape}"
         )
-    parts = split(count, seed, test=examples.test, validation=examples.validation)
+    held = (examples.test, examples.validation)
+    parts = split(count, seed, test=held[0], validation=held[1], drawn=examples.drawn)
     if len(parts[part]) == 0:
         raise DataError(
             f"data {name!r} has {count} examples, too few for a {part} part: "

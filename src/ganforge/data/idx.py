@@ -10,6 +10,7 @@ import gzip
 import hashlib
 import math
 import zlib
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import IO
@@ -53,6 +54,11 @@ def bundled_mnist() -> Examples:
     images = [pictures(arrays[f"{part}-images-idx3-ubyte"], "mnist") for part in ("train", "t10k")]
     labels = [arrays[f"{part}-labels-idx1-ubyte"] for part in ("train", "t10k")]
     return published(images[0], images[1], labels[0], labels[1], "mnist")
+
+
+def mnist_in_order() -> Examples:
+    """MNIST split as in papers of 2014: the last 10,000 training digits are the validation part."""
+    return replace(bundled_mnist(), validation=10_000, drawn=False)
 
 
 def examples(path: Path) -> Examples:

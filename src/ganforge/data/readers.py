@@ -13,6 +13,7 @@ from ganforge.errors import DataError, DiskError, UsageError, did_you_mean
 # Every data set known by name: a toy law, or a function that reads all of its examples.
 SOURCES: dict[str, Callable[[], Examples] | toy.Law] = {
     "mnist": idx.bundled_mnist,
+    "mnist-50000": idx.mnist_in_order,
     "fashion-mnist": download.fashion_mnist,
     "cifar10": download.cifar10,
     **toy.LAWS,

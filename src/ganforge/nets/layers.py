@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -17,6 +17,14 @@ NORMS = ("none", "batch", "batch-after-first")
 LABELS = ("concat", "projection")
 
 
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "leaky": lambda: nn.LeakyReLU(0.2),
+    "relu": nn.ReLU,
+    "tanh": nn.Tanh,
+    "sigmoid": nn.Sigmoid,
+}
+
+
 class Player(nn.Module):
     """A network with no randomness inside: what it drops is passed in.
 
@@ -27,6 +35,12 @@ class Player(nn.Module):
     def mask_shapes(self) -> dict[str, tuple[float, tuple[int, ...]]]:
         """Dropout layers: name -> (drop probability, shape for one example)."""
         return {}
+
+    def start(self, mean: Callable[[], Tensor]) -> None:
+        """Take from the data what the first weights need; nothing, unless a network says so.
+
+        mean() -> the mean example, float64, in model values and of the data's shape.
+        """
 
     def forward(self, x: Tensor, label: Tensor | None = None, masks: Masks | None = None) -> Tensor:
         raise NotImplementedError
@@ -47,14 +61,37 @@ class Plain(Player):
 
 def activation(name: str) -> nn.Module:
     """A fresh activation by name: leaky (slope 0.2), relu, tanh, sigmoid."""
-    kinds: dict[str, nn.Module] = {
-        "leaky": nn.LeakyReLU(0.2),
-        "relu": nn.ReLU(),
-        "tanh": nn.Tanh(),
-        "sigmoid": nn.Sigmoid(),
-    }
-    choice("activation", name, list(kinds))
-    return kinds[name]
+    choice("activation", name, list(ACTIVATIONS))
+    return ACTIVATIONS[name]()
+
+
+class Maxout(nn.Module):
+    """The largest of every `pieces` neighbours: (B, F pieces) -> (B, F). Goodfellow et al. 2013."""
+
+    def __init__(self, pieces: int):
+        super().__init__()
+        self.pieces = pieces
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.reshape(*x.shape[:-1], -1, self.pieces).max(-1).values
+
+
+class Sines(nn.Module):
+    """x and sin(w x + b) beside it: (B, F) -> (B, F + count). Tancik et al. 2020; w, b are trained.
+
+    Each w starts as a normal vector times frequency 2^-u, u ~ U(0, 5): five octaves, the shortest
+    wave about 2 pi / frequency; each b ~ U(-pi, pi).
+    """
+
+    def __init__(self, inputs: int, count: int, frequency: float):
+        super().__init__()
+        self.linear = nn.Linear(inputs, count)
+        with torch.no_grad():
+            self.linear.weight.normal_().mul_(frequency * torch.exp2(-5 * torch.rand(count, 1)))
+            self.linear.bias.uniform_(-math.pi, math.pi)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([x, torch.sin(self.linear(x))], dim=-1)
 
 
 @dataclass(frozen=True)
@@ -78,7 +115,12 @@ class Init:
         """Draw every parameter of `module` anew, in place."""
         if self.law == "default":
             return
+        waves = {
+            m.linear for m in module.modules() if isinstance(m, Sines)
+        }  # of a law of their own
         for layer in module.modules():
+            if layer in waves:
+                continue
             weight = getattr(layer, "weight", None)
             bias = getattr(layer, "bias", None)
             if isinstance(weight, nn.Parameter):
@@ -113,7 +155,8 @@ class Join(nn.Module):
 class Projection(nn.Module):
     """Miyato & Koyama 2018: a linear logit plus <embedding of the label, features>; (B, F) -> (B,).
 
-    With classes = 0 it is the linear logit alone.
+    With classes = 0 it is the linear logit alone. Several labels of each example, (B, L), give as
+    many logits, (B, L).
     """
 
     def __init__(self, features: int, classes: int = 0):
@@ -125,10 +168,19 @@ class Projection(nn.Module):
             nn.init.uniform_(self.embedding.weight, -(features**-0.5), features**-0.5)
 
     def forward(self, features: Tensor, label: Tensor | None = None) -> Tensor:
-        logit: Tensor = self.linear(features).squeeze(1)
-        if self.embedding is not None:
-            logit = logit + (self.embedding(required(label)).to(features.dtype) * features).sum(1)
-        return logit
+        logit: Tensor = self.linear(features)
+        if self.embedding is None:
+            return logit.squeeze(1)
+        label = required(label)
+        if label.dim() == 1:
+            own: Tensor = self.embedding(label).to(features.dtype)
+            return logit.squeeze(1) + (own * features).sum(1)
+        if isinstance(self.embedding, nn.Embedding):  # a tenth of the time of what follows
+            every: Tensor = features @ self.embedding.weight.T.to(features.dtype)
+            logit = logit + every.gather(1, label)
+            return logit
+        rows: Tensor = self.embedding(label).to(features.dtype)
+        return logit + (rows * features.unsqueeze(1)).sum(-1)
 
 
 def required(label: Tensor | None) -> Tensor:

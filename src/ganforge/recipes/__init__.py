@@ -26,8 +26,11 @@ from ganforge.recipes.dcgan_report import dcgan_report
 from ganforge.recipes.figure1 import figure1
 from ganforge.recipes.gaussian import gaussian
 from ganforge.recipes.gaussian_stable import gaussian_stable
+from ganforge.recipes.grid import grid
 from ganforge.recipes.mnist_dropout import mnist_dropout
 from ganforge.recipes.mnist_mlp import mnist_mlp
+from ganforge.recipes.parzen import parzen
+from ganforge.recipes.ring import ring
 
 RECIPES: dict[str, Callable[[], Config]] = {
     "gaussian": gaussian,
@@ -39,6 +42,9 @@ RECIPES: dict[str, Callable[[], Config]] = {
     "dcgan": dcgan,
     "cgan": cgan,
     "cdcgan": cdcgan,
+    "parzen": parzen,
+    "ring": ring,
+    "grid": grid,
 }
 
 # Where the `kind` of a saved part is looked up.

@@ -1,0 +1,176 @@
+"""Ours beside the published loops, in turn, in one run: `make bench`, or
+
+    python -m benchmarks --systems mlp,dcgan --rounds 5 --seconds 4 --json result.json
+    python -m benchmarks --against HEAD~5          ours against ours of another commit
+
+Each side is a process of its own; they play by turns (A B A B ...), so that what else the machine
+does falls on both. Medians and ratios of medians are printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks import machine
+from benchmarks.systems import SYSTEMS
+
+ROOT = Path(__file__).parent.parent
+
+
+class Side:
+    """A worker process."""
+
+    def __init__(self, words: Sequence[str], threads: int, source: Path | None = None):
+        environment = dict(os.environ, OMP_NUM_THREADS=str(threads))
+        if source is not None:
+            environment["PYTHONPATH"] = os.pathsep.join([str(source), str(ROOT)])
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.worker", *words, "--threads", str(threads)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment,
+        )  # fmt: skip
+        self.first = self.read()["first"]
+        self.rounds: list[dict[str, float]] = []
+
+    def read(self) -> dict[str, Any]:
+        """The next line the worker tells."""
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"the worker ended with {self.process.wait()}")
+        table: dict[str, Any] = json.loads(line)
+        return table
+
+    def ask(self, line: str) -> dict[str, Any]:
+        """Send a line, read the answer."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+        return self.read()
+
+    def go(self, seconds: float) -> None:
+        """One round."""
+        self.rounds.append(self.ask(f"go {seconds}"))
+
+    def result(self) -> dict[str, Any]:
+        """Medians over the rounds; the process ends."""
+        end = self.ask("end")
+        self.process.wait()
+        return {
+            "rate": median(r["images"] / r["seconds"] for r in self.rounds),
+            "rate_cpu": median(r["images"] / r["cpu"] for r in self.rounds),
+            "rounds": self.rounds,
+            "first": self.first,
+            **end,
+        }
+
+
+def in_turn(sides: Sequence[Side], rounds: int, seconds: float) -> list[dict[str, Any]]:
+    """A B A B ...; each side's result."""
+    for _ in range(rounds):
+        for side in sides:
+            side.go(seconds)
+    return [side.result() for side in sides]
+
+
+def row(name: str, batch: int, given: argparse.Namespace) -> dict[str, Any]:
+    """One system at one batch size: the published loop, ours, ours in fp32."""
+    system, size = SYSTEMS[name], ["--batch", str(batch)]
+    sides = [
+        Side(["peer", system.peer, *size], given.threads),
+        Side(["ours", name, *size], given.threads),
+        Side(["ours", name, *size, "--precision", "fp32"], given.threads),
+    ]
+    peer, ours, full = in_turn(sides, given.rounds, given.seconds)
+    return {
+        "name": name,
+        "batch": batch,
+        "unit": system.unit,
+        "goal": system.goal if batch == system.batches[0] else None,
+        "peer": peer,
+        "ours": ours,
+        "fp32": full,
+        "ratio": ours["rate"] / peer["rate"],
+    }
+
+
+def against(commit: str, given: argparse.Namespace) -> list[dict[str, Any]]:
+    """Ours against ours of another commit, at the first batch size of each system."""
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Path(folder) / "tree"
+        subprocess.run(["git", "worktree", "add", "-q", "--detach", tree, commit], check=True)
+        try:
+            for name in given.systems:
+                words = ["ours", name, "--batch", str(SYSTEMS[name].batches[0])]
+                sides = [Side(words, given.threads, tree / "src"), Side(words, given.threads)]
+                then, now = in_turn(sides, given.rounds, given.seconds)
+                rows.append({"name": name, "then": then, "now": now})
+        finally:
+            subprocess.run(["git", "worktree", "remove", "--force", tree], check=True)
+    return rows
+
+
+def table(rows: Sequence[dict[str, Any]], facts: dict[str, Any]) -> str:
+    """The rows as Markdown."""
+    peak = facts["product"]
+    lines = [
+        f"{facts['date']}, {facts['machine']}, {facts['threads']} thread(s), torch "
+        f"{facts['versions']['torch']}; matrix product {peak['fp32'] / 1e9:.0f} GFLOP/s in fp32, "
+        f"{peak['bf16'] / 1e9:.0f} in bf16.",
+        "",
+        "| system | batch | published loop /s | ours /s | ratio | goal | ours in fp32 /s | "
+        "share of the product, fp32 | peak memory MB (theirs) | first step s (theirs) |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for r in rows:
+        share = r["fp32"]["rate"] * r["fp32"]["flops"] / peak["fp32"]
+        goal = "" if r["goal"] is None else f"{r['goal']:g} x"
+        lines.append(
+            f"| {r['name']} | {r['batch']} | {r['peer']['rate']:,.0f} | {r['ours']['rate']:,.0f} | "
+            f"{r['ratio']:.2f} x | {goal} | {r['fp32']['rate']:,.0f} | {share:.0%} | "
+            f"{r['ours']['peak']:.0f} ({r['peer']['peak']:.0f}) | "
+            f"{r['ours']['first']:.1f} ({r['peer']['first']:.1f}) |"
+        )
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Measure, print, keep."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--systems", default=",".join(SYSTEMS), help="names, with commas between")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=4.0, help="of one round of one side")
+    parser.add_argument("--against", help="a commit: ours against ours of then")
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    given.systems = given.systems.split(",")
+    unknown = [name for name in given.systems if name not in SYSTEMS]
+    if unknown:
+        parser.error(f"unknown system {unknown[0]}: one of {', '.join(SYSTEMS)}")
+    facts = machine.describe(given.threads)
+    if given.against:
+        rows = against(given.against, given)
+        for r in rows:
+            then, now = r["then"]["rate"], r["now"]["rate"]
+            print(f"{r['name']:<10} {then:>9,.0f} then {now:>9,.0f} now  {now / then:.2f} x")
+    else:
+        rows = [row(n, batch, given) for n in given.systems for batch in SYSTEMS[n].batches]
+        print(table(rows, facts))
+    if given.json:
+        given.json.parent.mkdir(parents=True, exist_ok=True)
+        given.json.write_text(json.dumps({**facts, "rows": rows}, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

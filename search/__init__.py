@@ -1,0 +1,1 @@
+"""How the default recipe was chosen: variants trained, timed and scored in one protocol."""

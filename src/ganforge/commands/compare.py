@@ -1,0 +1,75 @@
+"""`ganforge compare`: what was typed, told line by line, and the comparison at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from ganforge import compare
+from ganforge.commands.text import own_networks
+from ganforge.compare import Budget, Comparison, Scoring, plan, study
+from ganforge.errors import UsageError
+
+FOLDER = Path("runs/compare")
+
+
+def parts(text: str) -> list[str]:
+    """What stands between commas, but for those in brackets or quotes."""
+    out, depth, quoted = [""], 0, False
+    for letter in text:
+        quoted ^= letter == '"'
+        depth += (letter in "[{") - (letter in "]}")
+        if letter == "," and not depth and not quoted:
+            out.append("")
+        else:
+            out[-1] += letter
+    return [word.strip() for word in out if word.strip()]
+
+
+def seeds(text: str) -> list[int]:
+    """The seeds of "0..4", "0,3,7" or "0..2,7"; UsageError for anything else."""
+    out: list[int] = []
+    for word in parts(text):
+        first, dots, last = word.partition("..")
+        if not (first.isdecimal() and (last.isdecimal() or not dots)) or len(word) > 20:
+            raise UsageError(f"seeds = {text!r}: expected a range as 0..4, or a list as 0,1,2")
+        low, high = int(first), int(last or first)
+        if not low <= high < low + 10_000:
+            raise UsageError(f"seeds = {text!r}: {word} is no range of seeds")
+        out += range(low, high + 1)
+    return out
+
+
+def scoring(metric: str, n: int, split: str, space: str | None) -> Scoring:
+    """How runs are scored, from what was typed."""
+    return Scoring(tuple(parts(metric)), n, split, space)
+
+
+def of_runs(
+    paths: Sequence[Path], asked: Scoring, out: Path | None, code: Path | None
+) -> Iterator[str]:
+    """The comparison of runs that are there."""
+    found = compare.of_runs(paths, asked, own_networks(code, paths[0]))
+    yield from told(found, out or FOLDER)
+
+
+def of_recipes(
+    recipes: str,
+    settings: Mapping[str, str],
+    given: str,
+    budget: Budget,
+    asked: Scoring,
+    out: Path | None,
+) -> Iterator[str]:
+    """What is trained, run by run, and the comparison at its end."""
+    folder = out or FOLDER
+    named = study.variants(parts(recipes), settings)
+    todo = plan.jobs(named, seeds(given), budget, folder)
+    yield from study.told(todo)
+    yield from told(study.of_jobs(todo, asked), folder)
+
+
+def told(found: Comparison, folder: Path) -> Iterator[str]:
+    """The comparison as text, and the files it is kept in."""
+    yield "\n" + compare.text(found)
+    yield "\nsaved in " + " and ".join(map(str, compare.save(found, folder)))

@@ -1,0 +1,32 @@
+"""`ganforge diagnose`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ganforge import diagnosis, runs
+from ganforge.commands.text import own_networks
+from ganforge.data import source
+from ganforge.diagnosis import findings
+from ganforge.errors import UsageError
+
+
+def diagnose(run: Path | None, data: str | None, size: int | None, code: Path | None) -> str:
+    """The diagnosis of a run as text, and where it is kept."""
+    if run is None:
+        raise UsageError("diagnose needs a run folder, or --explain CODE")
+    folder = runs.open_run(run)
+    train = held = None
+    if data is not None:
+        size = size or folder.settings().get("size")
+        train, held = source.load(data, size=size), source.load(data, part="validation", size=size)
+    elif size is not None:
+        raise UsageError(f"size = {size}: give it together with --data")
+    networks = own_networks(code, run)
+    found = diagnosis.diagnose(run, data=train, held=held, networks=networks)
+    return findings.text(found)
+
+
+def explain(code: str) -> str:
+    """What a code means."""
+    return diagnosis.explain(code.upper())

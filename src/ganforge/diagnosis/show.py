@@ -1,0 +1,93 @@
+"""Pictures of what was found, in the run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from ganforge import charts, pictures, plots
+from ganforge.codec import Array
+from ganforge.diagnosis.findings import Diagnosis
+from ganforge.diagnosis.patient import Patient
+from ganforge.errors import DataError
+from ganforge.evaluation import copying
+
+FOLDER = "diagnosis"
+SHOWN, PAIRS = 64, 16  # samples in a grid; copies beside their originals
+
+
+def illustrate(found: Diagnosis, patient: Patient, path: Path) -> Diagnosis:
+    """`found`, with the pictures of its findings written below the run folder `path`."""
+    made: dict[Callable[[Patient], bytes], Path] = {}
+    findings = []
+    for finding in found.findings:
+        shown: tuple[Path, ...] = ()
+        for draw in PICTURES.get(finding.code, ()):
+            if draw not in made:
+                try:
+                    data = draw(patient)
+                except DataError:  # nothing finite to draw
+                    continue
+                made[draw] = pictures.save(path / FOLDER / f"{draw.__name__}.png", data)
+            shown += (made[draw],)
+        if finding.code == "GF012" and (path / "scores.png").is_file():
+            shown += (path / "scores.png",)
+        findings.append(replace(finding, pictures=shown))
+    return replace(found, findings=tuple(findings))
+
+
+def samples(patient: Patient) -> bytes:
+    """Fresh samples: a grid, a row a label where there are labels; points beside real ones."""
+    assert patient.sampler is not None and patient.train is not None
+    spec = patient.train.spec
+    if not spec.is_image:
+        return points(patient.real["held"], patient.drawn[0])
+    grid = patient.sampler.grid(SHOWN)
+    _, columns = pictures.layout(SHOWN, patient.sampler.spec.classes)
+    return pictures.png(pictures.grid(pictures.as_uint8(grid, spec), columns), 2)
+
+
+def points(real: Array, fake: Array) -> bytes:
+    """Vectors: a scatter of the first two numbers, or a density of one."""
+    if fake.shape[1] == 1:
+        return charts.png(charts.density(real, fake))
+    return charts.png(charts.scatter(real, fake, ellipses=False))
+
+
+def neighbours(patient: Patient) -> bytes:
+    """The samples nearest to the training data, each above its nearest training example."""
+    assert patient.train is not None
+    spec = patient.train.spec
+    values = patient.drawn[0]
+    if not spec.is_image:
+        return points(patient.real["train"], values)
+    placed = copying.place(patient.reference, patient.plain.embed(values))
+    nearest = np.argsort(placed.distance)[:PAIRS]
+    originals = np.asarray(patient.train.values[patient.known[placed.index[nearest]]])
+    half = PAIRS // 2
+    rows = [values[nearest[:half]], originals[:half], values[nearest[half:]], originals[half:]]
+    shown = pictures.as_uint8(np.concatenate(rows), spec)
+    return pictures.png(pictures.grid(shown, half), 2)
+
+
+def losses(patient: Patient) -> bytes:
+    """Losses and D's verdicts along the run."""
+    balance = plots.balance({"loss": getattr(patient.config.game, "loss", "")})
+    return charts.png(charts.losses(patient.log, balance=balance))
+
+
+PICTURES: dict[str, tuple[Callable[[Patient], bytes], ...]] = {
+    "GF001": (samples,),
+    "GF002": (samples,),
+    "GF003": (losses,),
+    "GF004": (losses,),
+    "GF005": (losses,),
+    "GF006": (losses,),
+    "GF007": (losses,),
+    "GF008": (losses,),
+    "GF009": (samples,),
+    "GF010": (neighbours,),
+}

@@ -1,0 +1,41 @@
+"""`grid`: 25 narrow Gaussians on a 5 x 5 grid, all of them in every seed.
+
+System   z ~ N(0, I_2). G and D 3 x 128 leaky, each with 64 sines of its input beside the input
+         (five octaves up to frequency 16). Relativistic loss, R1 + R2 every 4th step with gamma
+         falling from 1 to .03 over the first half, Adam .001 betas (0, .99) falling to 0 over the
+         second, batch 100, averaged generator, 16,000 iterations.
+Source   the law and the criteria: Srivastava et al. 2017, Lin et al. 2018 (PacGAN); the game: Huang
+         et al. 2024 (R3GAN); the sines: Tancik et al. 2020.
+Reaches  docs/results.md has it beside the published rows; docs/search.md what else was tried.
+Takes    about 11 minutes for ten seeds at once on one CPU core (`ganforge reproduce grid`).
+Command  ganforge train grid
+"""
+
+from ganforge.config import Config, Noise, Optimizer, Output
+from ganforge.game import Adversarial
+from ganforge.nets import MLP
+from ganforge.penalties import R1, R2
+
+
+def grid() -> Config:
+    adam = Optimizer(lr=1e-3, betas=(0.0, 0.99), decay_from=0.5)
+    return Config(
+        name="grid",
+        networks=MLP(
+            generator=(128, 128, 128),
+            discriminator=(128, 128, 128),
+            generator_sines=64,
+            discriminator_sines=64,
+        ),
+        game=Adversarial(
+            loss="relativistic", penalties=(R1(1.0, 4, 0.03, 0.5), R2(1.0, 4, 0.03, 0.5))
+        ),
+        data="grid",
+        noise=Noise(2),
+        batch=100,
+        epochs=16,
+        generator=adam,
+        discriminator=adam,
+        ema=0.998,
+        output=Output(log_every=100),
+    )

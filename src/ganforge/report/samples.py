@@ -1,0 +1,202 @@
+"""Pictures that are made for the page: a row for each label, and nearest training neighbours."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ganforge import judging, pictures
+from ganforge.codec import Array
+from ganforge.data import source
+from ganforge.data.source import Dataset
+from ganforge.errors import DataError, GanforgeError
+from ganforge.evaluation import copying, features
+from ganforge.evaluation.case import LEAST, subset
+from ganforge.report import film
+from ganforge.report.facts import Entry
+from ganforge.runs import Run
+from ganforge.sampling import Sampler
+
+COLUMNS = 12  # samples of a label
+SHOWN = 6  # pairs of a sample and its neighbour, twice: any, and the closest
+JUDGED = 500  # samples whose neighbours are looked for
+SEARCHED = 60_000  # training examples among which they are
+SEED = 0
+WIDEST = 1000  # pixels across a finding's picture
+EACH = re.compile(r"per class, %: ([\d.na ]+)")  # the note of label-accuracy
+
+
+@dataclass(frozen=True)
+class ClassRow:
+    """Samples of one label. accuracy: share that a classifier takes for it, None if not scored."""
+
+    name: str
+    image: str
+    width: int
+    height: int
+    alt: str
+    accuracy: float | None = None
+
+
+@dataclass(frozen=True)
+class ClassRows:
+    """A row for each label. stamp: of the accuracies. left_out: labels that are not shown."""
+
+    rows: tuple[ClassRow, ...]
+    stamp: str = ""
+    left_out: int = 0
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A sample and its nearest training example; ratio: see `Neighbours`."""
+
+    sample: str
+    neighbour: str
+    ratio: float
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """Are samples copies?
+
+    first: samples as they come; closest: those nearest to the training data; both empty for
+    vectors. size: pixels across one picture. authentic, floor: AuthPct of `count` samples, and of
+    `held` held-out examples (NaN where there are none). A ratio is a distance over the median
+    distance of held-out examples. searched, of: training examples looked at, and all.
+    """
+
+    first: tuple[Pair, ...]
+    closest: tuple[Pair, ...]
+    size: int
+    space: str
+    count: int
+    held: int
+    authentic: float
+    floor: float
+    searched: int
+    of: int
+
+    @property
+    def unit(self) -> str:
+        """What distances are multiples of."""
+        return "held-out real examples" if self.held else "the samples themselves"
+
+
+def class_rows(sampler: Sampler, entries: Sequence[Entry]) -> ClassRows | None:
+    """What every label gives; None for a generator without labels, or of vectors."""
+    classes = sampler.spec.classes
+    if not classes or not sampler.spec.is_image:
+        return None
+    shown = min(classes, pictures.LABEL_ROWS)
+    scored = next((e for e in entries if e.named("label-accuracy")), None)
+    each = accuracies(scored, classes)
+    names = sampler.class_names if len(sampler.class_names) == classes else ()
+    scale = max(1, round(56 / sampler.spec.shape[1]))
+    rows = []
+    for label in range(shown):
+        drawn = pictures.as_uint8(sampler.sample(COLUMNS, label, SEED), sampler.spec)
+        tiles = pictures.tiles(pictures.grid(drawn, COLUMNS), *sampler.spec.shape[1:])
+        image = film.spaced(tiles, COLUMNS)
+        name = names[label] if names else str(label)
+        share = each[label] if each and math.isfinite(each[label]) else None
+        height, width = image.shape[:2]
+        rows.append(ClassRow(
+            name, film.data_uri(film.encoded(image)), width * scale, height * scale,
+            f"{COLUMNS} samples asked for {name}", share,
+        ))  # fmt: skip
+    return ClassRows(tuple(rows), scored.stamp if scored and each else "", classes - shown)
+
+
+def accuracies(scored: Entry | None, classes: int) -> list[float]:
+    """The accuracy of each class in [0, 1], from the label-accuracy score; [] without one.
+
+    NaN for a label that was never asked for.
+    """
+    score = scored.named("label-accuracy") if scored else None
+    found = EACH.search(score.note) if score else None
+    each = [float(word) / 100 for word in found.group(1).split()] if found else []
+    return each if len(each) == classes else []
+
+
+def training_data(run: Run) -> tuple[Dataset, Dataset | None]:
+    """The data the run was trained on, and its validation part where there is one.
+
+    DataError where they are not there any more, or are others now.
+    """
+    settings = run.settings()
+    name, size = str(settings.get("data")), settings.get("size")
+    train = source.load(name, size=size)
+    if run.info().get("data_sha256", train.sha256) != train.sha256:
+        raise DataError(f"{name} is not the data the run was trained on: their sha256 differs")
+    try:
+        return train, source.load(name, part="validation", size=size)
+    except GanforgeError:
+        return train, None
+
+
+def neighbours(run: Run, sampler: Sampler) -> Neighbours:
+    """The training examples nearest to samples, in the classifier's space or by pixels (pca)."""
+    train, held = training_data(run)
+    spec = train.spec
+    name = features.default_space(spec)
+    # a large network would have to look at every training picture
+    space = features.space(
+        name if name in ("identity", "mnist-lenet") else "pca", spec, train.values
+    )
+    rows = subset(len(train), min(SEARCHED, len(train)), SEED, "searched")
+    judged = min(JUDGED, len(train))  # labels are drawn as they stand there, each row once
+    fake, _ = judging.draw(sampler, train, judged, SEED)
+    known = copying.reference(space.embed(np.asarray(train.values[rows])), SEED, cells=1)
+    placed = copying.place(known, space.embed(fake))
+    count = 0 if held is None else min(JUDGED, len(held))
+    floor, unit = np.nan, float(np.median(placed.distance))
+    if held is not None and count >= LEAST:
+        real = held.values[subset(len(held), count, SEED, "real")]
+        away = copying.place(known, space.embed(np.asarray(real)))
+        floor, unit = copying.authentic(known, away), float(np.median(away.distance))
+    else:
+        count = 0
+    ratios = placed.distance / max(unit, 1e-12)
+    closest = np.argsort(ratios, kind="stable")[:SHOWN]
+
+    def pairs(chosen: Array) -> tuple[Pair, ...]:
+        if not spec.is_image:
+            return ()
+        mine = pictures.as_uint8(fake[chosen], spec)
+        theirs = pictures.as_uint8(np.asarray(train.values[rows[placed.index[chosen]]]), spec)
+        return tuple(
+            Pair(film.picture(a), film.picture(b), float(r))
+            for a, b, r in zip(mine, theirs, ratios[chosen], strict=True)
+        )
+
+    return Neighbours(
+        pairs(np.arange(min(SHOWN, judged))), pairs(closest),
+        spec.shape[-1] * max(1, round(56 / spec.shape[-1])) if spec.is_image else 0,
+        space.name, judged, count, copying.authentic(known, placed), floor, len(rows), len(train),
+    )  # fmt: skip
+
+
+def inside(path: Path) -> str:
+    """A PNG file as a data URI, at most `WIDEST` pixels across; empty where it does not read."""
+    from PIL import Image
+
+    try:
+        with Image.open(path, formats=["PNG"]) as image:
+            image.thumbnail((WIDEST, 2 * WIDEST))
+            return film.data_uri(film.encoded(np.asarray(image.convert("RGBA"))))
+    except (OSError, ValueError, SyntaxError):
+        return ""
+
+
+def state_of_model(run: Run) -> str:
+    """Why there is no model, in a sentence."""
+    saved = any(run.checkpoints.glob("step-*")) if run.checkpoints.is_dir() else False
+    if saved:
+        return "The run has checkpoints but no model folder: train on to write one."
+    return "The run has no checkpoint yet, so there is no model to sample."

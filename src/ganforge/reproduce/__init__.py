@@ -1,0 +1,20 @@
+"""Published results run again: each experiment trains, scores and gives the table with our row.
+
+`run(folder, *, seeds, budget, threads) -> str`; the same call goes on where it was stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from ganforge.reproduce import modes, parzen, ranking
+
+EXPERIMENTS: dict[str, Callable[..., str]] = {
+    "parzen": parzen.run,
+    "ring": partial(modes.run, name="ring"),
+    "grid": partial(modes.run, name="grid"),
+    "ring-published": partial(modes.published, name="ring"),
+    "grid-published": partial(modes.published, name="grid"),
+    "ranking": ranking.run,
+}

@@ -1,0 +1,193 @@
+"""A signal at every kind of moment: what is left, what is told, the exit code.
+
+The signals are real ones, raised in this process at a place and not at a time.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ganforge import checkpoint, cli, judging, loop, recipes, runs, scoring, session, training
+from ganforge.config import Config
+from ganforge.errors import Interrupted
+from ganforge.progress import Control
+from tiny import log_without_times, shortened
+
+CODES = [(signal.SIGTERM, 143), (signal.SIGINT, 130)]
+TOY = ["train", "gaussian", "--epochs", "0.5", "--threads", "1", "--output.score", "false"]
+
+
+def signalled(function: Callable[..., Any], number: int, calls: int = 1) -> Callable[..., Any]:
+    """`function`, at whose n-th call the signal comes before anything is done."""
+    seen = 0
+
+    def call(*arguments: Any, **options: Any) -> Any:
+        nonlocal seen
+        seen += 1
+        if seen == calls:
+            signal.raise_signal(number)
+        return function(*arguments, **options)
+
+    return call
+
+
+def scored(steps: int = 100) -> Config:
+    """The toy, scored every 20 steps."""
+    return shortened(recipes.find("gaussian"), steps, log_every=10, score=True, score_every=0.16)
+
+
+@pytest.fixture(autouse=True)
+def close_scores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Checkpoints and scores 20 steps apart, not 100, and of few samples."""
+    monkeypatch.setattr(loop, "LEAST_GAP", 20)
+    monkeypatch.setattr(scoring, "N", 100)
+    monkeypatch.setattr(scoring, "curve", lambda records: b"")
+    monkeypatch.setattr(session.plots, "overview", lambda run: b"")
+
+
+def weights(path: Path) -> bytes:
+    return (checkpoint.listed(path / "checkpoints")[0] / checkpoint.STATE).read_bytes()
+
+
+def steps_scored(path: Path) -> list[int]:
+    return [r["step"] for r in runs.read_log(path / scoring.LOG)]
+
+
+@pytest.mark.parametrize(("number", "code"), CODES)
+@pytest.mark.parametrize("what", ["load", "build"])
+def test_before_there_is_a_run(
+    what: str,
+    number: int,
+    code: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Loading data may take minutes: it is given up, and nothing is left."""
+    monkeypatch.setattr(loop, what, signalled(getattr(loop, what), number))
+    assert cli.main([*TOY, "--out", str(tmp_path / "run")]) == code
+    assert "nothing was saved; to start: ganforge train gaussian" in capsys.readouterr().out
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("number", "code"), CODES)
+def test_between_the_lock_and_the_first_step(
+    number: int, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is trained; the run is there, stopped, and goes on."""
+    words = [*TOY, "--out", str(tmp_path)]
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "resume", signalled(loop.resume, number))
+        assert cli.main(words) == code
+    info = runs.Run(tmp_path).info()
+    assert (info["status"], info["step"]) == ("stopped", 0)
+    assert not (tmp_path / runs.LOCK).exists()
+    assert cli.main(words) == 0
+
+
+@pytest.mark.parametrize(("number", "code"), CODES)
+def test_inside_a_save_the_save_is_finished(
+    number: int, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = [*TOY, "--output.save_every", "0.1", "--out", str(tmp_path)]
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "seal", signalled(checkpoint.seal, number))
+        assert cli.main(words) == code
+    found, damaged = checkpoint.newest(tmp_path / "checkpoints")
+    assert found is not None and not damaged
+    assert runs.Run(tmp_path).info()["step"] == found.step
+    assert not list(tmp_path.rglob(".*tmp*"))
+
+
+def test_a_score_is_given_up_and_made_on_resume(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run stops where it was scored, not a step later, and ends as one nobody stopped."""
+    config, path = scored(), tmp_path / "parts"
+    session.train(config, tmp_path / "whole", show="quiet")
+    with monkeypatch.context() as patch:
+        patch.setattr(judging, "measure", signalled(judging.measure, signal.SIGTERM, 2))
+        stopped = session.train(config, path, show="quiet")
+    assert (stopped.signal, stopped.progress.step, stopped.plot) == (signal.SIGTERM, 40, None)
+    assert runs.Run(path).info()["status"] == "stopped"
+    assert steps_scored(path) == [20]
+    session.train(config, path, show="quiet")
+    assert steps_scored(path) == steps_scored(tmp_path / "whole") == [20, 40, 60, 80, 100]
+    scores = [[r["frechet"] for r in runs.read_log(p / scoring.LOG)]
+              for p in (path, tmp_path / "whole")]  # fmt: skip
+    assert scores[0] == scores[1]
+    assert weights(path) == weights(tmp_path / "whole")
+    assert log_without_times(path) == log_without_times(tmp_path / "whole")
+
+
+def test_the_last_score_is_given_up_and_the_run_is_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = replace(scored(), output=replace(scored().output, score_every=0.0))
+    with monkeypatch.context() as patch:
+        patch.setattr(judging, "measure", signalled(judging.measure, signal.SIGTERM))
+        ended = session.train(config, tmp_path, show="quiet")
+    assert ended.finished and ended.signal == signal.SIGTERM
+    assert "ganforge evaluate" in ended.unscored
+    assert runs.Run(tmp_path).info()["status"] == "finished"
+    assert session.train(config, tmp_path, show="quiet").signal == 0
+
+
+def test_a_plot_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = shortened(recipes.find("gaussian"), 20, score=False)
+    monkeypatch.setattr(session.plots, "overview", signalled(session.plots.overview, 15))
+    ended = session.train(config, tmp_path, show="quiet")
+    assert ended.finished and ended.plot is None and ended.signal == signal.SIGTERM
+
+
+def test_usr1_saves_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = shortened(recipes.find("gaussian"), 100, score=False, save_every=50.0)
+    monkeypatch.setattr(loop, "advance", signalled(loop.advance, signal.SIGUSR1, 33))
+    ended = session.train(config, tmp_path, show="quiet")
+    assert ended.finished and ended.signal == 0
+    assert [int(p.name[5:]) for p in checkpoint.listed(tmp_path / "checkpoints")] == [100, 33]
+
+
+def test_a_second_signal_leaves_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Left(BaseException):
+        pass
+
+    def leave(code: int) -> None:
+        raise Left(code)
+
+    def twice(*arguments: Any) -> None:
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(os, "_exit", leave)
+    monkeypatch.setattr(training.checkpoint, "save", twice)
+    config = shortened(recipes.find("gaussian"), 20, score=False)
+    with pytest.raises(Left, match="143"):
+        session.train(config, tmp_path, show="quiet")
+
+
+def test_what_may_be_given_up_is_not_begun_after_a_signal() -> None:
+    control = Control()
+    control.interrupt(15)
+    with pytest.raises(Interrupted), control.may_give_up():
+        raise AssertionError
+    assert (control.stop, control.light) == (True, False)
+
+
+def test_the_command_leaves_without_taking_torch_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which takes a second: whoever sent the signal waits for it."""
+    left: list[int] = []
+    command = importlib.import_module("ganforge.cli.app")  # whose name the App itself has too
+    monkeypatch.setattr(os, "_exit", left.append)
+    for code in (0, 2, 130, 143):
+        monkeypatch.setattr(command, "run", lambda given, code=code: code)
+        assert cli.main() == code
+    assert left == [130, 143]
