@@ -95,13 +95,15 @@ def draw(
         page.label(axes, 0.98, 0.95, f"p_g, {len(found)} seeds", COLOURS[law], ha="right",
                    transform=axes.transAxes)  # fmt: skip
         page.label(axes, 0.98, 0.87, "p_data", charts.REAL, ha="right", transform=axes.transAxes)
-    axes = charts.place(figure, 626, 50, 150, 210)
+    axes = charts.place(figure, 622, 50, 150, 210)
     strip(axes, jsd)
     return figure
 
 
 def strip(axes: Axes, jsd: Mapping[str, Doubles]) -> None:
     """One point a seed, joined over the laws; the mean and its standard error beside them."""
+    from matplotlib.ticker import MaxNLocator
+
     axes.plot([0, 1], np.stack(list(jsd.values())), color=charts.RULE, linewidth=0.8, zorder=0)
     for i, (law, values) in enumerate(jsd.items()):
         axes.plot(np.full(len(values), i), values, "o", color=COLOURS[law], markersize=4)
@@ -110,4 +112,5 @@ def strip(axes: Axes, jsd: Mapping[str, Doubles]) -> None:
                       color=charts.INK, markersize=10)  # fmt: skip
     axes.set(xlim=(-0.6, 1.6), ylim=(0, 1.15 * max(v.max() for v in jsd.values())))
     axes.set_xticks([0, 1], list(jsd))
-    charts.head(axes, "JSD, nats", "one dot a seed; bar: mean +- s.e.")
+    axes.yaxis.set_major_locator(MaxNLocator(4))
+    charts.head(axes, "JSD a seed, nats", "bars: mean +- s.e.")

@@ -6,8 +6,11 @@ System   x from a 1-D law, z ~ U(-1, 1), perceptrons of 64-64 tanh units for bot
 Source   Goodfellow et al. 2014, figure 1 (the text gives no sizes and no optimiser; ours are Adam,
          0.005 for D and 0.001 for G, falling to 0 from 30 % of the budget on, R1 with gamma 0.003,
          batch 512).
-Reaches  TODO
-Takes    about 15 s on one CPU core.
+Reaches  a Jensen-Shannon divergence to p_data of 0.011 to 0.019 nats (of at most 0.693; seeds 0 to
+         4, exact, `ganforge lab noise`): both modes and the valley, with D near D*. The far tails,
+         from |x| = 2.6 on, stay bare: a bounded z through a smooth G ends somewhere. Normal z gets
+         there.
+Takes    about 30 s on one CPU core.
 Command  ganforge train figure1
 """
 
