@@ -258,11 +258,11 @@ def test_an_update_that_is_not_finite_changes_nothing(
     if side == "generator":
         drawn.z[1, 0] = bad
     before = copies(state.tensors(st))
-    stats = turn(st, rules, poisoned, drawn)
+    stats, _ = turn(st, rules, poisoned, drawn)
     assert stats[f"skipped_{side[0]}"].item() == 1.0
     for name, tensor in state.tensors(st).items():
         assert torch.equal(before[name], tensor), name
-    stats = turn(st, rules, real[0], draws[side][0])
+    stats, _ = turn(st, rules, real[0], draws[side][0])
     assert stats[f"skipped_{side[0]}"].item() == 0.0
     assert state.all_finite(st)
     assert any(not torch.equal(before[n], t) for n, t in state.tensors(st).items())
@@ -281,7 +281,7 @@ def test_a_gradient_that_is_not_finite_under_a_loss_that_is() -> None:
 
     st, rules = toy()
     st = with_discriminator(st, d := Root())
-    stats = game.discriminator_turn(
+    stats, _ = game.discriminator_turn(
         st, rules, Batch(torch.ones(4, 2)), Draws(torch.zeros(4, 3, dtype=torch.float64))
     )
     assert math.isfinite(stats["loss_d"].item())

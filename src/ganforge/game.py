@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Protocol
 
@@ -76,8 +76,8 @@ class Adversarial:
     losses only). classify: weight of an auxiliary classification (see `losses.classification`): D
     tells the label of real examples, G makes examples whose label D tells. reduction: "mean" or
     "sum" over the batch. halve: D's loss is (real + fake) / 2.
-    d_steps: k. g_steps: generator steps. fresh_noise: False lets G's turn reuse D's last z.
-    fake_labels: of the fakes, "uniform" over all K or those of the real batch ("data").
+    d_steps: k. g_steps: generator steps. fresh_noise: False lets G's turn reuse D's last z, and so
+    its fakes. fake_labels: of the fakes, "uniform" over all K or those of the real batch ("data").
     """
 
     kind: ClassVar[str] = "adversarial"
@@ -111,13 +111,16 @@ class Adversarial:
     def discriminator_objective(
         self, players: Players, batch: Batch, draws: Draws
     ) -> tuple[Tensor, Batch, Stats]:
-        with torch.no_grad():
-            label = self.label_of_fakes(batch, draws)
-            fake = players.generate(draws.z, label, draws.masks.get("generator"))
-        batch = replace(batch, fake=fake, fake_label=label)
-        real_logit, extra = self.logits(players, batch.real, batch.label, draws.masks.get("real"))
-        fake_logit = players.discriminate(fake, label, draws.masks.get("fake"))
-        same_shape(real_logit, fake_logit, len(fake))
+        label = self.label_of_fakes(batch, draws)
+        with torch.set_grad_enabled(not self.fresh_noise):
+            made = players.generate(draws.z, label, draws.masks.get("generator"))
+        # G's turn may take these fakes up, and then wants the graph they were made by
+        kept = None if self.fresh_noise else made
+        batch = replace(batch, fake=made.detach(), fake_label=label, made=kept)
+        real_logit, fake_logit = players.discriminate_both(batch, draws.masks, self.classify > 0)
+        real_logit, extra = self.own(real_logit, batch.label)
+        fake_logit, _ = self.own(fake_logit, label)
+        same_shape(real_logit, fake_logit, len(made))
         loss = LOSSES[self.loss].discriminator(real_logit, fake_logit) + extra
         if self.smoothing:
             loss = loss + losses.smoothing(real_logit, self.smoothing)
@@ -129,8 +132,11 @@ class Adversarial:
         self, players: Players, batch: Batch, draws: Draws
     ) -> tuple[Tensor, Batch, Stats]:
         label = self.label_of_fakes(batch, draws)
-        fake = players.generate(draws.z, label, draws.masks.get("generator"))
-        fake_logit, extra = self.logits(players, fake, label, draws.masks.get("fake"))
+        fake = batch.made
+        if fake is None:
+            fake = players.generate(draws.z, label, draws.masks.get("generator"))
+        fake_logit = players.discriminate(fake, label, draws.masks.get("fake"), self.classify > 0)
+        fake_logit, extra = self.own(fake_logit, label)
         real_logit = fake_logit.new_empty(0)
         if LOSSES[self.loss].uses_real:
             with torch.no_grad():
@@ -139,15 +145,12 @@ class Adversarial:
         batch = replace(batch, fake=fake, fake_label=label)
         return LOSSES[self.loss].generator(real_logit, fake_logit) + extra, batch, {}
 
-    def logits(
-        self, players: Players, x: Tensor, label: Tensor | None, masks: Mapping[str, Tensor] | None
-    ) -> tuple[Tensor, Tensor | float]:
-        """D's logits of examples with their own labels, and the auxiliary loss of each."""
+    def own(self, logit: Tensor, label: Tensor | None) -> tuple[Tensor, Tensor | float]:
+        """Logits with the own label and the auxiliary loss, of logits (B, K) with every label."""
         if not self.classify or label is None:
-            return players.discriminate(x, label, masks), 0.0
-        every = players.discriminate_every(x, masks)
-        own = every.gather(-1, label.unsqueeze(-1)).squeeze(-1)
-        return own, self.classify * losses.classification(every, own)
+            return logit, 0.0
+        own = logit.gather(-1, label.unsqueeze(-1)).squeeze(-1)
+        return own, self.classify * losses.classification(logit, own)
 
     def label_of_fakes(self, batch: Batch, draws: Draws) -> Tensor | None:
         return batch.label if self.fake_labels == "data" else draws.label
@@ -218,8 +221,8 @@ def turn(
     draws: Draws,
     how: How,
     scales: Sequence[float | Tensor] = (),
-) -> Stats:
-    """One update of one player, with the other's parameters out of the graph.
+) -> tuple[Stats, Batch]:
+    """One update of one player: what it reports, and the last piece of the batch as it was played.
 
     scales: by what each penalty of the game is multiplied, 1 where it is empty.
     """
@@ -230,7 +233,7 @@ def turn(
     kept = buffers(state.players)
     stats: Stats = {}
     gradients: list[Tensor] = []
-    with frozen(other):
+    with nullcontext() if ours and not game.fresh_noise else frozen(other):
         for piece, drawn, share in how.parts(batch, draws):
             loss, part, seen = objective(state.players, piece, drawn)
             total = how.reduce(loss, game.reduction)
@@ -245,7 +248,7 @@ def turn(
         how.exchange([*gradients, *stats.values()])
     stats |= update(state, side, gradients, stats[f"loss_{side[0]}"])
     restore(state.players, kept, stats[f"skipped_{side[0]}"])
-    return stats
+    return stats, part
 
 
 def discriminator_turn(
@@ -255,7 +258,7 @@ def discriminator_turn(
     draws: Draws,
     how: How = How(),
     scales: Sequence[float | Tensor] = (),
-) -> Stats:
+) -> tuple[Stats, Batch]:
     """One update of D: its objective, and the penalties due at this step."""
     return turn(state, game, "discriminator", batch, draws, how, scales)
 
@@ -267,7 +270,7 @@ def generator_turn(
     draws: Draws,
     how: How = How(),
     scales: Sequence[float | Tensor] = (),
-) -> Stats:
+) -> tuple[Stats, Batch]:
     """One update of G, with D's parameters out of the graph."""
     return turn(state, game, "generator", batch, draws, how, scales)
 
@@ -344,7 +347,8 @@ def restore(players: Players, kept: list[Tensor], skipped: Tensor) -> None:
         now = [b for m in (players.generator, players.discriminator) for b in m.buffers()]
         for buffer, before in zip(now, kept, strict=True):
             gone = skipped.view(-1, *[1] * (buffer.dim() - 1)) if skipped.dim() else skipped
-            buffer.copy_(torch.where(gone > 0, before, buffer))
+            # .data: a graph that G's turn will still go through saved them, and does not read them
+            buffer.data.copy_(torch.where(gone > 0, before, buffer))
 
 
 def step(
@@ -365,9 +369,14 @@ def step(
         optimizers.set_rate(optimizer, knobs.rates[side], knobs.momenta.get(side))
     stats: Stats = {}
     for batch, drawn in zip(batches, draws["discriminator"], strict=True):
-        merge(stats, discriminator_turn(state, game, batch, drawn, how, knobs.penalties))
+        seen, played = discriminator_turn(state, game, batch, drawn, how, knobs.penalties)
+        merge(stats, seen)
+    # the same z through the same G: its turn starts from D's fakes, unless they came in pieces
+    batch = batches[-1] if how.micro else replace(batches[-1], made=played.made)
     for drawn in draws["generator"]:
-        merge(stats, generator_turn(state, game, batches[-1], drawn, how, knobs.penalties))
+        seen, _ = generator_turn(state, game, batch, drawn, how, knobs.penalties)
+        merge(stats, seen)
+        batch = batches[-1]  # G has moved: D's fakes are no longer its own
     if state.average is not None:
         ema.update(state.average, state.players.generator, knobs.ema)
     state.step += 1

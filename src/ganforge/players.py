@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ganforge.nets.layers import Headed
+
 Aux = dict[str, Tensor]  # what penalties and controllers keep between steps
 Stats = dict[str, Tensor]  # scalars, left on the device
 Reduce = Callable[[Tensor, str], Tensor]  # (losses, "mean" or "sum") -> scalar
@@ -17,13 +19,17 @@ Reduce = Callable[[Tensor, str], Tensor]  # (losses, "mean" or "sum") -> scalar
 
 @dataclass(frozen=True)
 class Batch:
-    """real (B, ...) in model values, label (B,) or None; fake and its labels once they exist."""
+    """real (B, ...) in model values, label (B,) or None; fake and its labels once they exist.
+
+    made: the fakes with the graph they were made by, where G's turn is to start from them.
+    """
 
     real: Tensor
     label: Tensor | None = None
     source: Tensor | None = None
     fake: Tensor | None = None
     fake_label: Tensor | None = None
+    made: Tensor | None = None
 
     def rows(self, part: slice) -> Batch:
         """The examples of a slice."""
@@ -93,17 +99,48 @@ class Players:
         return x.to(z.dtype)
 
     def discriminate(
-        self, x: Tensor, label: Tensor | None = None, masks: Mapping[str, Tensor] | None = None
+        self,
+        x: Tensor,
+        label: Tensor | None = None,
+        masks: Mapping[str, Tensor] | None = None,
+        every: bool = False,
     ) -> Tensor:
-        """x (B, ...), label (B,) -> logits, in x's precision."""
+        """x (B, ...), label (B,) -> logits, in x's precision; (B, K) with `every` label in turn."""
         with self.autocast():
-            logits: Tensor = self.discriminator(x, label, masks)
+            logits: Tensor = self.discriminator(x, self.asked(x, label, every), masks)
         return logits.to(x.dtype)
 
-    def discriminate_every(self, x: Tensor, masks: Mapping[str, Tensor] | None = None) -> Tensor:
-        """x (B, ...) -> logits (B, K), of each example with every label; D projects them."""
-        every = torch.arange(self.classes, device=x.device)
-        return self.discriminate(x, every.expand(*x.shape[: self.lead], -1), masks)
+    def discriminate_both(
+        self, batch: Batch, masks: Mapping[str, Mapping[str, Tensor]], every: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """The logits of a batch's real and of its fake examples.
+
+        In one pass where D judges each example alone: weights are read and cast once, and products
+        of matrices are twice as tall.
+        """
+        real, fake, d = batch.real, batch.generated(), self.discriminator
+        on_real, on_fake = masks.get("real", {}), masks.get("fake", {})
+        if not (isinstance(d, Headed) and d.alone):
+            real_logit = self.discriminate(real, batch.label, on_real or None, every)
+            return real_logit, self.discriminate(fake, batch.fake_label, on_fake or None, every)
+        both = {name: torch.cat([mask, on_fake[name]]) for name, mask in on_real.items()}
+        label = batch.label
+        if label is not None and batch.fake_label is not None:
+            label = torch.cat([label, batch.fake_label])
+        with self.autocast():
+            features = d.features(torch.cat([real, fake]), label, both or None)
+            # a head for each: where a loss sees only differences of logits, as the relativistic
+            # one, the gradient of the head's bias is 0, and so it stays to the last bit
+            real_logit = d.out(features[: len(real)], self.asked(real, batch.label, every))
+            fake_logit = d.out(features[len(real) :], self.asked(fake, batch.fake_label, every))
+        return real_logit.to(real.dtype), fake_logit.to(fake.dtype)
+
+    def asked(self, x: Tensor, label: Tensor | None, every: bool) -> Tensor | None:
+        """The labels D is asked for: each example's own (B,), or every one (B, K)."""
+        if not every:
+            return label
+        labels = torch.arange(self.classes, device=x.device)
+        return labels.expand(*x.shape[: self.lead], -1)
 
 
 @dataclass

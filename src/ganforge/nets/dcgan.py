@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from ganforge.codec import DataSpec
 from ganforge.errors import UsageError, check, choice
-from ganforge.nets.layers import LABELS, Init, Join, Masks, Player, Projection, required
+from ganforge.nets.layers import LABELS, Headed, Init, Join, Masks, Player, Projection, required
 
 SMALLEST, LARGEST = 16, 128
 
@@ -76,7 +76,7 @@ class Generator(Player):
         return torch.tanh(self.body(x))
 
 
-class Discriminator(Player):
+class Discriminator(Headed):
     """Pictures (B, C, H, W), label (B,) -> logits (B,)."""
 
     def __init__(self, spec: DataSpec, config: DCGAN):
@@ -87,6 +87,7 @@ class Discriminator(Player):
         self.plane = nn.Embedding(spec.classes, height * width) if plane else None
         maps = [channels + plane, *widths(config.discriminator_width, levels)]
         norm = config.discriminator_norm == "batch"
+        self.alone = not norm
         layers: list[nn.Module] = []
         for i in range(levels):
             # a bias before a batch norm does nothing; the published nets have none anywhere
@@ -100,12 +101,12 @@ class Discriminator(Player):
         features = maps[-1] * (height >> levels) * (width >> levels)
         self.out = Projection(features, spec.classes if config.label == "projection" else 0)
 
-    def forward(self, x: Tensor, label: Tensor | None = None, masks: Masks | None = None) -> Tensor:
+    def features(self, x: Tensor, label: Tensor | None, masks: Masks | None) -> Tensor:
         if self.plane is not None:
             plane = self.plane(required(label)).to(x.dtype)
             x = torch.cat([x, plane.view(-1, 1, *x.shape[2:])], dim=1)
-        logits: Tensor = self.out(self.body(x).flatten(1), label)
-        return logits
+        out: Tensor = self.body(x).flatten(1)
+        return out
 
 
 @dataclass(frozen=True)

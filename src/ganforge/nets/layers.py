@@ -46,6 +46,25 @@ class Player(nn.Module):
         raise NotImplementedError
 
 
+class Headed(Player):
+    """A discriminator in two parts: features of the examples, and their logits by `out`.
+
+    alone: no example's features depend on another example of the batch, so that real and fake ones
+    may share a pass. With batch norm they do.
+    """
+
+    alone = False
+    out: nn.Module
+
+    def features(self, x: Tensor, label: Tensor | None, masks: Masks | None) -> Tensor:
+        """x (B, ...) -> (B, F)."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor, label: Tensor | None = None, masks: Masks | None = None) -> Tensor:
+        logits: Tensor = self.out(self.features(x, label, masks), label)
+        return logits
+
+
 class Plain(Player):
     """A user's own module as a player: called with x, and with the label in a conditional game."""
 

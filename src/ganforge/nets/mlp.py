@@ -15,6 +15,7 @@ from ganforge.nets import layers
 from ganforge.nets.layers import (
     LABELS,
     NORMS,
+    Headed,
     Init,
     Join,
     Masks,
@@ -129,7 +130,7 @@ class Generator(Player):
         return x.view(-1, *self.shape)
 
 
-class Discriminator(Player):
+class Discriminator(Headed):
     """x (B, *shape), label (B,) -> logits (B,)."""
 
     def __init__(self, spec: DataSpec, config: MLP):
@@ -144,18 +145,19 @@ class Discriminator(Player):
             config.discriminator_activation, config.pieces, config.discriminator_input_dropout,
             config.discriminator_sines, config.discriminator_frequency,
         )  # fmt: skip
+        self.alone = config.discriminator_norm == "none"
         projected = spec.classes if config.label == "projection" else 0
         self.out = Projection(self.body.outputs, projected)
 
     def mask_shapes(self) -> dict[str, tuple[float, tuple[int, ...]]]:
         return self.body.mask_shapes()
 
-    def forward(self, x: Tensor, label: Tensor | None = None, masks: Masks | None = None) -> Tensor:
+    def features(self, x: Tensor, label: Tensor | None, masks: Masks | None) -> Tensor:
         x = (x.flatten(1) + 1) / 2 if self.unit else x.flatten(1)
         if self.join is not None:
             x = self.join(x, required(label))
-        logits: Tensor = self.out(self.body(x, masks=masks), label)
-        return logits
+        out: Tensor = self.body(x, masks=masks)
+        return out
 
 
 @dataclass(frozen=True)
