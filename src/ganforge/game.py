@@ -335,7 +335,7 @@ def update(state: State, side: str, gradients: Sequence[Tensor], loss: Tensor) -
 
 
 def restore(players: Players, kept: list[Tensor], skipped: Tensor) -> None:
-    """Put the buffers (batch statistics) back where the turn was skipped, without waiting for it."""
+    """Put the buffers back where the turn was skipped, without waiting for the flag."""
     if kept and (skipped.device.type != "cpu" or bool(skipped.any())):
         for buffer, before in zip(players.buffers, kept, strict=True):
             gone = skipped.view(-1, *[1] * (buffer.dim() - 1)) if skipped.dim() else skipped
