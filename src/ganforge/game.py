@@ -24,7 +24,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ganforge import ema, losses, optimizers
 from ganforge.errors import check, choice
@@ -174,9 +174,8 @@ def reduce_batch(loss: Tensor, how: str) -> Tensor:
 
 
 @contextmanager
-def frozen(module: nn.Module) -> Iterator[None]:
-    """`module`'s parameters out of the graph: the other player's turn costs no gradients of it."""
-    parameters = [p for p in module.parameters() if p.requires_grad]
+def frozen(parameters: Sequence[Tensor]) -> Iterator[None]:
+    """A player's parameters out of the graph: the other one's turn costs no gradients of them."""
     for p in parameters:
         p.requires_grad_(False)
     try:
@@ -228,12 +227,12 @@ def turn(
     """
     ours = side == "discriminator"
     objective = game.discriminator_objective if ours else game.generator_objective
-    other = state.players.generator if ours else state.players.discriminator
-    parameters = [p for group in state.optimizers[side].param_groups for p in group["params"]]
-    kept = buffers(state.players)
+    parameters = optimizers.parameters(state.optimizers[side])
+    others = optimizers.parameters(state.optimizers["generator" if ours else "discriminator"])
+    kept = [b.clone() for b in state.players.buffers]
     stats: Stats = {}
     gradients: list[Tensor] = []
-    with nullcontext() if ours and not game.fresh_noise else frozen(other):
+    with nullcontext() if ours and not game.fresh_noise else frozen(others):
         for piece, drawn, share in how.parts(batch, draws):
             loss, part, seen = objective(state.players, piece, drawn)
             total = how.reduce(loss, game.reduction)
@@ -329,23 +328,16 @@ def update(state: State, side: str, gradients: Sequence[Tensor], loss: Tensor) -
     nothing waits for it.
     """
     optimizer = state.optimizers[side]
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    optimizers.assign(parameters, gradients)
+    optimizers.assign(optimizers.parameters(optimizer), gradients)
     norm = optimizers.total_norm(gradients, state.players.members)
     skipped = optimizers.guarded_step(optimizer, norm + loss)
     return {f"gradient_{side[0]}": norm, f"skipped_{side[0]}": skipped}
 
 
-def buffers(players: Players) -> list[Tensor]:
-    """Copies of the players' buffers (batch statistics), to go back to if the turn is skipped."""
-    return [b.clone() for m in (players.generator, players.discriminator) for b in m.buffers()]
-
-
 def restore(players: Players, kept: list[Tensor], skipped: Tensor) -> None:
     """Put the buffers back where the turn was skipped, without waiting for the flag."""
     if kept and (skipped.device.type != "cpu" or bool(skipped.any())):
-        now = [b for m in (players.generator, players.discriminator) for b in m.buffers()]
-        for buffer, before in zip(now, kept, strict=True):
+        for buffer, before in zip(players.buffers, kept, strict=True):
             gone = skipped.view(-1, *[1] * (buffer.dim() - 1)) if skipped.dim() else skipped
             # .data: a graph that G's turn will still go through saved them, and does not read them
             buffer.data.copy_(torch.where(gone > 0, before, buffer))

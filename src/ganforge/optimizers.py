@@ -47,6 +47,11 @@ def build(
     return optimizer
 
 
+def parameters(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
+    """The parameters of one player, in the order of their gradients."""
+    return [p for group in optimizer.param_groups for p in group["params"]]
+
+
 def guarded_step(optimizer: torch.optim.Optimizer, witness: Tensor) -> Tensor:
     """Take the step unless `witness` is not finite; returns 1. where it was skipped.
 
@@ -103,7 +108,7 @@ def step_members(optimizer: torch.optim.Optimizer, skip: Tensor, seats: Seats) -
         return
     apart = ((skip > 0) | (seats.late > 0)).nonzero().flatten()
     kept = []
-    for parameter in (p for group in optimizer.param_groups for p in group["params"]):
+    for parameter in parameters(optimizer):
         moments = [v for v in optimizer.state[parameter].values() if v.dim()]
         kept += [(t, t.detach()[apart].clone()) for t in (parameter, *moments)]
     optimizer.step()
@@ -121,13 +126,12 @@ def step_alone(optimizer: torch.optim.Optimizer, index: int, late: int) -> None:
     """The update of one member whose count of steps is `late` behind, just after all others'."""
     options = {k: v for k, v in optimizer.param_groups[0].items() if k != "params"}
     ones = []
-    for parameter in (p for group in optimizer.param_groups for p in group["params"]):
+    for parameter in parameters(optimizer):
         ones.append(nn.Parameter(parameter.detach()[index]))
         assert parameter.grad is not None
         ones[-1].grad = parameter.grad[index]
     own = type(optimizer)(ones, **options)
-    stacked = (p for group in optimizer.param_groups for p in group["params"])
-    for one, parameter in zip(ones, stacked, strict=True):
+    for one, parameter in zip(ones, parameters(optimizer), strict=True):
         held = optimizer.state[parameter]
         own.state[one] = {k: v[index] if v.dim() else v - 1 - late for k, v in held.items()}
     own.step()
@@ -136,7 +140,7 @@ def step_alone(optimizer: torch.optim.Optimizer, index: int, late: int) -> None:
 def total_norm(gradients: Sequence[Tensor], members: int = 0) -> Tensor:
     """The norm of all gradients together; of a population one a member, (M,)."""
     if not members:
-        return torch.nn.utils.get_total_norm(gradients)
+        return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(list(gradients))))
     return torch.stack([g.flatten(1).square().sum(1) for g in gradients]).sum(0).sqrt()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -84,6 +85,11 @@ class Players:
     autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
     members: int = 0
     classes: int = 0
+
+    @cached_property
+    def buffers(self) -> list[Tensor]:
+        """The buffers of both networks (batch statistics), which are looked for once."""
+        return [b for m in (self.generator, self.discriminator) for b in m.buffers()]
 
     @property
     def lead(self) -> int:
