@@ -165,14 +165,14 @@ def test_each_turn_leaves_the_other_player_alone() -> None:
     real, draws = batches(rules, 6, 2)[0], turns(rules, 6, 3)
     g, d = st.players.generator, st.players.discriminator
     before = copies(dict(g.named_parameters()))
-    game.discriminator_turn(st, rules, real, draws["discriminator"][0])
+    game.turn(st, rules, "discriminator", real, draws["discriminator"][0])
     assert all(torch.equal(before[n], p) for n, p in g.named_parameters())
     assert all(p.grad is None for p in g.parameters())
     own = copies(dict(d.named_parameters()))
     kept = [(p.grad, p.grad.clone()) for p in d.parameters() if p.grad is not None]
     moments = copies({k: v for k, v in state.tensors(st).items() if ".discriminator." in k})
     assert len(kept) == len(own)
-    game.generator_turn(st, rules, real, draws["generator"][0])
+    game.turn(st, rules, "generator", real, draws["generator"][0])
     assert any(not torch.equal(before[n], p) for n, p in g.named_parameters())
     assert all(torch.equal(own[n], p) for n, p in d.named_parameters())
     for (grad, value), p in zip(kept, d.parameters(), strict=True):
@@ -203,7 +203,7 @@ def test_the_other_player_is_out_of_the_graph() -> None:
 def test_parameters_are_thawed_after_an_error() -> None:
     st, rules = toy()
     with pytest.raises(RuntimeError):
-        game.generator_turn(st, rules, Batch(torch.zeros(6, 2)), Draws(torch.zeros(6, 99)))
+        game.turn(st, rules, "generator", Batch(torch.zeros(6, 2)), Draws(torch.zeros(6, 99)))
     assert all(p.requires_grad for p in st.players.discriminator.parameters())
 
 
@@ -251,18 +251,17 @@ def test_an_update_that_is_not_finite_changes_nothing(
     st, rules = fp64_state(config, VECTORS, fused=fused), config.game
     real, draws = batches(rules, 6, 2), turns(rules, 6, 3)
     game.step(st, rules, real, draws, KNOBS)  # so that there are moments to lose
-    turn = game.discriminator_turn if side == "discriminator" else game.generator_turn
     poisoned = replace(real[0], real=real[0].real.clone())
     poisoned.real[2, 1] = bad
     drawn = Draws(draws[side][0].z.clone())
     if side == "generator":
         drawn.z[1, 0] = bad
     before = copies(state.tensors(st))
-    stats, _ = turn(st, rules, poisoned, drawn)
+    stats = game.turn(st, rules, side, poisoned, drawn)
     assert stats[f"skipped_{side[0]}"].item() == 1.0
     for name, tensor in state.tensors(st).items():
         assert torch.equal(before[name], tensor), name
-    stats, _ = turn(st, rules, real[0], draws[side][0])
+    stats = game.turn(st, rules, side, real[0], draws[side][0])
     assert stats[f"skipped_{side[0]}"].item() == 0.0
     assert state.all_finite(st)
     assert any(not torch.equal(before[n], t) for n, t in state.tensors(st).items())
@@ -281,8 +280,12 @@ def test_a_gradient_that_is_not_finite_under_a_loss_that_is() -> None:
 
     st, rules = toy()
     st = with_discriminator(st, d := Root())
-    stats, _ = game.discriminator_turn(
-        st, rules, Batch(torch.ones(4, 2)), Draws(torch.zeros(4, 3, dtype=torch.float64))
+    stats = game.turn(
+        st,
+        rules,
+        "discriminator",
+        Batch(torch.ones(4, 2)),
+        Draws(torch.zeros(4, 3, dtype=torch.float64)),
     )
     assert math.isfinite(stats["loss_d"].item())
     assert stats["skipped_d"].item() == 1.0
@@ -310,9 +313,9 @@ def turn_by_turn(st: Any, rules: Any, real: Any, draws: Any, knobs: Any) -> None
         optimizers.set_rate(optimizer, knobs.rates[side])
     for batch, drawn in zip(real, draws["discriminator"], strict=True):
         with cached():
-            game.discriminator_turn(st, rules, batch, drawn)
+            game.turn(st, rules, "discriminator", batch, drawn)
     with cached():
-        game.generator_turn(st, rules, real[-1], draws["generator"][0])
+        game.turn(st, rules, "generator", real[-1], draws["generator"][0])
 
 
 @contextmanager

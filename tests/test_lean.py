@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ganforge import game, state
+from ganforge import game, optimizers, state
 from ganforge.codec import DataSpec
 from ganforge.config import Config, Noise
+from ganforge.errors import UsageError
 from ganforge.game import Adversarial, Batch, Draws, How
 from ganforge.nets import DCGAN, MLP
 from ganforge.nets.layers import Headed
@@ -187,3 +188,50 @@ def test_a_skipped_turn_of_d_leaves_its_fakes_to_g() -> None:
     assert any(not torch.equal(moved[k], p) for k, p in st.players.generator.named_parameters())
     buffers = dict(st.players.generator.named_buffers())
     assert all(torch.equal(before[k], buffers[k]) for k in before)
+
+
+# --- both players at once ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+@pytest.mark.parametrize("micro", [0, 2])
+def test_simultaneous_updates_are_those_of_two_turns_from_one_point(
+    fresh: bool, micro: int
+) -> None:
+    at_once = Adversarial(simultaneous=True, fresh_noise=fresh)
+    in_turn = Adversarial(fresh_noise=fresh)
+    both, d_moved, g_moved = (start(VECTORS, MLP((4,), (8,)), at_once) for _ in range(3))
+    z = normal("z", 6, 3), normal("other" if fresh else "z", 6, 3)
+    real, drawn = Batch(normal("real", 6, 2)), {"discriminator": [Draws(z[0])]}
+    drawn["generator"] = [Draws(z[1])]
+    stats = game.step(both, at_once, [real], drawn, KNOBS, How(micro=micro))
+    for st in (d_moved, g_moved):
+        for optimizer in st.optimizers.values():
+            optimizers.set_rate(optimizer, 1e-2)
+    seen = game.turn(d_moved, in_turn, "discriminator", real, Draws(z[0]))
+    seen |= game.turn(g_moved, in_turn, "generator", real, Draws(z[1]))
+    for side, alone in (("generator", g_moved), ("discriminator", d_moved)):
+        own = dict(getattr(both.players, side).named_parameters())
+        for name, p in getattr(alone.players, side).named_parameters():
+            assert torch.allclose(own[name], p, rtol=0, atol=1e-12), (side, name)
+    for name, value in seen.items():
+        assert stats[name].item() == pytest.approx(value.item(), abs=1e-12), name
+
+
+def test_simultaneous_updates_skipped_together_leave_everything_as_it_was() -> None:
+    rules = Adversarial(simultaneous=True, fresh_noise=False)
+    st = start(VECTORS, NORMED, rules)
+    play(st, rules, VECTORS, 2)
+    before = copies(state.tensors(st))
+    z = normal("z", 6, 3)
+    z[0, 0] = torch.nan
+    drawn = {"discriminator": [Draws(z)], "generator": [Draws(z)]}
+    stats = game.step(st, rules, [Batch(normal("real", 6, 2))], drawn, KNOBS)
+    assert (stats["skipped_d"].item(), stats["skipped_g"].item()) == (1, 1)
+    assert all(torch.equal(before[k], t) for k, t in state.tensors(st).items())
+
+
+@pytest.mark.parametrize("options", [{"d_steps": 2}, {"g_steps": 2}, {"g_steps": 0}])
+def test_simultaneous_updates_are_of_one_turn_each(options: dict[str, int]) -> None:
+    with pytest.raises(UsageError, match="simultaneous"):
+        Adversarial(simultaneous=True, **options)

@@ -244,7 +244,7 @@ def test_the_first_gradients_agree_in_fp32() -> None:
         batches = Batches(data, device=torch.device("cpu"), seed=seed)
         draws = Drawer(mine, data.spec, s.players).at(0)
         real = Batch(*batches.at(0, config.batch))
-        game.discriminator_turn(s, config.game, real, draws["discriminator"][0])
+        game.turn(s, config.game, "discriminator", real, draws["discriminator"][0])
         stacked = p.state.players.discriminator
         assert isinstance(stacked, members.Stacked)
         for name, parameter in s.players.discriminator.named_parameters():

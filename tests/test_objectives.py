@@ -55,7 +55,7 @@ def refused(d: nn.Module, count: int, shape: tuple[int, ...], **rules: Any) -> N
     st = with_discriminator(st, d)
     real = torch.zeros(count, *shape)
     with pytest.raises(ValueError, match="one row for each"):
-        game.discriminator_turn(st, adversarial, Batch(real), Draws(torch.zeros(count, 3)))
+        game.turn(st, adversarial, "discriminator", Batch(real), Draws(torch.zeros(count, 3)))
 
 
 def test_a_discriminator_that_folds_features_into_the_batch_is_refused() -> None:
@@ -206,7 +206,7 @@ def test_the_optimal_logit_between_two_gaussians() -> None:
     for i in range(steps):
         rate = 0.01 * (1 - i / steps)
         optimizers.set_rate(st.optimizers["discriminator"], rate)
-        game.discriminator_turn(st, rules, Batch(real[i]), Draws(z[i]))
+        game.turn(st, rules, "discriminator", Batch(real[i]), Draws(z[i]))
     x = torch.linspace(-1, 2, 31)[:, None]
     with torch.no_grad():
         logit = st.players.discriminate(x)

@@ -47,6 +47,8 @@ class Game(Protocol):
     @property
     def fresh_noise(self) -> bool: ...
     @property
+    def simultaneous(self) -> bool: ...
+    @property
     def fake_labels(self) -> str: ...
     @property
     def penalties(self) -> tuple[Penalty, ...]: ...
@@ -77,7 +79,9 @@ class Adversarial:
     tells the label of real examples, G makes examples whose label D tells. reduction: "mean" or
     "sum" over the batch. halve: D's loss is (real + fake) / 2.
     d_steps: k. g_steps: generator steps. fresh_noise: False lets G's turn reuse D's last z, and so
-    its fakes. fake_labels: of the fakes, "uniform" over all K or those of the real batch ("data").
+    its fakes. simultaneous: both gradients at one point, before either player moves (k = 1 only);
+    the published code of 2014 does so. fake_labels: of the fakes, "uniform" over all K or those of
+    the real batch ("data").
     """
 
     kind: ClassVar[str] = "adversarial"
@@ -89,6 +93,7 @@ class Adversarial:
     d_steps: int = 1
     g_steps: int = 1
     fresh_noise: bool = True
+    simultaneous: bool = False
     fake_labels: str = "uniform"
     penalties: tuple[Any, ...] = field(default=(), metadata={"parts": "penalties"})
 
@@ -98,6 +103,8 @@ class Adversarial:
         choice("fake_labels", self.fake_labels, ("uniform", "data"))
         check(self.d_steps >= 1, "d_steps", self.d_steps, "at least 1")
         check(self.g_steps >= 0, "g_steps", self.g_steps, "0 or more")
+        once = not self.simultaneous or self.d_steps == self.g_steps == 1
+        check(once, "simultaneous", True, "false where d_steps or g_steps is not 1")
         smooth = f"a target in [0, 1), and 0 for the {self.loss} loss, which has no targets"
         ok = 0 <= self.smoothing < 1 and (LOSSES[self.loss].cross_entropy or not self.smoothing)
         check(ok, "smoothing", self.smoothing, smooth)
@@ -212,16 +219,31 @@ class How:
                 yield batch.rows(part), draws.rows(part), share
 
 
-def turn(
+@dataclass(frozen=True)
+class Move:
+    """An update that is not taken yet.
+
+    stats: what the turn reports; kept: the players' buffers before it; batch: the last piece of its
+    batch, as it was played.
+    """
+
+    side: str
+    gradients: list[Tensor]
+    stats: Stats
+    kept: list[Tensor]
+    batch: Batch
+
+
+def prepare(
     state: State,
     game: Game,
     side: str,
     batch: Batch,
     draws: Draws,
-    how: How,
+    how: How = How(),
     scales: Sequence[float | Tensor] = (),
-) -> tuple[Stats, Batch]:
-    """One update of one player: what it reports, and the last piece of the batch as it was played.
+) -> Move:
+    """The gradients of one player's turn: its objective, and the penalties due at this step.
 
     scales: by what each penalty of the game is multiplied, 1 where it is empty.
     """
@@ -245,33 +267,28 @@ def turn(
             add_stats(stats, observed(side, loss, seen, how), share)
     if how.exchange is not None:
         how.exchange([*gradients, *stats.values()])
-    stats |= update(state, side, gradients, stats[f"loss_{side[0]}"])
-    restore(state.players, kept, stats[f"skipped_{side[0]}"])
-    return stats, part
+    return Move(side, gradients, stats, kept, part)
 
 
-def discriminator_turn(
-    state: State,
-    game: Game,
-    batch: Batch,
-    draws: Draws,
-    how: How = How(),
-    scales: Sequence[float | Tensor] = (),
-) -> tuple[Stats, Batch]:
-    """One update of D: its objective, and the penalties due at this step."""
-    return turn(state, game, "discriminator", batch, draws, how, scales)
+def take(state: State, move: Move) -> Stats:
+    """One step of a player's optimiser, skipped whole where a gradient is not finite.
+
+    A skipped update leaves weights, moments and buffers as they were; the flag stays on the device,
+    so nothing waits for it. Returns all there is to report of the turn.
+    """
+    optimizer, initial = state.optimizers[move.side], move.side[0]
+    optimizers.assign(optimizers.parameters(optimizer), move.gradients)
+    norm = optimizers.total_norm(move.gradients, state.players.members)
+    skipped = optimizers.guarded_step(optimizer, norm + move.stats[f"loss_{initial}"])
+    restore(state.players, move.kept, skipped)
+    return move.stats | {f"gradient_{initial}": norm, f"skipped_{initial}": skipped}
 
 
-def generator_turn(
-    state: State,
-    game: Game,
-    batch: Batch,
-    draws: Draws,
-    how: How = How(),
-    scales: Sequence[float | Tensor] = (),
-) -> tuple[Stats, Batch]:
-    """One update of G, with D's parameters out of the graph."""
-    return turn(state, game, "generator", batch, draws, how, scales)
+def turn(
+    state: State, game: Game, side: str, batch: Batch, draws: Draws, how: How = How()
+) -> Stats:
+    """One update of one player, the other standing still."""
+    return take(state, prepare(state, game, side, batch, draws, how))
 
 
 def used(parameters: Sequence[Tensor], found: Sequence[Tensor | None]) -> list[Tensor]:
@@ -321,19 +338,6 @@ def penalties_due(
     return total
 
 
-def update(state: State, side: str, gradients: Sequence[Tensor], loss: Tensor) -> Stats:
-    """One step of a player's optimiser, skipped whole where a gradient is not finite.
-
-    A skipped update leaves weights and moments as they were; the flag stays on the device, so
-    nothing waits for it.
-    """
-    optimizer = state.optimizers[side]
-    optimizers.assign(optimizers.parameters(optimizer), gradients)
-    norm = optimizers.total_norm(gradients, state.players.members)
-    skipped = optimizers.guarded_step(optimizer, norm + loss)
-    return {f"gradient_{side[0]}": norm, f"skipped_{side[0]}": skipped}
-
-
 def restore(players: Players, kept: list[Tensor], skipped: Tensor) -> None:
     """Put the buffers back where the turn was skipped, without waiting for the flag."""
     if kept and (skipped.device.type != "cpu" or bool(skipped.any())):
@@ -361,13 +365,16 @@ def step(
         optimizers.set_rate(optimizer, knobs.rates[side], knobs.momenta.get(side))
     stats: Stats = {}
     for batch, drawn in zip(batches, draws["discriminator"], strict=True):
-        seen, played = discriminator_turn(state, game, batch, drawn, how, knobs.penalties)
-        merge(stats, seen)
+        move = prepare(state, game, "discriminator", batch, drawn, how, knobs.penalties)
+        if not game.simultaneous:
+            merge(stats, take(state, move))
     # the same z through the same G: its turn starts from D's fakes, unless they came in pieces
-    batch = batches[-1] if how.micro else replace(batches[-1], made=played.made)
+    batch = batches[-1] if how.micro else replace(batches[-1], made=move.batch.made)
     for drawn in draws["generator"]:
-        seen, _ = generator_turn(state, game, batch, drawn, how, knobs.penalties)
-        merge(stats, seen)
+        answer = prepare(state, game, "generator", batch, drawn, how, knobs.penalties)
+        merge(stats, take(state, answer))
+        if game.simultaneous:
+            merge(stats, take(state, move))
         batch = batches[-1]  # G has moved: D's fakes are no longer its own
     if state.average is not None:
         ema.update(state.average, state.players.generator, knobs.ema)

@@ -263,7 +263,7 @@ def out_of_memory(t: Training, batch: Batch) -> OutOfMemoryError:
         try:
             for side, drawn in draws.items():
                 small = (batch.rows(part), drawn[0].rows(part))
-                game.turn(t.state, t.config.game, side, *small, How())
+                game.turn(t.state, t.config.game, side, *small)
             break
         except (RuntimeError, MemoryError):
             size //= 2

@@ -16,7 +16,6 @@ from ganforge import game, loop
 from ganforge.config import Config, Output
 from ganforge.data import toy
 from ganforge.data.source import Dataset
-from ganforge.game import How
 from ganforge.players import Batch, State
 from ganforge.training import Training
 
@@ -67,5 +66,5 @@ def turns(training: Training, state: State, side: str, count: int) -> None:
     size = training.config.batch
     for step in range(state.step, state.step + count):
         batch = Batch(*training.batches.at(step * size, size))
-        game.turn(state, bare, side, batch, training.drawer.at(step)[side][0], How())
+        game.turn(state, bare, side, batch, training.drawer.at(step)[side][0])
     state.step += count

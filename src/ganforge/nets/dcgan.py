@@ -74,7 +74,8 @@ class Generator(Player):
             x = self.join(x, required(label))
         x = self.project(x).unflatten(1, self.grid)
         # channels last, as its gradient comes back: where the two differ ReLU is many times slower
-        x = self.project_norm(x.contiguous(memory_format=torch.channels_last))
+        x = x.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
+        x = self.project_norm(x)
         return torch.tanh(self.body(x))
 
 
