@@ -310,7 +310,7 @@ def test_the_hash_is_of_what_decides_the_weights() -> None:
     other = [
         replace(base, seed=1),
         replace(base, batch=65),
-        replace(base, generator=replace(base.generator, lr=2e-3)),
+        replace(base, generator=replace(base.generator, lr=3e-3)),
         replace(base, game=replace(base.game, penalties=(R1(0.1, 4),))),
         replace(base, networks=replace(base.networks, init=Init("normal", 0.03))),
     ]

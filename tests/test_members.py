@@ -250,6 +250,9 @@ def test_the_first_gradients_agree_in_fp32() -> None:
         for name, parameter in s.players.discriminator.named_parameters():
             whole = getattr(stacked, stacked.names[name]).grad
             assert whole is not None and parameter.grad is not None
+            if name == "out.linear.bias":  # the losses do not see it: rounding is all there is
+                assert max(whole[index].abs().max(), parameter.grad.abs().max()) < 1e-7
+                continue
             scale = float(parameter.grad.abs().max()) + 1e-12
             torch.testing.assert_close(
                 whole[index] / scale, parameter.grad / scale, rtol=0, atol=1e-5

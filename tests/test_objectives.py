@@ -171,15 +171,24 @@ def test_both_players_may_be_asked_for_the_label() -> None:
         )
 
 
-@pytest.mark.parametrize(
-    ("config", "classes"),
-    [(classifier(0.5, "concat"), 4), (classifier(0.5, labels=False), 4)],
-)
-def test_a_label_that_cannot_be_told_is_refused(config: Config, classes: int) -> None:
-    spec = DataSpec((2,), classes, "float32", False, (0.0,), (1.0,))
+def test_a_label_that_cannot_be_told_is_refused() -> None:
+    spec, config = DataSpec((2,), 4, "float32", False, (0.0,), (1.0,)), classifier(0.5, "concat")
     with pytest.raises(UsageError, match=r"classify = 0\.5.*projection"):
         state.initial(config, spec)
     state.initial(replace(config, game=replace(config.game, classify=0.0)), spec)
+
+
+def test_without_labels_there_is_nothing_to_tell() -> None:
+    spec = DataSpec((2,), 4, "float32", False, (0.0,), (1.0,))
+    for side in ("discriminator", "generator"):
+        losses = []
+        for weight in (0.5, 0.0):
+            config = classifier(weight, labels=False)
+            players = state.initial(config, spec).players
+            batch = Batch(normal("real", 6, 2, dtype=torch.float32))
+            draws = Draws(normal("z", 6, config.noise.size, dtype=torch.float32))
+            losses.append(getattr(config.game, f"{side}_objective")(players, batch, draws)[0])
+        assert torch.equal(*losses)
 
 
 # --- the best discriminator -------------------------------------------------------------------

@@ -143,7 +143,7 @@ class Players:
 
     def asked(self, x: Tensor, label: Tensor | None, every: bool) -> Tensor | None:
         """The labels D is asked for: each example's own (B,), or every one (B, K)."""
-        if not every:
+        if not (every and self.classes):
             return label
         labels = torch.arange(self.classes, device=x.device)
         return labels.expand(*x.shape[: self.lead], -1)

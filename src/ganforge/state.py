@@ -75,10 +75,10 @@ def labels_can_be_told(config: Config, players: Players) -> None:
         isinstance(layer, Projection) and layer.embedding is not None
         for layer in players.discriminator.modules()
     )
-    if weight and not projects:
+    if weight and config.labels and not projects:
         raise UsageError(
-            f"classify = {weight}: needs a conditional game whose discriminator reads labels by "
-            "projection: give --labels true --networks.label projection, or --game.classify 0"
+            f"classify = {weight}: needs a discriminator that reads labels by projection: give "
+            "--networks.label projection, or --game.classify 0"
         )
 
 
@@ -93,7 +93,7 @@ def players_spec(config: Config, spec: DataSpec) -> DataSpec:
     if config.labels and not spec.classes:
         raise UsageError(
             f"{config.name} is a conditional game and needs labels, the data {config.data!r} have "
-            "none: give labelled data (subfolders or a labels.csv), or an unconditional recipe"
+            "none: give labelled data (subfolders or a labels.csv), or --labels false"
         )
     return spec if config.labels else replace(spec, classes=0)
 
