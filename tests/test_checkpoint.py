@@ -401,7 +401,8 @@ def test_a_huge_header_is_not_parsed(tmp_path: Path, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     ("key", "value"),
     [("skipped", None), ("steps", "x"), ("seconds", float("nan")), ("rate_scale", [1.0]),
-     ("means", 3), ("step", True), ("steps", 10**30)],
+     ("means", 3), ("step", True), ("steps", 10**30), ("step", -(2**32)), ("step", 1.5),
+     ("samples_seen", -1), ("step", None)],
 )  # fmt: skip
 def test_a_manifest_sealed_with_nonsense_is_damaged(tmp_path: Path, key: str, value: Any) -> None:
     """Its hashes hold, for somebody made them anew; what it says is none of ours."""
@@ -410,4 +411,7 @@ def test_a_manifest_sealed_with_nonsense_is_damaged(tmp_path: Path, key: str, va
     manifest = json.loads(path.read_bytes())
     del manifest["sha256"]
     path.write_bytes(checkpoint.seal(manifest | {key: value}))
+    assert newest_step(tmp_path) == 1
+    del manifest["step"]
+    path.write_bytes(checkpoint.seal(manifest))
     assert newest_step(tmp_path) == 1

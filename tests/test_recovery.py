@@ -178,14 +178,14 @@ def test_a_run_json_of_other_types_is_refused(text: str, tmp_path: Path) -> None
 def test_the_batch_that_fits_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A device that holds 2 of 8 examples in either player's turn."""
     config, data = setting("gaussian", 20)
-    turn = game.turn
+    prepare = game.prepare
 
     def small(st: Any, played: Any, side: str, batch: Any, draws: Any, how: Any, *more: Any) -> Any:
         if (how.micro or len(batch.real)) > (5 if side == "discriminator" else 2):
             raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
-        return turn(st, played, side, batch, draws, how, *more)
+        return prepare(st, played, side, batch, draws, how, *more)
 
-    monkeypatch.setattr(game, "turn", small)
+    monkeypatch.setattr(game, "prepare", small)
     with pytest.raises(OutOfMemoryError, match="--micro-batch 2 fits") as caught:
         run(config, tmp_path / "run", data)
     assert caught.value.exit_code == 71
@@ -197,7 +197,7 @@ def test_not_even_one_example_fits(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     def none(*arguments: Any) -> None:
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
 
-    monkeypatch.setattr(game, "turn", none)
+    monkeypatch.setattr(game, "prepare", none)
     config, data = setting("gaussian", 20)
     with pytest.raises(OutOfMemoryError, match="one example"):
         run(config, tmp_path / "run", data)

@@ -196,9 +196,13 @@ def verify(path: Path) -> tuple[dict[str, Any], bytes]:
 def sound(manifest: Mapping[str, Any]) -> bool:
     """Whether a manifest's facts have the types and ranges they are written with."""
     numbers = [manifest[key] for key in NUMBERS if key in manifest]
-    return all(isinstance(manifest.get(key, {}), dict) for key in TABLES) and all(
-        isinstance(n, int | float) and not isinstance(n, bool) and -(2**63) < n < 2**63
-        for n in numbers
+    return (
+        isinstance(manifest.get("step"), int)
+        and all(isinstance(manifest.get(key, {}), dict) for key in TABLES)
+        and all(
+            isinstance(n, int | float) and not isinstance(n, bool) and 0 <= n < 2**63
+            for n in numbers
+        )
     )
 
 
