@@ -255,7 +255,8 @@ def read_part(value: Any, parts: Parts, tag: str, path: str = "") -> Any:
     path = path or tag
     kinds = parts[tag]
     if not isinstance(value, Mapping) or "kind" not in value:
-        raise UsageError(f"{path}: expected a table with kind = one of {', '.join(sorted(kinds))}")
+        known = " or ".join(f'{{kind = "{name}"}}' for name in sorted(kinds))
+        raise UsageError(f"{path} = {value!r}: expected {known}, and a list where it takes several")
     kind = value["kind"]
     if not isinstance(kind, str) or kind not in kinds:
         raise UsageError(f"{path}.kind = {kind!r}: {did_you_mean(str(kind), list(kinds))}")

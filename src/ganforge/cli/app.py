@@ -34,6 +34,8 @@ Flag = Parameter(negative="")
 Count = Annotated[int, Parameter(alias="-n")]
 Target = Annotated[Path | None, Parameter(alias="-o")]
 
+LONGEST = 1000  # letters of an error's line
+
 overrides: dict[str, str] = {}
 arguments: list[str] = []
 
@@ -102,5 +104,8 @@ def _fail(error: GanforgeError, debug: bool) -> int:
         return error.exit_code
     # of several processes one speaks, but for what only one of them may know
     if os.environ.get("RANK", "0") == "0" or error.exit_code in (71, 74):
-        print(f"ganforge: {error}", file=sys.stderr)
+        text = str(error)
+        if len(text) > LONGEST:  # somebody typed a value of thousands of letters
+            text = f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"
+        print(f"ganforge: {text}", file=sys.stderr)
     return error.exit_code

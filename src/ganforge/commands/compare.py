@@ -9,6 +9,7 @@ from ganforge import compare
 from ganforge.commands.text import own_networks
 from ganforge.compare import Budget, Comparison, Scoring, plan, study
 from ganforge.errors import UsageError
+from ganforge.seeds.plan import parse
 
 FOLDER = Path("runs/compare")
 
@@ -24,20 +25,6 @@ def parts(text: str) -> list[str]:
         else:
             out[-1] += letter
     return [word.strip() for word in out if word.strip()]
-
-
-def seeds(text: str) -> list[int]:
-    """The seeds of "0..4", "0,3,7" or "0..2,7"; UsageError for anything else."""
-    out: list[int] = []
-    for word in parts(text):
-        first, dots, last = word.partition("..")
-        if not (first.isdecimal() and (last.isdecimal() or not dots)) or len(word) > 20:
-            raise UsageError(f"seeds = {text!r}: expected a range as 0..4, or a list as 0,1,2")
-        low, high = int(first), int(last or first)
-        if not low <= high < low + 10_000:
-            raise UsageError(f"seeds = {text!r}: {word} is no range of seeds")
-        out += range(low, high + 1)
-    return out
 
 
 def scoring(metric: str, n: int, split: str, space: str | None) -> Scoring:
@@ -64,7 +51,7 @@ def of_recipes(
     """What is trained, run by run, and the comparison at its end."""
     folder = out or FOLDER
     named = study.variants(parts(recipes), settings)
-    todo = plan.jobs(named, seeds(given), budget, folder)
+    todo = plan.jobs(named, parse(given), budget, folder)
     yield from study.told(todo)
     yield from told(study.of_jobs(todo, asked), folder)
 

@@ -6,9 +6,9 @@ import math
 from pathlib import Path
 from typing import Any
 
-from ganforge.commands.compare import seeds as parsed
 from ganforge.errors import check, choice
 from ganforge.reproduce import EXPERIMENTS
+from ganforge.seeds.plan import parse
 
 
 def reproduce(
@@ -19,8 +19,6 @@ def reproduce(
     check(budget is None or 0 < budget < math.inf, "budget", budget, "a number of epochs above 0")
     check(threads >= 0, "threads", threads, "0 (all) or more")
     folder = out or Path("runs") / f"reproduce-{experiment}"
-    options: dict[str, Any] = {} if seeds is None else {"seeds": tuple(parsed(seeds))}
-    if seeds is not None:
-        check(bool(options["seeds"]), "seeds", seeds, "at least one, as 0..4 or 0,1,2")
+    options: dict[str, Any] = {} if seeds is None else {"seeds": parse(seeds)}
     text = EXPERIMENTS[experiment](folder, budget=budget, threads=threads, **options)
     return f"{text}\nkept in {folder}"
