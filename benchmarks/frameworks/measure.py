@@ -1,19 +1,21 @@
 """What the scripts share: how they are asked, timed and read. NumPy only, whatever its version.
 
     python -m benchmarks.frameworks.in_jax play scan --seed 0 --epochs 20
+    python -m benchmarks.frameworks.in_jax play scan --games 100
     python -m benchmarks.frameworks.in_jax gradients found/ given/*.npz
 
-`play` prints one line of JSON. `gradients` reads weights and draws, and writes the gradients of
-one turn of each player to a file of the same name in the folder; arrays are named D.W0, D.b0, ...
-G.W0, G.b0, weights (inputs, outputs).
+`play` prints a line of JSON for each game. `gradients` reads weights and draws, and writes the
+gradients of one turn of each player to a file of the same name in the folder; arrays are named
+D.W0, D.b0, ... G.W0, G.b0, weights (inputs, outputs).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,9 @@ Report = Callable[[float, float], None]  # mean losses of D and G for each examp
 Play = Callable[[int, int, Report], Any]  # (seed, epochs, report) -> samples (N, 2)
 
 POINTS, BATCH, SAMPLES = 1000, 8, 10_000
+TRUTH = ((1.01, 1.95), (1.95, 4.25))  # A^T A
+CLOSE = 0.01  # of log 2, in which both losses lie where D can no longer tell
+NEAR = 0.1  # of each entry of the covariance
 
 
 class Clock:
@@ -53,6 +58,18 @@ class Clock:
         }
 
 
+def error(covariance: Sequence[Sequence[float]]) -> float:
+    """The largest relative error of an entry of a covariance."""
+    return max(
+        abs(covariance[i][j] - TRUTH[i][j]) / abs(TRUTH[i][j]) for i in range(2) for j in range(2)
+    )
+
+
+def arrived(game: Mapping[str, Any]) -> bool:
+    """Whether both losses of the last epoch lie at log 2."""
+    return all(abs(game[name] - math.log(2)) <= CLOSE for name in ("loss_D", "loss_G"))
+
+
 def layers(file: Arrays, player: str) -> list[tuple[Any, Any]]:
     """(weight (inputs, outputs), bias (outputs,)) of every layer of a player in a file."""
     count = sum(name.startswith(f"{player}.W") for name in file)
@@ -78,6 +95,7 @@ def main(
     play = asked.add_parser("play")
     play.add_argument("variant", choices=tuple(plays))
     play.add_argument("--seed", type=int, default=0)
+    play.add_argument("--games", type=int, default=1, help="that many seeds, one after another")
     play.add_argument("--epochs", type=int, default=20)
     turns = asked.add_parser("gradients")
     turns.add_argument("out", type=Path)
@@ -92,7 +110,13 @@ def main(
         return
     if given.epochs < 2:
         parser.error("--epochs: 2 or more, the first is timed apart")
-    clock = Clock()
-    samples = np.asarray(plays[given.variant](given.seed, given.epochs, clock.report))
-    covariance = np.cov(samples.astype(np.float64).T).tolist()
-    print(json.dumps({**clock.result(), "covariance": covariance, "versions": dict(versions)}))
+    games = []
+    for seed in range(given.seed, given.seed + given.games):
+        clock = Clock()
+        samples = np.asarray(plays[given.variant](seed, given.epochs, clock.report))
+        covariance = np.cov(samples.astype(np.float64).T).tolist()
+        games.append({**clock.result(), "covariance": covariance, "versions": dict(versions)})
+        print(json.dumps(games[-1]))
+    if given.games > 1:
+        near = sum(error(game["covariance"]) <= NEAR for game in games)
+        print(f"losses at log 2: {sum(map(arrived, games))} of {len(games)}; covariance: {near}")

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
 from benchmarks.frameworks.gradients import EXACT, ROUGH, Case
-
-TRUTH = ((1.01, 1.95), (1.95, 4.25))  # A^T A
-CLOSE = 0.01  # of log 2, in which both losses lie where D can no longer tell
-NEAR = 0.1  # of each entry of the covariance
+from benchmarks.frameworks.measure import CLOSE, NEAR, arrived, error
 
 
 @dataclass(frozen=True)
@@ -40,18 +36,6 @@ SIDES = (
     Side("PyTorch, plain loop", "torch", "plain"),
     Side("ganforge, one game", "torch", "ours", own="ours"),
 )
-
-
-def error(covariance: Sequence[Sequence[float]]) -> float:
-    """The largest relative error of an entry of a covariance."""
-    return max(
-        abs(covariance[i][j] - TRUTH[i][j]) / abs(TRUTH[i][j]) for i in range(2) for j in range(2)
-    )
-
-
-def arrived(game: Mapping[str, Any]) -> bool:
-    """Whether both losses of the last epoch lie at log 2."""
-    return all(abs(game[name] - math.log(2)) <= CLOSE for name in ("loss_D", "loss_G"))
 
 
 def largest(errors: Mapping[str, Mapping[str, float]], cases: Sequence[Case]) -> str:
