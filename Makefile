@@ -2,7 +2,7 @@
 PYTHON ?= .venv/bin/python
 SHELL := /bin/bash
 
-.PHONY: install test check format fast crash crash-long fuzz fuzz-long reliability
+.PHONY: install test check format bench-frameworks fast crash crash-long fuzz fuzz-long reliability
 
 install:            ## a virtual environment with everything the tests need
 	python3 -m venv .venv && .venv/bin/pip install -c constraints.txt -e '.[test]'
@@ -31,6 +31,9 @@ fuzz:               ## malformed and hostile files and command lines: a minute
 
 fuzz-long:          ## the same, 20,000 of them
 	$(PYTHON) -m reliability long hostile fuzz
+
+bench-frameworks:   ## the chapter's game in TensorFlow, MXNet, JAX and ours; installs each apart
+	$(PYTHON) -m benchmarks.frameworks --json runs/bench/frameworks.json
 
 format:             ## put the code in order
 	$(PYTHON) -m ruff check --fix .
