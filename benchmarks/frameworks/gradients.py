@@ -62,10 +62,10 @@ def case(wanted: Case, seed: int = 0) -> tuple[Arrays, Arrays]:
     noise = t.drawer.at(wanted.step)["discriminator"][0].z.to(wanted.dtype)
     given: Arrays = {"real": real.numpy(), "noise": noise.numpy()}
     given |= arrays("G", G) | arrays("D", D)
-    _, played = game.discriminator_turn(state, config.game, Batch(real), Draws(noise))
+    game.turn(state, config.game, "discriminator", Batch(real), Draws(noise))
     of_D = arrays("D", D, gradient=True)
     given |= arrays("later", D)
-    game.generator_turn(state, config.game, Batch(real, made=played.made), Draws(noise))
+    game.turn(state, config.game, "generator", Batch(real), Draws(noise))
     return given, of_D | arrays("G", G, gradient=True)
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from ganforge import compare
 from ganforge.commands.text import own_networks
 from ganforge.compare import Budget, Comparison, Scoring, plan, study
-from ganforge.errors import UsageError
 from ganforge.seeds.plan import parse
 
 FOLDER = Path("runs/compare")
