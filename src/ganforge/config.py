@@ -252,11 +252,10 @@ def from_dict(cls: type[T], table: Mapping[str, Any], parts: Parts, where: str =
 
 def read_part(value: Any, parts: Parts, tag: str, path: str = "") -> Any:
     """One member of the tagged union `tag` from its table."""
-    path = path or tag
-    kinds = parts[tag]
+    path, kinds = path or tag, parts[tag]
     if not isinstance(value, Mapping) or "kind" not in value:
-        known = " or ".join(f'{{kind = "{name}"}}' for name in sorted(kinds))
-        raise UsageError(f"{path} = {value!r}: expected {known}, and a list where it takes several")
+        known = f"""[{{kind = "{min(kinds)}"}}], kind one of {", ".join(sorted(kinds))}"""
+        raise UsageError(f"{path} = {value!r}: expected a table, or a list of them as {known}")
     kind = value["kind"]
     if not isinstance(kind, str) or kind not in kinds:
         raise UsageError(f"{path}.kind = {kind!r}: {did_you_mean(str(kind), list(kinds))}")
