@@ -162,9 +162,12 @@ def assign(parameters: Sequence[nn.Parameter], gradients: Sequence[Tensor]) -> N
         parameter.grad = aligned(parameter, gradient)
 
 
-def set_rate(optimizer: torch.optim.Optimizer, rate: float, momentum: float | None = None) -> None:
+def set_rate(
+    optimizer: torch.optim.Optimizer, rate: float | Tensor, momentum: float | Tensor | None = None
+) -> None:
     """The learning rate of the next step, and the momentum where it has a schedule."""
     for group in optimizer.param_groups:
         group["lr"] = rate
         if momentum is not None:
-            group["momentum"] = max(momentum, TINY)
+            known = not isinstance(momentum, Tensor)
+            group["momentum"] = max(momentum, TINY) if known else momentum
