@@ -140,7 +140,8 @@ def step_alone(optimizer: torch.optim.Optimizer, index: int, late: int) -> None:
 def total_norm(gradients: Sequence[Tensor], members: int = 0) -> Tensor:
     """The norm of all gradients together; of a population one a member, (M,)."""
     if not members:
-        return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(list(gradients))))
+        norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(list(gradients))))
+        return norm
     return torch.stack([g.flatten(1).square().sum(1) for g in gradients]).sum(0).sqrt()
 
 

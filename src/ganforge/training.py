@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from ganforge import checkpoint, config, distributed, game, model, pictures, runs, state
+from ganforge.accelerate.compiled import Compiled
+from ganforge.accelerate.inputs import NotCompiledError
 from ganforge.config import Config
 from ganforge.data.batches import Batches
 from ganforge.data.source import Dataset
@@ -35,7 +37,8 @@ class Training:
 
     steps: the budget. seconds: of training, over all sessions. totals, counted: the statistics of
     the interval under way. skipped: updates left out so far. rate_scale: what rollbacks have made
-    of the learning rates. pending: log records that a full disk has not taken yet.
+    of the learning rates. pending: log records that a full disk has not taken yet. compiled: plays
+    several steps at a call, where it can.
     """
 
     config: Config
@@ -57,6 +60,7 @@ class Training:
     timing: dict[str, float] = field(default_factory=dict)
     pending: list[dict[str, Any]] = field(default_factory=list)
     disk: str = ""
+    compiled: Compiled | None = None
 
     @property
     def images_a_step(self) -> int:
@@ -106,6 +110,25 @@ def build(
         game.steps_for(wanted.images(len(data)), wanted.batch, wanted.game),
         world,
     )
+
+
+def compile_step(t: Training) -> list[str]:
+    """Let `t` play compiled blocks of steps, or say why it does not."""
+    if not t.config.compile:
+        return []
+    try:
+        if t.world.size > 1:
+            raise NotCompiledError("several processes share the batch")
+        t.compiled = Compiled(t.state, t.config)
+        return []
+    except NotCompiledError as reason:
+        return eager(t, reason)
+
+
+def eager(t: Training, reason: NotCompiledError) -> list[str]:
+    """Play `t` step by step after all; returns what to tell."""
+    t.compiled, t.resolved = None, replace(t.resolved, compile=False)
+    return [f"not compiled: {reason}; training goes on without"]
 
 
 def one_label_a_mix(wanted: Config) -> None:

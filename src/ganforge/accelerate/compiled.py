@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import platform
 import shutil
@@ -21,17 +22,14 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 import ganforge
-from ganforge import optimizers
 from ganforge.accelerate.flat import Block, Flat, traced
-from ganforge.accelerate.inputs import Inputs, due, numbers
-from ganforge.config import Config, to_dict
-from ganforge.errors import UsageError
+from ganforge.accelerate.inputs import Inputs, NotCompiledError, due, numbers
+from ganforge.config import Config
 from ganforge.game import How
 from ganforge.nets import Player
 from ganforge.players import Batch, Draws, Knobs, State
@@ -45,10 +43,6 @@ Run = Callable[[Sequence[Tensor]], Sequence[Tensor]]  # (count, ...) -> (carry..
 Compile = Callable[[Block, Sequence[Tensor]], Run]
 
 
-class Refused(UsageError):
-    """This game is not compiled; the text says why."""
-
-
 class Compiled:
     """Plays blocks of steps of one run.
 
@@ -56,8 +50,8 @@ class Compiled:
         state, config: of the run.
         compile_block: makes a function of a traced block; `eagerly` plays it without a compiler.
 
-    A block of penalties that come due together is compiled when it is first met. Tensors given to
-    `play` have the number of steps in front: real (n, B, ...), z (n, B, Z).
+    Tensors given to `prepare` and `play` have the number of steps in front: real (n, B, ...),
+    z (n, B, Z).
     """
 
     def __init__(self, state: State, config: Config, compile_block: Compile | None = None):
@@ -67,7 +61,6 @@ class Compiled:
         self.flat = Flat(state, config.game)
         self.blocks: dict[tuple[bool, ...], tuple[tuple[str, ...], Run]] = {}
         self.inputs: Inputs | None = None
-        self.seconds = 0.0
 
     def reach(self, step: int, most: int) -> int:
         """How many of `most` steps from `step` on are one block: those with the same penalties."""
@@ -76,6 +69,40 @@ class Compiled:
         while count < min(most, ROWS) and due(self.config.game, step + count) == same:
             count += 1
         return count
+
+    def prepare(
+        self,
+        batches: Sequence[Batch],
+        draws: Mapping[str, Sequence[Draws]],
+        knobs: Sequence[Knobs],
+    ) -> float:
+        """Compile the blocks of the coming steps, given one step's; returns the seconds it took.
+
+        Raises NotCompiledError where that fails, or a block's first step is not the game's.
+        """
+        began = time.perf_counter()
+        rules, step = self.config.game, self.state.step
+        self.inputs = Inputs(batches, draws, ROWS)
+        self.inputs.fill(batches, draws)
+        row = numbers(knobs[0], rules)
+        self.table = torch.tensor([row] * ROWS, dtype=torch.float64)
+        period = math.lcm(1, *(penalty.interval for penalty in rules.penalties))
+        for number in range(step, step + period):
+            if due(rules, number) not in self.blocks:
+                self.blocks[due(rules, number)] = self.built(knobs[0], number)
+        return time.perf_counter() - began
+
+    def built(self, knobs: Knobs, number: int) -> tuple[tuple[str, ...], Run]:
+        """The block for the penalties due at step `number`, its first step compared."""
+        assert self.inputs is not None
+        how = How(batch=self.config.batch)
+        block = traced(self.flat, self.inputs, self.table, knobs, how, number)
+        carry = list(self.flat.read().values())
+        sums = carry[0].new_zeros(len(block.stats))
+        given = [torch.tensor(1), *self.inputs.tensors, self.table, *carry, sums]
+        run = self.compile_block(block, given)
+        compare(block.names, carry, run(given), block.eager(*given))
+        return block.stats, run
 
     def play(
         self,
@@ -88,45 +115,27 @@ class Compiled:
 
         Returns `totals` with each step's statistics added, one step after the other.
         """
-        if self.inputs is None:
-            width = len(numbers(knobs[0], self.config.game))
-            self.inputs = Inputs(batches, draws, ROWS)
-            self.table = torch.zeros(ROWS, width, dtype=torch.float64)
+        assert self.inputs is not None, "prepare it first"
         count = self.inputs.fill(batches, draws)
         rows = [numbers(k, self.config.game) for k in knobs]
         self.table[:count] = torch.tensor(rows, dtype=torch.float64)
-        pattern = due(self.config.game, self.state.step)
+        stats, run = self.blocks[due(self.config.game, self.state.step)]
         carry = self.flat.read()
-        if pattern not in self.blocks:
-            self.blocks[pattern] = self.built(knobs[0], carry)
-        stats, run = self.blocks[pattern]
         sums = next(iter(carry.values())).new_zeros(len(stats))
         if totals:
             sums = torch.stack([totals[name].to(sums.dtype) for name in stats])
-        given = [torch.tensor(count), *self.inputs.tensors, self.table, *carry.values(), sums]
-        *news, sums = run(given)
+        *news, sums = run(
+            [torch.tensor(count), *self.inputs.tensors, self.table, *carry.values(), sums]
+        )
         self.flat.write(dict(zip(carry, news, strict=True)))
         self.state.step += count
         return dict(zip(stats, sums.unbind(), strict=True))
-
-    def built(self, knobs: Knobs, carry: dict[str, Tensor]) -> tuple[tuple[str, ...], Run]:
-        """The block for the penalties due now, compiled, and its first step compared."""
-        began = time.perf_counter()
-        assert self.inputs is not None
-        how, step = How(batch=self.config.batch), self.state.step
-        block = traced(self.flat, self.inputs, self.table, knobs, how, step)
-        sums = next(iter(carry.values())).new_zeros(len(block.stats))
-        given = [torch.tensor(1), *self.inputs.tensors, self.table, *carry.values(), sums]
-        run = self.compile_block(block, given)
-        compare(list(carry), list(carry.values()), run(given), block.eager(*given))
-        self.seconds += time.perf_counter() - began
-        return block.stats, run
 
 
 def compare(
     names: Sequence[str], old: Sequence[Tensor], found: Sequence[Tensor], wanted: Sequence[Tensor]
 ) -> None:
-    """Refused where a compiled update is not that of the game.
+    """NotCompiledError where a compiled update is not that of the game.
 
     Of a length, not of each number: where a gradient is 0 but for its last bits, as of the bias
     under a loss that sees only differences, Adam makes a step of those.
@@ -134,31 +143,33 @@ def compare(
     for name, before, a, b in zip(names, old, found, wanted, strict=False):
         gap, length = (a - b).norm().item(), (b - before).norm().item()
         if not gap <= CLOSE * length + 1e-6:
-            raise Refused(f"the compiled step differs from the game's in {name}: {gap:.2g}")
+            raise NotCompiledError(
+                f"the compiled step differs from the game's in {name}: {gap:.2g}"
+            )
 
 
 def refuse(state: State, config: Config) -> None:
-    """Refused, with the reason, for a game that would not be right or not faster."""
+    """NotCompiledError, with the reason, for a game that would not be right or not faster."""
     players = (state.players.generator, state.players.discriminator)
     count = sum(p.numel() for player in players for p in player.parameters())
     parts = [config.networks, config.game, *config.game.penalties, *players]
     if not all(type(part).__module__.startswith("ganforge.") for part in parts):
-        raise Refused("a network, game or penalty is not of this package")
+        raise NotCompiledError("a network, game or penalty is not of this package")
     if not all(isinstance(player, Player) for player in players) or state.players.members:
-        raise Refused("it is not one game of two networks of this package")
+        raise NotCompiledError("it is not one game of two networks of this package")
     if state.players.buffers or any(isinstance(m, nn.Conv2d) for p in players for m in p.modules()):
-        raise Refused("batch norm and convolutions are not compiled")
+        raise NotCompiledError("batch norm and convolutions are not compiled")
     if count > WIDEST:
-        raise Refused(f"{count:,} parameters: from {WIDEST:,} on it is no faster")
+        raise NotCompiledError(f"{count:,} parameters: from {WIDEST:,} on it is no faster")
     if config.micro_batch or state.aux:
-        raise Refused("micro-batches are not compiled")
+        raise NotCompiledError("micro-batches are not compiled")
     for side, optimizer in state.optimizers.items():
         held = sum(len(group["params"]) for group in optimizer.param_groups)
         module = getattr(state.players, side)
         if type(optimizer).__name__ not in OPTIMIZERS or held != len(list(module.parameters())):
-            raise Refused(f"the optimiser of the {side} is not compiled")
+            raise NotCompiledError(f"the optimiser of the {side} is not compiled")
     if any(p.device.type != "cpu" for player in players for p in player.parameters()):
-        raise Refused("only games on the CPU are compiled")
+        raise NotCompiledError("only games on the CPU are compiled")
 
 
 def eagerly(block: Block, given: Sequence[Tensor]) -> Run:
@@ -178,7 +189,7 @@ class Store:
     def compiled(self, block: Block, given: Sequence[Tensor]) -> Run:
         """The block's function: compiled before, or now."""
         if compiler() is None:
-            raise Refused("there is no C++ compiler (g++ or clang++)")
+            raise NotCompiledError("there is no C++ compiler (g++ or clang++)")
         text = f"{self.name}/{block.body.code}/{[(t.shape, t.dtype) for t in given]}"
         path = folder() / (hashlib.sha256(text.encode()).hexdigest()[:32] + ".pt2")
         if not path.exists():
@@ -201,7 +212,9 @@ def write(block: Block, given: Sequence[Tensor], path: Path) -> None:
         made.replace(path)
     except Exception as error:
         text = str(error).strip().splitlines()
-        raise Refused(f"torch could not compile it ({text[0] if text else error!r})") from None
+        raise NotCompiledError(
+            f"torch could not compile it ({text[0] if text else error!r})"
+        ) from None
     finally:
         shutil.rmtree(made.parent, ignore_errors=True)
 
@@ -219,7 +232,7 @@ def read(path: Path) -> Run:
 def folder() -> Path:
     """The cache folder: GANFORGE_CACHE, or ganforge/compiled in the user's; nobody else may write.
 
-    Refused where it belongs to, or is open to, somebody else.
+    NotCompiledError where it belongs to, or is open to, somebody else.
     """
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     path = Path(os.environ.get("GANFORGE_CACHE") or f"{base}/ganforge/compiled").expanduser()
@@ -227,9 +240,11 @@ def folder() -> Path:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
         found = path.stat()
     except OSError as error:
-        raise Refused(f"{path}: no folder for compiled code ({error.strerror})") from None
+        raise NotCompiledError(f"{path}: no folder for compiled code ({error.strerror})") from None
     if hasattr(os, "getuid") and (found.st_uid != os.getuid() or found.st_mode & 0o022):
-        raise Refused(f"{path}: others may write to this folder, and code is not read from there")
+        raise NotCompiledError(
+            f"{path}: others may write to this folder, and code is not read from there"
+        )
     return path
 
 

@@ -52,7 +52,7 @@ class Flat:
             if name.endswith(".step"):
                 parts: Sequence[Tensor] = [carry[name]] * len(held)
             else:
-                pieces = carry[name].split([t.numel() for t in held])
+                pieces = torch.split(carry[name], [t.numel() for t in held])
                 parts = [p.view(t.shape) for p, t in zip(pieces, held, strict=True)]
             torch._foreach_copy_(held, list(parts))
 
@@ -72,7 +72,8 @@ class Flat:
         for side in SIDES:
             own = {k.partition(".")[2]: v for k, v in carry.items() if k.startswith(f"{side}.")}
             formulas[side] = Formula(self.state.optimizers[side], own)
-            formulas[side].take_places(places(getattr(players, side), twins[side], self.order(side)))
+            order = optimizers.parameters(self.state.optimizers[side])
+            formulas[side].take_places(places(getattr(players, side), twins[side], order))
         average = None
         if self.state.average is not None:
             average = copy.deepcopy(self.state.average)
@@ -83,10 +84,6 @@ class Flat:
         if average is not None:
             new["average.weights"] = flattened(weights)
         return {name: new[name] for name in carry}, stats
-
-    def order(self, side: str) -> list[Tensor]:
-        """A player's parameters in the order of its optimiser."""
-        return list(optimizers.parameters(self.state.optimizers[side]))
 
 
 def moments(state: State, side: str) -> list[tuple[str, list[Tensor]]]:
@@ -108,9 +105,7 @@ def places(
 ) -> list[tuple[dict[str, Any], str]]:
     """Where a twin of a module keeps each of the module's parameters."""
     found = {}
-    for (path, one), (_, other) in zip(
-        module.named_modules(), twin.named_modules(), strict=True
-    ):
+    for (_, one), (_, other) in zip(module.named_modules(), twin.named_modules(), strict=True):
         for name, parameter in one._parameters.items():
             if parameter is not None:
                 found[id(parameter)] = (other._parameters, name)
@@ -120,10 +115,12 @@ def places(
 def show(average: nn.Module, own: Sequence[Tensor], weights: Tensor) -> list[Tensor]:
     """Give `average`, a twin, slices of a vector as its weights; returns them."""
     slots = [
-        (m._parameters, name) for m in average.modules() for name, p in m._parameters.items()
+        (m._parameters, name)
+        for m in average.modules()
+        for name, p in m._parameters.items()
         if p is not None
     ]
-    pieces = weights.clone().split([t.numel() for t in own])
+    pieces = torch.split(weights.clone(), [t.numel() for t in own])
     ones = [p.view(t.shape) for p, t in zip(pieces, own, strict=True)]
     for (owner, name), one in zip(slots, ones, strict=True):
         owner[name] = one  # type: ignore[assignment]
@@ -146,10 +143,6 @@ class Block:
     stats: tuple[str, ...]
     inputs: int
 
-    def arguments(self, inputs: Inputs, table: Tensor, carry: Carry, totals: Tensor) -> list[Tensor]:
-        """What `loop` takes after the count of steps."""
-        return [*inputs.tensors, table, *(carry[name] for name in self.names), totals]
-
     def loop(self, count: Tensor, *given: Tensor) -> tuple[Tensor, ...]:
         """`count` steps, as a loop that torch's compilers know."""
         from torch._higher_order_ops.while_loop import while_loop_op
@@ -163,7 +156,7 @@ class Block:
             out = self.body(place, *rest[len(carried) + 1 :], *rest[: len(carried)])
             return (place + 1, *out)
 
-        start = (torch.zeros((), dtype=torch.int64), *carried)
+        start: Any = (torch.zeros((), dtype=torch.int64), *carried)
         done: tuple[Tensor, ...] = while_loop_op(unfinished, body, start, (count, *fixed))
         return done[1:]
 
@@ -181,7 +174,8 @@ def traced(flat: Flat, inputs: Inputs, table: Tensor, like: Knobs, how: How, num
     from torch.fx.experimental.proxy_tensor import make_fx
 
     carry, count = flat.read(), len(inputs.tensors)
-    names, stats = tuple(carry), []
+    names = tuple(carry)
+    stats: list[str] = []
 
     def one(place: Tensor, *given: Tensor) -> tuple[Tensor, ...]:
         rows = [t.index_select(0, place.view(1)).squeeze(0) for t in given[: count + 1]]
@@ -208,12 +202,12 @@ def small_products() -> dict[Any, Callable[..., Any]]:
     """Products of tiny matrices as multiplications and sums, which fuse with what is round them."""
     aten = torch.ops.aten
 
-    def mm(a: Tensor, b: Tensor) -> Tensor:
+    def mm(a: Tensor, b: Tensor) -> Any:
         if a.shape[0] * a.shape[1] * b.shape[1] > SMALL:
             return NotImplemented
         return (a.unsqueeze(2) * b.unsqueeze(0)).sum(1)
 
-    def addmm(c: Tensor, a: Tensor, b: Tensor, beta: float = 1, alpha: float = 1) -> Tensor:
+    def addmm(c: Tensor, a: Tensor, b: Tensor, beta: float = 1, alpha: float = 1) -> Any:
         if a.shape[0] * a.shape[1] * b.shape[1] > SMALL or (beta, alpha) != (1, 1):
             return NotImplemented
         return c + (a.unsqueeze(2) * b.unsqueeze(0)).sum(1)

@@ -8,7 +8,7 @@ an optimiser: groups of parameters, their gradients, `found_inf`, and a step.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -24,7 +24,9 @@ class Formula:
         vectors: "weights" (P,), each moment (P,) and "step".
     """
 
-    defaults = {"fused": True}  # skips by `found_inf`, as torch's fused ones do
+    defaults: ClassVar[dict[str, bool]] = {
+        "fused": True
+    }  # skips by `found_inf`, as torch's fused ones do
 
     def __init__(self, like: torch.optim.Optimizer, vectors: Vectors):
         self.kind = type(like).__name__.lower()
@@ -43,7 +45,7 @@ class Formula:
 
     def show(self) -> None:
         """Make the weights as they are now the leaves of a new graph."""
-        parts = self.vectors["weights"].split([shape.numel() for shape in self.shapes])
+        parts = torch.split(self.vectors["weights"], [s.numel() for s in self.shapes])
         ones = [
             part.view(shape).detach().requires_grad_()
             for part, shape in zip(parts, self.shapes, strict=True)

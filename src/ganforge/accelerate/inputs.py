@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 from torch import Tensor
 
+from ganforge.errors import UsageError
 from ganforge.game import Game
 from ganforge.players import Batch, Draws, Knobs
 
 Given = tuple[list[Batch], dict[str, list[Draws]]]
 SIDES = ("generator", "discriminator")
+
+
+class NotCompiledError(UsageError):
+    """This game is played step by step; the text says why."""
 
 
 class Inputs:
@@ -81,7 +87,7 @@ def leaves(batches: Sequence[Batch], draws: Mapping[str, Sequence[Draws]]) -> li
     return found
 
 
-def numbers(knobs: Knobs, game: Game) -> list[float]:
+def numbers(knobs: Knobs, game: Game) -> list[Any]:
     """What the schedules say at a step, in a row: rates, EMA decay, momenta, penalties' scales."""
     scales = knobs.penalties or (1.0,) * len(game.penalties)
     momenta = [knobs.momenta[side] for side in SIDES if side in knobs.momenta]
@@ -100,4 +106,3 @@ def knobs_of(row: Sequence[Tensor], like: Knobs) -> Knobs:
 def due(game: Game, step: int) -> tuple[bool, ...]:
     """Which penalties are paid at a step: steps that agree in it are the same computation."""
     return tuple(step % penalty.interval == 0 for penalty in game.penalties)
-
