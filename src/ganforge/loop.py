@@ -254,7 +254,10 @@ def advance(t: Training) -> None:
     try:
         draws = t.drawer.at(step)
         knobs = schedules.knobs(t.config, step, t.steps, t.rate_scale)
-        stats = game.step(t.state, t.config.game, batches, draws, knobs, how)
+        if t.captured is not None:
+            stats = t.captured(batches, draws, knobs)
+        else:
+            stats = game.step(t.state, t.config.game, batches, draws, knobs, how)
     except (RuntimeError, MemoryError) as error:
         if lacks_memory(error):
             raise out_of_memory(t, batches[0]) from None

@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganforge import checkpoint, config, distributed, game, model, pictures, runs, state
+from ganforge import checkpoint, config, distributed, game, model, pictures, runs, schedules, state
+from ganforge.accelerate.captured import Captured
 from ganforge.accelerate.compiled import Compiled
 from ganforge.accelerate.inputs import NotCompiledError
 from ganforge.config import Config
@@ -22,6 +23,7 @@ from ganforge.devices import Resolved
 from ganforge.distributed import ALONE, World
 from ganforge.draws import Drawer
 from ganforge.errors import DataError, DiskError, DivergedError, UsageError
+from ganforge.game import How
 from ganforge.penalties import GradientPenalty
 from ganforge.players import State
 from ganforge.progress import LOGGED, Progress
@@ -38,7 +40,7 @@ class Training:
     steps: the budget. seconds: of training, over all sessions. totals, counted: the statistics of
     the interval under way. skipped: updates left out so far. rate_scale: what rollbacks have made
     of the learning rates. pending: log records that a full disk has not taken yet. compiled: plays
-    several steps at a call, where it can.
+    several steps at a call, captured: one by a recording, where they can.
     """
 
     config: Config
@@ -61,6 +63,7 @@ class Training:
     pending: list[dict[str, Any]] = field(default_factory=list)
     disk: str = ""
     compiled: Compiled | None = None
+    captured: Captured | None = None
 
     @property
     def images_a_step(self) -> int:
@@ -113,13 +116,19 @@ def build(
 
 
 def compile_step(t: Training) -> list[str]:
-    """Let `t` play compiled blocks of steps, or say why it does not."""
+    """Let `t` play compiled or captured steps, or say why it does not."""
     if not t.config.compile:
         return []
     try:
         if t.world.size > 1:
             raise NotCompiledError("several processes share the batch")
-        t.compiled = Compiled(t.state, t.config)
+        if torch.device(t.resolved.device).type == "cuda":
+            if any(getattr(t.config, side).momentum_steps for side in schedules.SIDES):
+                raise NotCompiledError("a momentum that changes is not captured")
+            how = How(batch=t.config.batch, micro=t.config.micro_batch)
+            t.captured = Captured(t.state, t.config.game, how)
+        else:
+            t.compiled = Compiled(t.state, t.config)
         return []
     except NotCompiledError as reason:
         return eager(t, reason)

@@ -180,7 +180,7 @@ def traced(flat: Flat, inputs: Inputs, table: Tensor, like: Knobs, how: How, num
     def one(place: Tensor, *given: Tensor) -> tuple[Tensor, ...]:
         rows = [t.index_select(0, place.view(1)).squeeze(0) for t in given[: count + 1]]
         batches, draws = inputs.shown(rows[:count])
-        knobs = knobs_of(rows[count].unbind(), like)
+        knobs = knobs_of(rows[count].unbind(), like, batches[0].real.dtype)
         held = dict(zip(names, given[count + 1 : -1], strict=True))
         new, seen = flat.step(held, batches, draws, knobs, how, number)
         stats[:] = list(seen)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ganforge.errors import UsageError
@@ -94,13 +95,20 @@ def numbers(knobs: Knobs, game: Game) -> list[Any]:
     return [*(knobs.rates[s] for s in SIDES), knobs.ema, *momenta, *map(float, scales)]
 
 
-def knobs_of(row: Sequence[Tensor], like: Knobs) -> Knobs:
-    """The inverse of `numbers`, of tensors; `like` tells which momenta there are."""
+def knobs_of(row: Sequence[Tensor], like: Knobs, dtype: torch.dtype) -> Knobs:
+    """The inverse of `numbers`, of tensors in double precision.
+
+    like: tells which momenta there are. dtype: of losses, which double precision would widen.
+    """
     values = iter(row)
-    rates = {side: next(values) for side in SIDES}
+    # the fused kernels of a GPU read rates in single precision
+    rates = {}
+    for side in SIDES:
+        value = next(values)
+        rates[side] = value if value.device.type == "cpu" else value.float()
     average = next(values)
     momenta = {side: next(values) for side in SIDES if side in like.momenta}
-    return Knobs(rates, average, momenta, tuple(values))
+    return Knobs(rates, average, momenta, tuple(scale.to(dtype) for scale in values))
 
 
 def due(game: Game, step: int) -> tuple[bool, ...]:
