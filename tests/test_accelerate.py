@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ganforge import cli, game, loop, optimizers, recipes, runs, schedules, state
+from ganforge import cli, devices, game, loop, optimizers, recipes, runs, schedules, state, training
 from ganforge.accelerate import compiled
 from ganforge.accelerate.captured import Captured, replayed
 from ganforge.accelerate.compiled import Compiled, eagerly
@@ -130,6 +130,20 @@ def test_fifty_traced_steps_are_the_games(name: str) -> None:
     assert gap(sums, totals) < 1e-5
     start = state.tensors(Play(GAMES[name]).state)
     assert gap(start, state.tensors(wanted)) > 1e-3  # they have gone somewhere
+
+
+def test_a_bias_that_no_loss_sees_stays() -> None:
+    """In single precision: its gradient is 0 to the last bit, of which Adam would make steps."""
+    config, data = setting("gaussian-stable", 8)
+    t = training.build(config, runs.Run(Path("nowhere")), data, devices.resolve(config))
+    t.compiled = Compiled(t.state, config, eagerly)
+    loop.compiled_now(t)
+    d = t.state.players.discriminator
+    weight, bias = (p.detach().clone() for p in d.out.linear.parameters())
+    while t.state.step < 8:
+        loop.advance(t)
+    assert torch.equal(d.out.linear.bias, bias)
+    assert not torch.equal(d.out.linear.weight, weight)
 
 
 def test_where_blocks_end_does_not_matter() -> None:

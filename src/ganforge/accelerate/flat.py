@@ -193,9 +193,35 @@ def traced(flat: Flat, inputs: Inputs, table: Tensor, like: Knobs, how: How, num
     totals = wide.new_zeros(len(stats))
     graph = make_fx(one)(*first, totals)
     pure = make_fx(functionalize(graph), decomposition_table=small_products())(*first, totals)
+    join_sums(pure.graph)
     pure.graph.eliminate_dead_code()
     pure.recompile()
     return Block(pure, names, tuple(stats), count)
+
+
+def join_sums(graph: torch.fx.Graph) -> None:
+    """The sum of two sums over the same axes as one sum of sums.
+
+    Where a loss sees only differences of logits, the gradient of the head's bias is a sum and the
+    same sum with the other sign. Compiled apart they differ in their last bits, of which Adam makes
+    steps of full length, always one way; together every term is 0.
+    """
+    aten = torch.ops.aten
+    for node in graph.find_nodes(op="call_function", target=aten.add.Tensor):
+        views = [a for a in node.args if isinstance(a, torch.fx.Node)]
+        sums: list[Any] = [v.args[0] for v in views if v.target is aten.view.default]
+        if len(node.args) != 2 or len(sums) != 2 or node.kwargs:
+            continue
+        if any(s.target is not aten.sum.dim_IntList for s in sums):
+            continue
+        (one, *axes), (other, *others) = (s.args for s in sums)
+        if axes == others and one.meta["val"].shape == other.meta["val"].shape:
+            with graph.inserting_before(node):
+                terms = graph.call_function(aten.add.Tensor, (one, other))
+                terms.meta["val"] = one.meta["val"]  # it may be joined with a third
+                total = graph.call_function(aten.sum.dim_IntList, (terms, *axes))
+                joined = graph.call_function(aten.view.default, (total, views[0].args[1]))
+            node.replace_all_uses_with(joined)
 
 
 def small_products() -> dict[Any, Callable[..., Any]]:
