@@ -26,8 +26,8 @@ from ganforge.devices import resolve
 from ganforge.runs import Run
 from ganforge.training import Training
 
-ROUNDS = 5
-SECONDS = 0.7  # of CPU a measurement
+ROUNDS = 3
+SECONDS = 0.5  # of CPU a measurement
 NAMES = ("gaussian", "gaussian-stable", "ring")
 
 
