@@ -51,11 +51,12 @@ def ours(name: str, batch: int, threads: int, precision: str, folder: Path) -> I
     clock = loop.Clock(t)
     folder.mkdir(parents=True, exist_ok=True)
     while True:
+        before = t.samples_seen
         loop.advance(t)
         logged = t.state.step % config.output.log_every == 0
         if logged or t.state.step % loop.CHECK_STEPS == 0:
             loop.watch(t, clock, logged)
-        yield batch * config.game.d_steps
+        yield t.samples_seen - before
 
 
 def go(steps: Iterator[int], seconds: float) -> dict[str, float]:

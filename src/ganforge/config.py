@@ -147,9 +147,9 @@ class Config:
     data. micro_batch: examples a forward pass, 0 for the whole batch; the update is the same where
     there is no batch norm. epochs: the budget, in passes of D over the real data; kimg, where
     given, is the budget in thousands of real images instead. ema: decay a step of the averaged
-    generator, 0 for none. threads: CPU threads, 0 for all. sync_bn: batch norm over
-    the whole batch of all processes, not each one's slice. on_nan: "stop", or "rollback" to the
-    last checkpoint at half the rates, when the game diverges.
+    generator, 0 for none. threads: CPU threads, 0 for all. compile: small games on the CPU many
+    steps a call, GPUs by captured graphs (docs/performance.md). sync_bn: batch norm over the whole
+    batch of all processes. on_nan: "stop", or "rollback" to the last checkpoint at half the rates.
     """
 
     name: str
@@ -170,6 +170,7 @@ class Config:
     device: str = "auto"
     precision: str = "auto"
     threads: int = 0
+    compile: bool = False
     sync_bn: bool = False
     on_nan: str = "stop"
     output: Output = Output()
@@ -196,15 +197,14 @@ class Config:
 
 
 # Two configs that differ only in these may continue each other: none of them touches a past step.
-CONTINUABLE = ("epochs", "kimg", "device", "precision", "threads", "on_nan", "output.")
+CONTINUABLE = ("epochs", "kimg", "device", "precision", "threads", "compile", "on_nan", "output.")
 
 
 def to_dict(part: Any) -> dict[str, Any]:
     """Plain tables, lists and values, ready for TOML or JSON; None is left out."""
     out: dict[str, Any] = {"kind": part.kind} if isinstance(part, Part) else {}
     for f in dataclasses.fields(part):
-        value = getattr(part, f.name)
-        if value is not None:
+        if (value := getattr(part, f.name)) is not None:
             out[f.name] = _plain(value)
     return out
 

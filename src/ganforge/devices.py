@@ -17,13 +17,14 @@ from ganforge.errors import UsageError
 class Resolved:
     """device: "cpu", "cuda:0", "mps". precision: "fp32" or "bf16". threads: of the CPU.
 
-    processes: that share the batch.
+    processes: that share the batch. compile: whether steps are compiled or captured.
     """
 
     device: str
     precision: str
     threads: int
     processes: int = 1
+    compile: bool = False
 
     def table(self) -> dict[str, Any]:
         return asdict(self)
@@ -45,7 +46,7 @@ def resolve(config: Config, before: dict[str, Any] | None = None, world: World =
     if precision == "auto":
         precision = kept.get("precision", best_precision(device))
     threads = config.threads or kept.get("threads") or max(1, cores() // world.size)
-    return Resolved(device, precision, threads, world.size)
+    return Resolved(device, precision, threads, world.size, config.compile)
 
 
 def cores() -> int:

@@ -21,20 +21,23 @@ import numpy as np
 import torch
 
 from ganforge import checkpoint, distributed, game, runs, schedules, state
+from ganforge.accelerate.inputs import NotCompiledError
 from ganforge.config import Config
 from ganforge.data.source import Dataset, load
 from ganforge.devices import resolve
 from ganforge.distributed import World
-from ganforge.draws import seed_own_modules
+from ganforge.draws import assemble, seed_own_modules
 from ganforge.errors import DataError, DivergedError, OutOfMemoryError, UsageError, lacks_memory
 from ganforge.game import How
-from ganforge.players import Batch
+from ganforge.players import Batch, Draws, Knobs
 from ganforge.progress import MEANS, SUMS, Control, Progress
 from ganforge.runs import Run
 from ganforge.training import (
     Training,
     append_log,
     build,
+    compile_step,
+    eager,
     facts,
     finish,
     resume,
@@ -104,11 +107,15 @@ def training(
         if world.leads:
             occupy(stack, run, wanted)
         distributed.barrier(world)
-        notes = resume(t, before)
+        notes = compile_step(t) + resume(t, before)
         enough = t.state.step >= t.steps or control.enough
         if enough and before.get("status") == "finished":
             yield t, t.report(note="already finished: nothing to do", done=True)
             return
+        if t.compiled is not None:
+            yield t, t.report(note="compiling the step, or taking it from the cache")
+            with control.may_give_up():
+                notes += compiled_now(t)
         if world.leads:
             run.write_info(**facts(t, "running"))
         try:
@@ -229,7 +236,12 @@ class Clock:
 
 
 def advance(t: Training) -> None:
-    """One step of the game, its numbers added up on the device."""
+    """A step of the game, or a block of compiled ones, the numbers added up on the device."""
+    if t.compiled is not None:
+        count = t.compiled.reach(t.state.step, next_stop(t) - t.state.step)
+        t.totals = t.compiled.play(*several(t, count), t.totals)
+        t.counted += count
+        return
     k, batch, step = t.config.game.d_steps, t.config.batch, t.state.step
     seed_own_modules(t.state.players, t.config.seed, step)
     first, count = t.world.part(batch)
@@ -242,7 +254,10 @@ def advance(t: Training) -> None:
     try:
         draws = t.drawer.at(step)
         knobs = schedules.knobs(t.config, step, t.steps, t.rate_scale)
-        stats = game.step(t.state, t.config.game, batches, draws, knobs, how)
+        if t.captured is not None:
+            stats = t.captured(batches, draws, knobs)
+        else:
+            stats = game.step(t.state, t.config.game, batches, draws, knobs, how)
     except (RuntimeError, MemoryError) as error:
         if lacks_memory(error):
             raise out_of_memory(t, batches[0]) from None
@@ -252,6 +267,42 @@ def advance(t: Training) -> None:
     else:
         t.totals = {name: value.clone() for name, value in stats.items()}
     t.counted += 1
+
+
+def next_stop(t: Training) -> int:
+    """The next step after which the loop has something to do, or new draws begin."""
+    output, step = t.config.output, t.state.step
+    every = [output.log_every, CHECK_STEPS, t.drawer.block_steps]
+    epochs = [output.sample_every, output.save_every, output.score_every]
+    every += [interval(t, e) for e in epochs if e]
+    return min(t.steps, *(step - step % n + n for n in every))
+
+
+def several(t: Training, count: int) -> tuple[list[Batch], dict[str, list[Draws]], list[Knobs]]:
+    """The examples, draws and knobs of the next `count` steps, stacked."""
+    k, batch, step = t.config.game.d_steps, t.config.batch, t.state.step
+    real, label = t.batches.at(step * k * batch, count * k * batch)
+    real = real.view(count, k, batch, *real.shape[1:])
+    labels = None if label is None else label.view(count, k, batch)
+    batches = [Batch(real[:, j], None if labels is None else labels[:, j]) for j in range(k)]
+    place, block = t.drawer.block(step)
+    rows = slice(place, place + count)
+    draws = {
+        side: [assemble(block, side, (rows, turn), (rows, -1)) for turn in range(turns)]
+        for side, turns in t.drawer.turns.items()
+    }
+    steps = range(step, step + count)
+    return batches, draws, [schedules.knobs(t.config, s, t.steps, t.rate_scale) for s in steps]
+
+
+def compiled_now(t: Training) -> list[str]:
+    """Compile the blocks of steps that the game has, or note why not."""
+    assert t.compiled is not None
+    try:
+        seconds = t.compiled.prepare(*several(t, 1))
+    except NotCompiledError as reason:
+        return eager(t, reason)
+    return [f"compiled in {seconds:.1f} s"]
 
 
 def out_of_memory(t: Training, batch: Batch) -> OutOfMemoryError:
@@ -280,8 +331,12 @@ def out_of_memory(t: Training, batch: Batch) -> OutOfMemoryError:
 
 def passed(t: Training, epochs: float) -> bool:
     """Whether this step completes `epochs` more passes (at least LEAST_GAP steps apart)."""
-    interval = max(LEAST_GAP, round(epochs * len(t.data) / t.images_a_step))
-    return t.state.step % interval == 0
+    return t.state.step % interval(t, epochs) == 0
+
+
+def interval(t: Training, epochs: float) -> int:
+    """The steps of so many passes."""
+    return max(LEAST_GAP, round(epochs * len(t.data) / t.images_a_step))
 
 
 def watch(t: Training, clock: Clock, logged: bool) -> str:

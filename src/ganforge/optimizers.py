@@ -140,9 +140,8 @@ def step_alone(optimizer: torch.optim.Optimizer, index: int, late: int) -> None:
 def total_norm(gradients: Sequence[Tensor], members: int = 0) -> Tensor:
     """The norm of all gradients together; of a population one a member, (M,)."""
     if not members:
-        norms = torch.stack(torch._foreach_norm(list(gradients)))
-        total: Tensor = torch.linalg.vector_norm(norms)
-        return total
+        norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(list(gradients))))
+        return norm
     return torch.stack([g.flatten(1).square().sum(1) for g in gradients]).sum(0).sqrt()
 
 
@@ -164,9 +163,12 @@ def assign(parameters: Sequence[nn.Parameter], gradients: Sequence[Tensor]) -> N
         parameter.grad = aligned(parameter, gradient)
 
 
-def set_rate(optimizer: torch.optim.Optimizer, rate: float, momentum: float | None = None) -> None:
+def set_rate(
+    optimizer: torch.optim.Optimizer, rate: float | Tensor, momentum: float | Tensor | None = None
+) -> None:
     """The learning rate of the next step, and the momentum where it has a schedule."""
     for group in optimizer.param_groups:
         group["lr"] = rate
         if momentum is not None:
-            group["momentum"] = max(momentum, TINY)
+            known = not isinstance(momentum, Tensor)
+            group["momentum"] = max(momentum, TINY) if known else momentum

@@ -166,9 +166,10 @@ class Knobs:
 
     rates: of learning, by player; momenta: of SGD and RMSprop, where they change. penalties: by
     what each penalty of the game is multiplied, in its order; none where all are as written.
+    All may be tensors, which a captured step reads anew at every replay.
     """
 
-    rates: Mapping[str, float]
-    ema: float = 0.0
-    momenta: Mapping[str, float] = field(default_factory=dict)
+    rates: Mapping[str, float | Tensor]
+    ema: float | Tensor = 0.0
+    momenta: Mapping[str, float | Tensor] = field(default_factory=dict)
     penalties: tuple[float | Tensor, ...] = ()

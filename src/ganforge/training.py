@@ -12,7 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganforge import checkpoint, config, distributed, game, model, pictures, runs, state
+from ganforge import checkpoint, config, distributed, game, model, pictures, runs, schedules, state
+from ganforge.accelerate.captured import Captured
+from ganforge.accelerate.compiled import Compiled
+from ganforge.accelerate.inputs import NotCompiledError
 from ganforge.config import Config
 from ganforge.data.batches import Batches
 from ganforge.data.source import Dataset
@@ -20,6 +23,7 @@ from ganforge.devices import Resolved
 from ganforge.distributed import ALONE, World
 from ganforge.draws import Drawer
 from ganforge.errors import DataError, DiskError, DivergedError, UsageError
+from ganforge.game import How
 from ganforge.penalties import GradientPenalty
 from ganforge.players import State
 from ganforge.progress import LOGGED, Progress
@@ -35,7 +39,8 @@ class Training:
 
     steps: the budget. seconds: of training, over all sessions. totals, counted: the statistics of
     the interval under way. skipped: updates left out so far. rate_scale: what rollbacks have made
-    of the learning rates. pending: log records that a full disk has not taken yet.
+    of the learning rates. pending: log records that a full disk has not taken yet. compiled: plays
+    several steps at a call, captured: one by a recording, where they can.
     """
 
     config: Config
@@ -57,6 +62,8 @@ class Training:
     timing: dict[str, float] = field(default_factory=dict)
     pending: list[dict[str, Any]] = field(default_factory=list)
     disk: str = ""
+    compiled: Compiled | None = None
+    captured: Captured | None = None
 
     @property
     def images_a_step(self) -> int:
@@ -106,6 +113,31 @@ def build(
         game.steps_for(wanted.images(len(data)), wanted.batch, wanted.game),
         world,
     )
+
+
+def compile_step(t: Training) -> list[str]:
+    """Let `t` play compiled or captured steps, or say why it does not."""
+    if not t.config.compile:
+        return []
+    try:
+        if t.world.size > 1:
+            raise NotCompiledError("several processes share the batch")
+        if torch.device(t.resolved.device).type == "cuda":
+            if any(getattr(t.config, side).momentum_steps for side in schedules.SIDES):
+                raise NotCompiledError("a momentum that changes is not captured")
+            how = How(batch=t.config.batch, micro=t.config.micro_batch)
+            t.captured = Captured(t.state, t.config.game, how)
+        else:
+            t.compiled = Compiled(t.state, t.config)
+        return []
+    except NotCompiledError as reason:
+        return eager(t, reason)
+
+
+def eager(t: Training, reason: NotCompiledError) -> list[str]:
+    """Play `t` step by step after all; returns what to tell."""
+    t.compiled, t.resolved = None, replace(t.resolved, compile=False)
+    return [f"not compiled: {reason}; training goes on without"]
 
 
 def one_label_a_mix(wanted: Config) -> None:

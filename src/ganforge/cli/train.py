@@ -32,6 +32,7 @@ def train(
     every: float | None = None,
     stop: str | None = None,
     gpus: int | None = None,
+    compile: Annotated[bool, Flag] = False,
     sync_bn: Annotated[bool, Flag] = False,
     tensorboard: Annotated[bool, Flag] = False,
     dry_run: Annotated[bool, Flag] = False,
@@ -77,6 +78,8 @@ def train(
         auto: end when five such scores in a row have brought no better one.
     gpus
         Processes that share every batch, a GPU each (without GPUs: on the CPU).
+    compile
+        Small games on the CPU: many steps a call, compiled once in half a minute. A GPU: captured.
     sync_bn
         Batch norm over the whole batch of all processes, not each one's share.
     tensorboard
@@ -91,6 +94,7 @@ def train(
     options = {
         "data": data, "size": size, "batch": batch, "epochs": epochs, "kimg": kimg, "seed": seed,
         "device": device, "precision": precision, "sync_bn": sync_bn or None,
+        "compile": compile or None,
     }  # fmt: skip
     chosen = commands.assemble(recipe, config, options, overrides, tensorboard, every, stop)
     if print_config:
