@@ -1,6 +1,8 @@
 """Updates by hand, fused against unfused after a step with R1, and the guard of every update."""
 
 import math
+import subprocess
+import sys
 from dataclasses import replace
 from typing import Any
 
@@ -202,3 +204,33 @@ def test_rates_reach_every_group() -> None:
     optimizer = optimizers.build(Optimizer(lr=0.5), [weight])
     optimizers.set_rate(optimizer, 0.125)
     assert [group["lr"] for group in optimizer.param_groups] == [0.125]
+
+
+@pytest.mark.parametrize("name", optimizers.KINDS)
+@pytest.mark.parametrize("fused", [True, False])
+def test_the_bare_update_is_torchs(name: str, fused: bool) -> None:
+    """Without the wrappers around `step`, and what they import."""
+    choice = Optimizer(name, 1e-2, momentum=0.0 if name == "adam" else 0.9, weight_decay=0.1)
+    own, plain = (nn.Parameter(torch.linspace(-1, 1, 7)) for _ in range(2))
+    bare = optimizers.build(choice, [own], fused)
+    kind = type(bare).__mro__[1]
+    options = {k: v for k, v in bare.defaults.items() if k in ("lr", "weight_decay", "fused")}
+    options |= {"betas": choice.betas} if name == "adam" else {"momentum": 0.9}
+    theirs = kind([plain], **options)
+    for i in range(5):
+        for p in (own, plain):
+            p.grad = torch.linspace(i, -1, 7)
+        bare.step()
+        theirs.step()
+        assert torch.equal(own, plain)
+
+
+def test_training_does_not_import_the_compiler() -> None:
+    """A second or more of every start; torch's optimisers would."""
+    code = (
+        "import sys, tempfile; from ganforge.cli import main;"
+        "main(['train', 'gaussian', '--kimg', '0.1', '--out', tempfile.mkdtemp() + '/run',"
+        "'--output.score', 'false']); print('torch._dynamo' in sys.modules)"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.split()[-1] == "False", out.stdout + out.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,26 @@ FUSED = ("cpu", "cuda", "mps")
 TINY = 1e-30  # a momentum of 0, under which torch would forget the gradients seen so far
 
 
+def light(kind: type[torch.optim.Optimizer]) -> type[torch.optim.Optimizer]:
+    """An optimiser of torch without what torch wraps around it for its compiler and its profiler.
+
+    The wrappers import the compiler, a second or more at the start of every run, and take longer
+    than the update of a small game.
+    """
+    update = inspect.unwrap(kind.step)
+
+    def step(self: torch.optim.Optimizer) -> None:
+        with torch.no_grad():
+            update(self)
+
+    step.hooked = True  # type: ignore[attr-defined]  # as torch marks those it has wrapped
+    bare = {"step": step, "add_param_group": inspect.unwrap(kind.add_param_group)}
+    return type(kind.__name__, (kind,), bare)
+
+
+KINDS = {"adam": light(Adam), "sgd": light(SGD), "rmsprop": light(RMSprop)}
+
+
 def build(
     choice: config.Optimizer, parameters: Iterable[nn.Parameter], fused: bool = True
 ) -> torch.optim.Optimizer:
@@ -25,18 +46,18 @@ def build(
     """
     parameters = list(parameters)
     fused = fused and all(p.device.type in FUSED for p in parameters)
-    decay = choice.weight_decay
-    optimizer: torch.optim.Optimizer
+    options: dict[str, Any] = {"lr": choice.lr, "weight_decay": choice.weight_decay}
     if choice.name == "adam":
-        optimizer = Adam(parameters, choice.lr, choice.betas, weight_decay=decay, fused=fused)
+        options |= {"betas": choice.betas, "fused": fused}
         names = ["exp_avg", "exp_avg_sq"]
-    elif choice.name == "sgd":
-        optimizer = SGD(parameters, choice.lr, choice.momentum, weight_decay=decay, fused=fused)
-        names = ["momentum_buffer"] if choice.momentum or choice.momentum_steps else []
     else:
-        optimizer = RMSprop(parameters, choice.lr, momentum=choice.momentum, weight_decay=decay)
-        names = ["square_avg"]
-        names += ["momentum_buffer"] if choice.momentum or choice.momentum_steps else []
+        options |= {"momentum": choice.momentum}
+        names = ["momentum_buffer"] if choice.momentum or choice.momentum_steps else []
+        if choice.name == "sgd":
+            options |= {"fused": fused}
+        else:
+            names.append("square_avg")
+    optimizer = KINDS[choice.name](parameters, **options)
     for p in parameters:
         # torch makes these at the first step; made here, a checkpoint always finds them, and a
         # first update that is skipped leaves no uninitialised momentum behind
