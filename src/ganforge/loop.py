@@ -28,7 +28,7 @@ from ganforge.distributed import World
 from ganforge.draws import seed_own_modules
 from ganforge.errors import DataError, DivergedError, OutOfMemoryError, UsageError, lacks_memory
 from ganforge.game import How
-from ganforge.players import Batch
+from ganforge.players import Batch, Stats
 from ganforge.progress import MEANS, SUMS, Control, Progress
 from ganforge.runs import Run
 from ganforge.training import (
@@ -74,12 +74,14 @@ def training(
     if not isinstance(wanted, Config):
         raise UsageError(f"{wanted!r}: expected a Config; call the recipe, as gf.recipes.cdcgan()")
     control = control or Control()
+    run = Run(Path(path))
+    if run.exists():
+        runs.refuse_changes(run, wanted)  # before the data are loaded: they may be what changed
     with control.may_give_up():
         data = data or load(wanted.data, size=wanted.size)
     state.players_spec(wanted, data.spec)  # refused before a folder is made
     if wanted.labels:
         every_class(wanted, data)
-    run = Run(Path(path))
     before = run.info() if run.exists() else {}
     if before.get("data_sha256", data.sha256) != data.sha256:
         raise DataError(
@@ -93,8 +95,6 @@ def training(
         stack.callback(distributed.leave)
         with control.may_give_up():
             t = build(wanted, run, data, resolved, world)
-        if run.exists():
-            runs.refuse_changes(run, wanted)
         if t.steps < int(before.get("step", 0)):
             raise UsageError(
                 f"{run.path} has already gone {before['step']:,} steps and this budget is "
@@ -239,14 +239,16 @@ def advance(t: Training) -> None:
         micro=t.config.micro_batch,
         exchange=distributed.exchange if t.world.size > 1 else None,
     )
+    stats: Stats = {}
     try:
         draws = t.drawer.at(step)
         knobs = schedules.knobs(t.config, step, t.steps, t.rate_scale)
         stats = game.step(t.state, t.config.game, batches, draws, knobs, how)
     except (RuntimeError, MemoryError) as error:
-        if lacks_memory(error):
-            raise out_of_memory(t, batches[0]) from None
-        raise
+        if not lacks_memory(error):
+            raise
+    if not stats:  # not inside the except: the error's frames hold all that filled the memory
+        raise out_of_memory(t, batches[0])
     if t.totals:
         torch._foreach_add_([t.totals[name] for name in stats], list(stats.values()))
     else:
@@ -330,10 +332,10 @@ def diverged(t: Training, finite: bool, skipped: int) -> str:
             resume(t, {"exact": t.exact})
             t.rate_scale = scale
             return f"{message}; back at step {t.state.step:,} with the learning rates halved"
-    raise DivergedError(
-        f"{message}. Try a lower rate (--{player}.lr {rate / 3:.2g}), --precision fp32, or "
-        "--on-nan rollback; the last good checkpoint is kept"
-    )
+    tries = [f"a lower rate (--{player}.lr {rate / 3:.2g})"]
+    tries += ["--precision fp32"] if t.resolved.precision != "fp32" else []
+    tries += ["--on-nan rollback"] if t.config.on_nan == "stop" else []
+    raise DivergedError(f"{message}. Try {' or '.join(tries)}; the last good checkpoint is kept")
 
 
 def sick_player(t: Training, loss: dict[str, float]) -> str:
