@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.peers import gaussian as published
-from ganforge import loop, recipes, training
+from ganforge import loop, recipes, stepping, training
 from ganforge.data.source import load
 from ganforge.devices import resolve
 from ganforge.runs import Run
@@ -48,7 +48,7 @@ def prepared(name: str) -> tuple[Training, float]:
     """A compiled run, and the CPU seconds that compiling took."""
     t = started(name, True)
     before = spent()
-    notes = training.compile_step(t) + loop.compiled_now(t)
+    notes = training.compile_step(t) + stepping.compiled_now(t)
     assert t.compiled is not None, notes
     return t, spent() - before
 
@@ -59,7 +59,7 @@ def examples(t: Training) -> Callable[[], int]:
     def once() -> int:
         before = t.samples_seen
         loop.advance(t)
-        if t.state.step % loop.CHECK_STEPS == 0:
+        if t.state.step % stepping.CHECK_STEPS == 0:
             loop.watch(t, clock, t.state.step % t.config.output.log_every == 0)
         return t.samples_seen - before
 

@@ -39,7 +39,7 @@ def ours(name: str, batch: int, threads: int, precision: str, folder: Path) -> I
     from dataclasses import replace
 
     from benchmarks.systems import SYSTEMS
-    from ganforge import loop, training
+    from ganforge import loop, stepping, training
     from ganforge.data.source import load
     from ganforge.devices import resolve
     from ganforge.runs import Run
@@ -54,7 +54,7 @@ def ours(name: str, batch: int, threads: int, precision: str, folder: Path) -> I
         before = t.samples_seen
         loop.advance(t)
         logged = t.state.step % config.output.log_every == 0
-        if logged or t.state.step % loop.CHECK_STEPS == 0:
+        if logged or t.state.step % stepping.CHECK_STEPS == 0:
             loop.watch(t, clock, logged)
         yield t.samples_seen - before
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ganforge import judging, loop, pictures, recipes, session
+from ganforge import judging, pictures, recipes, session, stepping
 from ganforge.evaluation.score import Score
 from tiny import pictures as noise
 from tiny import shortened
@@ -26,7 +26,7 @@ def trained(path: Path, recipe: str = "gaussian", steps: int = 60, **changes: An
     chosen = replace(shortened(recipes.find(recipe), steps, log_every=10), **changes)
     output = replace(chosen.output, sample_every=0.001, score=False, grid=20)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "LEAST_GAP", max(1, steps // 4))
+        patch.setattr(stepping, "LEAST_GAP", max(1, steps // 4))
         session.train(replace(chosen, output=output), path, show="quiet")
     return path
 

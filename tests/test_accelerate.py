@@ -9,7 +9,19 @@ import pytest
 import torch
 from torch import Tensor
 
-from ganforge import cli, devices, game, loop, optimizers, recipes, runs, schedules, state, training
+from ganforge import (
+    cli,
+    devices,
+    game,
+    loop,
+    optimizers,
+    recipes,
+    runs,
+    schedules,
+    state,
+    stepping,
+    training,
+)
 from ganforge.accelerate import compiled
 from ganforge.accelerate.captured import Captured, replayed
 from ganforge.accelerate.compiled import Compiled, eagerly
@@ -137,7 +149,7 @@ def test_a_bias_that_no_loss_sees_stays() -> None:
     config, data = setting("gaussian-stable", 8)
     t = training.build(config, runs.Run(Path("nowhere")), data, devices.resolve(config))
     t.compiled = Compiled(t.state, config, eagerly)
-    loop.compiled_now(t)
+    stepping.compiled_now(t)
     d = t.state.players.discriminator
     weight, bias = (p.detach().clone() for p in d.out.linear.parameters())
     while t.state.step < 8:

@@ -16,7 +16,7 @@ from PIL import Image
 from scipy import stats
 
 import ganforge as gf
-from ganforge import checkpoint, compare, judging, loop, recipes, runs, scoring, session
+from ganforge import checkpoint, compare, judging, loop, recipes, runs, scoring, session, stepping
 from ganforge.cli import main
 from ganforge.commands import compare as commands
 from ganforge.compare import Budget, Comparison, Entry, Group, Scoring, paired, plan, show
@@ -38,7 +38,7 @@ def shrink(patch: pytest.MonkeyPatch) -> None:
     """Scores of 100 samples, at steps as near to each other as is asked for, and no plots."""
     patch.setattr(scoring, "N", 100)
     patch.setattr(scoring, "SHORTEST", 0.0)
-    patch.setattr(loop, "LEAST_GAP", 1)
+    patch.setattr(stepping, "LEAST_GAP", 1)
     patch.setattr(session, "draw", lambda run: None)
     patch.setattr(scoring, "curve", lambda records: b"")
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import nn
 
-from ganforge import checkpoint, diagnosis, loop, recipes, runs, session
+from ganforge import checkpoint, diagnosis, loop, recipes, runs, session, stepping
 from ganforge.cli import main
 from ganforge.codec import DataSpec
 from ganforge.config import Config
@@ -69,7 +69,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watch, "FEW", 110)
     monkeypatch.setattr(watch, "SHARE", 1e9)
     monkeypatch.setattr(watch, "SHORTEST", 0.0)
-    monkeypatch.setattr(loop, "LEAST_GAP", 1)
+    monkeypatch.setattr(stepping, "LEAST_GAP", 1)
     monkeypatch.setattr(session, "draw", lambda run: None)
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from ganforge import distributed
 from ganforge.distributed import World
 from ganforge.errors import UsageError
 
@@ -109,3 +112,36 @@ def test_a_batch_is_split_evenly_or_refused() -> None:
     assert [World(r, 4).part(64) for r in range(4)] == [(0, 16), (16, 16), (32, 16), (48, 16)]
     with pytest.raises(UsageError, match="--batch 66"):
         World(0, 3).part(64)
+
+
+CHILD = """
+import signal
+signal.signal(signal.SIGUSR1, lambda *_: exit(9))
+print(flush=True)
+input()
+"""
+
+
+def test_the_launcher_hands_on_the_signal_to_save(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would die of it, and leave the processes of the run without one."""
+    from torch.distributed import run as torchrun
+
+    codes = []
+
+    def play(options: Any) -> None:
+        child = subprocess.Popen(
+            [sys.executable, "-c", CHILD], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        assert child.stdout is not None
+        child.stdout.readline()
+        signal.raise_signal(signal.SIGUSR1)
+        codes.append(child.wait(60))
+        child.communicate()
+
+    monkeypatch.setattr(torchrun, "run", play)
+    before = signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    try:
+        assert distributed.launch(2, ["train", "gaussian"]) == 0
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert codes == [9]

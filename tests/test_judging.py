@@ -13,7 +13,17 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file
 
-from ganforge import checkpoint, judging, loop, model, recipes, runs, scoring, session, training
+from ganforge import (
+    checkpoint,
+    judging,
+    model,
+    recipes,
+    runs,
+    scoring,
+    session,
+    stepping,
+    training,
+)
 from ganforge.cli import main
 from ganforge.codec import DataSpec
 from ganforge.config import Config, Output
@@ -33,7 +43,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Scores of 100 samples, at steps as near to each other as is asked for."""
     monkeypatch.setattr(scoring, "N", 100)
     monkeypatch.setattr(scoring, "SHORTEST", 0.0)
-    monkeypatch.setattr(loop, "LEAST_GAP", 1)
+    monkeypatch.setattr(stepping, "LEAST_GAP", 1)
     monkeypatch.setattr(session, "draw", lambda run: None)  # drawing is tested elsewhere
     monkeypatch.setattr(scoring, "curve", lambda records: b"")
 

@@ -29,6 +29,7 @@ judging
 evaluation
 plots charts moments history
 loop
+stepping
 training
 model
 sampling

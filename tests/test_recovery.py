@@ -6,6 +6,7 @@ import contextlib
 import errno
 import json
 import os
+import weakref
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -191,6 +192,28 @@ def test_the_batch_that_fits_is_named(tmp_path: Path, monkeypatch: pytest.Monkey
     assert caught.value.exit_code == 71
     fits = replace(config, micro_batch=2)
     assert run(fits, tmp_path / "fits", data)[-1].done
+
+
+def test_the_trial_has_the_memory_that_the_step_filled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the step had made is let go of before smaller batches are tried."""
+    config, data = setting("gaussian", 20)
+    held: list[weakref.ref[torch.Tensor]] = []
+
+    def full(*arguments: Any) -> None:
+        made = torch.zeros(8)
+        held.append(weakref.ref(made))
+        raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    def trial(*arguments: Any) -> None:
+        if held[0]() is not None:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    monkeypatch.setattr(game, "step", full)
+    monkeypatch.setattr(game, "turn", trial)
+    with pytest.raises(OutOfMemoryError, match="--micro-batch 4 fits"):
+        run(config, tmp_path / "run", data)
 
 
 def test_not_even_one_example_fits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

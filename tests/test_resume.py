@@ -19,8 +19,10 @@ from ganforge import checkpoint, loop, model, recipes, runs, state
 from ganforge.config import Config
 from ganforge.data.batches import Batches
 from ganforge.data.dataset import Dataset
+from ganforge.devices import Resolved
 from ganforge.errors import DataError, DivergedError
 from ganforge.progress import Control
+from ganforge.training import different_machine
 from tiny import (
     StopAfter,
     fingerprint,
@@ -329,3 +331,12 @@ def test_a_sick_run_stops_and_is_never_saved(tmp_path: Path) -> None:
         tensors = load_file(saved / "state.safetensors")
         assert all(torch.isfinite(t.double()).all() for t in tensors.values())
     assert np.isfinite(model.load(path / "model").sample(5)).all()
+
+
+def test_another_model_of_gpu_is_another_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "model A")
+    now = Resolved("cuda", "fp32", 1)
+    before = {"resolved": now.table()}
+    assert different_machine(before, now) == ""
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "model B")
+    assert different_machine(before, now) == "gpu was model A, is model B"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ganforge import checkpoint, loop, recipes, runs
+from ganforge import checkpoint, cli, loop, recipes, runs, stepping
 from ganforge.errors import DataError, UsageError
 from tiny import StopAfter, data_for, folder_hashes, run, setting
 
@@ -58,7 +58,7 @@ def test_every_difference_is_listed_and_budget_and_device_are_none(tmp_path: Pat
 
 def test_what_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The newest, the best, and the first of every 50 steps, though none falls on a 50th."""
-    monkeypatch.setattr(loop, "LEAST_GAP", 20)
+    monkeypatch.setattr(stepping, "LEAST_GAP", 20)
     config, data = setting("gaussian", 200)
     output = replace(config.output, save_every=0.01, keep=2, keep_every=50)
     for _ in loop.train(replace(config, output=output), tmp_path, data=data):
@@ -87,6 +87,19 @@ def test_a_run_of_before_a_setting_came_can_go_on(tmp_path: Path) -> None:
     other = replace(wanted, generator=replace(wanted.generator, least=1e-9))
     with pytest.raises(UsageError, match=r"generator.least: 0.0 there, 1e-09 here"):
         runs.refuse_changes(runs.Run(tmp_path), other)
+
+
+def test_other_data_are_a_difference_like_any(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They are listed with the others, even where they cannot be loaded any more."""
+    words = ["train", "gaussian", "--kimg", "0.08", "--output.score", "false"]
+    words += ["--threads", "1", "--out", str(tmp_path)]
+    assert cli.main(words) == 0
+    assert cli.main([*words, "--data", "nowhere.npz", "--batch", "16"]) == 2
+    said = capsys.readouterr().err
+    assert "data: 'gaussian' there, 'nowhere.npz' here" in said
+    assert "batch: 8 there, 16 here" in said
 
 
 def test_other_data_are_refused(tmp_path: Path) -> None:

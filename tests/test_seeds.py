@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 import ganforge as gf
-from ganforge import checkpoint, loop, members, recipes, runs, seeds, session
+from ganforge import checkpoint, loop, members, recipes, runs, seeds, session, stepping
 from ganforge.cli import main
 from ganforge.codec import DataSpec
 from ganforge.config import Config
@@ -34,7 +34,7 @@ THREE = (0, 3, 5)
 
 def quick(patch: pytest.MonkeyPatch) -> None:
     """Saves, grids and looks at the weights four times as often as in earnest."""
-    patch.setattr(loop, "LEAST_GAP", 25)
+    patch.setattr(stepping, "LEAST_GAP", 25)
     patch.setattr(loop, "CHECK_STEPS", 10)
 
 

@@ -5,9 +5,13 @@ The signals are real ones, raised in this process at a place and not at a time.
 
 from __future__ import annotations
 
+import errno
 import importlib
+import io
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,10 +19,21 @@ from typing import Any
 
 import pytest
 
-from ganforge import checkpoint, cli, judging, loop, recipes, runs, scoring, session, training
+from ganforge import (
+    checkpoint,
+    cli,
+    judging,
+    loop,
+    recipes,
+    runs,
+    scoring,
+    session,
+    stepping,
+    training,
+)
 from ganforge.config import Config
 from ganforge.errors import Interrupted
-from ganforge.progress import Control
+from ganforge.progress import Control, Progress
 from tiny import log_without_times, shortened
 
 CODES = [(signal.SIGTERM, 143), (signal.SIGINT, 130)]
@@ -47,7 +62,7 @@ def scored(steps: int = 100) -> Config:
 @pytest.fixture(autouse=True)
 def close_scores(monkeypatch: pytest.MonkeyPatch) -> None:
     """Checkpoints and scores 20 steps apart, not 100, and of few samples."""
-    monkeypatch.setattr(loop, "LEAST_GAP", 20)
+    monkeypatch.setattr(stepping, "LEAST_GAP", 20)
     monkeypatch.setattr(scoring, "N", 100)
     monkeypatch.setattr(scoring, "curve", lambda records: b"")
     monkeypatch.setattr(session.plots, "overview", lambda run: b"")
@@ -191,3 +206,54 @@ def test_the_command_leaves_without_taking_torch_apart(monkeypatch: pytest.Monke
         monkeypatch.setattr(command, "run", lambda given, code=code: code)
         assert cli.main() == code
     assert left == [130, 143]
+
+
+class Unread:
+    """A display whose stream has gone away, or is a file on a full disk."""
+
+    def __init__(self, error: OSError):
+        self.error = error
+
+    def __enter__(self) -> Unread:
+        return self
+
+    def __exit__(self, *why: Any) -> None: ...
+
+    def show(self, progress: Progress) -> None:
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [BrokenPipeError(), OSError(errno.ENOSPC, "No space left")])
+def test_a_run_that_nobody_can_read_goes_on(error: OSError, tmp_path: Path) -> None:
+    """`ganforge train | head -1`, or `> log` on a full disk, ends as the run alone would."""
+    config = shortened(recipes.find("gaussian"), 60, log_every=10)
+    trained = session.train(config, tmp_path, show=Unread(error))
+    assert trained.finished and runs.Run(tmp_path).info()["status"] == "finished"
+
+
+def test_the_signal_to_save_is_harmless_before_there_is_a_run() -> None:
+    """Python takes seconds to import torch: until then it would end the process."""
+    code = """
+import importlib, os, signal
+app = importlib.import_module("ganforge.cli.app")
+app.run = lambda given: os.kill(os.getpid(), signal.SIGUSR1) or 7
+raise SystemExit(app.main())
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 7
+
+
+def test_output_that_cannot_be_written_is_the_disk(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Full(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("sys.stdout", Full())
+    assert cli.main(["recipes"]) == 74
+    assert "standard output: No space left" in capsys.readouterr().err
+
+
+def test_a_path_that_no_system_takes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([*TOY, "--out", "n" * 300]) == 74
+    assert "File name too long: choose another path" in capsys.readouterr().err

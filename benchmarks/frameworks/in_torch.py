@@ -9,7 +9,7 @@ import torch
 from benchmarks.frameworks import measure
 from benchmarks.frameworks.measure import POINTS, SAMPLES
 from benchmarks.peers import gaussian
-from ganforge import loop, recipes, training
+from ganforge import loop, recipes, stepping, training
 from ganforge.data.source import load
 from ganforge.devices import resolve
 from ganforge.runs import Run
@@ -40,7 +40,7 @@ def ours(seed, epochs, report):
         while t.state.step < t.steps:
             loop.advance(t)
             ended = t.state.step * config.batch % POINTS == 0
-            if ended or t.state.step % loop.CHECK_STEPS == 0:
+            if ended or t.state.step % stepping.CHECK_STEPS == 0:
                 loop.watch(t, clock, ended)
             if ended:
                 report(t.means["loss_d"], t.means["loss_g"])

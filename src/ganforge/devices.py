@@ -27,7 +27,9 @@ class Resolved:
     compile: bool = False
 
     def table(self) -> dict[str, Any]:
-        return asdict(self)
+        """As run.json has it; a GPU's model too, on which bits depend as on a CPU's."""
+        cuda = self.device.startswith("cuda")
+        return asdict(self) | ({"gpu": torch.cuda.get_device_name(self.device)} if cuda else {})
 
 
 def resolve(config: Config, before: dict[str, Any] | None = None, world: World = ALONE) -> Resolved:

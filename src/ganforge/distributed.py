@@ -9,7 +9,11 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import torch
@@ -71,7 +75,8 @@ def leave() -> None:
 def launch(processes: int, words: list[str]) -> int:
     """Run `ganforge WORDS` in `processes` processes under torchrun; the first fault's exit code.
 
-    A signal goes to all of them once; they save, and the code is 128 + its number.
+    A signal goes to all of them once; they save, and the code is 128 + its number. After SIGUSR1
+    they save and go on.
     """
     from torch.distributed import run as torchrun
     from torch.distributed.elastic.multiprocessing.api import SignalException
@@ -79,6 +84,8 @@ def launch(processes: int, words: list[str]) -> int:
 
     # each process has said in a line what is wrong; torchrun's tables would bury it
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
+    if hasattr(signal, "SIGUSR1"):  # torchrun knows nothing of it: the launcher would die of it
+        signal.signal(signal.SIGUSR1, pass_on)
     options = ["--standalone", f"--nproc-per-node={processes}", "-m", "ganforge"]
     try:
         parsed = torchrun.parse_args([*options, *words])  # type: ignore[no-untyped-call]
@@ -88,6 +95,14 @@ def launch(processes: int, words: list[str]) -> int:
     except SignalException as error:
         return 128 + int(error.sigval)
     return 0
+
+
+def pass_on(number: int, frame: FrameType | None) -> None:
+    """Send a signal on to the processes that this one has started (as far as Linux lists them)."""
+    for listed in Path("/proc/self/task").glob("*/children"):
+        for child in listed.read_text().split():
+            with suppress(ProcessLookupError):
+                os.kill(int(child), number)
 
 
 def exchange(tensors: list[Tensor]) -> None:

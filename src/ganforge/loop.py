@@ -20,24 +20,20 @@ from typing import Any
 import numpy as np
 import torch
 
-from ganforge import checkpoint, distributed, game, runs, schedules, state
-from ganforge.accelerate.inputs import NotCompiledError
+from ganforge import checkpoint, distributed, runs, state, stepping
 from ganforge.config import Config
 from ganforge.data.source import Dataset, load
 from ganforge.devices import resolve
 from ganforge.distributed import World
-from ganforge.draws import assemble, seed_own_modules
-from ganforge.errors import DataError, DivergedError, OutOfMemoryError, UsageError, lacks_memory
-from ganforge.game import How
-from ganforge.players import Batch, Draws, Knobs
+from ganforge.errors import DataError, DivergedError, UsageError
 from ganforge.progress import MEANS, SUMS, Control, Progress
 from ganforge.runs import Run
+from ganforge.stepping import CHECK_STEPS, advance, compiled_now, interval
 from ganforge.training import (
     Training,
     append_log,
     build,
     compile_step,
-    eager,
     facts,
     finish,
     resume,
@@ -46,8 +42,6 @@ from ganforge.training import (
 )
 
 SAVE_SECONDS = 600.0  # a checkpoint at least this often
-LEAST_GAP = 100  # steps between two grids or two checkpoints of tiny data sets
-CHECK_STEPS = 50  # steps between two looks at whether all weights are finite
 MAX_ROLLBACKS = 3
 
 
@@ -77,12 +71,14 @@ def training(
     if not isinstance(wanted, Config):
         raise UsageError(f"{wanted!r}: expected a Config; call the recipe, as gf.recipes.cdcgan()")
     control = control or Control()
+    run = Run(Path(path))
+    if run.exists():
+        runs.refuse_changes(run, wanted)  # before the data are loaded: they may be what changed
     with control.may_give_up():
         data = data or load(wanted.data, size=wanted.size)
     state.players_spec(wanted, data.spec)  # refused before a folder is made
     if wanted.labels:
         every_class(wanted, data)
-    run = Run(Path(path))
     before = run.info() if run.exists() else {}
     if before.get("data_sha256", data.sha256) != data.sha256:
         raise DataError(
@@ -96,8 +92,6 @@ def training(
         stack.callback(distributed.leave)
         with control.may_give_up():
             t = build(wanted, run, data, resolved, world)
-        if run.exists():
-            runs.refuse_changes(run, wanted)
         if t.steps < int(before.get("step", 0)):
             raise UsageError(
                 f"{run.path} has already gone {before['step']:,} steps and this budget is "
@@ -175,7 +169,7 @@ def play(t: Training, control: Control, notes: list[str]) -> Iterator[tuple[Trai
         ask, stop = distributed.any_rank(t.world, told, t.resolved.device)
         step, last = t.state.step, t.state.step == t.steps
         logged = last or step % output.log_every == 0
-        near = t.steps - step < LEAST_GAP  # the last step draws and saves anyway
+        near = t.steps - step < stepping.LEAST_GAP  # the last step draws and saves anyway
         drawn = last or (passed(t, output.sample_every) and not near)
         scored = output.score_every > 0 and passed(t, output.score_every)
         saved = ask or ((passed(t, output.save_every) or scored) and not near)
@@ -235,108 +229,9 @@ class Clock:
         return rate
 
 
-def advance(t: Training) -> None:
-    """A step of the game, or a block of compiled ones, the numbers added up on the device."""
-    if t.compiled is not None:
-        count = t.compiled.reach(t.state.step, next_stop(t) - t.state.step)
-        t.totals = t.compiled.play(*several(t, count), t.totals)
-        t.counted += count
-        return
-    k, batch, step = t.config.game.d_steps, t.config.batch, t.state.step
-    seed_own_modules(t.state.players, t.config.seed, step)
-    first, count = t.world.part(batch)
-    batches = [Batch(*t.batches.at((step * k + j) * batch + first, count)) for j in range(k)]
-    how = How(
-        batch=batch,
-        micro=t.config.micro_batch,
-        exchange=distributed.exchange if t.world.size > 1 else None,
-    )
-    try:
-        draws = t.drawer.at(step)
-        knobs = schedules.knobs(t.config, step, t.steps, t.rate_scale)
-        if t.captured is not None:
-            stats = t.captured(batches, draws, knobs)
-        else:
-            stats = game.step(t.state, t.config.game, batches, draws, knobs, how)
-    except (RuntimeError, MemoryError) as error:
-        if lacks_memory(error):
-            raise out_of_memory(t, batches[0]) from None
-        raise
-    if t.totals:
-        torch._foreach_add_([t.totals[name] for name in stats], list(stats.values()))
-    else:
-        t.totals = {name: value.clone() for name, value in stats.items()}
-    t.counted += 1
-
-
-def next_stop(t: Training) -> int:
-    """The next step after which the loop has something to do, or new draws begin."""
-    output, step = t.config.output, t.state.step
-    every = [output.log_every, CHECK_STEPS, t.drawer.block_steps]
-    epochs = [output.sample_every, output.save_every, output.score_every]
-    every += [interval(t, e) for e in epochs if e]
-    return min(t.steps, *(step - step % n + n for n in every))
-
-
-def several(t: Training, count: int) -> tuple[list[Batch], dict[str, list[Draws]], list[Knobs]]:
-    """The examples, draws and knobs of the next `count` steps, stacked."""
-    k, batch, step = t.config.game.d_steps, t.config.batch, t.state.step
-    real, label = t.batches.at(step * k * batch, count * k * batch)
-    real = real.view(count, k, batch, *real.shape[1:])
-    labels = None if label is None else label.view(count, k, batch)
-    batches = [Batch(real[:, j], None if labels is None else labels[:, j]) for j in range(k)]
-    place, block = t.drawer.block(step)
-    rows = slice(place, place + count)
-    draws = {
-        side: [assemble(block, side, (rows, turn), (rows, -1)) for turn in range(turns)]
-        for side, turns in t.drawer.turns.items()
-    }
-    steps = range(step, step + count)
-    return batches, draws, [schedules.knobs(t.config, s, t.steps, t.rate_scale) for s in steps]
-
-
-def compiled_now(t: Training) -> list[str]:
-    """Compile the blocks of steps that the game has, or note why not."""
-    assert t.compiled is not None
-    try:
-        seconds = t.compiled.prepare(*several(t, 1))
-    except NotCompiledError as reason:
-        return eager(t, reason)
-    return [f"compiled in {seconds:.1f} s"]
-
-
-def out_of_memory(t: Training, batch: Batch) -> OutOfMemoryError:
-    """The error, naming the largest micro-batch that fits, found by trying."""
-    size = (t.config.micro_batch or t.config.batch) // 2
-    draws = {side: drawn for side, drawn in t.drawer.at(t.state.step).items() if drawn}
-    while size >= 1:
-        part = slice(0, size)
-        try:
-            for side, drawn in draws.items():
-                small = (batch.rows(part), drawn[0].rows(part))
-                game.turn(t.state, t.config.game, side, *small)
-            break
-        except (RuntimeError, MemoryError):
-            size //= 2
-    device = t.resolved.device
-    if not size:
-        return OutOfMemoryError(
-            f"{device} cannot hold one example of this game: use smaller networks or --size"
-        )
-    return OutOfMemoryError(
-        f"{device} cannot hold batch = {t.config.batch}: --micro-batch {size} fits and gives the "
-        f"same update (batch norm aside), or use --batch {size}"
-    )
-
-
 def passed(t: Training, epochs: float) -> bool:
     """Whether this step completes `epochs` more passes (at least LEAST_GAP steps apart)."""
     return t.state.step % interval(t, epochs) == 0
-
-
-def interval(t: Training, epochs: float) -> int:
-    """The steps of so many passes."""
-    return max(LEAST_GAP, round(epochs * len(t.data) / t.images_a_step))
 
 
 def watch(t: Training, clock: Clock, logged: bool) -> str:
@@ -385,10 +280,10 @@ def diverged(t: Training, finite: bool, skipped: int) -> str:
             resume(t, {"exact": t.exact})
             t.rate_scale = scale
             return f"{message}; back at step {t.state.step:,} with the learning rates halved"
-    raise DivergedError(
-        f"{message}. Try a lower rate (--{player}.lr {rate / 3:.2g}), --precision fp32, or "
-        "--on-nan rollback; the last good checkpoint is kept"
-    )
+    tries = [f"a lower rate (--{player}.lr {rate / 3:.2g})"]
+    tries += ["--precision fp32"] if t.resolved.precision != "fp32" else []
+    tries += ["--on-nan rollback"] if t.config.on_nan == "stop" else []
+    raise DivergedError(f"{message}. Try {' or '.join(tries)}; the last good checkpoint is kept")
 
 
 def sick_player(t: Training, loss: dict[str, float]) -> str:

@@ -19,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ganforge import charts, checkpoint, judging, loop, model, pictures, runs, training
+from ganforge import charts, checkpoint, judging, loop, model, pictures, runs, stepping, training
 from ganforge.config import Config
 from ganforge.data.dataset import Dataset
 from ganforge.data.source import load
@@ -84,7 +84,7 @@ class Scorer:
         if not self.trained or self.last > t.state.step:  # begun, resumed, or rolled back
             self.cut(t.state.step)
         self.trained |= not (progress.done and progress.note)
-        near = t.steps - t.state.step < loop.LEAST_GAP  # the end is scored anyway
+        near = t.steps - t.state.step < stepping.LEAST_GAP  # the end is scored anyway
         due = 0 < t.state.step != self.last and loop.passed(t, self.output.score_every)
         if progress.done or near or not due:
             return progress

@@ -101,7 +101,9 @@ def train(
         with shown, events(config, path) as record:
             for last in loop.training(config, path, control, data):
                 record(last[1])
-                shown.show(watcher.watch(last[0], scorer.watch(*last)))
+                told = watcher.watch(last[0], scorer.watch(*last))
+                with suppress(OSError):  # nobody reads any more, or a full disk: the run goes on
+                    shown.show(told)
         if last is None:
             raise DataError(f"{path}: the run gave no record")
         training, progress = last

@@ -5,8 +5,10 @@ Heavy modules are imported inside the commands: `ganforge --help` imports no tor
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -17,7 +19,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from ganforge import __version__
 from ganforge.arguments import split_overrides, whole_numbers
-from ganforge.errors import GanforgeError, OutOfMemoryError, UsageError, lacks_memory
+from ganforge.errors import DiskError, GanforgeError, OutOfMemoryError, UsageError, lacks_memory
 
 app = App(
     name="ganforge",
@@ -35,6 +37,7 @@ Count = Annotated[int, Parameter(alias="-n")]
 Target = Annotated[Path | None, Parameter(alias="-o")]
 
 LONGEST = 1000  # letters of an error's line
+GIVEN_WAY = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 overrides: dict[str, str] = {}
 arguments: list[str] = []
@@ -47,6 +50,8 @@ def again() -> str:
 
 def main(given: Sequence[str] | None = None) -> int:
     """The `ganforge` command; returns the exit code."""
+    if given is None and hasattr(signal, "SIGUSR1"):  # "save": harmless where there is no run yet
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     code = run(given)
     if given is None and code > 128:  # told to go: taking torch apart would cost a second
         sys.stdout.flush()
@@ -90,6 +95,10 @@ def _unforeseen(error: Exception) -> int:
     if lacks_memory(error):
         text = "the machine has too little memory for this: use smaller networks, --size or --batch"
         return _fail(OutOfMemoryError(text), False)
+    if isinstance(error, OSError) and (error.filename or error.errno in GIVEN_WAY):
+        where = error.filename or "standard output"
+        text = f"{where}: {error.strerror}: choose another path, or check the disk"
+        return _fail(DiskError(text), False)
     print(
         f"ganforge: a bug of ours: {type(error).__name__}: {error}\n"
         "Add --debug for the traceback, and please report it.",

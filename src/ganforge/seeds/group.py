@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganforge import checkpoint, loop, members, runs, training
+from ganforge import checkpoint, loop, members, runs, stepping, training
 from ganforge.data.batches import Batches
 from ganforge.distributed import ALONE
 from ganforge.errors import (
@@ -146,12 +146,12 @@ def play(group: Group, control: Control) -> Iterator[bool]:
         step, t = group.step, spread_step(group)
         last = step == steps
         logged = last or step % output.log_every == 0
-        near = steps - step < loop.LEAST_GAP
+        near = steps - step < stepping.LEAST_GAP
         scored = output.score_every > 0 and loop.passed(t, output.score_every)
         saved = control.save or clock.save_due() or (
             (loop.passed(t, output.save_every) or scored) and not near
         )  # fmt: skip
-        if logged or step % loop.CHECK_STEPS == 0:
+        if logged or step % stepping.CHECK_STEPS == 0:
             clock.timed("log", watch, group, clock, logged)
         if last or (loop.passed(t, output.sample_every) and not near):
             clock.timed("sample", grids, group)
