@@ -410,3 +410,14 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path: Path) -> None:
     assert "to go on: ganforge train gaussian --epochs 2000" in rest
     assert len(list((tmp_path / "r" / "checkpoints").iterdir())) >= 1
     shutil.rmtree(tmp_path / "r")
+
+
+@pytest.mark.parametrize("where", ["/etc/passwd", "../secret"])
+def test_a_config_names_no_data_outside_unless_the_user_does(
+    where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.toml").write_text(f'name = "gaussian"\ndata = "{where}"\n')
+    assert main(["train", "--config", "mine.toml", "--dry-run"]) == 2
+    assert f"--data {where}" in capsys.readouterr().err
+    assert main(["train", "--config", "mine.toml", "--data", "gaussian", "--dry-run"]) == 0

@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from ganforge import checkpoint, cli, distributed, game, loop, optimizers, runs, state, training
+from ganforge.devices import resolve
 from ganforge.distributed import World
 from ganforge.errors import (
     DataError,
@@ -25,7 +26,7 @@ from ganforge.errors import (
     UsageError,
 )
 from ganforge.progress import Control
-from tiny import StopAfter, run, setting
+from tiny import StopAfter, copies, run, setting
 
 TOY = ("train", "gaussian", "--epochs", "1", "--threads", "1", "--output.score", "false")
 
@@ -279,6 +280,25 @@ def test_rollback_goes_on_at_half_the_rates(
     assert rates[-1] == 0.25 and progress.done
     assert runs.Run(tmp_path).info()["rate_scale"] == 0.25
     assert [r["step"] for r in runs.Run(tmp_path).log()] == list(range(20, 201, 20))
+
+
+def test_rollback_before_the_first_checkpoint_begins_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, data = setting("gaussian", 100)
+    config = replace(config, on_nan="rollback")
+    sick_at(monkeypatch, {30})
+    notes, first = [], {}
+    for t, progress in loop.training(config, tmp_path / "run", data=data):
+        notes += [progress.note] if "learning rates halved" in progress.note else []
+        if notes and not first:
+            first = copies(state.tensors(t.state))
+            assert t.state.step == 0 and not list(runs.Run(tmp_path / "run").log())
+    assert len(notes) == 1 and "back at step 0" in notes[0] and progress.done
+    again = training.build(config, runs.Run(tmp_path / "new"), data, resolve(config))
+    start = state.tensors(again.state)
+    assert all(torch.equal(first[name], tensor) for name, tensor in start.items())
+    assert t.rate_scale == 0.5
 
 
 def test_rollbacks_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

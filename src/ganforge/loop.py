@@ -32,6 +32,7 @@ from ganforge.stepping import CHECK_STEPS, advance, compiled_now, interval
 from ganforge.training import (
     Training,
     append_log,
+    begin_again,
     build,
     compile_step,
     facts,
@@ -278,8 +279,10 @@ def diverged(t: Training, finite: bool, skipped: int) -> str:
         scale = t.rate_scale / 2
         if checkpoint.newest(t.run.checkpoints)[0] is not None:
             resume(t, {"exact": t.exact})
-            t.rate_scale = scale
-            return f"{message}; back at step {t.state.step:,} with the learning rates halved"
+        else:
+            begin_again(t)
+        t.rate_scale = scale
+        return f"{message}; back at step {t.state.step:,} with the learning rates halved"
     tries = [f"a lower rate (--{player}.lr {rate / 3:.2g})"]
     tries += ["--precision fp32"] if t.resolved.precision != "fp32" else []
     tries += ["--on-nan rollback"] if t.config.on_nan == "stop" else []

@@ -213,6 +213,18 @@ def resume(t: Training, before: dict[str, Any]) -> list[str]:
     return notes
 
 
+def begin_again(t: Training) -> None:
+    """Back to the state before the first step, the log too."""
+    device = torch.device(t.resolved.device)
+    fresh = state.initial(t.config, t.data.spec, device, t.resolved.precision, data=t.data)
+    t.state.aux.clear()
+    state.load(t.state, state.tensors(fresh), "the first state")
+    t.state.step = t.skipped = t.counted = 0
+    t.totals, t.means = {}, {}
+    if t.world.leads:
+        runs.cut_log(t.run.log_path, -1)
+
+
 def different_machine(before: dict[str, Any], now: Resolved) -> str:
     """What has changed of that on which bit-exactness depends, in words; empty where nothing."""
     old = {**before.get("versions", {}), **before.get("resolved", {})}

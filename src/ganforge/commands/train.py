@@ -47,6 +47,8 @@ def assemble(
             table = tomllib.loads(checkpoint.read_file(file).decode())
         except (ValueError, RecursionError) as error:
             raise UsageError(f"{file}: not valid TOML: {error}") from None
+        if options.get("data") is None:
+            stay_inside(file, str(table.get("data", "")))
     name = str(table.get("name", "cdcgan")) if recipe is None else recipe
     whole = recipe is None and {"networks", "game"} <= set(table)
     if recipe is None and not whole:  # a file may not name code that is run: only the user may
@@ -75,6 +77,15 @@ def assemble(
         rule = scoring.end_rule(every, chosen.output.score_every)
         output |= dict(zip(("score_every", "patience"), rule, strict=True))
     return replace(chosen, **given, output=replace(chosen.output, **output))
+
+
+def stay_inside(file: Path, data: str) -> None:
+    """UsageError where a config, which may be a stranger's, names data anywhere on this machine."""
+    if Path(data).is_absolute() or ".." in Path(data).parts:
+        raise UsageError(
+            f"{file}: data = {data!r} is outside this folder: if you mean it, say so with "
+            f"--data {data}"
+        )
 
 
 def rehearse(chosen: Config, out: Path | None) -> list[str]:
