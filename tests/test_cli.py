@@ -267,6 +267,8 @@ BAD: dict[str, tuple[list[str], int, list[str]]] = {
     "unknown loss": (["train", "--game.loss", "hing"], 2, ["hing", "hinge"]),
     "smoothing": (["train", "--game.smoothing", "0.1"], 2, ["smoothing", "relativistic"]),
     "a fraction": (["train", "--batch", "7.6"], 2, ["--batch", "7.6", "whole number"]),
+    "no machine holds": (["sample", "x", "-n", "9" * 30], 2, ["-n", "2,147,483,647"]),
+    "nor these": (["interpolate", "x", "--rows=99999999999"], 2, ["--rows", "at most"]),
     "two budgets": (["train", "--epochs", "1", "--kimg", "1"], 2, ["--epochs", "--kimg"]),
     "missing data": (["train", "--data", "nowhere/at/all"], 65, ["nowhere/at/all"]),
     "unlabelled data": (["train", "cdcgan", "--data", "ring"], 2, ["labels", "ring"]),

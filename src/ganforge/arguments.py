@@ -8,7 +8,9 @@ from ganforge.errors import UsageError
 
 # Settings that have no option of their own, reached as --name value beside the dotted ones.
 TOP_LEVEL = ("ema", "labels", "threads", "micro-batch", "micro_batch", "on-nan", "on_nan")
-WHOLE = ("--size", "--batch", "--seed", "--n", "-n", "--rows", "--steps", "--gpus", "--at-once")
+COUNTS = ("--size", "--batch", "--n", "-n", "--rows", "--steps", "--gpus", "--at-once")
+WHOLE = (*COUNTS, "--seed")
+MOST = 2**31 - 1  # of anything that is counted; arrays end not far above
 
 
 def split_overrides(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
@@ -31,9 +33,14 @@ def split_overrides(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]
 
 
 def whole_numbers(words: Sequence[str]) -> None:
-    """UsageError for 7.6 where a whole number belongs; the parser would round it in silence."""
+    """UsageError for 7.6 where a whole number belongs, which the parser would round in silence.
+
+    And for counts that no machine holds.
+    """
     for word, following in zip(words, [*words[1:], ""], strict=True):
         key, equals, value = word.partition("=")
         text = value if equals else following
         if key in WHOLE and "." in text and text.replace(".", "", 1).lstrip("-").isdecimal():
             raise UsageError(f"{key} = {text!r}: expected a whole number")
+        if key in COUNTS and text.isdecimal() and (len(text) > 18 or int(text) > MOST):
+            raise UsageError(f"{key} = {text}: expected {MOST:,} at most")

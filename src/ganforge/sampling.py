@@ -107,8 +107,8 @@ class Sampler:
         all of them. Sample i depends on seed, i (counted from `first`) and its label, not on the
         others.
         """
-        if count < 1:
-            raise UsageError(f"{count} samples: ask for at least 1")
+        if not 1 <= count < 2**31:
+            raise UsageError(f"{count} samples: ask for at least 1, and fewer than 2^31")
         return self.generate(self.z(count, seed, first), self.labels(count, labels))
 
     def grid(self, count: int = 64, seed: int = 0, stream: str = "grid/z") -> Array:
@@ -125,8 +125,11 @@ class Sampler:
         Spherical for normal noise, whose mass lies on a sphere; straight for uniform noise. With
         labels, each row keeps one.
         """
-        if rows < 1 or steps < 2:
-            raise UsageError(f"{rows} rows of {steps} steps: expected at least 1 row of 2 steps")
+        if rows < 1 or steps < 2 or rows * steps >= 2**31:
+            raise UsageError(
+                f"{rows} rows of {steps} steps: expected at least 1 row of 2 steps, and fewer than "
+                "2^31 samples"
+            )
         a, b = self.z(2 * rows, seed, stream="interpolate/z").chunk(2)
         t = torch.linspace(0, 1, steps, device=self.device).view(1, -1, 1)
         a, b = a.unsqueeze(1), b.unsqueeze(1)
