@@ -104,7 +104,7 @@ def test_the_curve_knows_its_best() -> None:
     curve = [{"frechet": v, "floor": 1.0, "epoch": float(i)} for i, v in enumerate(values)]
     found = from_log.of_curve(curve)
     assert found == {"worse": 10 / 8, "now": 5.0, "since_best": 3, "scored": 6, "best": 3.0,
-                     "best_epoch": 2.0}  # fmt: skip
+                     "best_epoch": 2.0, "curve_floor": 1.0}  # fmt: skip
     assert from_log.of_curve(curve[:4]) == {}
     assert from_log.of_curve([{"frechet": None}] * 9) == {}
 

@@ -149,6 +149,8 @@ def test_pictures_in_the_wrong_range():
     spec = DataSpec((1, 6, 6))
     with pytest.raises(DataError, match=r"0\.\.1.*0\.\.255"):
         evaluate(real, real, real // 128, spec=spec, metrics=["frechet"])
+    black = evaluate(real, real, np.zeros_like(real), spec=spec, metrics=["recall"])
+    assert black[0].word == "collapsed"  # what a generator gone black gets, not a hint on ranges
     with pytest.raises(DataError, match=r"float32.*uint8"):
         evaluate(real, real, (real / 255).astype("f4"), spec=spec, metrics=["frechet"])
 
@@ -168,6 +170,8 @@ def test_features_that_overflow_are_refused(monkeypatch):
         ("frechet", 1.2, 1.0, 0.1, "lower", 101.0, "as real"),
         ("frechet", 2.5, 1.0, 0.1, "lower", 101.0, "close"),
         ("frechet", 9.0, 1.0, 0.1, "lower", 101.0, "far"),
+        ("frechet", 1e9, 1.0, 1e9, "lower", 101.0, "far"),  # one example far out widens the spread
+        ("kernel", -1e9, 0.0, 1e9, "lower", 1.0, "far"),
         ("recall", 0.5, 0.9, 0.01, "higher", None, "collapsed"),
         ("recall", 0.95, 0.9, 0.01, "higher", None, "as real"),
         ("authentic", 0.1, 0.6, 0.01, "higher", None, "copies"),

@@ -28,6 +28,7 @@ from ganforge.cli import main
 from ganforge.codec import DataSpec
 from ganforge.config import Config, Output
 from ganforge.data import source
+from ganforge.diagnosis.folder import newest_cards
 from ganforge.errors import DataError, UsageError
 from ganforge.evaluation.score import Score
 from ganforge.runs import Run
@@ -268,6 +269,23 @@ def test_scores_are_added_to_those_that_are_there(tmp_path: Path) -> None:
         judging.judge(path, n=200, metrics=["frechet"])
 
 
+def test_a_score_by_other_data_is_not_the_runs(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    train(gaussian(score=False), path)
+    judging.judge(path, n=100, metrics=["frechet"], data="ring")
+    assert judging.newest(Run(path)) is None
+    own = judging.judge(path, n=100, metrics=["frechet"], data="gaussian", split="validation")
+    judging.judge(path, n=2000, metrics=["frechet"], data="ring")
+    assert judging.newest(Run(path)) == own[0] == newest_cards(Run(path))[0]
+
+
+def test_the_table_tells_p_beside_its_floor(toy: Path) -> None:
+    table = judging.table(judging.judge(toy, n=120, metrics=["frechet", "energy", "c2st"]))
+    _, plain, *tests = table.splitlines()[:4]
+    assert "p = " not in plain
+    assert all("p = " in line and "floor p = " in line for line in tests)
+
+
 @pytest.mark.parametrize(("count", "used", "said"), [(150, 150, "no more samples"), (900, 400, "")])
 def test_n_is_equal_and_what_limits_it_is_said(
     count: int, used: int, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -279,6 +297,7 @@ def test_n_is_equal_and_what_limits_it_is_said(
     out = capsys.readouterr().out
     assert f"{used:,} samples against {used:,} of the test split" in out
     assert ("no more samples" in out) == bool(said)
+    assert "real examples of gaussian" in out
     assert max(map(len, out.splitlines()[:-1])) <= 80
 
 
@@ -322,6 +341,7 @@ def test_a_run_on_digits_from_the_command_line(
     assert main(["evaluate", out, *words]) == 0
     text = capsys.readouterr().out
     assert "space mnist-lenet, sha256" in text and "scores.json" in text
+    assert "real examples of" not in text  # its own
     assert main(["evaluate", out, "--data", "ring", "--n", "100"]) == 65
     assert "shape" in capsys.readouterr().err
 
@@ -348,6 +368,7 @@ BAD: dict[str, tuple[list[str], int, list[str]]] = {
     "nan": (["nan.npz", "--data", "gaussian"], 65, ["row 7", "NaN"]),
     "damaged": (["torn.npz", "--data", "gaussian"], 65, ["torn.npz"]),
     "data that are gone": (["moved"], 65, ["gone.npy", "--data"]),
+    "a size, of vectors": (["run", "--size", "32"], 2, ["size = 32", "vectors"]),
     "other data": (["other"], 65, ["sha256", "--data"]),
 }
 

@@ -415,6 +415,12 @@ def test_the_newest_score_on_the_test_split_is_quoted(digits: Path, tmp_path: Pa
     known = facts.gather(Run(path))
     assert [e.step for e in known.entries] == [4, 4, 2]
     assert known.score is not None and known.score.value == 7.0
+    add_scores(path, replace(CARD, value=0.1, split="test", n=900), split="test", foreign=True)
+    known = facts.gather(Run(path))
+    assert known.score is not None and known.score.value == 7.0
+    assert words.figures(known, None)[0].value.startswith("7 ")
+    assert "(N 100, test)" in words.figures(known, None)[0].beside
+    assert len(known.entries) == 4  # still shown, with its stamp
 
 
 @pytest.mark.parametrize(
@@ -483,7 +489,7 @@ def test_many_frames_are_thinned_and_said_to_be(
     made_ = film.of_run(Run(path))
     assert made_ is not None and len(made_.frames) == film.FRAMES
     assert made_.note == f"{film.FRAMES} of {len(history.moments(Run(path)))} moments"
-    monkeypatch.setattr(film, "BYTES", 5 * len(made_.frames[0].image))
+    monkeypatch.setattr(film, "BYTES", 5 * len(made_.frames[-1].image))  # the one there are 100 of
     fewer = film.of_run(Run(path))
     assert fewer is not None and 2 <= len(fewer.frames) < 12
     assert fewer.frames[-1] == made_.frames[-1]
@@ -649,5 +655,9 @@ def test_the_words_follow_the_figures(digits: Path) -> None:
     few = replace(HEALTHY, skipped={"GF002": "", "GF003": ""})
     assert words.verdict(replace(known, entries=()), few).text == "Too early to tell"
     assert words.figures(known, few)[2].value == "open"
+    open_ = tuple(replace(CARD, word=w) for w in ("as real", "unknown", "close"))
+    scored = replace(known, entries=(replace(known.entries[0], scores=open_),))
+    told = words.of_quality(scored)
+    assert "3 scores 1 is as real, 1 close. Of 1 there was nothing to measure." in told
     ahead = replace(known, info={**known.info, "step": 9})
     assert "the run has gone on for 5 steps" in words.of_quality(ahead)

@@ -122,6 +122,13 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
 # --- one trainer at a time --------------------------------------------------------------------
 
 
+def test_a_folder_of_runs_names_one_of_them(tmp_path: Path) -> None:
+    runs.prepare(tmp_path / "group" / "seed-0", recipes.find("gaussian"))
+    (tmp_path / "group" / "seed-0" / runs.INFO).write_text("{}")
+    with pytest.raises(DataError, match=r"its runs are inside, such as .*seed-0"):
+        runs.open_run(tmp_path / "group")
+
+
 def test_a_second_trainer_is_kept_out(tmp_path: Path) -> None:
     config, data = setting("gaussian", 60)
     path = tmp_path / "run"

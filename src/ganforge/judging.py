@@ -114,7 +114,8 @@ def judge(
         seed=seed,
         name=subject.name,
     )
-    keep(subject.kept, scores, real, step=subject.step, space=space)
+    foreign = subject.data_sha256 not in ("", real.train.sha256)
+    keep(subject.kept, scores, real, step=subject.step, space=space, foreign=foreign)
     return scores
 
 
@@ -165,8 +166,8 @@ def open_subject(path: Path, networks: OwnNetworks | None = None) -> Subject:
 
 def real_for(subject: Subject, data: str | None, size: int | None, split: str) -> Real:
     """The real examples for a subject: of `data`, or those it was trained on."""
-    if data is not None:
-        return load_real(data, size or subject.size, split)
+    if data is not None or (size is not None and subject.data is not None):
+        return load_real(data or str(subject.data), size or subject.size, split)
     if subject.data is None:
         raise UsageError(f"{subject.name} does not say what data it stands for: add --data")
     try:
@@ -287,11 +288,12 @@ def keep(
     *,
     step: int | None = None,
     space: str | None = None,
+    foreign: bool = False,
 ) -> None:
     """Add scores to a scores.json, beside all that is there.
 
     Scores of the same data, split, N, seed, space and step are one entry, a metric asked for again
-    replaces itself; everything else is kept.
+    replaces itself; everything else is kept. foreign: of other data than those that trained it.
     """
     if not scores:
         return
@@ -311,6 +313,7 @@ def keep(
         "seed": seed,
         "space": space,
         "step": step,
+        "foreign": foreign,
         "ganforge": __version__,
         "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "scores": list(made.values()),
@@ -341,13 +344,18 @@ def cards(entry: Mapping[str, Any]) -> list[Score]:
     return [Score.from_json(card) for card in entry["scores"]]
 
 
+def own_entries(run: Run) -> list[dict[str, Any]]:
+    """The entries of a run's scores.json, but for those by other data than it was trained on."""
+    return [e for e in read(run.path / SCORES).values() if not e.get("foreign")]
+
+
 def newest(run: Run) -> Score | None:
     """The newest Frechet distance of a run's newest step; test before validation, larger N first.
 
-    None where it has none.
+    None where it has none. Scores by other data than its own are not the run's.
     """
     found = []
-    for entry in read(run.path / SCORES).values():
+    for entry in own_entries(run):
         for score in cards(entry):
             if score.name == "frechet" and math.isfinite(score.value):
                 rank = (entry["step"] or 0, score.split == "test", score.n, entry["made"])
@@ -358,7 +366,7 @@ def newest(run: Run) -> Score | None:
 def table(scores: Sequence[Score]) -> str:
     """Scores as text: value, spread, floor and word, and the stamp that they share.
 
-    What a metric has for itself (a smaller N, another judge) stands at the end of its line.
+    What a metric has for itself (a smaller N, another judge, a p) stands at the end of its line.
     """
     if not scores:
         return "no scores"
@@ -367,6 +375,7 @@ def table(scores: Sequence[Score]) -> str:
     for s in scores:
         own = [f"N {s.n:,}"] if s.n != n else []
         own += [f"{s.space} {s.space_sha256[:8]}"] if s.space_sha256 != digest else []
+        own += [part for part in s.note.split("; ") if part.startswith(("p ", "floor p "))]
         numbers = (f"{s.value:.4g}", f"{s.spread:.2g}", f"{s.floor:.4g}")
         rows.append((s.name, *numbers, s.word, ", ".join(own)))
     wide = [max(len(row[i]) for row in rows) for i in range(6)]

@@ -113,7 +113,9 @@ def open_run(path: Path | str) -> Run:
     if not run.path.is_dir():
         raise DataError(f"{path}: no such run folder (`ganforge runs` lists what there is)")
     if not run.exists():
-        raise DataError(f"{path}: not a run folder, it holds no {CONFIG}")
+        inside = find_runs(path)
+        some = f"; its runs are inside, such as {inside[0].path}" if inside else ""
+        raise DataError(f"{path}: not a run folder, it holds no {CONFIG}{some}")
     return run
 
 

@@ -125,7 +125,7 @@ class Scorer:
         try:
             scores = self.measure(t)
             frechet = next(s for s in scores if s.name == "frechet")
-            better = self.keep_best(t, frechet.value)
+            better = self.keep_best(t, frechet.value, frechet.n)
             self.records.append(record(t, frechet, scores))
             runs.append_log(self.run.path / LOG, self.records[-1:])
             pictures.save(self.run.path / CURVE, curve(self.records))
@@ -143,7 +143,7 @@ class Scorer:
         self.control.enough |= bool(over)
         return "; ".join(filter(None, (line, "the best so far" if better else "", over)))
 
-    def keep_best(self, t: Training, frechet: float) -> bool:
+    def keep_best(self, t: Training, frechet: float, n: int) -> bool:
         """Keep the checkpoint of this step where none before scored as well."""
         step, folder = t.state.step, self.run.checkpoints
         found = training.best(self.run)
@@ -153,7 +153,7 @@ class Scorer:
             return False  # a full disk took no checkpoint
         facts = training.model_facts(t) | {"frechet": frechet}
         model.save(self.run.path / BEST_MODEL, t.sampler(), t.config, facts)
-        table = {"step": step, "frechet": frechet, "split": "validation", "n": N, "seed": SEED}
+        table = {"step": step, "frechet": frechet, "split": "validation", "n": n, "seed": SEED}
         checkpoint.replace_file(folder / training.BEST, json.dumps(table, indent=1).encode())
         return True
 
@@ -187,7 +187,7 @@ class Scorer:
 
     def kept(self, t: Training) -> list[Score]:
         """What scores.json says of this step on the validation split, at this N and seed."""
-        for entry in judging.read(self.run.path / judging.SCORES).values():
+        for entry in judging.own_entries(self.run):
             same = entry["step"] == t.state.step and entry["split"] == "validation"
             scores = judging.cards(entry)
             if same and scores and entry["seed"] == SEED and entry["n"] <= N:

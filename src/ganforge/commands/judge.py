@@ -34,4 +34,5 @@ def evaluate(
         split=split,
         networks=own_networks(code, path),
     )
-    return f"{judging.table(scores)}\nsaved in {judging.scores_path(path)}"
+    real = f"\nreal examples of {data}" if data is not None else ""
+    return f"{judging.table(scores)}{real}\nsaved in {judging.scores_path(path)}"

@@ -99,7 +99,7 @@ def spent_text(found: Comparison) -> str:
     lines = [f"equal budget: {same}" if found.equal_images else f"unequal budgets: {images} images"]
     lines.append(
         f"judged: each run's best model by its Frechet distance on the validation split "
-        f"({CHOSEN_BY:,} samples)"
+        f"(of at most {CHOSEN_BY:,} samples)"
         if found.model == "best"
         else "judged: each run's last model (not every run has one chosen on the validation split)"
     )

@@ -347,7 +347,10 @@ def past_its_best(f: Figures) -> Complaint | None:
         return None
     told = (
         f"the best Frechet distance was {f['best']:.4g}, at epoch {f['best_epoch']:.1f}; "
-        f"{f['since_best']:.0f} scores later it is {f['now']:.4g}"
+        f"{f['since_best']:.0f} scores later it is {f['now']:.4g} (validation split; "
+        f"real against real {f['curve_floor']:.4g})"
     )
     remedy = "take the model in best/, and end such runs with --stop auto"
-    return Complaint(told, remedy, ("best", "now", "best_epoch", "since_best", "worse"))
+    return Complaint(
+        told, remedy, ("best", "now", "best_epoch", "since_best", "worse", "curve_floor")
+    )

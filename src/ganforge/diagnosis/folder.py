@@ -96,8 +96,9 @@ def newest(run: Run) -> checkpoint.Checkpoint | None:
 
 
 def newest_cards(run: Run) -> list[Score]:
-    """The cards of the newest scores there are, of scores.json or of the curve."""
-    entries = sorted(judging.read(run.path / judging.SCORES).values(), key=lambda e: str(e["made"]))
+    """The cards of the newest step, the largest N first, of scores.json or of the curve."""
+    entries = judging.own_entries(run)
+    entries.sort(key=lambda e: (e["step"] or 0, e["n"], str(e["made"])))
     if entries:
         return judging.cards(entries[-1])
     try:

@@ -139,8 +139,11 @@ def make_case(
 
 
 def _check_range(real: Array, fake: Array) -> None:
-    """Pictures in 0..1 cast to uint8 are nearly black: a mistake, not a bad generator."""
-    if real.dtype == np.uint8 and fake.max() <= 1 < real.max():
+    """Pictures in 0..1 cast to uint8 are nearly black: a mistake, not a bad generator.
+
+    Pictures that are all of one value may be one: they are scored.
+    """
+    if real.dtype == np.uint8 and fake.min() < fake.max() <= 1 < real.max():
         raise DataError(
             f"samples span {fake.min()}..{fake.max()}, the data {real.min()}..{real.max()}: "
             "scale them to 0..255 before storing them (ganforge.codec.decode)"

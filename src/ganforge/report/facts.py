@@ -21,13 +21,17 @@ OPTIONS = ("data", "size", "batch", "epochs", "kimg", "seed", "device", "precisi
 
 @dataclass(frozen=True)
 class Entry:
-    """Scores that were made together. stamp: what they share: split, N, seed, space."""
+    """Scores that were made together. stamp: what they share: split, N, seed, space.
+
+    foreign: by other data than those that trained the run.
+    """
 
     step: int
     split: str
     made: str
     stamp: str
     scores: tuple[Score, ...]
+    foreign: bool = False
 
     def named(self, name: str) -> Score | None:
         """One score by the name of its metric."""
@@ -66,7 +70,12 @@ class Facts:
     @property
     def score(self) -> Score | None:
         """The Frechet distance to quote: of the newest step, test before validation."""
-        return next((s for e in self.entries for s in e.scores if s.name == "frechet"), None)
+        return next((s for e in self.own for s in e.scores if s.name == "frechet"), None)
+
+    @property
+    def own(self) -> tuple[Entry, ...]:
+        """The entries by the data that trained the run: what may be said of it."""
+        return tuple(e for e in self.entries if not e.foreign)
 
 
 def gather(run: Run) -> Facts:
@@ -99,13 +108,14 @@ def entry(table: Mapping[str, Any]) -> Entry:
     stamp = f"{table['split']} split, N = {n:,}, seed {table['seed']}, {table['space']}"
     if table.get("data"):
         stamp = f"{Path(str(table['data'])).name}, {stamp}"
-    return Entry(int(table["step"] or 0), str(table["split"]), str(table["made"]), stamp, scores)
+    step, foreign = int(table["step"] or 0), bool(table.get("foreign"))
+    return Entry(step, str(table["split"]), str(table["made"]), stamp, scores, foreign)
 
 
-def rank(found: Entry) -> tuple[int, bool, int, str]:
+def rank(found: Entry) -> tuple[int, bool, bool, int, str]:
     """What makes one entry more worth telling than another."""
     n = max((s.n for s in found.scores), default=0)
-    return found.step, found.split == "test", n, found.made
+    return found.step, not found.foreign, found.split == "test", n, found.made
 
 
 def complete(settings: Mapping[str, Any]) -> Config | None:

@@ -51,12 +51,14 @@ def figures(facts: Facts, health: Diagnosis | None) -> list[Figure]:
     """The few figures that say most, as far as they are known."""
     out = []
     for name, title in (("frechet", "Frechet distance"), ("label-accuracy", "Label accuracy")):
-        found = next((e.named(name) for e in facts.entries if e.named(name)), None)
+        found = next((e.named(name) for e in facts.own if e.named(name)), None)
         if found is not None:
             share = name == "label-accuracy"
             show = percent if share else number
             value = show(found.value) if share else f"{show(found.value)} ± {found.spread:.2g}"
-            out.append(Figure(title, value, f"real examples {show(found.floor)}: {found.word}"))
+            stamp = f"N {found.n:,}, {found.split}"
+            beside = f"real examples {show(found.floor)}: {found.word} ({stamp})"
+            out.append(Figure(title, value, beside))
     if health is not None and health.checked:
         bad, asked = len(health.findings), len(health.checked)
         value = "healthy" if enough(health) else "open"
@@ -148,11 +150,13 @@ def of_quality(facts: Facts) -> str:
     )
     weak = [s for s in entry.scores if tone(s.word) == BAD]
     near = [s for s in entry.scores if tone(s.word) == FAIR]
-    good = len(entry.scores) - len(weak) - len(near)
+    good = len([s for s in entry.scores if tone(s.word) == GOOD])
     if len(entry.scores) > 1:
         text += f" Of its {len(entry.scores)} scores {good} {'is' if good == 1 else 'are'} as real"
         text += f", {len(near)} close" if near else ""
         text += f", and {len(weak)} not: {listed(weak)}." if weak else "."
+        open_ = len(entry.scores) - good - len(near) - len(weak)
+        text += f" Of {open_} there was nothing to measure." if open_ else ""
     ahead = facts.last.get("step", 0) - entry.step
     if entry.step and ahead > 0:
         text += f" That was at step {entry.step:,}; the run has gone on for {ahead:,} steps."
@@ -161,7 +165,7 @@ def of_quality(facts: Facts) -> str:
 
 def of_labels(facts: Facts) -> str:
     """Whether it makes what it is asked for."""
-    scored: Entry | None = next((e for e in facts.entries if e.named("label-accuracy")), None)
+    scored: Entry | None = next((e for e in facts.own if e.named("label-accuracy")), None)
     score = scored.named("label-accuracy") if scored else None
     if score is None:
         return ""
