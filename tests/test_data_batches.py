@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import numpy as np
@@ -98,22 +97,3 @@ def test_a_read_only_map_fits_on_the_device_too(tmp_path: Path) -> None:
     source = Batches(Dataset("x", "train", data.spec, values, data.labels), device=CPU, seed=0)
     assert source.resident
     assert torch.equal(source.at(0, 8)[0], Batches(data, device=CPU, seed=0).at(0, 8)[0])
-
-
-def test_a_mapped_set_keeps_up(tmp_path: Path) -> None:
-    """A loose bound, for a shared machine: the figures are in the documentation."""
-    values = np.random.default_rng(0).integers(0, 256, (5_000, 28, 28, 1), dtype=np.uint8)
-    np.save(tmp_path / "x.npy", values)
-    data = Dataset("x", "train", DataSpec((1, 28, 28)), np.load(tmp_path / "x.npy", mmap_mode="r"))
-    rates = []
-    for limit in (2**31, 0):
-        source = Batches(data, device=CPU, seed=0, resident_bytes=limit)
-        times = []
-        for start in range(5):
-            began = time.perf_counter()
-            for i in range(100):
-                source.at((start * 100 + i) * 64, 64)
-            times.append(time.perf_counter() - began)
-        rates.append(1 / min(times))
-        source.close()
-    assert rates[1] > 0.2 * rates[0]

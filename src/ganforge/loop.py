@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ganforge import checkpoint, distributed, runs, state, stepping
+from ganforge import checkpoint, distributed, nets, runs, state, stepping
 from ganforge.config import Config
 from ganforge.data.source import Dataset, load
 from ganforge.devices import resolve
@@ -75,6 +75,7 @@ def training(
     run = Run(Path(path))
     if run.exists():
         runs.refuse_changes(run, wanted)  # before the data are loaded: they may be what changed
+    nets.refuse_size(wanted.networks, wanted.size)
     with control.may_give_up():
         data = data or load(wanted.data, size=wanted.size)
     state.players_spec(wanted, data.spec)  # refused before a folder is made

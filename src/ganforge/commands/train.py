@@ -15,6 +15,7 @@ from ganforge import (
     config,
     distributed,
     judging,
+    nets,
     recipes,
     runs,
     scoring,
@@ -90,6 +91,7 @@ def stay_inside(file: Path, data: str) -> None:
 
 def rehearse(chosen: Config, out: Path | None) -> list[str]:
     """Everything of a run but its steps: what it would train, on what, for how long."""
+    nets.refuse_size(chosen.networks, chosen.size)
     data = source.load(chosen.data, size=chosen.size)
     resolved = resolve(chosen)
     t = training.build(chosen, runs.Run(out or session.default_folder(chosen)), data, resolved)

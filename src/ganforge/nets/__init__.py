@@ -44,6 +44,12 @@ def build(
     return players
 
 
+def refuse_size(networks: object, size: int | None) -> None:
+    """UsageError where the networks make no pictures of that size, before any are resized to it."""
+    if size is not None and isinstance(networks, DCGAN):
+        networks.refuse_size(size, size)
+
+
 @torch.no_grad()
 def probe(players: dict[str, Player], spec: DataSpec, noise: int) -> None:
     """UsageError where a user's own module does not take or give what its side must."""
@@ -71,4 +77,6 @@ def probe(players: dict[str, Player], spec: DataSpec, noise: int) -> None:
         player.train()
 
 
-__all__ = ["DCGAN", "MLP", "NETWORKS", "SIDES", "Init", "Masks", "Plain", "Player", "build"]
+__all__ = [
+    "DCGAN", "MLP", "NETWORKS", "SIDES", "Init", "Masks", "Plain", "Player", "build", "refuse_size",
+]  # fmt: skip

@@ -145,12 +145,7 @@ class DCGAN:
                 f"networks.kind = 'dcgan' makes pictures, these data are vectors of {spec.size} "
                 "numbers: use networks.kind = 'mlp'"
             )
-        height, width = spec.shape[1:]
-        if not SMALLEST <= min(height, width) <= max(height, width) <= LARGEST:
-            raise UsageError(
-                f"networks.kind = 'dcgan' makes pictures of {SMALLEST} to {LARGEST} pixels a side, "
-                f"these are {height} x {width}: give --size, such as --size 64"
-            )
+        self.refuse_size(*spec.shape[1:])
         players: dict[str, nn.Module] = {
             "generator": Generator(spec, noise, self),
             "discriminator": Discriminator(spec, self),
@@ -158,3 +153,11 @@ class DCGAN:
         for player in players.values():
             self.init.apply(player)
         return players
+
+    def refuse_size(self, height: int, width: int) -> None:
+        """UsageError for pictures of a size that these networks do not make."""
+        if not SMALLEST <= min(height, width) <= max(height, width) <= LARGEST:
+            raise UsageError(
+                f"networks.kind = 'dcgan' makes pictures of {SMALLEST} to {LARGEST} pixels a side, "
+                f"these are {height} x {width}: give --size, such as --size 64"
+            )

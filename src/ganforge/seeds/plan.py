@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ganforge import checkpoint, config, devices, game, loop, runs, session, state
+from ganforge import checkpoint, config, devices, game, loop, nets, runs, session, state
 from ganforge.config import Config
 from ganforge.data.source import Dataset, load
 from ganforge.devices import Resolved
@@ -109,6 +109,7 @@ def make(
     named = distinct(seeds)
     check(at_once is None or at_once >= 1, "at_once", at_once, "at least 1 game")
     folder = Path(out) if out is not None else session.default_folder(replace(wanted, seed=0))
+    nets.refuse_size(wanted.networks, wanted.size)
     data = data or load(wanted.data, size=wanted.size)
     state.players_spec(wanted, data.spec)
     if wanted.labels:
