@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ganforge import checkpoint, loop, recipes, state
+from ganforge import checkpoint, loop, recipes, state, stepping
 from ganforge.codec import DataSpec
 from ganforge.config import Config
 from ganforge.data import source
@@ -18,7 +18,7 @@ from ganforge.data.dataset import Dataset, digest
 from ganforge.nets import DCGAN, MLP
 from ganforge.rng import Stream
 
-loop.LEAST_GAP = 20  # steps between checkpoints, for 100: more saves to hit in a shorter run
+stepping.LEAST_GAP = 20  # steps between checkpoints, for 100: more saves to hit in a shorter run
 CLOCKS = ("seconds", "images_per_second")  # what a log holds that no two runs share
 BATCH = 8
 
