@@ -50,7 +50,7 @@ nets
 config
 own
 codec
-rng arguments progress
+rng arguments progress columns
 errors
 """
 RANK = {name: i for i, line in enumerate(LAYERS.split("\n")) for name in line.split()}

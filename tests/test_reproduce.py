@@ -15,20 +15,22 @@ from sklearn.neighbors import KernelDensity
 
 from ganforge import checkpoint, members, recipes
 from ganforge.cli import main
+from ganforge.columns import columns
 from ganforge.config import Config, Optimizer
 from ganforge.data import source, toy
 from ganforge.data.dataset import Dataset
 from ganforge.errors import DataError, DivergedError, UsageError
 from ganforge.evaluation import density
 from ganforge.reproduce import EXPERIMENTS, modes, parzen
-from ganforge.reproduce.table import aligned, stated
+from ganforge.reproduce.table import stated
 from tiny import folder_hashes, pictures, shortened
 
 # --- the tables -------------------------------------------------------------------------------
 
 
 def test_columns_are_aligned() -> None:
-    assert aligned([("a", "bb"), ("ccc", "d")]) == "a    bb\nccc  d"
+    assert columns([("a", "bb"), ("ccc", "d")]) == "a    bb\nccc  d"
+    assert columns([("a", "bb"), ("ccc", "d")], right=(0, 1)) == "  a  bb\nccc   d"
 
 
 def test_a_mean_and_its_standard_error() -> None:

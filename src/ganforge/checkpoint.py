@@ -237,11 +237,18 @@ def prune(folder: Path, keep: int, also: frozenset[int] = frozenset()) -> None:
     """
     for path in listed(folder)[keep:]:
         if int(path.name[5:]) not in also:
-            # renamed first: a kill halfway through the removal must not leave a broken checkpoint
-            doomed = folder / f".tmp-{path.name}-removed"
             with contextlib.suppress(OSError):
-                os.replace(path, doomed)
-                shutil.rmtree(doomed, ignore_errors=True)
+                remove(path)
+
+
+def remove(path: Path) -> None:
+    """Remove a checkpoint; OSError where the disk does not let go of it.
+
+    Renamed first: a kill halfway through the removal must not leave a broken checkpoint.
+    """
+    doomed = path.with_name(f".tmp-{path.name}-removed")
+    os.replace(path, doomed)
+    shutil.rmtree(doomed, ignore_errors=True)
 
 
 def set_aside(folder: Path, newer_than: int) -> None:
@@ -260,9 +267,7 @@ def drop_after(folder: Path, step: int) -> None:
     """Remove the checkpoints after a step: games that share their steps go back together."""
     for path in listed(folder):
         if int(path.name[5:]) > step:
-            doomed = folder / f".tmp-{path.name}-removed"
             try:
-                os.replace(path, doomed)
+                remove(path)
             except OSError as error:
                 raise disk_error(path, error) from error
-            shutil.rmtree(doomed, ignore_errors=True)

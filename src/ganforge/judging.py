@@ -21,6 +21,7 @@ from typing import Any
 
 from ganforge import __version__, checkpoint, model, runs
 from ganforge.codec import Array
+from ganforge.columns import columns
 from ganforge.data import arrays, source, toy
 from ganforge.data.dataset import Dataset, Examples
 from ganforge.errors import DataError, UsageError, check, choice, did_you_mean
@@ -378,14 +379,7 @@ def table(scores: Sequence[Score]) -> str:
         own += [part for part in s.note.split("; ") if part.startswith(("p ", "floor p "))]
         numbers = (f"{s.value:.4g}", f"{s.spread:.2g}", f"{s.floor:.4g}")
         rows.append((s.name, *numbers, s.word, ", ".join(own)))
-    wide = [max(len(row[i]) for row in rows) for i in range(6)]
-    lines = [
-        "  ".join(
-            cell.rjust(w) if 1 <= i <= 3 else cell.ljust(w)
-            for i, (cell, w) in enumerate(zip(row, wide, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
+    lines = [columns(rows, right=range(1, 4))]
     split, seed = scores[0].split, scores[0].seed
     lines.append(f"{n:,} samples against {n:,} of the {split} split, seed {seed}")
     lines.append(f"space {space}, sha256 {digest[:12]}")

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from ganforge import ema
 from ganforge.config import Config
+from ganforge.nets import SIDES
 from ganforge.players import Knobs
-
-SIDES = ("generator", "discriminator")
 
 
 def knobs(config: Config, step: int, steps: float, rate_scale: float = 1.0) -> Knobs:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganforge import checkpoint, config, distributed, game, model, pictures, runs, schedules, state
+from ganforge import checkpoint, config, distributed, game, model, nets, pictures, runs, state
 from ganforge.accelerate.captured import Captured
 from ganforge.accelerate.compiled import Compiled
 from ganforge.accelerate.inputs import NotCompiledError
@@ -123,7 +123,7 @@ def compile_step(t: Training) -> list[str]:
         if t.world.size > 1:
             raise NotCompiledError("several processes share the batch")
         if torch.device(t.resolved.device).type == "cuda":
-            if any(getattr(t.config, side).momentum_steps for side in schedules.SIDES):
+            if any(getattr(t.config, side).momentum_steps for side in nets.SIDES):
                 raise NotCompiledError("a momentum that changes is not captured")
             how = How(batch=t.config.batch, micro=t.config.micro_batch)
             t.captured = Captured(t.state, t.config.game, how)

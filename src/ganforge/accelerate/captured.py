@@ -19,9 +19,9 @@ import torch
 from torch import Tensor
 
 from ganforge import game, optimizers
-from ganforge.accelerate.inputs import SIDES, Inputs, NotCompiledError, due, knobs_of, numbers
+from ganforge.accelerate.inputs import Inputs, NotCompiledError, due, knobs_of, numbers
 from ganforge.game import Game, How
-from ganforge.nets import Plain
+from ganforge.nets import SIDES, Plain
 from ganforge.players import Batch, Draws, Knobs, State, Stats
 
 WARM = 3  # steps on a side stream before a recording: kernels are chosen, workspaces taken

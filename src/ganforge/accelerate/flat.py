@@ -17,8 +17,9 @@ from torch import Tensor, nn
 
 from ganforge import game, optimizers
 from ganforge.accelerate.formulas import Formula
-from ganforge.accelerate.inputs import SIDES, Inputs, knobs_of
+from ganforge.accelerate.inputs import Inputs, knobs_of
 from ganforge.game import Game, How
+from ganforge.nets import SIDES
 from ganforge.players import Batch, Draws, Knobs, State, Stats
 
 Carry = dict[str, Tensor]

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from ganforge.errors import UsageError
 from ganforge.game import Game
+from ganforge.nets import SIDES
 from ganforge.players import Batch, Draws, Knobs
 
 Given = tuple[list[Batch], dict[str, list[Draws]]]
-SIDES = ("generator", "discriminator")
 
 
 class NotCompiledError(UsageError):

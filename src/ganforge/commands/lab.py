@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ganforge import lab, pictures
-from ganforge.commands.text import table
+from ganforge.columns import columns
 from ganforge.errors import UsageError, choice
 from ganforge.lab import page
 
@@ -16,7 +16,7 @@ FOLDER = Path("runs/lab")
 def experiments() -> str:
     """What there is to try."""
     return (
-        f"{table(list(lab.ABOUT.items()))}\n\n`ganforge lab NAME` trains what it needs and draws."
+        f"{columns(list(lab.ABOUT.items()))}\n\n`ganforge lab NAME` trains what it needs and draws."
     )
 
 

@@ -14,7 +14,8 @@ from ganforge import (
     session,
 )
 from ganforge.codec import Array
-from ganforge.commands.text import own_networks, table, target
+from ganforge.columns import columns
+from ganforge.commands.text import own_networks, target
 from ganforge.errors import DataError, UsageError
 from ganforge.sampling import Sampler
 
@@ -100,7 +101,7 @@ def runs_table(folder: Path) -> str:
             f"{last.get('loss_d', float('nan')):.3f}", f"{last.get('loss_g', float('nan')):.3f}",
             score,
         ))  # fmt: skip
-    return table(rows)
+    return columns(rows)
 
 
 def score_cell(run: runs.Run) -> str:
@@ -121,4 +122,4 @@ def recipes_text(name: str | None) -> str:
     for known in recipes.RECIPES:
         first = recipes.describe(known).splitlines()[0]
         rows.append((known, first.partition(":")[2].strip().rstrip(".")))
-    return f"{table(rows)}\n\n`ganforge recipes NAME` tells all about one; `ganforge train NAME`."
+    return f"{columns(rows)}\n\n`ganforge recipes NAME` tells all about one; `ganforge train NAME`."

@@ -36,12 +36,3 @@ def target(path: Path, output: Path | None, default: str, kinds: Sequence[str]) 
     if out.suffix.lower() not in kinds:
         raise UsageError(f"{out}: expected a file name ending in {' or '.join(kinds)}")
     return out
-
-
-def table(rows: Sequence[Sequence[str]]) -> str:
-    """Columns as wide as their widest entry."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    )

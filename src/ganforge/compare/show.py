@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ganforge import __version__, charts, pictures, runs
+from ganforge.columns import columns
 from ganforge.compare.judged import CLAIM, Comparison, Group
 from ganforge.compare.paired import EXACT, Summary, Test
 from ganforge.scoring import N as CHOSEN_BY
@@ -56,7 +57,7 @@ def metric_text(found: Comparison, metric: str) -> str:
         rows.append((label, number(summary.mean), number(summary.error, 2),
                      interval(summary), " ".join(map(number, floors)), *each))  # fmt: skip
     return "\n\n".join(
-        [head, columns(rows), *filter(None, [tests_text(found.tests(metric), card.better, names)])]
+        [head, figures(rows), *filter(None, [tests_text(found.tests(metric), card.better, names)])]
     )
 
 
@@ -83,7 +84,7 @@ def tests_text(tests: Sequence[Test], better: str, names: Mapping[str, str]) -> 
         held = f", {chance(min(1.0, least * len(known)))} after the correction" if many else ""
         lines.append(f"with {fewest} seeds sign flips cannot go below p = {chance(least)}{held}")
     lines += ["differences of the distance to the floor"] if better == "floor" else []
-    return "\n".join([columns(rows), *lines])
+    return "\n".join([figures(rows), *lines])
 
 
 def spent_text(found: Comparison) -> str:
@@ -103,7 +104,7 @@ def spent_text(found: Comparison) -> str:
         if found.model == "best"
         else "judged: each run's last model (not every run has one chosen on the validation split)"
     )
-    return "\n".join([columns(rows), *lines])
+    return "\n".join([figures(rows), *lines])
 
 
 def span(values: Sequence[float]) -> str:
@@ -157,16 +158,9 @@ def chance(p: float) -> str:
     return "<0.0001" if p < 1e-4 else f"{p:.2g}"
 
 
-def columns(rows: Sequence[Sequence[str]]) -> str:
-    """A table: the first column to the left, the others to the right."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(w) if i == 0 else cell.rjust(w)
-            for i, (cell, w) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    )
+def figures(rows: Sequence[Sequence[str]]) -> str:
+    """A table of names at the left and numbers."""
+    return columns(rows, right=range(1, len(rows[0])))
 
 
 def table(found: Comparison) -> dict[str, Any]:

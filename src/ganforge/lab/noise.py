@@ -7,7 +7,6 @@ what spread there is comes from the games.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ganforge import charts, recipes
+from ganforge.compare.paired import summarise
 from ganforge.config import Noise
 from ganforge.data import toy
 from ganforge.lab import exact, page
@@ -59,9 +59,8 @@ def noise(seed: int = 0, steps: int | None = None, seeds: int = SEEDS) -> Experi
 
 def paired(jsd: Mapping[str, Doubles]) -> tuple[float, float]:
     """Mean difference uniform - normal over seeds, and its standard error."""
-    gap = jsd["uniform"] - jsd["normal"]
-    error = float(gap.std(ddof=1)) / math.sqrt(len(gap)) if len(gap) > 1 else math.nan
-    return float(gap.mean()), error
+    gap = summarise(jsd["uniform"] - jsd["normal"])
+    return gap.mean, gap.error
 
 
 def says(jsd: Mapping[str, Doubles]) -> str:
@@ -107,8 +106,9 @@ def strip(axes: Axes, jsd: Mapping[str, Doubles]) -> None:
     axes.plot([0, 1], np.stack(list(jsd.values())), color=charts.RULE, linewidth=0.8, zorder=0)
     for i, (law, values) in enumerate(jsd.items()):
         axes.plot(np.full(len(values), i), values, "o", color=COLOURS[law], markersize=4)
-        error = values.std(ddof=1) / math.sqrt(len(values)) if len(values) > 1 else 0
-        axes.errorbar(i + (0.25 if i else -0.25), values.mean(), error, fmt="_", capsize=3,
+        found = summarise(values)
+        error = found.error if found.count > 1 else 0
+        axes.errorbar(i + (0.25 if i else -0.25), found.mean, error, fmt="_", capsize=3,
                       color=charts.INK, markersize=10)  # fmt: skip
     axes.set(xlim=(-0.6, 1.6), ylim=(0, 1.15 * max(v.max() for v in jsd.values())))
     axes.set_xticks([0, 1], list(jsd))

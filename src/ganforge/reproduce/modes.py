@@ -22,6 +22,7 @@ import torch
 from ganforge import charts, checkpoint, devices, members, pictures, recipes, state
 from ganforge import config as settings
 from ganforge.codec import Array
+from ganforge.columns import columns
 from ganforge.config import Config, Noise, Optimizer
 from ganforge.data.source import Dataset, load
 from ganforge.data.toy import LAWS
@@ -29,7 +30,7 @@ from ganforge.errors import DivergedError, UsageError
 from ganforge.evaluation.modes import Mixture, Modes, count_modes
 from ganforge.game import Adversarial
 from ganforge.nets import MLP, Init
-from ganforge.reproduce.table import aligned, read, stated, write
+from ganforge.reproduce.table import read, stated, write
 from ganforge.rng import Stream
 from ganforge.sampling import Sampler
 
@@ -226,7 +227,7 @@ def report(name: str, ours: Sequence[Run], known: dict[str, Any], config: Config
               f"{one.reverse_kl:.3f}") for one in ours]  # fmt: skip
     whole = sum(one.held == modes for one in ours)
     return (
-        f"{aligned(rows)}\n\n{aligned(each)}\n\n"
+        f"{columns(rows)}\n\n{columns(each)}\n\n"
         f"{SAMPLES:,} samples a run, +- standard error over runs; published: 400,000 iterations.\n"
         f"Ours: {known['steps']:,} iterations of batch {config.batch}, all seeds at once in "
         f"{known['seconds'] / 60:.1f} minutes on {known['threads']} thread(s); all {modes} modes "

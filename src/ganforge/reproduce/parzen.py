@@ -19,10 +19,11 @@ import numpy as np
 
 from ganforge import loop, model, recipes
 from ganforge.codec import Array
+from ganforge.columns import columns
 from ganforge.config import Config
 from ganforge.data.source import PARTS, Dataset, load
 from ganforge.evaluation.density import Parzen, best_sigma, parzen
-from ganforge.reproduce.table import aligned, read, stated, write
+from ganforge.reproduce.table import read, stated, write
 from ganforge.rng import Stream
 from ganforge.sampling import Sampler
 from ganforge.training import Training, model_facts
@@ -157,7 +158,7 @@ def report(scores: Sequence[Score], real: Mapping[str, Parzen], centres: int) ->
     rows += [(names[name], told(p), f"{p.sigma:.3f}") for name, p in real.items()]
     gap = [s.test.mean - 225 for s in scores]
     return (
-        f"{aligned(rows)}\n"
+        f"{columns(rows)}\n"
         "+- of one run is the standard error over the test digits, as published.\n"
         f"Ours less the published 225: {stated(gap, 1)}. Well above the perfect sampler would mean "
         "copying."

@@ -3,39 +3,21 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ganforge import checkpoint
+from ganforge.compare.paired import summarise
 from ganforge.errors import DataError
-
-
-def aligned(rows: Sequence[Sequence[str]]) -> str:
-    """Columns as wide as their widest entry; the first row is the head."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    )
-
-
-def mean_error(values: Sequence[float]) -> tuple[float, float]:
-    """Mean and standard error; the error of one value is nan."""
-    x = np.asarray(values, dtype=np.float64)
-    error = float(x.std(ddof=1) / math.sqrt(len(x))) if len(x) > 1 else math.nan
-    return float(x.mean()), error
 
 
 def stated(values: Sequence[float], digits: int) -> str:
     """`mean +- standard error`, or the value alone where there is one."""
-    mean, error = mean_error(values)
-    if len(values) == 1:
-        return f"{mean:.{digits}f}"
-    return f"{mean:.{digits}f} +- {error:.{digits}f}"
+    found = summarise(values)
+    if found.count == 1:
+        return f"{found.mean:.{digits}f}"
+    return f"{found.mean:.{digits}f} +- {found.error:.{digits}f}"
 
 
 def read(path: Path, default: Any = None) -> Any:
