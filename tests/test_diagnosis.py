@@ -466,3 +466,25 @@ def test_settings_that_are_damaged(toy: Path, tmp_path: Path) -> None:
     (path / "config.toml").write_text('name = "x"\n')
     with pytest.raises(DataError, match=r"config\.toml"):
         folder.admit(path)
+
+
+def test_too_few_samples_to_judge_by_is_no_sickness_of_the_run() -> None:
+    found = diagnosis.judge({**HEALTHY, "n": 120}, {}, tuple(CHECKS))
+    assert found.codes == ("GF011",) and found.healthy and not found.sick
+    told = findings.text(found)
+    assert "GF011" in told and "healthy (checked" in told
+    assert not diagnosis.judge({**HEALTHY, **SICK["GF001"]}, {}, tuple(CHECKS)).healthy
+
+
+@pytest.mark.parametrize("code", ["GF001", "GF002", "GF004", "GF009", "GF010"])
+def test_evidence_from_samples_tells_how_many(code: str) -> None:
+    figures = {**HEALTHY, **SICK[code], "looked": 1000.0}
+    (one,) = diagnosis.judge(figures, {}, (code,)).findings
+    assert one.evidence.endswith("(1,000 samples and as many held-out examples, seed 0)")
+
+
+def test_a_conditional_recipe_is_advised_where_there_are_labels_to_ask_for() -> None:
+    figures = {**HEALTHY, **SICK["GF002"]}
+    for askable, word in ((1.0, "cdcgan"), (0.0, "--batch")):
+        (one,) = diagnosis.judge({**figures, "askable": askable}, {}, ("GF002",)).findings
+        assert word in one.remedy

@@ -12,6 +12,13 @@ from typing import NamedTuple
 Figures = Mapping[str, float]
 
 
+def beside(f: Figures) -> str:
+    """By how many samples and real examples a figure was found, and with which seed."""
+    if "looked" not in f:
+        return ""
+    return f" ({f['looked']:,.0f} samples and as many held-out examples, seed 0)"
+
+
 class Complaint(NamedTuple):
     """What a check says where it holds: the figures in a line, and one thing to do."""
 
@@ -75,7 +82,9 @@ def mode_collapse(f: Figures) -> Complaint | None:
     if missing > 0:
         told += f"; groups that make {missing:.0%} of the data are hardly reached"
     remedy = "train with --game.loss relativistic and R1 + R2, as the recipe cdcgan does"
-    return Complaint(told, remedy, ("coverage", "coverage_floor", "near", "spread", "missing"))
+    return Complaint(
+        told + beside(f), remedy, ("coverage", "coverage_floor", "near", "spread", "missing")
+    )
 
 
 def partial_collapse(f: Figures) -> Complaint | None:
@@ -94,9 +103,11 @@ def partial_collapse(f: Figures) -> Complaint | None:
     if f.get("absent"):
         told += f"; groups that make {f['absent']:.0%} of the data have under a tenth of theirs"
     remedy = (
-        "look for it in the training data; ask for each class with a conditional recipe, as cdcgan"
+        "ask for each class: train a conditional recipe, as cdcgan"
+        if f.get("askable")
+        else "look for it in the training data, and take a larger --batch"
     )
-    return Complaint(told, remedy, ("least", "missing", "absent", "groups"))
+    return Complaint(told + beside(f), remedy, ("least", "missing", "absent", "groups"))
 
 
 def saturated(f: Figures) -> Complaint | None:
@@ -142,7 +153,7 @@ def memorising(f: Figures) -> Complaint | None:
     told = (
         f"D rates a training example above a held-out one in {memory:.0%} of pairs (50 % without "
         f"memory); logits: training {f['logit_train']:.2f}, held-out {f['logit_held']:.2f}, fakes "
-        f"{f['logit_fresh']:.2f}"
+        f"{f['logit_fresh']:.2f}{beside(f)}"
     )
     remedy = "add training examples, or stop earlier: --every 1 --stop auto"
     figures = ("memory", "by_heart", "logit_train", "logit_held", "logit_fresh")
@@ -277,6 +288,7 @@ def labels_ignored(f: Figures) -> Complaint | None:
     )
     if "label_accuracy" in f:
         told += f"; {accuracy:.0%} of the samples show what was asked for"
+    told += beside(f)
     remedy = (
         "check the data's labels: they explain nothing of the real examples either"
         if wrong
@@ -303,7 +315,7 @@ def copying(f: Figures) -> Complaint | None:
     told = (
         f"distances to the training data are {-f['c_t']:.1f} standard errors shorter than those of "
         f"held-out examples; {f['authentic']:.0%} of samples are no copies (held-out "
-        f"{f['authentic_held']:.0%})"
+        f"{f['authentic_held']:.0%}){beside(f)}"
     )
     remedy = (
         "add training examples or augment them, and stop by held-out scores: --every 1 --stop auto"
@@ -347,8 +359,8 @@ def past_its_best(f: Figures) -> Complaint | None:
         return None
     told = (
         f"the best Frechet distance was {f['best']:.4g}, at epoch {f['best_epoch']:.1f}; "
-        f"{f['since_best']:.0f} scores later it is {f['now']:.4g} (validation split; "
-        f"real against real {f['curve_floor']:.4g})"
+        f"{f['since_best']:.0f} scores later it is {f['now']:.4g} (validation split, "
+        f"N = {f.get('curve_n', 0):.0f}, seed 0; real against real {f['curve_floor']:.4g})"
     )
     remedy = "take the model in best/, and end such runs with --stop auto"
     return Complaint(

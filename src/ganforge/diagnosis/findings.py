@@ -13,6 +13,7 @@ from ganforge import checkpoint
 from ganforge.errors import DataError
 
 FORMAT = 1
+OF_SCORES = ("GF011",)  # what is wrong with the figures that judge a run, not with the run
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,13 @@ class Diagnosis:
 
     @property
     def healthy(self) -> bool:
-        """Nothing was found, in what could be looked at."""
-        return not self.findings
+        """Nothing was found that is wrong with the run, in what could be looked at."""
+        return not self.sick
+
+    @property
+    def sick(self) -> tuple[Finding, ...]:
+        """The findings that are about the run itself, not about how it was judged."""
+        return tuple(f for f in self.findings if f.code not in OF_SCORES)
 
     @property
     def codes(self) -> tuple[str, ...]:

@@ -113,7 +113,7 @@ def of_curve(records: Sequence[Mapping[str, Any]]) -> Figures:
 
     worse: (now + 5 floor) / (best + 5 floor), now the smaller of the last two Frechet distances:
     a change below the floor, which is noise, hardly counts. since_best: scores since the best.
-    scored: how many there are. now, best, best_epoch. curve_floor: the mean one.
+    scored: how many there are. now, best, best_epoch. curve_floor: the mean one. curve_n: samples.
     """
     known = [r for r in records if math.isfinite(_number(r, "frechet"))]
     if len(known) < LEAST:
@@ -131,6 +131,7 @@ def of_curve(records: Sequence[Mapping[str, Any]]) -> Figures:
         "best": float(values[best]),
         "best_epoch": _number(known[best], "epoch"),
         "curve_floor": _mean(floor),
+        "curve_n": _number(known[-1], "n"),
     }
 
 

@@ -208,6 +208,7 @@ class Patient:
             return {"finite_samples": 0.0}
         stand_in = self.embedded["train"]
         out = from_samples.of_variety(self.embedded["held"], stand_in, self.made)
+        out["looked"] = float(self.count)
         out |= self.told(
             "groups", from_samples.of_groups(self.groups), "too few samples for groups"
         )
@@ -215,6 +216,7 @@ class Patient:
         labels, asked = self.held.labels, self.drawn[1]
         if asked is None:
             self.lacking["labels"] = "its game has no labels"
+            out["askable"] = float(labels is not None)
         elif labels is None:
             self.lacking["labels"] = "the data have no labels"
         else:

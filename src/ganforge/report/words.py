@@ -60,7 +60,7 @@ def figures(facts: Facts, health: Diagnosis | None) -> list[Figure]:
             beside = f"real examples {show(found.floor)}: {found.word} ({stamp})"
             out.append(Figure(title, value, beside))
     if health is not None and health.checked:
-        bad, asked = len(health.findings), len(health.checked)
+        bad, asked = len(health.sick), len(health.checked)
         value = "healthy" if enough(health) else "open"
         value = f"{bad} {plural('finding', bad)}" if bad else value
         beside = f"{asked} of {asked + len(health.skipped)} checks could be made"
@@ -86,8 +86,8 @@ def verdict(facts: Facts, health: Diagnosis | None) -> Verdict:
         return Verdict(BAD, "Diverged" if facts.state == "diverged" else "Failed")
     if health is None:
         return Verdict(OPEN, f"Not diagnosed{', ' if standing else ''}{standing}")
-    if health.findings:
-        names = "; ".join(f.name for f in health.findings)
+    if health.sick:
+        names = "; ".join(f.name for f in health.sick)
         return Verdict(BAD, f"Not healthy: {names}")
     if not enough(health):
         return Verdict(OPEN, f"Too early to tell{', ' if standing else ''}{standing}")
