@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -25,7 +26,7 @@ from ganforge.display import Quiet
 from ganforge.errors import DivergedError, OutOfMemoryError, UsageError
 from ganforge.players import Batch
 from ganforge.progress import Control, Progress
-from ganforge.seeds import picture, summary, trial
+from ganforge.seeds import health, picture, summary, trial
 from ganforge.seeds import plan as plans
 from tiny import StopAfter, fingerprint, pictures, shortened
 
@@ -87,6 +88,16 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+class Heard(Quiet):
+    """Keeps the notes."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def show(self, progress: Progress) -> None:
+        self.notes += [progress.note] if progress.note else []
+
+
 # --- folders ----------------------------------------------------------------------------------
 
 
@@ -113,6 +124,29 @@ def test_each_folder_is_that_of_its_single_run(whole: Path, tmp_path: Path) -> N
         p.name for p in member.samples.iterdir()
     )
     assert not (member.path / "run.lock").exists()
+
+
+def test_a_sick_seed_is_told_while_it_trains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "SHARE", 1e9)
+    monkeypatch.setattr(health, "SHORTEST", 0.0)
+    config = gaussian(200)
+    still = replace(config, generator=replace(config.generator, lr=0.0))
+    heard = Heard()
+    gf.population(still, out=tmp_path / "still", seeds=(4, 7), show=heard)
+    told = "; ".join(heard.notes)
+    assert re.search(r"seed [47]: GF00[13] ", told)
+    assert all(told.count(f" {code} ") <= 1 for code in ("GF001", "GF003", "GF008"))
+
+
+def test_the_look_at_health_changes_nothing(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "SHARE", 1e9)
+    monkeypatch.setattr(health, "SHORTEST", 0.0)
+    gf.population(gaussian(), out=tmp_path / "g", seeds=THREE, show="quiet")
+    assert prints(tmp_path / "g") == prints(whole)
 
 
 def test_other_commands_take_a_folder(

@@ -51,12 +51,8 @@ class Watcher:
         if not t.world.leads or (progress.done and progress.note):  # "already finished" is both
             return progress
         began = time.perf_counter()
-        if self.log is None:
-            self.log = self.run.log()
-        if self.log and self.log[-1]["step"] > progress.step:  # gone back to a checkpoint
-            self.log = [r for r in self.log if r["step"] < progress.step]
         self.trained = True
-        lines = self.tell(self.by_log(t, progress))
+        lines = self.tell(self.by_log()) if self.hear(progress) else []
         looked = bool(progress.grid or progress.saved) and self.allowed(t) and not progress.done
         if looked:
             at = time.perf_counter()
@@ -70,20 +66,27 @@ class Watcher:
         """Whether there is time for a look at samples."""
         return t.epoch >= SHORTEST and self.spent + self.last <= SHARE * t.seconds
 
-    def by_log(self, t: Training, progress: Progress) -> Diagnosis:
-        """The checks of the log alone, where a record has come since."""
-        assert self.log is not None
+    def hear(self, progress: Progress) -> bool:
+        """Take a log record; whether enough is new to look at the log again."""
+        if self.log is None:
+            self.log = self.run.log()
+        if self.log and self.log[-1]["step"] > progress.step:  # gone back to a checkpoint
+            self.log = [r for r in self.log if r["step"] < progress.step]
         known = self.log[-1]["step"] if self.log else 0
-        if progress.images_per_second <= 0 or progress.step <= known:
-            return Diagnosis()
-        self.log.append({name: getattr(progress, name) for name in LOGGED})
-        if len(self.log) < self.checked + max(1, self.checked // 50):  # long logs change slowly
-            return Diagnosis()
+        if progress.images_per_second > 0 and progress.step > known:
+            self.log.append({name: getattr(progress, name) for name in LOGGED})
+            return len(self.log) >= self.checked + max(1, self.checked // 50)  # slow in long logs
+        return False
+
+    def by_log(self) -> Diagnosis:
+        """The checks of the log alone."""
+        assert self.log is not None
         self.checked = len(self.log)
         game = self.config.game
         seen = self.log[-2 * from_log.MOST :]
         figures = from_log.of_log(seen, game)
-        figures |= from_log.of_state({"step": progress.step}, seen, game.d_steps + game.g_steps)
+        turns = game.d_steps + game.g_steps
+        figures |= from_log.of_state({"step": seen[-1]["step"]}, seen, turns)
         return judge(figures, {} if figures.get("records") else {"log": "short"}, LOG_CODES)
 
     def by_samples(self, t: Training) -> Diagnosis:

@@ -27,6 +27,7 @@ from ganforge.seeds import group as groups
 from ganforge.seeds import plan as plans
 from ganforge.seeds import summary
 from ganforge.seeds.group import Group
+from ganforge.seeds.health import Health
 from ganforge.seeds.plan import Plan, parse
 
 __all__ = ["Seeds", "parse", "train"]
@@ -153,6 +154,7 @@ def stacked(plan: Plan, control: Control, validation: Dataset | None) -> Iterato
             with control.may_give_up():
                 group = groups.enter(stack, plan, seeds)
             watch_scores(group, plan, validation)
+            health = Health(group, lambda: validation or summary.held(plan))
             record = [stack.enter_context(session.events(t.config, t.run.path))
                       for t in group.members] if plan.config.output.tensorboard else []  # fmt: skip
             if len(plan.groups) > 1:
@@ -163,6 +165,7 @@ def stacked(plan: Plan, control: Control, validation: Dataset | None) -> Iterato
             for last in groups.play(group, control):
                 for i in group.live if record else ():
                     record[i](group.members[i].report())
+                group.notes += health.look(group)
                 note = group.note()
                 if note:
                     yield whole.record(group, note=note)

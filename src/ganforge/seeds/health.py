@@ -1,0 +1,65 @@
+"""Diagnosis of many seeds while they train: a line for each code, the moment a seed first has it.
+
+All seeds share the time that one run may take for it, and take turns.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from ganforge.data.dataset import Dataset
+from ganforge.diagnosis.findings import Diagnosis
+from ganforge.diagnosis.watch import FIRST, SHARE, SHORTEST, Watcher
+from ganforge.seeds.group import Group, spread
+
+
+class Health:
+    """Watches a group: `look` after every record.
+
+    held: gives the examples held out of training, or raises the reason why there are none.
+    """
+
+    def __init__(self, group: Group, held: Callable[[], Dataset]):
+        self.watchers = [Watcher(t.config, t.run.path, held) for t in group.members]
+        self.told: set[str] = set()
+        self.spent, self.last, self.turn = 0.0, FIRST, 0
+
+    def look(self, group: Group) -> list[str]:
+        """What is new: the checks of the log for every seed, of samples for one of them."""
+        began = time.perf_counter()
+        lines = []
+        for i in group.live:
+            watcher = self.watchers[i]
+            if watcher.hear(group.members[i].report()) and self.allowed(group):
+                at = time.perf_counter()
+                lines += self.tell(watcher.by_log(), group.members[i].config.seed)
+                self.spent += time.perf_counter() - at
+        if group.live and group.lead.epoch >= SHORTEST and self.allowed(group, self.last):
+            at = time.perf_counter()
+            lines += self.samples(group, group.live[self.turn % len(group.live)])
+            self.turn += 1
+            self.last = time.perf_counter() - at
+            self.spent += self.last
+        took = time.perf_counter() - began
+        group.timing["diagnose"] = group.timing.get("diagnose", 0.0) + took
+        return lines
+
+    def allowed(self, group: Group, more: float = 0.0) -> bool:
+        """Whether there is time for it."""
+        return self.spent + more <= SHARE * group.seconds
+
+    def samples(self, group: Group, index: int) -> list[str]:
+        """The checks of a few samples of one seed; what is known of the data is shared."""
+        watcher, first = self.watchers[index], self.watchers[0]
+        watcher.patient = first.patient
+        t = spread(group, index)
+        lines = self.tell(watcher.by_samples(t), t.config.seed)
+        first.patient = watcher.patient
+        return lines
+
+    def tell(self, found: Diagnosis, seed: int) -> list[str]:
+        """A line for each code that has not been told yet, of any seed."""
+        fresh = [f for f in found.findings if f.code not in self.told]
+        self.told |= {f.code for f in fresh}
+        return [f"seed {seed}: {f.code} {f.name}: {f.evidence}. {f.remedy}" for f in fresh]
