@@ -1,6 +1,8 @@
 """Every recipe: built, described, trained for two steps, saved, loaded, sampled, repeatable."""
 
+import copy
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,13 +11,14 @@ import numpy as np
 import pytest
 import torch
 
-from ganforge import loop, model, recipes, runs
+from ganforge import loop, model, recipes, runs, state
 from ganforge.codec import DataSpec
 from ganforge.config import Config
 from ganforge.data import source
-from ganforge.errors import DataError, UsageError
+from ganforge.errors import DataError, GanforgeError, UsageError
 from ganforge.nets import MLP
 from ganforge.recipes import RECIPES
+from ganforge.sampling import Sampler
 from tiny import data_for, fingerprint, narrow, pictures, shortened
 
 NAMES = sorted(RECIPES)
@@ -210,6 +213,63 @@ def test_damaged_model_folders(folder: Path, tmp_path: Path, file: str, change: 
         model.load(tmp_path)
     assert "\n" not in str(caught.value)
     assert str(tmp_path) in str(caught.value)
+
+
+SIZES = (-1, 0, 2**31 - 1, -(2**31), 2**40, 2**63, 10**30, 1e308, math.inf, math.nan, "x", None)
+
+
+def leaves(table: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Where the values of a nested table stand."""
+    parts = table.items() if isinstance(table, dict) else enumerate(table)
+    return [
+        leaf
+        for key, value in parts
+        for leaf in (
+            leaves(value, (*path, key)) if isinstance(value, dict | list) else [(*path, key)]
+        )
+    ]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_loaded_generator_is_the_saved_one(name: str, tmp_path: Path) -> None:
+    """It is laid out without memory first: nothing in it may be left as it was found."""
+    config = narrow(recipes.find(name))
+    spec = replace(data_for(config).spec, classes=10 * config.labels)
+    saved = state.initial(config, spec).players.generator.eval()
+    model.save(tmp_path, Sampler(saved, spec, config.noise), config, {})
+    loaded = model.load(tmp_path)
+    z, labels = loaded.z(3), loaded.labels(3)
+    assert len(loaded.model.state_dict()) == len([*saved.parameters(), *saved.buffers()])
+    assert np.array_equal(
+        loaded.generate(z, labels), Sampler(saved, spec, config.noise).generate(z, labels)
+    )
+
+
+@pytest.mark.parametrize("name", ["cgan", "cdcgan"])
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_any_value_of_a_model_config_can_be_wrong(name: str, size: Any, tmp_path: Path) -> None:
+    """A damaged size is told in a line, and takes no memory first."""
+    config = narrow(recipes.find(name))
+    spec = DataSpec((1, 28, 28), 10)
+    good = state.initial(config, spec)
+    sampler = Sampler(good.players.generator, spec, config.noise)
+    model.save(tmp_path / "model", sampler, config, {})
+    table = json.loads((tmp_path / "model" / "config.json").read_text())
+    for part in ("spec", "noise", "networks"):
+        for leaf in leaves(table[part]):
+            changed = copy.deepcopy(table)
+            place = changed[part]
+            for key in leaf[:-1]:
+                place = place[key]
+            place[leaf[-1]] = size
+            (tmp_path / "model" / "config.json").write_text(json.dumps(changed))
+            try:  # what does not matter to the weights may be anything
+                model.load(tmp_path / "model")
+            except GanforgeError as error:
+                told = str(error)
+            else:
+                continue
+            assert told.startswith(str(tmp_path)) and "\n" not in told and len(told) < 1000, leaf
 
 
 def test_any_networks_fit_any_recipe(tmp_path: Path) -> None:

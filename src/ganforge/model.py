@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ganforge import checkpoint, config, nets, recipes
 from ganforge.codec import DataSpec
 from ganforge.config import Config, Noise
-from ganforge.errors import DataError, GanforgeError
+from ganforge.errors import DataError, GanforgeError, UsageError
 from ganforge.own import OwnCode
 from ganforge.pictures import save as save_file
 from ganforge.sampling import Sampler
@@ -25,6 +25,7 @@ from ganforge.state import compare
 
 FORMAT = 1
 MOST = 2**31  # of any one size in a config.json
+LARGEST = 3.4e38  # of any other number: that of single precision
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 
 OwnNetworks = Callable[[DataSpec, int], dict[str, nn.Module]]
@@ -77,27 +78,64 @@ def load(
         raise DataError(f"{path}: format {version}, this ganforge reads {FORMAT}")
     if max(*spec.shape, spec.classes, noise.size) >= MOST:
         raise DataError(f"{path}: damaged (a size beyond {MOST:,}): restore it from a copy")
-    model = nets.build(networks or read_networks(saved, path), spec, noise.size)["generator"]
     tensors = checkpoint.read_tensors(folder / WEIGHTS)
-    compare(model.state_dict(), tensors, str(folder / WEIGHTS))
-    model.load_state_dict(tensors)
+    model = built(networks or read_networks(saved, path), spec, noise.size, tensors, folder)
     return Sampler(model.to(device).eval().requires_grad_(False), spec, noise, name, class_names)
+
+
+def built(
+    networks: OwnNetworks, spec: DataSpec, noise: int, tensors: dict[str, Tensor], folder: Path
+) -> nn.Module:
+    """The generator that the tensors of a folder fit, with them in it.
+
+    The package's own networks are laid out without memory first, and get it once the tensors fit: a
+    damaged config.json that asks for terabytes takes none.
+    """
+    if isinstance(networks, tuple(nets.NETWORKS.values())):
+        try:
+            with torch.device("meta"):
+                model: nn.Module = nets.build(networks, spec, noise)["generator"]
+        except UsageError as error:
+            raise DataError(f"{folder / CONFIG}: damaged ({error})") from None
+        compare(model.state_dict(), tensors, str(folder / WEIGHTS))
+        model.to_empty(device="cpu")
+    else:
+        model = nets.build(networks, spec, noise)["generator"]
+        compare(model.state_dict(), tensors, str(folder / WEIGHTS))
+    model.load_state_dict(tensors)
+    return model
 
 
 def read_spec(table: dict[str, Any]) -> DataSpec:
     """The DataSpec of a config.json; KeyError, TypeError or ValueError where it is none."""
     spec = DataSpec(
-        tuple(int(n) for n in table["shape"]),
-        int(table["classes"]),
+        tuple(map(whole, table["shape"])),
+        whole(table["classes"]),
         str(table["dtype"]),
         bool(table["bounded"]),
-        tuple(float(x) for x in table["offset"]),
-        tuple(float(x) for x in table["scale"]),
+        tuple(map(finite, table["offset"])),
+        tuple(map(finite, table["scale"])),
     )
     for numbers in (spec.offset, spec.scale):
         if len(numbers) != 1 and (spec.is_image or len(numbers) != spec.size):
             raise ValueError("offset and scale do not fit the shape")
     return spec
+
+
+def whole(value: Any) -> int:
+    """A whole number of a config.json; TypeError where it is none."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{value!r} is no whole number")
+    return value
+
+
+def finite(value: Any) -> float:
+    """A number of a config.json; TypeError or ValueError where it is none, or not finite."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{value!r} is no number")
+    if not abs(value) <= LARGEST:
+        raise ValueError(f"{value!r} is too large")
+    return float(value)
 
 
 def read_networks(table: Any, path: Path) -> Any:

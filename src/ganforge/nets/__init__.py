@@ -30,7 +30,7 @@ def build(
             f"networks = {networks!r}: expected a function of (spec, noise) that returns "
             "{'generator': module, 'discriminator': module}"
         )
-    modules = networks(spec, noise)
+    modules = made(networks, spec, noise)
     if not isinstance(modules, dict) or set(modules) != set(SIDES):
         got = sorted(modules) if isinstance(modules, dict) else type(modules).__name__
         raise UsageError(
@@ -42,6 +42,22 @@ def build(
     }
     probe(players, spec, noise)
     return players
+
+
+def made(
+    networks: Callable[[DataSpec, int], dict[str, nn.Module]], spec: DataSpec, noise: int
+) -> dict[str, nn.Module]:
+    """The modules; UsageError where the package's own cannot have such sizes."""
+    if not isinstance(networks, tuple(NETWORKS.values())):
+        return networks(spec, noise)
+    try:
+        return networks(spec, noise)
+    except (RuntimeError, TypeError, ValueError, OverflowError, MemoryError) as error:
+        why = str(error).partition("\n")[0] or type(error).__name__
+        raise UsageError(
+            f"networks = {networks}: cannot be built for examples of shape {spec.shape} and a z of "
+            f"{noise} ({why}): choose smaller sizes"
+        ) from error
 
 
 def refuse_size(networks: object, size: int | None) -> None:
