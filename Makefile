@@ -2,7 +2,7 @@
 PYTHON ?= .venv/bin/python
 SHELL := /bin/bash
 
-.PHONY: install test check format bench-frameworks fast crash crash-long fuzz fuzz-long reliability
+.PHONY: install test check format bench bench-frameworks bench-quality fast crash crash-long fuzz fuzz-long reliability
 
 install:            ## a virtual environment with everything the tests need
 	python3 -m venv .venv && .venv/bin/pip install -c constraints.txt -e '.[test]'
@@ -31,6 +31,15 @@ fuzz:               ## malformed and hostile files and command lines: a minute
 
 fuzz-long:          ## the same, 20,000 of them
 	$(PYTHON) -m reliability long hostile fuzz
+
+bench:              ## ours beside the published loops, by turns: 15 minutes of a quiet machine
+	$(PYTHON) -m benchmarks --json runs/bench/systems.json
+	$(PYTHON) -m benchmarks.small
+	$(PYTHON) -m benchmarks.populations
+	$(PYTHON) -m benchmarks.everyday --json runs/bench/everyday.json
+
+bench-quality:      ## time to quality: ten seeds beside the published DCGAN, an hour and a half
+	$(PYTHON) -m benchmarks.quality --json runs/bench/quality.jsonl
 
 bench-frameworks:   ## the chapter's game in TensorFlow, MXNet, JAX and ours; installs each apart
 	$(PYTHON) -m benchmarks.frameworks --json runs/bench/frameworks.json

@@ -151,7 +151,7 @@ def stream(folder: Path) -> Found:
 
 
 def packing(folder: Path) -> Found:
-    """10,000 JPEGs of 96 x 96 decoded in one process and in one a core."""
+    """10,000 JPEGs of 96 x 96, as `ganforge data pack` decodes them, on one core and on all."""
     rng = np.random.default_rng(0)
     pictures = folder / "pictures"
     pictures.mkdir()
@@ -160,11 +160,14 @@ def packing(folder: Path) -> Found:
         small = Image.fromarray(noise[i % 64])
         small.resize((96, 96), Image.Resampling.BICUBIC).save(pictures / f"{i:05}.jpg", quality=90)
     cores = os.cpu_count() or 1
-    took = {n: min(seconds(lambda n=n: images.read(pictures, 64, processes=n))  # type: ignore[misc]
-                   for _ in range(2)) for n in (1, cores)}  # fmt: skip
+    took: dict[int, float] = {}
+    for count in (1, cores):
+        os.sched_setaffinity(0, set(range(count)))
+        took[count] = min(seconds(lambda n=count: images.read(pictures, 64, processes=n))  # type: ignore[misc]
+                          for _ in range(3))  # fmt: skip
     return {
         f"{PICTURES:,} JPEGs, s": took,
-        f"speed of {cores} processes over 1": took[1] / took[cores],
+        f"speed of {cores} cores over 1": took[1] / took[cores],
         "goal": f"{cores}",
     }
 

@@ -142,7 +142,10 @@ def table(lines: Sequence[dict[str, Any]]) -> str:
     rows = ["| | CPU s | FD | precision | recall | coverage | labels % | worst digit % |",
             "|---|---|---|---|---|---|---|---|"]  # fmt: skip
     for side in sides:
-        cells = [span([r[side][c] for r in lines if c in r[side]]) for c in COLUMNS]
+        cells = [
+            span([r[side][c] * (100 if c in CLASSES else 1) for r in lines if c in r[side]])
+            for c in COLUMNS
+        ]
         rows.append(f"| {told[side]} | {' | '.join(cells)} |")
     floors = [span([r["end"][f"{name} floor"] for r in lines]) for name in FLOORS]
     rows.append(f"| real against real | | {floors[0]} | | | {floors[1]} | | |")

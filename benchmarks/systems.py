@@ -15,13 +15,22 @@ from ganforge.nets import MLP
 
 @dataclass(frozen=True)
 class System:
-    """One row. peer: its file in peers/. goal: the least ratio at the first batch size."""
+    """One row. peer: its file in peers/. goal: the least ratio at the first batch size.
+
+    compiled: with `--compile`. members: games at once. Neither is measured in fp32 besides.
+    """
 
     peer: str
     ours: Callable[[], Config]
     batches: tuple[int, ...]
     goal: float | None = None
     unit: str = "images"
+    compiled: bool = False
+    members: int = 1
+
+    @property
+    def plain(self) -> bool:
+        return not self.compiled and self.members == 1
 
 
 def mlp() -> Config:
@@ -43,7 +52,9 @@ def tutorial() -> Config:
 
 
 SYSTEMS: dict[str, System] = {
-    "gaussian": System("gaussian", recipes.gaussian, (8,), 10, "examples"),
+    "gaussian": System("gaussian", recipes.gaussian, (8,), None, "examples"),
+    "gaussian-compiled": System("gaussian", recipes.gaussian, (8,), 10, "examples", compiled=True),
+    "gaussian-1024": System("gaussian", recipes.gaussian, (8,), 150, "examples", members=1024),
     "mlp": System("mlp", mlp, (64, 256), 2.5),
     "dropout": System("dropout", recipes.mnist_dropout, (64,)),
     "dcgan": System("dcgan", recipes.dcgan_report, (64, 256), 2.5),

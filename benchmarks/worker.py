@@ -39,15 +39,24 @@ def ours(name: str, batch: int, threads: int, precision: str, folder: Path) -> I
     from dataclasses import replace
 
     from benchmarks.systems import SYSTEMS
-    from ganforge import loop, stepping, training
+    from ganforge import loop, members, stepping, training
     from ganforge.data.source import load
     from ganforge.devices import resolve
     from ganforge.runs import Run
 
-    config = SYSTEMS[name].ours()
-    config = replace(config, batch=batch, threads=threads, precision=precision, epochs=1000)
+    system = SYSTEMS[name]
+    config = replace(system.ours(), batch=batch, threads=threads, precision=precision, epochs=10**4)
     data = load(config.data)
-    t = training.build(config, Run(folder), data, resolve(config))
+    if system.members > 1:
+        games = members.build(config, range(system.members), data)
+        while True:
+            games.step()
+            yield system.members * batch
+    config = replace(config, compile=system.compiled)
+    t = training.build(config, Run(folder), data, resolve(config, spec=data.spec))
+    if system.compiled:
+        notes = training.compile_step(t) + stepping.compiled_now(t)
+        assert t.compiled is not None, notes
     clock = loop.Clock(t)
     folder.mkdir(parents=True, exist_ok=True)
     while True:
@@ -90,6 +99,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, required=True)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--precision", default="auto")
+    parser.add_argument("--flops", action="store_true", help="count the arithmetic of an update")
     given = parser.parse_args()
     import torch
 
@@ -111,7 +121,7 @@ def main() -> None:
                 tell(go(steps, float(amount)))
             else:
                 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-                tell({"peak": peak, "flops": arithmetic(steps)})
+                tell({"peak": peak, "flops": arithmetic(steps) if given.flops else 0.0})
                 return
 
 

@@ -101,10 +101,12 @@ def test_the_state_counts_what_was_left_out() -> None:
 
 def test_the_curve_knows_its_best() -> None:
     values = [9.0, 5.0, 3.0, 4.0, 5.0, 7.0]
-    curve = [{"frechet": v, "floor": 1.0, "epoch": float(i)} for i, v in enumerate(values)]
+    curve = [
+        {"frechet": v, "floor": 1.0, "n": 2500, "epoch": float(i)} for i, v in enumerate(values)
+    ]
     found = from_log.of_curve(curve)
     assert found == {"worse": 10 / 8, "now": 5.0, "since_best": 3, "scored": 6, "best": 3.0,
-                     "best_epoch": 2.0, "curve_floor": 1.0}  # fmt: skip
+                     "best_epoch": 2.0, "curve_floor": 1.0, "curve_n": 2500}  # fmt: skip
     assert from_log.of_curve(curve[:4]) == {}
     assert from_log.of_curve([{"frechet": None}] * 9) == {}
 

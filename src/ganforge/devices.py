@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from ganforge.codec import DataSpec
 from ganforge.config import Config
 from ganforge.distributed import ALONE, World
 from ganforge.errors import UsageError
@@ -32,10 +33,15 @@ class Resolved:
         return asdict(self) | ({"gpu": torch.cuda.get_device_name(self.device)} if cuda else {})
 
 
-def resolve(config: Config, before: dict[str, Any] | None = None, world: World = ALONE) -> Resolved:
+def resolve(
+    config: Config,
+    before: dict[str, Any] | None = None,
+    world: World = ALONE,
+    spec: DataSpec | None = None,
+) -> Resolved:
     """The machine's answer to every `auto`; what a run chose `before` stays chosen.
 
-    UsageError for a device that is not there.
+    spec: of the data, pictures where None. UsageError for a device that is not there.
     """
     kept = before or {}
     device = config.device
@@ -46,7 +52,7 @@ def resolve(config: Config, before: dict[str, Any] | None = None, world: World =
     check_device(device)
     precision = config.precision
     if precision == "auto":
-        precision = kept.get("precision", best_precision(device))
+        precision = kept.get("precision", best_precision(device, spec))
     threads = config.threads or kept.get("threads") or max(1, cores() // world.size)
     return Resolved(device, precision, threads, world.size, config.compile)
 
@@ -83,8 +89,14 @@ def check_device(device: str) -> None:
         raise UsageError(f"device = {device!r}: this machine has {count} CUDA devices, from cuda:0")
 
 
-def best_precision(device: str) -> str:
-    """bf16 where the machine multiplies it natively, fp32 elsewhere."""
+def best_precision(device: str, spec: DataSpec | None) -> str:
+    """bf16 where the machine multiplies it natively and the data are pictures, fp32 elsewhere.
+
+    Games on vectors are too narrow to gain by it: the casts cost more than the products save
+    (docs/performance.md), and three digits are few for points in a plane.
+    """
+    if spec is not None and not spec.is_image:
+        return "fp32"
     if device.startswith("cuda"):
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     if device == "cpu":

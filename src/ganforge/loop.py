@@ -88,7 +88,7 @@ def training(
             "them, or give --out for a new run"
         )
     world = distributed.from_environment()
-    resolved = resolve(wanted, chosen_before(before, world), world)
+    resolved = resolve(wanted, chosen_before(before, world), world, data.spec)
     with ExitStack() as stack:
         distributed.join(world, resolved.device)
         stack.callback(distributed.leave)

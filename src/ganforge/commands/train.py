@@ -93,7 +93,7 @@ def rehearse(chosen: Config, out: Path | None) -> list[str]:
     """Everything of a run but its steps: what it would train, on what, for how long."""
     nets.refuse_size(chosen.networks, chosen.size)
     data = source.load(chosen.data, size=chosen.size)
-    resolved = resolve(chosen)
+    resolved = resolve(chosen, spec=data.spec)
     t = training.build(chosen, runs.Run(out or session.default_folder(chosen)), data, resolved)
     if t.run.exists():
         runs.refuse_changes(t.run, chosen)

@@ -39,6 +39,5 @@ def figure1() -> Config:
         generator=Optimizer(lr=1e-3, betas=(0.5, 0.99), decay_from=0.3),
         discriminator=Optimizer(lr=5e-3, betas=(0.5, 0.99), decay_from=0.3),
         ema=0.99,
-        precision="fp32",
         output=Output(grid=2000, save_every=20, sample_every=5),
     )

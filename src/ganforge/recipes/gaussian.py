@@ -33,6 +33,5 @@ def gaussian() -> Config:
         epochs=20,
         generator=Optimizer(lr=0.005),
         discriminator=Optimizer(lr=0.05),
-        precision="fp32",
         output=Output(log_every=125, grid=100, save_every=10),
     )

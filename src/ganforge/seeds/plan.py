@@ -119,7 +119,7 @@ def make(
     infos = [same_run(run, replace(wanted, seed=seed), data, steps) for run, seed in
              zip(found, named, strict=True)]  # fmt: skip
     before = next((info for info in infos if info), {})
-    resolved = devices.resolve(wanted, before.get("resolved", {}))
+    resolved = devices.resolve(wanted, before.get("resolved", {}), spec=data.spec)
     plan = Plan(wanted, folder, named, data, resolved, steps, ())
     waiting = [seed for seed in named if plan.pending(seed)]
     if not waiting:
