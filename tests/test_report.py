@@ -661,3 +661,9 @@ def test_the_words_follow_the_figures(digits: Path) -> None:
     assert "3 scores 1 is as real, 1 close. Of 1 there was nothing to measure." in told
     ahead = replace(known, info={**known.info, "step": 9})
     assert "the run has gone on for 5 steps" in words.of_quality(ahead)
+
+
+def test_a_film_of_points_tells_what_part_of_the_plane_is_shown() -> None:
+    limits = np.array([[-2.0, -5.5], [4.0, 9.25]])
+    assert film.extent(limits) == "-2 to 4 across, -5.5 to 9.2 up"
+    assert film.extent(limits[:, :1]) == "-2 to 4 across"

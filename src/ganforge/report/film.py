@@ -159,7 +159,8 @@ def of_points(run: Run, found: list[Moment]) -> Film:
         away = outside(points, known.limits)
         frames.append(Frame(moment.text, f"{len(points)} generated points, {moment.text}",
                             shape=shape, outside=away))  # fmt: skip
-    notes = [f"{len(picked)} of {len(found)} moments"] if len(picked) < len(found) else []
+    notes = [extent(known.limits)]
+    notes += [f"{len(picked)} of {len(found)} moments"] if len(picked) < len(found) else []
     notes += [f"the first 2 of {known.features} numbers"] if known.features > 2 else []
     notes += [] if real else ["the data are not at hand, so only generated points are shown"]
     return Film(keyed(tuple(frames)), SIDE, height, (), real, flat, "; ".join(notes))
@@ -209,6 +210,12 @@ def cloud(points: Array, limits: Array) -> str:
     inside = ((xy >= limits[0]) & (xy <= limits[1])).all(1)
     unit = (xy[inside] - limits[0]) / (limits[1] - limits[0])
     return curves.dots(np.stack([SIDE * unit[:, 0], SIDE * (1 - unit[:, 1])], 1))
+
+
+def extent(limits: Array) -> str:
+    """What part of the plane, or of the line, is shown; limits (2, F)."""
+    sides = [f"{low:.2g} to {high:.2g}" for low, high in limits.T[:2].tolist()]
+    return ", ".join(f"{side} {way}" for side, way in zip(sides, ("across", "up"), strict=False))
 
 
 def outside(points: Array, limits: Array) -> int:
