@@ -172,6 +172,8 @@ def test_features_that_overflow_are_refused(monkeypatch):
         ("frechet", 9.0, 1.0, 0.1, "lower", 101.0, "far"),
         ("frechet", 1e9, 1.0, 1e9, "lower", 101.0, "far"),  # one example far out widens the spread
         ("kernel", -1e9, 0.0, 1e9, "lower", 1.0, "far"),
+        ("kernel", 0.3, 0.0, 0.05, "lower", 1.0, "far"),
+        ("kernel", 0.3, 0.0, 0.2, "lower", 1.0, "unknown"),  # N too small to tell
         ("recall", 0.5, 0.9, 0.01, "higher", None, "collapsed"),
         ("recall", 0.95, 0.9, 0.01, "higher", None, "as real"),
         ("authentic", 0.1, 0.6, 0.01, "higher", None, "copies"),

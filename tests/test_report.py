@@ -658,7 +658,7 @@ def test_the_words_follow_the_figures(digits: Path) -> None:
     open_ = tuple(replace(CARD, word=w) for w in ("as real", "unknown", "close"))
     scored = replace(known, entries=(replace(known.entries[0], scores=open_),))
     told = words.of_quality(scored)
-    assert "3 scores 1 is as real, 1 close. Of 1 there was nothing to measure." in told
+    assert "3 scores 1 is as real, 1 close. Of 1 nothing can be said." in told
     ahead = replace(known, info={**known.info, "step": 9})
     assert "the run has gone on for 5 steps" in words.of_quality(ahead)
 

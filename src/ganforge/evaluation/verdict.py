@@ -4,6 +4,7 @@ gap = how much worse than the floor the value is, in the metric's own direction.
 
 - "as real": gap <= 3 spreads, or gap <= `real`.
 - "close": gap <= `close`.
+- "unknown": gap > `close`, but within 3 spreads: N is too small to tell.
 - else the metric's bad word: "far", "collapsed" (the samples lack variety) or "copies".
 
 `real` and `close` are in the metric's own units where it is bounded. Distances have no scale of
@@ -25,7 +26,7 @@ Better = Literal["lower", "higher", "floor"]
 def word(
     name: str, value: float, floor: float, spread: float, better: Better, control: float | None
 ) -> str:
-    """The word for a value; "unknown" where the value or its floor is not a number.
+    """The word for a value; "unknown" also where the value or its floor is not a number.
 
     Arguments:
         name: of the metric, a key of `RULES`.
@@ -41,8 +42,10 @@ def word(
     unit = 1.0 if control is None else abs(control - floor)
     if control is not None and abs(gap) > unit > 0:
         return rule.bad
-    if gap <= max(3 * spread, rule.real * unit):
+    if gap <= rule.real * unit or gap <= min(3 * spread, rule.close * unit):
         return "as real"
+    if rule.close * unit < gap <= 3 * spread:
+        return "unknown"
     return "close" if gap <= rule.close * unit else rule.bad
 
 

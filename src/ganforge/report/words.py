@@ -156,7 +156,7 @@ def of_quality(facts: Facts) -> str:
         text += f", {len(near)} close" if near else ""
         text += f", and {len(weak)} not: {listed(weak)}." if weak else "."
         open_ = len(entry.scores) - good - len(near) - len(weak)
-        text += f" Of {open_} there was nothing to measure." if open_ else ""
+        text += f" Of {open_} nothing can be said." if open_ else ""
     ahead = facts.last.get("step", 0) - entry.step
     if entry.step and ahead > 0:
         text += f" That was at step {entry.step:,}; the run has gone on for {ahead:,} steps."
