@@ -91,6 +91,15 @@ class Run:
         return list(read_log(self.log_path))
 
 
+def last_known(run: Run) -> dict[str, Any]:
+    """run.json; where that is lost, the newest checkpoint's manifest, which says the same."""
+    info = run.info()
+    if info:
+        return info
+    found, _ = checkpoint.newest(run.checkpoints)
+    return found.manifest if found and all(map(well_typed, found.manifest.items())) else {}
+
+
 def well_typed(item: tuple[str, Any]) -> bool:
     """Whether a (key, value) of run.json or of the log has the type and range it is written with.
 
@@ -98,13 +107,24 @@ def well_typed(item: tuple[str, Any]) -> bool:
     """
     key, value = item
     if key in TABLES:
-        return isinstance(value, dict)
+        return isinstance(value, dict) and (key != "resolved" or machine(value))
     if key in TEXTS:
         return isinstance(value, str)
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if key in COUNTS:
         return number and abs(value) < 2**53
     return number or key not in (*LOGGED, "seed")
+
+
+def machine(resolved: Mapping[str, Any]) -> bool:
+    """Whether what `auto` chose is something that it can have chosen, as far as it is known."""
+    threads = resolved.get("threads", 1)
+    return (
+        isinstance(resolved.get("device", ""), str)
+        and resolved.get("precision", "fp32") in ("fp32", "bf16")
+        and type(threads) is int
+        and 1 <= threads < 2**16
+    )
 
 
 def open_run(path: Path | str) -> Run:

@@ -172,7 +172,7 @@ def enough_for_batch_norm(wanted: Config, began: State, world: World) -> None:
 def resume(t: Training, before: dict[str, Any]) -> list[str]:
     """Load the newest good checkpoint into `t`; returns what the user should know.
 
-    before: run.json as it was, {} for a fresh run.
+    before: what was last known of it (`runs.last_known`), {} for a fresh run.
     """
     found, notes = checkpoint.newest(t.run.checkpoints)
     distributed.barrier(t.world)
@@ -182,7 +182,6 @@ def resume(t: Training, before: dict[str, Any]) -> list[str]:
         runs.cut_log(t.run.log_path, found.step if found else -1)
     if found is None:
         return notes
-    before = before or found.manifest  # run.json is lost: the checkpoint says the same
     saved = dict(found.tensors)
     log = {k[4:]: saved.pop(k) for k in list(saved) if k.startswith("log.")}
     if any(value.dim() for value in log.values()):

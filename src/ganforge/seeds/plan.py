@@ -142,7 +142,7 @@ def same_run(run: Run, wanted: Config, data: Dataset, steps: int) -> dict[str, A
     if not run.exists():
         return {}
     runs.refuse_changes(run, wanted)
-    info = run.info()
+    info = runs.last_known(run)
     if info.get("data_sha256", data.sha256) != data.sha256:
         raise DataError(
             f"{wanted.data}: not the data {run.path} was trained on (their sha256 differs): "
