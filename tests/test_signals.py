@@ -9,6 +9,7 @@ import errno
 import importlib
 import io
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -252,6 +253,20 @@ def test_output_that_cannot_be_written_is_the_disk(
     monkeypatch.setattr("sys.stdout", Full())
     assert cli.main(["recipes"]) == 74
     assert "standard output: No space left" in capsys.readouterr().err
+
+
+def test_output_that_is_closed_or_plain_ascii_stops_nothing(tmp_path: Path) -> None:
+    """A service has no standard output; a terminal of another language lacks letters of a path."""
+    words = [sys.executable, "-m", "ganforge", *TOY]
+    closed = shlex.join([*words, "--out", str(tmp_path / "a")]) + " >&- 2>&-"
+    assert subprocess.run(closed, shell=True, check=False, timeout=120).returncode == 0
+    assert runs.Run(tmp_path / "a").info()["status"] == "finished"
+    out = subprocess.run(
+        [*words, "--out", str(tmp_path / "ü")],
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        check=False, capture_output=True, timeout=120,
+    )  # fmt: skip
+    assert out.returncode == 0 and rb"in " in out.stdout and rb"\xfc" in out.stdout
 
 
 def test_a_path_that_no_system_takes(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,6 +6,7 @@ Heavy modules are imported inside the commands: `ganforge --help` imports no tor
 from __future__ import annotations
 
 import errno
+import io
 import os
 import shlex
 import signal
@@ -19,7 +20,14 @@ from cyclopts import App, CycloptsError, Parameter
 
 from ganforge import __version__
 from ganforge.arguments import split_overrides, whole_numbers
-from ganforge.errors import DiskError, GanforgeError, OutOfMemoryError, UsageError, lacks_memory
+from ganforge.errors import (
+    DiskError,
+    GanforgeError,
+    OutOfMemoryError,
+    UsageError,
+    lacks_memory,
+    lacks_peer,
+)
 
 app = App(
     name="ganforge",
@@ -52,12 +60,23 @@ def main(given: Sequence[str] | None = None) -> int:
     """The `ganforge` command; returns the exit code."""
     if given is None and hasattr(signal, "SIGUSR1"):  # "save": harmless where there is no run yet
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    if given is None:
+        _streams()
     code = run(given)
     if given is None and code > 128:  # told to go: taking torch apart would cost a second
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
     return code
+
+
+def _streams() -> None:
+    """Output that was closed goes nowhere; a letter that the terminal has not is written as \\u."""
+    sys.stdout = sys.stdout or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+    sys.stderr = sys.stderr or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def run(given: Sequence[str] | None) -> int:
@@ -99,6 +118,13 @@ def _unforeseen(error: Exception) -> int:
         where = error.filename or "standard output"
         text = f"{where}: {error.strerror}: choose another path, or check the disk"
         return _fail(DiskError(text), False)
+    if "RANK" in os.environ and lacks_peer(error):
+        print(
+            "ganforge: another process of this run has ended; its last checkpoint is whole, and "
+            "the same command goes on from there",
+            file=sys.stderr,
+        )
+        return 1
     print(
         f"ganforge: a bug of ours: {type(error).__name__}: {error}\n"
         "Add --debug for the traceback, and please report it.",
