@@ -141,7 +141,7 @@ def test_a_lock_of_another_container_on_this_machine_is_known_to_be_stale(tmp_pa
 def test_half_a_line_of_the_log_does_not_stay(tmp_path: Path) -> None:
     """Else the next record would be glued to it, and both lost."""
     log = tmp_path / "log.jsonl"
-    runs.append_log(log, [{"step": 1}])
+    runs.append_log(log, [{"step": 1, "epoch": 0.1}])
     original = Path.open
 
     class Half:
@@ -161,8 +161,8 @@ def test_half_a_line_of_the_log_does_not_stay(tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Path, "open", lambda self, mode: Half(original(self, mode)))
         with pytest.raises(DiskError):
-            runs.append_log(log, [{"step": 2}])
-    runs.append_log(log, [{"step": 2}, {"step": 3}])
+            runs.append_log(log, [{"step": 2, "epoch": 0.2}])
+    runs.append_log(log, [{"step": s, "epoch": 0.1 * s} for s in (2, 3)])
     assert [r["step"] for r in runs.read_log(log)] == [1, 2, 3]
 
 

@@ -210,7 +210,7 @@ def test_a_torn_log_line_is_ignored(tmp_path: Path) -> None:
     run(config, path, data, StopAfter(40))
     log = path / "log.jsonl"
     with log.open("ab") as file:  # records after the checkpoint, as a killed run leaves them
-        file.write(b'{"step": 60, "loss_d": 1.0}\n{"step": 80, "lo')
+        file.write(b'{"step": 60, "epoch": 0.5, "loss_d": 1.0}\n{"step": 80, "lo')
     assert [r["step"] for r in runs.open_run(path).log()] == [20, 40, 60]
     run(config, path, data)
     assert outcome(path) == outcome(tmp_path / "whole")

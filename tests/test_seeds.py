@@ -568,9 +568,12 @@ def test_a_locked_member_is_told(tmp_path: Path) -> None:
     assert not (out / "seed-0" / "run.lock").exists()
 
 
-def test_a_damaged_record_is_made_anew(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "groups", ["", "[[1e999]]}", "[[0, 0, 3, 5]]}", "[[]]}", "[[0, 3], [3, 5]]}"]
+)
+def test_a_damaged_record_is_made_anew(groups: str, tmp_path: Path) -> None:
     out = tmp_path / "g"
     seeds.carry_out(plans.make(gaussian(50), out, THREE), "quiet", StopAfter(37))
-    (out / "population.json").write_text("{")
+    (out / "population.json").write_text('{"format": 1, "groups": ' + groups)
     trained = gf.population(gaussian(50), out=out, seeds=THREE, show="quiet")
     assert trained.summary["statuses"] == {"finished": 3}

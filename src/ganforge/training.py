@@ -26,11 +26,12 @@ from ganforge.errors import DataError, DiskError, DivergedError, UsageError
 from ganforge.game import How
 from ganforge.penalties import GradientPenalty
 from ganforge.players import State
-from ganforge.progress import LOGGED, Progress
+from ganforge.progress import LOGGED, MEANS, Progress
 from ganforge.runs import Run
 from ganforge.sampling import Sampler
 
 BEST = "best.json"
+INTERVAL = (*MEANS, "skipped", "images_per_second")  # of a record: what an interval has brought
 
 
 @dataclass
@@ -195,7 +196,8 @@ def resume(t: Training, before: dict[str, Any]) -> list[str]:
     t.seconds = float(found.manifest.get("seconds", 0.0))
     t.skipped = int(found.manifest.get("skipped", 0))
     t.rate_scale = float(found.manifest.get("rate_scale", 1.0))
-    t.means = dict(found.manifest.get("means", {}))
+    means = found.manifest.get("means", {})
+    t.means = {k: v for k, v in means.items() if k in INTERVAL and runs.well_typed((k, v))}
     if found.step < t.steps:
         notes.append(f"resumed at step {found.step:,} of {t.steps:,}")
     planned = int(found.manifest.get("steps", t.steps))
@@ -267,7 +269,7 @@ def best(run: Run) -> dict[str, Any]:
     try:
         table = json.loads((run.checkpoints / BEST).read_bytes())
         return {"step": int(table["step"]), "frechet": float(table["frechet"])}
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return {"step": -1, "frechet": math.inf}
 
 

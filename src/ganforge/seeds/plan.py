@@ -224,8 +224,10 @@ def recorded(folder: Path) -> list[tuple[int, ...]]:
     try:
         table = json.loads((folder / RECORD).read_bytes())
         groups = [tuple(int(seed) for seed in group) for group in table["groups"]]
-        return groups if table["format"] == FORMAT else []
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        placed = [seed for group in groups for seed in group]
+        once = all(groups) and len(set(placed)) == len(placed)
+        return groups if once and table["format"] == FORMAT else []
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return []
 
 
