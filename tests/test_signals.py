@@ -243,6 +243,25 @@ raise SystemExit(app.main())
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 7
 
 
+def test_ctrl_c_while_torch_is_imported_raises_nothing_in_it() -> None:
+    code = """
+import os, signal, sys
+from ganforge.cli import main
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "torch":
+            try:
+                signal.raise_signal(signal.SIGINT)
+            except KeyboardInterrupt:
+                os._exit(134)  # as its C++ code does
+sys.meta_path.insert(0, Finder())
+sys.exit(main(["train", "gaussian", "--dry-run"]))
+"""
+    words = [sys.executable, "-c", code]
+    out = subprocess.run(words, check=False, capture_output=True, text=True, timeout=60)
+    assert out.returncode == 130 and "to start: ganforge train gaussian" in out.stdout
+
+
 def test_output_that_cannot_be_written_is_the_disk(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -11,9 +11,12 @@ import os
 import shlex
 import signal
 import sys
+import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Any
 
 from cyclopts import App, CycloptsError, Parameter
@@ -44,6 +47,7 @@ Flag = Parameter(negative="")
 Count = Annotated[int, Parameter(alias="-n")]
 Target = Annotated[Path | None, Parameter(alias="-o")]
 
+NOTHING = "stopped before the first step, nothing was saved; to start: {}"
 LONGEST = 1000  # letters of an error's line
 GIVEN_WAY = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
@@ -68,6 +72,24 @@ def main(given: Sequence[str] | None = None) -> int:
         sys.stderr.flush()
         os._exit(code)
     return code
+
+
+@contextmanager
+def loading() -> Iterator[None]:
+    """Round the import of torch: an exception that Ctrl-C raised in its C++ code would abort it."""
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        print(NOTHING.format(again()), flush=True)
+        os._exit(128 + number)  # nothing is open yet
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _streams() -> None:
@@ -99,7 +121,7 @@ def run(given: Sequence[str] | None) -> int:
     except GanforgeError as error:
         return _fail(error, debug)
     except KeyboardInterrupt as error:
-        print(f"stopped before the first step, nothing was saved; to start: {again()}")
+        print(NOTHING.format(again()))
         return 128 + getattr(error, "signal", 2)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
