@@ -262,6 +262,17 @@ sys.exit(main(["train", "gaussian", "--dry-run"]))
     assert out.returncode == 130 and "to start: ganforge train gaussian" in out.stdout
 
 
+def test_the_command_that_goes_on_has_as_many_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = importlib.import_module("ganforge.cli.app")
+    monkeypatch.setattr(app, "arguments", ["train", "gaussian"])
+    assert app.again() == "ganforge train gaussian"
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    assert app.again() == "ganforge train gaussian --gpus 2"
+    monkeypatch.setenv("WORLD_SIZE", "4")  # two machines: started by torchrun, not by --gpus
+    assert app.again() == "ganforge train gaussian"
+
+
 def test_output_that_cannot_be_written_is_the_disk(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -56,8 +56,10 @@ arguments: list[str] = []
 
 
 def again() -> str:
-    """The command as it was typed."""
-    return shlex.join(["ganforge", *arguments])
+    """The command as it was typed; the launcher of several processes has kept its --gpus."""
+    size = os.environ.get("WORLD_SIZE", "1")
+    here = size != "1" and size == os.environ.get("LOCAL_WORLD_SIZE")
+    return shlex.join(["ganforge", *arguments, *(["--gpus", size] if here else [])])
 
 
 def main(given: Sequence[str] | None = None) -> int:
