@@ -285,6 +285,28 @@ def test_rollback_goes_on_at_half_the_rates(
     assert [r["step"] for r in runs.Run(tmp_path).log()] == list(range(20, 201, 20))
 
 
+@pytest.mark.parametrize("saved", [20, 0])
+def test_a_rollback_forgets_the_records_that_a_full_disk_has_not_taken(
+    saved: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, data = setting("gaussian", 100)
+    config = replace(config, on_nan="rollback")
+    if saved:
+        run(config, tmp_path, data, StopAfter(saved))
+    append = runs.append_log
+    full = [True]
+
+    def sometimes(path: Path, records: Any) -> None:
+        if records[-1]["step"] == 40 and full.pop() if full else False:
+            raise DiskError("full")
+        append(path, records)
+
+    monkeypatch.setattr(training.runs, "append_log", sometimes)
+    sick_at(monkeypatch, {45})
+    run(config, tmp_path, data)
+    assert [r["step"] for r in runs.Run(tmp_path).log()] == [20, 40, 60, 80, 100]
+
+
 def test_rollback_before_the_first_checkpoint_begins_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

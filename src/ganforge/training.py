@@ -195,6 +195,7 @@ def resume(t: Training, before: dict[str, Any]) -> list[str]:
     t.state.step = found.step
     t.seconds = float(found.manifest.get("seconds", 0.0))
     t.skipped = int(found.manifest.get("skipped", 0))
+    t.pending = [record for record in t.pending if record["step"] <= found.step]
     t.rate_scale = float(found.manifest.get("rate_scale", 1.0))
     means = found.manifest.get("means", {})
     t.means = {k: v for k, v in means.items() if k in INTERVAL and runs.well_typed((k, v))}
@@ -222,6 +223,7 @@ def begin_again(t: Training) -> None:
     state.load(t.state, state.tensors(fresh), "the first state")
     t.state.step = t.skipped = t.counted = 0
     t.totals, t.means = {}, {}
+    t.pending.clear()
     if t.world.leads:
         runs.cut_log(t.run.log_path, -1)
 
