@@ -414,7 +414,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "r")
 
 
-@pytest.mark.parametrize("where", ["/etc/passwd", "../secret"])
+@pytest.mark.parametrize("where", ["/etc/passwd", "../secret", "~/secret", "~root/secret"])
 def test_a_config_names_no_data_outside_unless_the_user_does(
     where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import stat
 import zipfile
 from pathlib import Path
@@ -177,6 +178,16 @@ def test_damaged_pictures_are_listed_up_to_one_in_a_hundred(tmp_path: Path) -> N
     (tmp_path / "text.png").write_text("not a picture")
     (tmp_path / "empty.jpg").write_bytes(b"")
     with pytest.raises(DataError, match=r"3 of 202 pictures cannot be read, more than 1 %"):
+        source.load(str(tmp_path))
+
+
+def test_a_pipe_among_the_pictures_is_not_waited_for(tmp_path: Path) -> None:
+    folder_of(tmp_path, 199)
+    os.mkfifo(tmp_path / "pipe.png")
+    data = source.load(str(tmp_path))
+    assert [line.partition(":")[0] for line in data.skipped] == ["pipe.png"]
+    os.mkfifo(tmp_path / "labels.csv")
+    with pytest.raises(DataError, match=r"labels\.csv: not a file but a pipe"):
         source.load(str(tmp_path))
 
 

@@ -122,6 +122,78 @@ input()
 """
 
 
+PEER = """
+import os, sys
+from ganforge import cli, loop
+def stop(*given, **named):
+    os.kill(os.getpid(), 9) if os.environ["RANK"] == "1" else None
+    return told(*given, **named)
+told = loop.told_to_stop
+loop.told_to_stop = stop
+sys.exit(cli.main())
+"""
+
+
+def test_a_process_that_is_killed_is_no_bug_of_ours(tmp_path: Path) -> None:
+    code = tmp_path / "peer.py"
+    code.write_text(PEER)
+    words = ["gaussian", "--kimg", "0.08", "--output.score", "false", "--threads", "1"]
+    out = subprocess.run(
+        [
+            sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2",
+            str(code), "train", *words, "--out", str(tmp_path / "run"),
+        ],
+        check=False, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert out.returncode and "ganforge: another process of this run has ended" in out.stderr
+    assert "bug of ours" not in out.stderr
+
+
+def test_the_code_of_a_process_that_a_signal_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    from torch.distributed import run as torchrun
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
+
+    def play(options: Any) -> None:
+        raise ChildFailedError("ganforge", {1: ProcessFailure(1, 5, -signal.SIGKILL, "")})
+
+    monkeypatch.setattr(torchrun, "run", play)
+    before = signal.getsignal(signal.SIGUSR1)
+    try:
+        assert distributed.launch(2, ["train", "gaussian"]) == 137
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+@pytest.mark.parametrize(
+    ("told", "named"),
+    [
+        ({"WORLD_SIZE": "2"}, "RANK = ''"),
+        ({"WORLD_SIZE": "2", "RANK": "0"}, "LOCAL_RANK = ''"),
+        ({"WORLD_SIZE": "two", "RANK": "0", "LOCAL_RANK": "0"}, "WORLD_SIZE = 'two'"),
+    ],
+)
+def test_half_an_environment_of_torchrun_is_told(
+    told: dict[str, str], named: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key in ("RANK", "WORLD_SIZE", "LOCAL_RANK"):
+        monkeypatch.delenv(key, raising=False)
+    for key, value in told.items():
+        monkeypatch.setenv(key, value)
+    with pytest.raises(UsageError, match=named):
+        distributed.from_environment()
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    assert distributed.from_environment() == World()
+
+
+def test_processes_that_cannot_meet_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    for key in ("MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(key, raising=False)
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UsageError, match="2 processes do not meet"):
+        distributed.join(World(0, 2, 0), "cpu")
+
+
 def test_the_launcher_hands_on_the_signal_to_save(monkeypatch: pytest.MonkeyPatch) -> None:
     """It would die of it, and leave the processes of the run without one."""
     from torch.distributed import run as torchrun

@@ -370,6 +370,9 @@ BAD: dict[str, tuple[list[str], int, list[str]]] = {
     "data that are gone": (["moved"], 65, ["gone.npy", "--data"]),
     "a size, of vectors": (["run", "--size", "32"], 2, ["size = 32", "vectors"]),
     "other data": (["other"], 65, ["sha256", "--data"]),
+    "a model's training": (["trained"], 65, ["config.json", "damaged"]),
+    "a model's data": (["of-5"], 65, ["config.json", "data = 5"]),
+    "a model's size": (["of-size"], 65, ["config.json", "size = 'x'"]),
 }
 
 
@@ -389,12 +392,15 @@ def place(tmp_path_factory: pytest.TempPathFactory, toy: Path) -> Path:
     for name, values in files.items():
         npz(root / f"{name}.npz", samples=values)
     (root / "torn.npz").write_bytes((root / "good.npz").read_bytes()[:300])
-    for name, change in {"moved": {"data": "gone.npy"}, "other": {"data": "ring"}}.items():
+    changes = {"moved": {"data": "gone.npy"}, "other": {"data": "ring"}, "of-5": {"data": 5},
+               "of-size": {"size": "x"}, "trained": {}}  # fmt: skip
+    for name, change in changes.items():
         (root / name).mkdir()
         for file in (toy / "model").iterdir():
             (root / name / file.name).write_bytes(file.read_bytes())
         table = json.loads((root / name / "config.json").read_text())
         table["training"]["config"] |= change
+        table["training"] = table["training"] if change else [5]
         (root / name / "config.json").write_text(json.dumps(table))
     (root / "run").symlink_to(toy)
     return root

@@ -141,7 +141,7 @@ def test_a_lock_of_another_container_on_this_machine_is_known_to_be_stale(tmp_pa
 def test_half_a_line_of_the_log_does_not_stay(tmp_path: Path) -> None:
     """Else the next record would be glued to it, and both lost."""
     log = tmp_path / "log.jsonl"
-    runs.append_log(log, [{"step": 1}])
+    runs.append_log(log, [{"step": 1, "epoch": 0.1}])
     original = Path.open
 
     class Half:
@@ -161,13 +161,16 @@ def test_half_a_line_of_the_log_does_not_stay(tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Path, "open", lambda self, mode: Half(original(self, mode)))
         with pytest.raises(DiskError):
-            runs.append_log(log, [{"step": 2}])
-    runs.append_log(log, [{"step": 2}, {"step": 3}])
+            runs.append_log(log, [{"step": 2, "epoch": 0.2}])
+    runs.append_log(log, [{"step": s, "epoch": 0.1 * s} for s in (2, 3)])
     assert [r["step"] for r in runs.read_log(log)] == [1, 2, 3]
 
 
 @pytest.mark.parametrize("text", ['{"seconds": "x"}', '{"resolved": []}', '{"step": 1e400}',
-                                  '{"seconds": NaN}', '{"status": 3}', "[]", "{"])  # fmt: skip
+                                  '{"seconds": NaN}', '{"status": 3}', "[]", "{",
+                                  '{"resolved": {"device": 5}}', '{"resolved": {"threads": "2"}}',
+                                  '{"resolved": {"threads": -1}}',
+                                  '{"resolved": {"precision": "fp16"}}'])  # fmt: skip
 def test_a_run_json_of_other_types_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text(text)
     with pytest.raises(DataError, match=r"run\.json"):
@@ -280,6 +283,28 @@ def test_rollback_goes_on_at_half_the_rates(
     assert rates[-1] == 0.25 and progress.done
     assert runs.Run(tmp_path).info()["rate_scale"] == 0.25
     assert [r["step"] for r in runs.Run(tmp_path).log()] == list(range(20, 201, 20))
+
+
+@pytest.mark.parametrize("saved", [20, 0])
+def test_a_rollback_forgets_the_records_that_a_full_disk_has_not_taken(
+    saved: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, data = setting("gaussian", 100)
+    config = replace(config, on_nan="rollback")
+    if saved:
+        run(config, tmp_path, data, StopAfter(saved))
+    append = runs.append_log
+    full = [True]
+
+    def sometimes(path: Path, records: Any) -> None:
+        if records[-1]["step"] == 40 and full.pop() if full else False:
+            raise DiskError("full")
+        append(path, records)
+
+    monkeypatch.setattr(training.runs, "append_log", sometimes)
+    sick_at(monkeypatch, {45})
+    run(config, tmp_path, data)
+    assert [r["step"] for r in runs.Run(tmp_path).log()] == [20, 40, 60, 80, 100]
 
 
 def test_rollback_before_the_first_checkpoint_begins_again(

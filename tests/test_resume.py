@@ -20,7 +20,7 @@ from ganforge.config import Config
 from ganforge.data.batches import Batches
 from ganforge.data.dataset import Dataset
 from ganforge.devices import Resolved
-from ganforge.errors import DataError, DivergedError
+from ganforge.errors import DataError, DivergedError, UsageError
 from ganforge.progress import Control
 from ganforge.training import different_machine
 from tiny import (
@@ -210,7 +210,7 @@ def test_a_torn_log_line_is_ignored(tmp_path: Path) -> None:
     run(config, path, data, StopAfter(40))
     log = path / "log.jsonl"
     with log.open("ab") as file:  # records after the checkpoint, as a killed run leaves them
-        file.write(b'{"step": 60, "loss_d": 1.0}\n{"step": 80, "lo')
+        file.write(b'{"step": 60, "epoch": 0.5, "loss_d": 1.0}\n{"step": 80, "lo')
     assert [r["step"] for r in runs.open_run(path).log()] == [20, 40, 60]
     run(config, path, data)
     assert outcome(path) == outcome(tmp_path / "whole")
@@ -265,6 +265,37 @@ def test_a_run_json_that_is_lost_is_made_again(tmp_path: Path) -> None:
     assert "not bit-exact" in notes and "threads was 1, is 2" in notes
     assert runs.Run(path).info()["step"] == 40
     assert outcome(path) == outcome(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("what", ["data", "budget"])
+def test_what_is_refused_is_refused_without_run_json_too(what: str, tmp_path: Path) -> None:
+    config, data = setting("gaussian", 40)
+    path = tmp_path / "run"
+    run(config, path, data, StopAfter(20))
+    (path / "run.json").unlink()
+    if what == "data":
+        data = replace(data, sha256="0" * 64)
+        with pytest.raises(DataError, match="not the data this run was trained on"):
+            run(config, path, data)
+    else:
+        with pytest.raises(UsageError, match="already gone 20 steps"):
+            run(replace(config, kimg=0.08), path, data)
+    assert not (path / "run.json").exists()
+
+
+def test_a_device_that_is_gone_is_replaced_and_told(tmp_path: Path) -> None:
+    """`auto` has chosen a GPU: on a machine without one the run goes on, and says so."""
+    config, data = setting("gaussian", 40)
+    config, path = replace(config, device="auto"), tmp_path / "run"
+    run(config, path, data, StopAfter(20))
+    info = json.loads((path / "run.json").read_text())
+    info["resolved"]["device"] = "cuda:99"
+    (path / "run.json").write_text(json.dumps(info))
+    notes = " ".join(r.note for r in run(config, path, data))
+    assert "not bit-exact" in notes and "device was cuda:99, is" in notes
+    assert runs.Run(path).info()["exact"] is False
+    with pytest.raises(UsageError, match="cuda:99"):
+        run(replace(config, device="cuda:99"), path, data)
 
 
 # --- what is loaded ---------------------------------------------------------------------------

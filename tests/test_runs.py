@@ -9,17 +9,59 @@ from typing import Any
 
 import pytest
 
-from ganforge import checkpoint, cli, loop, recipes, runs, stepping
+from ganforge import checkpoint, cli, loop, recipes, runs, session, stepping
+from ganforge.commands import look
 from ganforge.errors import DataError, UsageError
-from tiny import StopAfter, data_for, folder_hashes, run, setting
+from tiny import StopAfter, data_for, folder_hashes, run, setting, shortened
 
 
 def test_readers_of_a_log_never_raise(tmp_path: Path) -> None:
     log = tmp_path / "log.jsonl"
     assert list(runs.read_log(log)) == []
     deep = b"[" * 100_000
-    log.write_bytes(deep + b'\n{"step": 1}\nnot json\n[1]\n\xff\xfe\n{"step": 2}\n{"step": 3')
+    one, two = (b'{"step": %d, "epoch": 0.1}\n' % step for step in (1, 2))
+    strange = b'not json\n[1]\n\xff\xfe\n{}\n{"step": 1}\n{"epoch": 1.0}\n'
+    log.write_bytes(deep + b"\n" + one + strange + two + b'{"step": 3')
     assert [r["step"] for r in runs.read_log(log)] == [1, 2]
+
+
+def test_files_that_somebody_has_changed_by_hand_stop_no_run(tmp_path: Path) -> None:
+    """Records, numbers and manifests that no run writes are left out, without a traceback."""
+    wanted = shortened(recipes.gaussian(), 50, score=False, score_every=0.1, patience=90.0)
+    path = tmp_path / "run"
+    session.train(replace(wanted, kimg=0.32), path, show="quiet")
+    for name in ("log.jsonl", "scores.jsonl"):
+        with (path / name).open("a") as file:
+            file.write('{}\n{"step": 1}\n{"epoch": 1.0, "frechet": 1.0}\n')
+    (path / "checkpoints" / "best.json").write_text('{"step": 1e999, "frechet": 1.0}')
+    (path / runs.LOCK).write_text('{"pid": 1e999, "started": 1, "host": "x"}')
+    manifest = checkpoint.listed(path / "checkpoints")[0] / checkpoint.MANIFEST
+    table = json.loads(manifest.read_bytes())
+    del table["sha256"]
+    table["means"] |= {"foo": 1, "step": 2, "loss_d": "x"}
+    manifest.write_bytes(checkpoint.seal(table))
+    trained = session.train(wanted, path, show="quiet")
+    assert trained.progress.step == 50
+    assert [r["step"] for r in trained.run.log()][-1] == 50
+    assert "finished" in look.runs_table(tmp_path)
+
+
+def test_a_log_that_cannot_be_read_is_a_line_of_the_table(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        session.train(shortened(recipes.gaussian(), 10, score=False), tmp_path / name, show="quiet")
+    (tmp_path / "a" / "log.jsonl").unlink()
+    (tmp_path / "a" / "log.jsonl").mkdir()
+    table = look.runs_table(tmp_path)
+    assert "log.jsonl: cannot be read" in table and "finished" in table
+
+
+@pytest.mark.parametrize("text", ["", "networks = 5", "[networks]\n[game]\noutput = 3"])
+def test_a_damaged_config_is_damaged_and_not_another_run(text: str, tmp_path: Path) -> None:
+    wanted = shortened(recipes.gaussian(), 10)
+    run = runs.prepare(tmp_path / "run", wanted)
+    (run.path / "config.toml").write_text(text)
+    with pytest.raises(DataError, match=r"config\.toml: not what a run writes there"):
+        runs.refuse_changes(run, wanted)
 
 
 def test_a_changed_config_is_refused_with_every_difference(tmp_path: Path) -> None:

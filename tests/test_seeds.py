@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -209,6 +210,25 @@ def test_a_killed_population_goes_on_bit_for_bit(whole: Path, tmp_path: Path, nt
     assert trained.summary["statuses"] == {"finished": 3}
     assert prints(out) == prints(whole)
     assert plans.recorded(out) == [THREE]
+
+
+@pytest.mark.parametrize("damage", ["cut", "folder"])
+def test_members_go_on_from_one_step_that_all_have_whole(
+    whole: Path, tmp_path: Path, damage: str
+) -> None:
+    """One has no newest checkpoint, the one before is damaged in another: all go further back."""
+    out = tmp_path / "g"
+    gf.population(gaussian(75), out=out, seeds=THREE, show="quiet")
+    shutil.rmtree(out / "seed-3/checkpoints/step-000000075")
+    state = out / "seed-0/checkpoints/step-000000050/state.safetensors"
+    data = state.read_bytes()
+    state.unlink()
+    if damage == "cut":
+        state.write_bytes(data[:-3])
+    else:
+        state.mkdir()
+    gf.population(gaussian(), out=out, seeds=THREE, show="quiet")
+    assert prints(out) == prints(whole)
 
 
 def kill_in_save(nth: int, out: Path) -> None:
@@ -548,9 +568,12 @@ def test_a_locked_member_is_told(tmp_path: Path) -> None:
     assert not (out / "seed-0" / "run.lock").exists()
 
 
-def test_a_damaged_record_is_made_anew(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "groups", ["", "[[1e999]]}", "[[0, 0, 3, 5]]}", "[[]]}", "[[0, 3], [3, 5]]}"]
+)
+def test_a_damaged_record_is_made_anew(groups: str, tmp_path: Path) -> None:
     out = tmp_path / "g"
     seeds.carry_out(plans.make(gaussian(50), out, THREE), "quiet", StopAfter(37))
-    (out / "population.json").write_text("{")
+    (out / "population.json").write_text('{"format": 1, "groups": ' + groups)
     trained = gf.population(gaussian(50), out=out, seeds=THREE, show="quiet")
     assert trained.summary["statuses"] == {"finished": 3}

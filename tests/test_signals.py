@@ -9,6 +9,7 @@ import errno
 import importlib
 import io
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -242,6 +243,36 @@ raise SystemExit(app.main())
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 7
 
 
+def test_ctrl_c_while_torch_is_imported_raises_nothing_in_it() -> None:
+    code = """
+import os, signal, sys
+from ganforge.cli import main
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "torch":
+            try:
+                signal.raise_signal(signal.SIGINT)
+            except KeyboardInterrupt:
+                os._exit(134)  # as its C++ code does
+sys.meta_path.insert(0, Finder())
+sys.exit(main(["train", "gaussian", "--dry-run"]))
+"""
+    words = [sys.executable, "-c", code]
+    out = subprocess.run(words, check=False, capture_output=True, text=True, timeout=60)
+    assert out.returncode == 130 and "to start: ganforge train gaussian" in out.stdout
+
+
+def test_the_command_that_goes_on_has_as_many_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = importlib.import_module("ganforge.cli.app")
+    monkeypatch.setattr(app, "arguments", ["train", "gaussian"])
+    assert app.again() == "ganforge train gaussian"
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    assert app.again() == "ganforge train gaussian --gpus 2"
+    monkeypatch.setenv("WORLD_SIZE", "4")  # two machines: started by torchrun, not by --gpus
+    assert app.again() == "ganforge train gaussian"
+
+
 def test_output_that_cannot_be_written_is_the_disk(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -252,6 +283,20 @@ def test_output_that_cannot_be_written_is_the_disk(
     monkeypatch.setattr("sys.stdout", Full())
     assert cli.main(["recipes"]) == 74
     assert "standard output: No space left" in capsys.readouterr().err
+
+
+def test_output_that_is_closed_or_plain_ascii_stops_nothing(tmp_path: Path) -> None:
+    """A service has no standard output; a terminal of another language lacks letters of a path."""
+    words = [sys.executable, "-m", "ganforge", *TOY]
+    closed = shlex.join([*words, "--out", str(tmp_path / "a")]) + " >&- 2>&-"
+    assert subprocess.run(closed, shell=True, check=False, timeout=120).returncode == 0
+    assert runs.Run(tmp_path / "a").info()["status"] == "finished"
+    out = subprocess.run(
+        [*words, "--out", str(tmp_path / "ü")],
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        check=False, capture_output=True, timeout=120,
+    )  # fmt: skip
+    assert out.returncode == 0 and rb"in " in out.stdout and rb"\xfc" in out.stdout
 
 
 def test_a_path_that_no_system_takes(capsys: pytest.CaptureFixture[str]) -> None:

@@ -41,12 +41,14 @@ def resolve(
 ) -> Resolved:
     """The machine's answer to every `auto`; what a run chose `before` stays chosen.
 
-    spec: of the data, pictures where None. UsageError for a device that is not there.
+    spec: of the data, pictures where None. Where the device that `auto` chose is gone the best of
+    those that are there is taken. UsageError for a device named in the config that is not there.
     """
     kept = before or {}
     device = config.device
     if device == "auto":
-        device = kept.get("device", best_device())
+        device = kept.get("device", "")
+        device = device if there(device) else best_device()
     if device == "cuda" and world.size > 1:
         device = f"cuda:{world.local}"
     check_device(device)
@@ -73,18 +75,25 @@ def best_device() -> str:
     return "cpu"
 
 
+def kinds() -> list[str]:
+    """The kinds of device of this machine."""
+    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    return ["cpu", *(["cuda"] if cuda else []), *(["mps"] if mps else [])]
+
+
+def there(device: str) -> bool:
+    """Whether tensors can be put on `device`."""
+    kind, _, index = device.partition(":")
+    numbered = kind == "cuda" and index.isdecimal() and int(index) < torch.cuda.device_count()
+    return kind in kinds() and (numbered if ":" in device else True)
+
+
 def check_device(device: str) -> None:
     """UsageError unless tensors can be put on `device`."""
-    there = {
-        "cpu": True,
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-    }
-    kind, _, index = device.partition(":")
-    if not there.get(kind, False):
-        have = ", ".join(name for name, ok in there.items() if ok)
+    if device.partition(":")[0] not in kinds():
+        have = ", ".join(kinds())
         raise UsageError(f"device = {device!r}: not on this machine, which has {have}")
-    if index and (kind != "cuda" or int(index) >= torch.cuda.device_count()):
+    if not there(device):
         count = torch.cuda.device_count()
         raise UsageError(f"device = {device!r}: this machine has {count} CUDA devices, from cuda:0")
 

@@ -298,6 +298,8 @@ def choose(kind: str = "auto", stream: TextIO | None = None) -> Display:
     """
     choice("show", kind, KINDS)
     stream = stream or sys.stdout
+    if stream is None:  # a process without one, such as a service
+        return Quiet()
     if kind == "auto":
         bar = stream.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
         kind = "notebook" if in_notebook() else "terminal" if bar else "plain"

@@ -53,9 +53,16 @@ ALONE = World()
 
 def from_environment() -> World:
     """What torchrun says of this process; a world of one without it."""
-    if "WORLD_SIZE" not in os.environ:
+    if os.environ.get("WORLD_SIZE", "1") == "1":
         return ALONE
-    return World(*(int(os.environ[k]) for k in ("RANK", "WORLD_SIZE", "LOCAL_RANK")))
+    told = {key: os.environ.get(key, "") for key in ("RANK", "WORLD_SIZE", "LOCAL_RANK")}
+    for key, value in told.items():
+        if not value.isdecimal():
+            raise UsageError(
+                f"{key} = {value!r} beside WORLD_SIZE = {told['WORLD_SIZE']!r} in the environment: "
+                "start the processes with torchrun or --gpus, or unset WORLD_SIZE to train in one"
+            )
+    return World(*map(int, told.values()))
 
 
 def join(world: World, device: str) -> None:
@@ -63,7 +70,14 @@ def join(world: World, device: str) -> None:
     if world.size > 1 and not dist.is_initialized():
         if device.startswith("cuda"):
             torch.cuda.set_device(device)  # NCCL's barrier would take device 0 on every rank
-        dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+        try:
+            dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+        except (ValueError, RuntimeError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise UsageError(
+                f"the {world.size} processes do not meet ({reason}): start them with torchrun or "
+                "--gpus"
+            ) from None
 
 
 def leave() -> None:
@@ -91,7 +105,8 @@ def launch(processes: int, words: list[str]) -> int:
         parsed = torchrun.parse_args([*options, *words])  # type: ignore[no-untyped-call]
         torchrun.run(parsed)  # type: ignore[no-untyped-call]
     except ChildFailedError as error:
-        return int(error.get_first_failure()[1].exitcode)
+        code = int(error.get_first_failure()[1].exitcode)
+        return 128 - code if code < 0 else code  # as shells number a process that a signal ended
     except SignalException as error:
         return 128 + int(error.sigval)
     return 0

@@ -64,6 +64,12 @@ def lacks_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or any(w in str(error) for w in words)
 
 
+def lacks_peer(error: BaseException) -> bool:
+    """Whether an error says that another process of the same run has gone."""
+    words = ("gloo", "NCCL", "Connection closed by peer", "Connection reset by peer")
+    return isinstance(error, RuntimeError) and any(w in str(error) for w in words)
+
+
 def check(ok: bool, key: str, value: object, expected: str) -> None:
     """Raise a UsageError that names the key, the value and what was expected, unless `ok`."""
     if not ok:

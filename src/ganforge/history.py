@@ -57,8 +57,9 @@ class Moment:
         try:
             with np.load(io.BytesIO(read_file(self.path)), allow_pickle=False) as file:
                 values = np.asarray(file["samples"], dtype=np.float64)
-        except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-            raise damaged(self.path, error) from None
+        except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+            # not numpy's own words: of bytes that it does not know it advises to unpickle them
+            raise damaged(self.path, "not an .npz file of samples") from None
         if values.ndim != 2 or not values.size:
             raise damaged(self.path, f"samples of shape {values.shape}")
         return values

@@ -152,16 +152,15 @@ def open_subject(path: Path, networks: OwnNetworks | None = None) -> Subject:
             f"{path}: this run has no checkpoint yet, so there is nothing to score: train on"
         )
     sampler = model.load(folder, networks)
-    training = json.loads(checkpoint.read_file(folder / model.CONFIG)).get("training", {})
-    config, step = training.get("config", {}), training.get("step")
+    training = model.training(folder)
     return Subject(
         str(path),
         scores_path(path),
         sampler,
-        data=config.get("data"),
-        size=config.get("size"),
-        data_sha256=str(training.get("data_sha256", "")),
-        step=step if isinstance(step, int) else None,
+        data=training["data"],
+        size=training["size"],
+        data_sha256=training["data_sha256"] or "",
+        step=training["step"],
     )
 
 

@@ -81,7 +81,7 @@ def training(
     state.players_spec(wanted, data.spec)  # refused before a folder is made
     if wanted.labels:
         every_class(wanted, data)
-    before = run.info() if run.exists() else {}
+    before = runs.last_known(run) if run.exists() else {}
     if before.get("data_sha256", data.sha256) != data.sha256:
         raise DataError(
             f"{wanted.data}: not the data this run was trained on (their sha256 differs): restore "

@@ -106,6 +106,25 @@ def built(
     return model
 
 
+def training(folder: Path) -> dict[str, Any]:
+    """data, size, data_sha256 and step of a model's training, as far as its config.json says.
+
+    Raises DataError where it is damaged.
+    """
+    path = folder / CONFIG
+    try:
+        told = dict(json.loads(checkpoint.read_file(path)).get("training", {}))
+        settings = dict(told.get("config", {}))
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise DataError(f"{path}: damaged ({error}): restore it from a copy") from None
+    found = {key: settings.get(key) for key in ("data", "size")}
+    found |= {key: told.get(key) for key in ("data_sha256", "step")}
+    for key, value in found.items():
+        if value is not None and type(value) is not (int if key in ("size", "step") else str):
+            raise DataError(f"{path}: damaged ({key} = {value!r}): restore it from a copy")
+    return found
+
+
 def read_spec(table: dict[str, Any]) -> DataSpec:
     """The DataSpec of a config.json; KeyError, TypeError or ValueError where it is none."""
     spec = DataSpec(

@@ -23,7 +23,7 @@ except ImportError:  # Windows
 
 from ganforge import checkpoint, config
 from ganforge.config import Config
-from ganforge.errors import DataError, UsageError
+from ganforge.errors import DataError, DiskError, UsageError
 from ganforge.progress import LOGGED
 from ganforge.recipes import PARTS
 
@@ -63,9 +63,12 @@ class Run:
         """config.toml as plain tables."""
         path = self.path / CONFIG
         try:
-            return tomllib.loads(checkpoint.read_file(path).decode())
+            table = tomllib.loads(checkpoint.read_file(path).decode())
         except (ValueError, RecursionError) as error:
             raise DataError(f"{path}: not valid TOML ({error}): restore it from a copy") from None
+        if not all(isinstance(table.get(key), dict) for key in ("networks", "game", "output")):
+            raise DataError(f"{path}: not what a run writes there: restore it from a copy")
+        return table
 
     def info(self) -> dict[str, Any]:
         """run.json: status, versions, seed, device, precision, threads, steps; {} where missing."""
@@ -91,6 +94,14 @@ class Run:
         return list(read_log(self.log_path))
 
 
+def last_known(run: Run) -> dict[str, Any]:
+    """run.json; where that is lost, the newest checkpoint's manifest, which says the same."""
+    if info := run.info():
+        return info
+    found, _ = checkpoint.newest(run.checkpoints)
+    return found.manifest if found and all(map(well_typed, found.manifest.items())) else {}
+
+
 def well_typed(item: tuple[str, Any]) -> bool:
     """Whether a (key, value) of run.json or of the log has the type and range it is written with.
 
@@ -98,13 +109,21 @@ def well_typed(item: tuple[str, Any]) -> bool:
     """
     key, value = item
     if key in TABLES:
-        return isinstance(value, dict)
+        return isinstance(value, dict) and (key != "resolved" or machine(value))
     if key in TEXTS:
         return isinstance(value, str)
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if key in COUNTS:
         return number and abs(value) < 2**53
     return number or key not in (*LOGGED, "seed")
+
+
+def machine(resolved: Mapping[str, Any]) -> bool:
+    """Whether what `auto` chose is something that it can have chosen, as far as it is known."""
+    known = {"device": "", "precision": "fp32", "threads": 1, **resolved}
+    if not isinstance(known["device"], str) or known["precision"] not in ("fp32", "bf16"):
+        return False
+    return type(known["threads"]) is int and 1 <= known["threads"] < 2**16
 
 
 def open_run(path: Path | str) -> Run:
@@ -205,10 +224,13 @@ def read_log(path: Path) -> Iterator[dict[str, Any]]:
                     record = json.loads(line)
                 except (ValueError, RecursionError):
                     continue
-                if isinstance(record, dict) and all(map(well_typed, record.items())):
+                known = isinstance(record, dict) and {"step", "epoch"} <= record.keys()
+                if known and all(map(well_typed, record.items())):
                     yield record
     except FileNotFoundError:
         return
+    except OSError as error:
+        raise DiskError(f"{path}: cannot be read ({error.strerror or error})") from None
 
 
 def append_log(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
@@ -227,7 +249,7 @@ def append_log(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
 def cut_log(path: Path, step: int) -> None:
     """Drop every record after `step` and any torn tail, so that a resumed run logs them anew."""
     if path.exists():
-        kept = [r for r in read_log(path) if r.get("step", 0) <= step]
+        kept = [r for r in read_log(path) if r["step"] <= step]
         checkpoint.replace_file(path, b"".join(json.dumps(r).encode() + b"\n" for r in kept))
 
 
@@ -300,7 +322,7 @@ def lock_holder(path: Path) -> dict[str, Any] | None:
         lock = json.loads(path.read_bytes())
         found = {key: lock[key] for key in ("pid", "started", "host")}
         pid, since = int(found["pid"]), found["started"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None  # its writer died between making and filling it
     here = found["host"] == host() or lock.get("boot") == boot() != ""
     return None if here and (since is None or started(pid) != since) else found

@@ -26,11 +26,12 @@ from ganforge.errors import DataError, DiskError, DivergedError, UsageError
 from ganforge.game import How
 from ganforge.penalties import GradientPenalty
 from ganforge.players import State
-from ganforge.progress import LOGGED, Progress
+from ganforge.progress import LOGGED, MEANS, Progress
 from ganforge.runs import Run
 from ganforge.sampling import Sampler
 
 BEST = "best.json"
+INTERVAL = (*MEANS, "skipped", "images_per_second")  # of a record: what an interval has brought
 
 
 @dataclass
@@ -172,7 +173,7 @@ def enough_for_batch_norm(wanted: Config, began: State, world: World) -> None:
 def resume(t: Training, before: dict[str, Any]) -> list[str]:
     """Load the newest good checkpoint into `t`; returns what the user should know.
 
-    before: run.json as it was, {} for a fresh run.
+    before: what was last known of it (`runs.last_known`), {} for a fresh run.
     """
     found, notes = checkpoint.newest(t.run.checkpoints)
     distributed.barrier(t.world)
@@ -182,7 +183,6 @@ def resume(t: Training, before: dict[str, Any]) -> list[str]:
         runs.cut_log(t.run.log_path, found.step if found else -1)
     if found is None:
         return notes
-    before = before or found.manifest  # run.json is lost: the checkpoint says the same
     saved = dict(found.tensors)
     log = {k[4:]: saved.pop(k) for k in list(saved) if k.startswith("log.")}
     if any(value.dim() for value in log.values()):
@@ -195,8 +195,10 @@ def resume(t: Training, before: dict[str, Any]) -> list[str]:
     t.state.step = found.step
     t.seconds = float(found.manifest.get("seconds", 0.0))
     t.skipped = int(found.manifest.get("skipped", 0))
+    t.pending = [record for record in t.pending if record["step"] <= found.step]
     t.rate_scale = float(found.manifest.get("rate_scale", 1.0))
-    t.means = dict(found.manifest.get("means", {}))
+    means = found.manifest.get("means", {})
+    t.means = {k: v for k, v in means.items() if k in INTERVAL and runs.well_typed((k, v))}
     if found.step < t.steps:
         notes.append(f"resumed at step {found.step:,} of {t.steps:,}")
     planned = int(found.manifest.get("steps", t.steps))
@@ -221,6 +223,7 @@ def begin_again(t: Training) -> None:
     state.load(t.state, state.tensors(fresh), "the first state")
     t.state.step = t.skipped = t.counted = 0
     t.totals, t.means = {}, {}
+    t.pending.clear()
     if t.world.leads:
         runs.cut_log(t.run.log_path, -1)
 
@@ -268,7 +271,7 @@ def best(run: Run) -> dict[str, Any]:
     try:
         table = json.loads((run.checkpoints / BEST).read_bytes())
         return {"step": int(table["step"]), "frechet": float(table["frechet"])}
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return {"step": -1, "frechet": math.inf}
 
 

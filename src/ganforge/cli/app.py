@@ -6,20 +6,31 @@ Heavy modules are imported inside the commands: `ganforge --help` imports no tor
 from __future__ import annotations
 
 import errno
+import io
 import os
 import shlex
 import signal
 import sys
+import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Any
 
 from cyclopts import App, CycloptsError, Parameter
 
 from ganforge import __version__
 from ganforge.arguments import split_overrides, whole_numbers
-from ganforge.errors import DiskError, GanforgeError, OutOfMemoryError, UsageError, lacks_memory
+from ganforge.errors import (
+    DiskError,
+    GanforgeError,
+    OutOfMemoryError,
+    UsageError,
+    lacks_memory,
+    lacks_peer,
+)
 
 app = App(
     name="ganforge",
@@ -36,6 +47,7 @@ Flag = Parameter(negative="")
 Count = Annotated[int, Parameter(alias="-n")]
 Target = Annotated[Path | None, Parameter(alias="-o")]
 
+NOTHING = "stopped before the first step, nothing was saved; to start: {}"
 LONGEST = 1000  # letters of an error's line
 GIVEN_WAY = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
@@ -44,20 +56,51 @@ arguments: list[str] = []
 
 
 def again() -> str:
-    """The command as it was typed."""
-    return shlex.join(["ganforge", *arguments])
+    """The command as it was typed; the launcher of several processes has kept its --gpus."""
+    size = os.environ.get("WORLD_SIZE", "1")
+    here = size != "1" and size == os.environ.get("LOCAL_WORLD_SIZE")
+    return shlex.join(["ganforge", *arguments, *(["--gpus", size] if here else [])])
 
 
 def main(given: Sequence[str] | None = None) -> int:
     """The `ganforge` command; returns the exit code."""
     if given is None and hasattr(signal, "SIGUSR1"):  # "save": harmless where there is no run yet
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    if given is None:
+        _streams()
     code = run(given)
     if given is None and code > 128:  # told to go: taking torch apart would cost a second
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
     return code
+
+
+@contextmanager
+def loading() -> Iterator[None]:
+    """Round the import of torch: an exception that Ctrl-C raised in its C++ code would abort it."""
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        print(NOTHING.format(again()), flush=True)
+        os._exit(128 + number)  # nothing is open yet
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _streams() -> None:
+    """Output that was closed goes nowhere; a letter that the terminal has not is written as \\u."""
+    sys.stdout = sys.stdout or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+    sys.stderr = sys.stderr or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def run(given: Sequence[str] | None) -> int:
@@ -80,7 +123,7 @@ def run(given: Sequence[str] | None) -> int:
     except GanforgeError as error:
         return _fail(error, debug)
     except KeyboardInterrupt as error:
-        print(f"stopped before the first step, nothing was saved; to start: {again()}")
+        print(NOTHING.format(again()))
         return 128 + getattr(error, "signal", 2)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -99,6 +142,13 @@ def _unforeseen(error: Exception) -> int:
         where = error.filename or "standard output"
         text = f"{where}: {error.strerror}: choose another path, or check the disk"
         return _fail(DiskError(text), False)
+    if "RANK" in os.environ and lacks_peer(error):
+        print(
+            "ganforge: another process of this run has ended; its last checkpoint is whole, and "
+            "the same command goes on from there",
+            file=sys.stderr,
+        )
+        return 1
     print(
         f"ganforge: a bug of ours: {type(error).__name__}: {error}\n"
         "Add --debug for the traceback, and please report it.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from ganforge.cli.app import Flag, again, app, arguments, overrides
+from ganforge.cli.app import Flag, again, app, arguments, loading, overrides
 from ganforge.errors import UsageError
 
 if TYPE_CHECKING:
@@ -89,7 +89,8 @@ def train(
     print_config
         Print the whole configuration as TOML, and stop.
     """
-    from ganforge.commands import train as commands
+    with loading():
+        from ganforge.commands import train as commands
 
     options = {
         "data": data, "size": size, "batch": batch, "epochs": epochs, "kimg": kimg, "seed": seed,

@@ -16,7 +16,7 @@ from ganforge import (
 from ganforge.codec import Array
 from ganforge.columns import columns
 from ganforge.commands.text import own_networks, target
-from ganforge.errors import DataError, UsageError
+from ganforge.errors import DataError, DiskError, UsageError
 from ganforge.sampling import Sampler
 
 
@@ -88,7 +88,7 @@ def runs_table(folder: Path) -> str:
     for run in found:
         try:
             info, log, score = run.info(), run.log(), score_cell(run)
-        except DataError as error:
+        except (DataError, DiskError) as error:
             rows.append((str(run.path), "?", str(error), "", "", "", "", "", ""))
             continue
         last = log[-1] if log else {}

@@ -82,7 +82,7 @@ def assemble(
 
 def stay_inside(file: Path, data: str) -> None:
     """UsageError where a config, which may be a stranger's, names data anywhere on this machine."""
-    if Path(data).is_absolute() or ".." in Path(data).parts:
+    if Path(data).is_absolute() or ".." in Path(data).parts or data.startswith("~"):
         raise UsageError(
             f"{file}: data = {data!r} is outside this folder: if you mean it, say so with "
             f"--data {data}"

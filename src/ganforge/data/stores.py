@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import os
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,7 +71,10 @@ class Folder:
     def open(self, name: str) -> IO[bytes]:
         file = self.path / name
         try:
-            if file.stat().st_size > MAX_FILE:
+            found = file.stat()
+            if not stat.S_ISREG(found.st_mode):  # a pipe would be waited for, for ever
+                raise DataError(f"{file}: not a file but a pipe, a folder or a device")
+            if found.st_size > MAX_FILE:
                 raise DataError(f"larger than the cap of {MAX_FILE} bytes")
             return file.open("rb")
         except OSError as error:

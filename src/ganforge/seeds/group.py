@@ -78,7 +78,7 @@ def enter(stack: ExitStack, plan: Plan, seeds: tuple[int, ...]) -> Group:
     before = {}
     for i in live:
         run = plan.run(seeds[i])
-        before[i] = run.info() if run.exists() else {}
+        before[i] = runs.last_known(run) if run.exists() else {}
         loop.occupy(stack, run, plan.config_of(seeds[i]))
     step = common_step(plan, [seeds[i] for i in live])
     for i in live:

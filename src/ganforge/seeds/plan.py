@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from ganforge import checkpoint, config, devices, game, loop, nets, runs, sessio
 from ganforge.config import Config
 from ganforge.data.source import Dataset, load
 from ganforge.devices import Resolved
-from ganforge.errors import DataError, UsageError, check
+from ganforge.errors import DataError, DiskError, UsageError, check
 from ganforge.runs import Run
 from ganforge.seeds import trial
 from ganforge.seeds.trial import Cost
@@ -141,7 +142,7 @@ def same_run(run: Run, wanted: Config, data: Dataset, steps: int) -> dict[str, A
     if not run.exists():
         return {}
     runs.refuse_changes(run, wanted)
-    info = run.info()
+    info = runs.last_known(run)
     if info.get("data_sha256", data.sha256) != data.sha256:
         raise DataError(
             f"{wanted.data}: not the data {run.path} was trained on (their sha256 differs): "
@@ -223,8 +224,10 @@ def recorded(folder: Path) -> list[tuple[int, ...]]:
     try:
         table = json.loads((folder / RECORD).read_bytes())
         groups = [tuple(int(seed) for seed in group) for group in table["groups"]]
-        return groups if table["format"] == FORMAT else []
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        placed = [seed for group in groups for seed in group]
+        once = all(groups) and len(set(placed)) == len(placed)
+        return groups if once and table["format"] == FORMAT else []
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return []
 
 
@@ -241,15 +244,13 @@ def record(plan: Plan) -> None:
 
 
 def good_steps(run: Run) -> list[int]:
-    """The steps of a run's checkpoints, newest first, the newest of them one that verifies."""
-    found = checkpoint.listed(run.checkpoints)
-    for i, path in enumerate(found):
-        try:
+    """The steps of a run's checkpoints that verify, newest first."""
+    good = []
+    for path in checkpoint.listed(run.checkpoints):
+        with suppress(DataError, DiskError):
             checkpoint.verify(path)
-        except DataError:
-            continue
-        return [int(p.name[5:]) for p in found[i:]]
-    return []
+            good.append(int(path.name[5:]))
+    return good
 
 
 def standing(run: Run) -> int:
