@@ -577,3 +577,11 @@ def test_a_damaged_record_is_made_anew(groups: str, tmp_path: Path) -> None:
     (out / "population.json").write_text('{"format": 1, "groups": ' + groups)
     trained = gf.population(gaussian(50), out=out, seeds=THREE, show="quiet")
     assert trained.summary["statuses"] == {"finished": 3}
+    assert [run.info()["exact"] for run in trained.runs] == [False] * 3
+
+
+def test_a_group_that_goes_on_whole_stays_exact(tmp_path: Path) -> None:
+    out = tmp_path / "g"
+    seeds.carry_out(plans.make(gaussian(50), out, THREE), "quiet", StopAfter(37))
+    trained = gf.population(gaussian(50), out=out, seeds=THREE, show="quiet")
+    assert [run.info()["exact"] for run in trained.runs] == [True] * 3

@@ -37,7 +37,7 @@ from ganforge.errors import Interrupted
 from ganforge.progress import Control, Progress
 from tiny import log_without_times, shortened
 
-CODES = [(signal.SIGTERM, 143), (signal.SIGINT, 130)]
+CODES = [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)]
 TOY = ["train", "gaussian", "--epochs", "0.5", "--threads", "1", "--output.score", "false"]
 
 
@@ -90,7 +90,7 @@ def test_before_there_is_a_run(
     """Loading data may take minutes: it is given up, and nothing is left."""
     monkeypatch.setattr(loop, what, signalled(getattr(loop, what), number))
     assert cli.main([*TOY, "--out", str(tmp_path / "run")]) == code
-    assert "nothing was saved; to start: ganforge train gaussian" in capsys.readouterr().out
+    assert "nothing new was saved; to start: ganforge train gaussian" in capsys.readouterr().out
     assert not (tmp_path / "run").exists()
 
 
@@ -302,3 +302,14 @@ def test_output_that_is_closed_or_plain_ascii_stops_nothing(tmp_path: Path) -> N
 def test_a_path_that_no_system_takes(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main([*TOY, "--out", "n" * 300]) == 74
     assert "File name too long: choose another path" in capsys.readouterr().err
+
+
+def test_a_closed_terminal_is_ignored_where_the_user_said_so(tmp_path: Path) -> None:
+    """nohup: the handler that is there stays."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with session.signals(Control()) as caught:
+            signal.raise_signal(signal.SIGHUP)
+        assert not caught and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)

@@ -159,7 +159,8 @@ def events(config: Config, path: Path) -> Iterator[Callable[[Progress], None]]:
 def signals(control: Control) -> Iterator[list[int]]:
     """SIGINT and SIGTERM end the loop after its step, SIGUSR1 saves; a second one leaves at once.
 
-    What need not be finished (loading, building, a score, a plot) is given up: `Interrupted`.
+    So does SIGHUP, of a terminal that was closed, unless it is ignored already (nohup). What need
+    not be finished (loading, building, a score, a plot) is given up: `Interrupted`.
 
     Yields a list to which the number of the signal is added. Outside the main thread, where
     handlers cannot be set, nothing is changed.
@@ -179,6 +180,8 @@ def signals(control: Control) -> Iterator[list[int]]:
         control.save = True
 
     handlers: dict[int, Any] = {signal.SIGINT: stop, signal.SIGTERM: stop}
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        handlers[signal.SIGHUP] = stop
     if hasattr(signal, "SIGUSR1"):
         handlers[signal.SIGUSR1] = save
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}

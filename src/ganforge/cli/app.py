@@ -47,7 +47,7 @@ Flag = Parameter(negative="")
 Count = Annotated[int, Parameter(alias="-n")]
 Target = Annotated[Path | None, Parameter(alias="-o")]
 
-NOTHING = "stopped before the first step, nothing was saved; to start: {}"
+NOTHING = "stopped before the first step, nothing new was saved; to start: {}"
 LONGEST = 1000  # letters of an error's line
 GIVEN_WAY = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 

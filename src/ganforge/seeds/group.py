@@ -100,6 +100,7 @@ def enter(stack: ExitStack, plan: Plan, seeds: tuple[int, ...]) -> Group:
     for i, t in enumerate(made):
         if i in before:
             group.notes += training.resume(t, before[i])
+            t.exact = t.exact and seeds[i] not in plan.moved
             p.enter(i, t.state.step)
             group.seconds = max(group.seconds, t.seconds)
     for i in set(range(len(seeds))) - set(live):

@@ -35,6 +35,7 @@ class Plan:
 
     groups: of seeds, in turn. alone: why the seeds are trained one by one; empty where they are
     stacked. cost: of one more member; None where they are not. free: bytes of memory.
+    moved: seeds that go on in another group than before, and so no longer bit for bit.
     """
 
     config: Config
@@ -48,6 +49,7 @@ class Plan:
     cost: Cost | None = None
     free: int = 0
     notes: tuple[str, ...] = ()
+    moved: frozenset[int] = frozenset()
 
     def run(self, seed: int) -> Run:
         """The run folder of a seed."""
@@ -133,8 +135,8 @@ def make(
         return replace(plan, groups=tuple((s,) for s in waiting), alone=why)
     free = trial.free_memory(resolved.device)
     most = bounded(at_once, len(named), cost, free)
-    groups, notes = grouped(plan, waiting, most, at_once is not None)
-    return replace(plan, groups=groups, cost=cost, free=free, notes=notes)
+    groups, notes, moved = grouped(plan, waiting, most, at_once is not None)
+    return replace(plan, groups=groups, cost=cost, free=free, notes=notes, moved=moved)
 
 
 def same_run(run: Run, wanted: Config, data: Dataset, steps: int) -> dict[str, Any]:
@@ -190,8 +192,8 @@ def size(count: float) -> str:
 
 def grouped(
     plan: Plan, waiting: Sequence[int], most: int, asked: bool
-) -> tuple[tuple[tuple[int, ...], ...], tuple[str, ...]]:
-    """The groups, and what is worth telling of them.
+) -> tuple[tuple[tuple[int, ...], ...], tuple[str, ...], frozenset[int]]:
+    """The groups, what is worth telling of them, and seeds that go on in another group.
 
     A group of an earlier session is kept whole, those of it that have ended too, where its members
     can go on from one step. All other seeds are grouped anew by the step they stand at.
@@ -216,7 +218,8 @@ def grouped(
     order = {seed: i for i, seed in enumerate(plan.seeds)}
     kept.sort(key=lambda group: order[group[0]])
     note = "seeds are grouped anew: not bit-exact from here, as sums over other shapes round"
-    return tuple(kept), (note,) if parted else ()
+    begun = frozenset(seed for step, here in by_step.items() if step for seed in here)
+    return tuple(kept), (note,) if parted or begun else (), begun
 
 
 def recorded(folder: Path) -> list[tuple[int, ...]]:
