@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from clinic.measure import read
-from clinic.ways import HEALTHY, SICK, WAYS
+from clinic.ways import HEALTHY, SICK, UNRIPE, WAYS, Way
 from ganforge.diagnosis import CHECKS, NAMES, judge
 from ganforge.diagnosis.checks import BOUNDS
 
@@ -50,17 +50,18 @@ def table(path: Path, parity: int = 1) -> str:
     lines += ["| runs | what | wanted | n | named as wanted | all that was said |",
               "|---|---|---|---|---|---|"]  # fmt: skip
     for name, way in WAYS.items():
-        lines.append(row(name, way.what, way.codes, [f for w, f in said if w == name]))
+        told = "not counted" if name in UNRIPE else " or ".join(way.codes) or "healthy"
+        lines.append(row(name, way, told, [f for w, f in said if w == name]))
     return "\n".join(lines)
 
 
-def row(name: str, what: str, wanted: Sequence[str], found: Sequence[Sequence[str]]) -> str:
+def row(name: str, way: Way, told: str, found: Sequence[Sequence[str]]) -> str:
     """The line of a way."""
+    wanted = way.codes
     right = sum(bool(set(wanted) & set(f)) if wanted else not f for f in found)
     counts = {code: sum(code in f for f in found) for code in CHECKS}
     all_said = ", ".join(f"{code} {count}" for code, count in counts.items() if count)
-    told = " or ".join(wanted) or "healthy"
-    return f"| {name} | {what} | {told} | {len(found)} | {right} | {all_said or '-'} |"
+    return f"| {name} | {way.what} | {told} | {len(found)} | {right} | {all_said or '-'} |"
 
 
 # What each bound parts: (figures of a way that must fall on its far side, the side).
@@ -81,6 +82,7 @@ PARTS: dict[str, tuple[str, tuple[str, ...], int]] = {
     "dead": ("dead", ("relu-30",), 1),
     "label_floor": ("label_effect_real", ("shuffled",), -1),
     "c_t": ("c_t", ("copies",), -1),
+    "copied": ("copied", ("copies",), 1),
     "authentic": ("authentic_share", ("copies",), -1),
     "worse": ("worse", ("past",), 1),
 }

@@ -287,13 +287,18 @@ HEALTHY: dict[str, Way] = {
         lambda: short(recipes.gaussian_stable(), 3000, score_every=15.0), lambda: named("gaussian"),
     ),
     "cdcgan": Way("cdcgan, a third as wide, an epoch", (), lambda: cdcgan(600), mnist, seeds=4),
-    "dcgan": Way("dcgan, a fifth as wide, an epoch", (), lambda: dcgan(600), mnist, seeds=4),
     "tinted": Way(
         "cdcgan's game without labels, colour pictures", (),
         lambda: short(replace(narrow(recipes.cdcgan()), labels=False), 450), tinted, seeds=4,
     ),
 }  # fmt: skip
-WAYS = SICK | HEALTHY
+
+# Neither: meant to be healthy, but its samples do lack classes after so little training (coverage
+# .05 to .11 where real examples have .96).
+UNRIPE: dict[str, Way] = {
+    "dcgan": Way("dcgan, a fifth as wide, an epoch", (), lambda: dcgan(600), mnist, seeds=4),
+}
+WAYS = SICK | HEALTHY | UNRIPE
 
 
 def strong_minimax() -> Config:

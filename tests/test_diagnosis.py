@@ -488,3 +488,20 @@ def test_a_conditional_recipe_is_advised_where_there_are_labels_to_ask_for() -> 
     for askable, word in ((1.0, "cdcgan"), (0.0, "--batch")):
         (one,) = diagnosis.judge({**figures, "askable": askable}, {}, ("GF002",)).findings
         assert word in one.remedy
+
+
+def test_one_empty_cell_is_no_missing_class() -> None:
+    """Cells of k-means stand in where there are no classes; many of them have to be empty."""
+    cell = {**HEALTHY, "least": 0.0, "cells": 1.0}
+    assert diagnosis.judge({**cell, "absent": 0.1}, {}, ("GF002",)).healthy
+    assert diagnosis.judge({**cell, "absent": 0.5}, {}, ("GF002",)).codes == ("GF002",)
+
+
+def test_copies_are_told_by_distance_or_by_number() -> None:
+    few = {**HEALTHY, "authentic": 0.3}
+    assert diagnosis.judge({**few, "copied": 0.01}, {}, ("GF010",)).healthy
+    assert diagnosis.judge({**few, "copied": 0.05}, {}, ("GF010",)).codes == ("GF010",)
+    assert diagnosis.judge({**few, "c_t": -4.0}, {}, ("GF010",)).codes == ("GF010",)
+    # half of the data missing is no excuse, one picture again and again is another finding
+    assert diagnosis.judge({**few, "c_t": -4.0, "missing": 0.6}, {}, ("GF010",)).codes
+    assert diagnosis.judge({**few, "c_t": -4.0, "near": 0.1}, {}, ("GF010",)).healthy

@@ -1,4 +1,4 @@
-"""The clinic: its ways can be made, and its table says what its figures say."""
+"""The clinic: its ways can be made, and docs/diagnosis.md says what its figures say."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 from clinic import table  # noqa: E402
-from clinic.ways import SICK, WAYS  # noqa: E402
+from clinic.measure import read  # noqa: E402
+from clinic.ways import HEALTHY, SICK, WAYS  # noqa: E402
 
 from ganforge.diagnosis import CHECKS  # noqa: E402
 from ganforge.diagnosis.checks import BOUNDS  # noqa: E402
+
+FIGURES = ROOT / "clinic" / "results" / "figures.jsonl"
 
 
 @pytest.mark.parametrize("name", list(WAYS))
@@ -32,6 +35,19 @@ def test_every_code_is_made_and_every_bound_is_a_check_s() -> None:
     assert {way for _, ways, _ in table.PARTS.values() for way in ways} <= set(SICK)
 
 
+def test_the_page_holds_the_table_of_the_figures() -> None:
+    page = (ROOT / "docs" / "diagnosis.md").read_text()
+    assert table.table(FIGURES) in page
+
+
+def test_the_figures_are_of_enough_runs() -> None:
+    """At least eight ways and forty healthy runs, ten seeds each where the page says so."""
+    records = read(FIGURES)
+    seeds = {name: {r["seed"] for r in records if r["way"] == name} for name in WAYS}
+    assert sum(len(seeds[name]) for name in HEALTHY) >= 40
+    assert sum(len(seeds[name]) >= 10 for name in SICK) >= 8
+
+
 def test_a_table_of_two_runs(tmp_path: Path) -> None:
     sick = {"way": "frozen", "seed": 1, "lacking": {}, "figures": {"d_cost": 1e-4, "gap": 20.0}}
     well = {"way": "mlp", "seed": 1, "lacking": {}, "figures": {"d_cost": 0.9, "near": None}}
@@ -43,3 +59,13 @@ def test_a_table_of_two_runs(tmp_path: Path) -> None:
     assert "Healthy runs of which anything was said: 0 of 1." in told
     assert table.values([{"a": 2.0}, {"a": 1.0}, {}], "a") == [1.0, 2.0]
     assert "d_cost" in table.bounds(tmp_path / "f.jsonl")
+
+
+def test_the_fresh_seeds_say_what_the_page_says() -> None:
+    said = [(r["way"], table.codes(r)) for r in read(FIGURES.with_name("fresh.jsonl"))]
+    named = {
+        code: sum(code in found for way, found in said if way == name)
+        for name, code in (("mnist-20", "GF005"), ("copies", "GF010"))
+    }
+    page = (ROOT / "docs" / "diagnosis.md").read_text()
+    assert f"GF005 named {named['GF005']} of 10, GF010 {named['GF010']} of 10" in page

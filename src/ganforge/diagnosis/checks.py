@@ -32,14 +32,15 @@ Check = Callable[[Figures], Complaint | None]
 BOUNDS: dict[str, float] = {
     "alike": 0.4,  # distance of samples, to the next or to all, of that of real examples
     "collapsed": 0.5,  # of the real data, in groups that hardly any sample falls into
-    "least": 0.2,  # of its due that a group must hold
-    "slope": 0.05,  # of the generator's loss in D's logit
+    "least": 0.08,  # of its due that a group must hold
+    "absent_cells": 0.3,  # of the real data, in cells of which samples hold under a tenth
+    "slope": 0.2,  # of the generator's loss in D's logit
     "d_cost": 0.02,  # D's loss, of what guessing costs
-    "memory": 0.7,  # chance that D rates a training example above a held-out one
+    "memory": 0.6,  # chance that D rates a training example above a held-out one
     "by_heart": 0.5,  # of what parts training examples from fakes, lost on held-out ones
-    "behind": 0.9,  # of the records in which D rates fakes above real examples
-    "d_wrong": 1.01,  # D's loss, of what guessing costs
-    "flips": 6,  # changes of sign of D's verdict in half a log
+    "behind": 0.6,  # of the records in which D rates fakes above real examples
+    "d_wrong": 1.006,  # D's loss, of what guessing costs
+    "flips": 10,  # changes of sign of D's verdict in half a log
     "swing": 0.3,  # size of that verdict, in logits
     "swing_memory": 0.3,  # correlation from record to record
     "skipped": 0.001,  # of all updates
@@ -49,13 +50,19 @@ BOUNDS: dict[str, float] = {
     "label_effect": 0.25,  # of what labels explain in the real data
     "label_floor": 0.01,  # of the real examples' variance, that labels must explain
     "label_accuracy": 0.2,  # of samples that show what was asked for
-    "c_t": -5,  # z score of distances to the training data
-    "authentic": 0.5,  # of its value on held-out examples
+    "c_t": -1.5,  # z score of distances to the training data
+    "copied": 0.02,  # of the samples, nearer to the training data than 99 % of the held-out are
+    "authentic": 0.9,  # of its value on held-out examples
     "per_feature": 1.5,  # samples, for each number in a feature
     "n": 300,
-    "worse": 1.5,  # of the best distance, five floors added to both
+    "worse": 2.0,  # of the best distance, five floors added to both
     "since_best": 3,  # scores
 }
+
+
+def alike(f: Figures) -> bool:
+    """Whether samples lie much nearer to each other, or to the next, than real examples do."""
+    return min(f.get("near", 1.0), f.get("spread", 1.0)) < BOUNDS["alike"]
 
 
 def mode_collapse(f: Figures) -> Complaint | None:
@@ -72,7 +79,7 @@ def mode_collapse(f: Figures) -> Complaint | None:
     """
     near, spread = f.get("near", 1.0), f.get("spread", 1.0)
     missing = 0.0 if f.get("cells") else f.get("missing", 0.0)
-    if not (missing >= BOUNDS["collapsed"] or min(near, spread) < BOUNDS["alike"]):
+    if not (missing >= BOUNDS["collapsed"] or alike(f)):
         return None
     told = (
         f"samples lie {spread:.2g} times as far apart as real examples (nearest neighbours "
@@ -99,6 +106,8 @@ def partial_collapse(f: Figures) -> Complaint | None:
     """
     if mode_collapse(f) is not None or not f.get("least", 1.0) < BOUNDS["least"]:
         return None
+    if f.get("cells") and f.get("absent", 0.0) < BOUNDS["absent_cells"]:
+        return None  # cells are no classes: one of them is easily missed
     told = f"the rarest group of the data has {f['least']:.0%} of the samples due to it"
     if f.get("absent"):
         told += f"; groups that make {f['absent']:.0%} of the data have under a tenth of theirs"
@@ -308,14 +317,15 @@ def copying(f: Figures) -> Complaint | None:
     held-out examples. Look at the neighbours, picture beside picture.
     """
     share = f.get("authentic", 1.0) / max(f.get("authentic_held", 1.0), 1e-9)
-    if not (f.get("c_t", 0.0) < BOUNDS["c_t"] and share < BOUNDS["authentic"]):
+    near = f.get("c_t", 0.0) < BOUNDS["c_t"] or f.get("copied", 0.0) > BOUNDS["copied"]
+    if not (near and share < BOUNDS["authentic"]):
         return None
-    if mode_collapse(f) is not None:  # the distance of one picture, again and again
+    if alike(f):  # the distance of one picture, again and again
         return None
     told = (
-        f"distances to the training data are {-f['c_t']:.1f} standard errors shorter than those of "
-        f"held-out examples; {f['authentic']:.0%} of samples are no copies (held-out "
-        f"{f['authentic_held']:.0%}){beside(f)}"
+        f"{f.get('copied', 0.0):.1%} of the samples are nearer to the training data than 99 % of "
+        f"the held-out examples, {f['authentic']:.0%} are no copies (held-out "
+        f"{f['authentic_held']:.0%}); distances differ by {f['c_t']:.1f} standard errors{beside(f)}"
     )
     remedy = (
         "add training examples or augment them, and stop by held-out scores: --every 1 --stop auto"
