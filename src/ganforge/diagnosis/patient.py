@@ -87,7 +87,9 @@ class Patient:
         return int(self.config.game.d_steps) + int(self.config.game.g_steps)
 
     def short_log(self) -> str:
-        return f"its log has {len(self.log)} records, fewer than {from_log.LEAST}"
+        count = len(self.log)
+        many = "record" if count == 1 else "records"
+        return f"its log has {count} {many}, fewer than {from_log.LEAST}"
 
     def ready(self) -> bool:
         """Whether there are samples, and real examples to lay beside them."""
