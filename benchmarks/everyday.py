@@ -151,14 +151,16 @@ def stream(folder: Path) -> Found:
 
 
 def packing(folder: Path) -> Found:
-    """10,000 JPEGs of 96 x 96, as `ganforge data pack` decodes them, on one core and on all."""
+    """10,000 JPEGs of 256 x 256, as `ganforge data pack` decodes them, on one core and on all."""
     rng = np.random.default_rng(0)
     pictures = folder / "pictures"
     pictures.mkdir()
-    noise = rng.integers(0, 256, (64, 12, 12, 3), dtype=np.uint8)
+    noise = rng.integers(0, 256, (64, 32, 32, 3), dtype=np.uint8)
     for i in range(PICTURES):
         small = Image.fromarray(noise[i % 64])
-        small.resize((96, 96), Image.Resampling.BICUBIC).save(pictures / f"{i:05}.jpg", quality=90)
+        small.resize((256, 256), Image.Resampling.BICUBIC).save(
+            pictures / f"{i:05}.jpg", quality=90
+        )
     cores = os.cpu_count() or 1
     took: dict[int, float] = {}
     for count in (1, cores):

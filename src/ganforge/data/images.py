@@ -25,7 +25,7 @@ T = TypeVar("T")
 Allocate = Callable[[tuple[int, ...]], Array]
 
 CORRUPT_PERCENT = 1
-_MANY = 1_000  # pictures; for fewer, processes take longer to start than they save
+_MANY = 5 * 10**8  # pixels; for fewer, processes take longer to start than they save
 _CHUNK = 32  # pictures a worker takes at a time
 _WINDOW = 32  # chunks under way at most, so that results do not pile up
 
@@ -36,8 +36,9 @@ def read(
     """Every picture in a folder or zip, in order of name, uint8 (N, H, W, C).
 
     size: side of the square each picture is cropped and resized to; None where all have one size.
-    processes: decode in so many processes; 0 decodes in threads, which needs no `__main__` guard
-    in the caller's script. allocate: makes the uint8 array of the shape given.
+    processes: decode in so many processes where there is much to decode; 0 does so in threads,
+    which needs no `__main__` guard in the caller's script. allocate: makes the uint8 array of the
+    shape given.
 
     Grey pictures give C = 1 where all are grey, else C = 3. Labels come from `labels.csv`, or from
     subfolders. Damaged pictures are left out and listed; more than 1 % of them is a DataError, as
@@ -52,12 +53,14 @@ def read(
         formats = ", ".join(FORMATS)
         raise DataError(f"{path}: no pictures found: put files of the formats {formats} in it")
     labels, classes = find_labels(path, names, every, store.open)
-    with quiet(), _executor(processes, len(names)) as executor:
+    with quiet(), _executor() as executor:
         probed = list(zip(names, _stream(executor, probe_chunk, store, names), strict=True))
         skipped = [f"{name}: {found}" for name, found in probed if isinstance(found, str)]
         _check_share(path, skipped, len(names))
         good = {name: found for name, found in probed if isinstance(found, Header)}
-        values = _allocate((len(good), *_shape(good, size, path)), allocate, path)
+    values = _allocate((len(good), *_shape(good, size, path)), allocate, path)
+    pixels = sum(header.height * header.width for header in good.values())
+    with quiet(), _executor(processes, pixels) as executor:
         values, kept, damaged = _decode_all(executor, store, list(good), size, values)
     skipped = sorted(skipped + damaged)
     _check_share(path, skipped, len(names))
@@ -84,8 +87,8 @@ def _decode_all(
     return values[: len(kept)], kept, skipped
 
 
-def _executor(processes: int, count: int) -> Executor:
-    if processes > 1 and count >= _MANY:
+def _executor(processes: int = 0, pixels: int = 0) -> Executor:
+    if processes > 1 and pixels >= _MANY:
         # Not fork: this process may hold torch's threads and locks.
         context = get_context("spawn")
         return ProcessPoolExecutor(processes, mp_context=context, initializer=set_filters)
