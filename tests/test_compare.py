@@ -94,6 +94,8 @@ def test_what_few_or_equal_values_can_say() -> None:
     assert math.isnan(paired.t_test([1.0])) and math.isnan(paired.sign_flips([1.0]))
     assert paired.t_test([0.0, 0.0]) == 1.0 and paired.sign_flips([0.0, 0.0]) == 1.0
     assert paired.t_test([1.0, 1.0]) == 0.0
+    lost = [0.5, math.nan, 0.7]  # a figure that one run does not have, and no p of 0
+    assert math.isnan(paired.t_test(lost)) and math.isnan(paired.sign_flips(lost))
     only_shared = paired.compare("a", "b", {0: 1.0, 1: 2.0, 7: 9.0}, {1: 1.0, 0: 1.5, 3: 4.0})
     assert only_shared.seeds == (0, 1) and only_shared.difference.mean == 0.25
 
@@ -296,6 +298,10 @@ def test_the_test_split_is_scored_once(trained: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(judging, "measure", measured)
     other = compare.of_runs([trained], Scoring(n=120))
     assert values(other) != values(from_folder)
+    assert "there are no more" not in compare.text(other)
+    cut = compare.of_runs([trained], Scoring(n=5000))
+    said = f"N = {cut.scoring.n:,}, not 5,000: there are no more"
+    assert cut.scoring.n < 5000 and said in compare.text(cut)
 
 
 def test_the_checkpoint_is_the_best_of_the_validation_split(trained: Path, tmp_path: Path) -> None:
@@ -496,6 +502,8 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
         (["x", "--recipes", "gaussian"], 2, "--recipes"),
         (["nowhere"], 65, "nowhere"),
         (["x", "--kimg", "3"], 2, "--kimg"),
+        (["x", "--seeds", "0..2"], 2, "--seeds"),
+        (["--recipes", "gaussian", "--code", "mine.py"], 2, "--code"),
         (["x", "--game.loss", "hinge"], 2, "--game.loss"),
         (["--recipes", "gaussian", "--seeds", "x"], 2, "0..63"),
         (["--recipes", "gausian"], 2, "gaussian"),

@@ -278,6 +278,15 @@ def test_a_diverged_run_is_an_answer(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "GF007 not finite\n  the run diverged" in out and "remedy: " in out
 
 
+def test_a_critic_is_not_said_to_be_checked_for_its_cost(tmp_path: Path) -> None:
+    """Wasserstein's loss has no value that a guess would cost: nothing is known of GF003, GF005."""
+    path = tmp_path / "run"
+    list(loop.train(replace(gaussian(100), game=Adversarial("wasserstein")), path))
+    found = diagnosis.diagnose(path, keep=False)
+    assert "guessing" in found.skipped["GF003"] == found.skipped["GF005"]
+    assert "GF006" in found.checked
+
+
 def test_every_checkpoint_damaged(toy: Path, tmp_path: Path) -> None:
     import shutil
 
@@ -422,6 +431,16 @@ def test_a_sickness_is_told_once_and_the_moment_it_holds(tmp_path: Path) -> None
         assert done.diagnosis is not None and code in done.diagnosis.codes
 
 
+def test_a_classification_of_weight_is_not_told_as_an_explosion(tmp_path: Path) -> None:
+    """D's loss begins with weight times log K: neither on the way nor at the end a finding."""
+    config = shortened(recipes.find("cdcgan"), 24, log_every=4, score=False)
+    config = replace(config, game=replace(config.game, classify=3.0))
+    shown, held = Kept(), pictures(140, seed=1)
+    done = session.train(config, tmp_path / "run", show=shown, data=pictures(160), validation=held)
+    assert done.diagnosis is not None and "GF008" in done.diagnosis.checked
+    assert "GF008" not in " ".join((*shown.notes, *done.diagnosis.codes))
+
+
 def test_the_log_is_watched_without_a_look_at_samples(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -490,6 +509,20 @@ def test_a_conditional_recipe_is_advised_where_there_are_labels_to_ask_for() -> 
         assert word in one.remedy
 
 
+def test_the_missing_class_is_named() -> None:
+    figures = {**HEALTHY, **SICK["GF002"], "rarest": 7.0, "absent": 0.5}
+    for kind, named in ((), "class 7 has 0%"), (("modes",), "mode 7 has"), (("cells",), "a group"):
+        told = figures | dict.fromkeys(kind, 1.0)
+        (one,) = diagnosis.judge(told, {}, ("GF002",)).findings
+        assert one.evidence.startswith(named)
+
+
+def test_no_effect_of_labels_is_no_negative_share() -> None:
+    figures = {**HEALTHY, "label_effect": 0.3, "label_effect_real": -0.0003}
+    (one,) = diagnosis.judge(figures, {}, ("GF009",)).findings
+    assert "30% of the samples' variance, and 0% of the real" in one.evidence
+
+
 def test_one_empty_cell_is_no_missing_class() -> None:
     """Cells of k-means stand in where there are no classes; many of them have to be empty."""
     cell = {**HEALTHY, "least": 0.0, "cells": 1.0}
@@ -498,10 +531,11 @@ def test_one_empty_cell_is_no_missing_class() -> None:
 
 
 def test_copies_are_told_by_distance_or_by_number() -> None:
-    few = {**HEALTHY, "authentic": 0.3}
+    few = {**HEALTHY, "authentic": 0.3, "known": 10_000.0}
     assert diagnosis.judge({**few, "copied": 0.01}, {}, ("GF010",)).healthy
     assert diagnosis.judge({**few, "copied": 0.05}, {}, ("GF010",)).codes == ("GF010",)
-    assert diagnosis.judge({**few, "c_t": -4.0}, {}, ("GF010",)).codes == ("GF010",)
+    (one,) = diagnosis.judge({**few, "c_t": -4.0}, {}, ("GF010",)).findings
+    assert "the training data (10,000 examples of them)" in one.evidence  # not all of them
     # half of the data missing is no excuse, one picture again and again is another finding
     assert diagnosis.judge({**few, "c_t": -4.0, "missing": 0.6}, {}, ("GF010",)).codes
     assert diagnosis.judge({**few, "c_t": -4.0, "near": 0.1}, {}, ("GF010",)).healthy

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,13 @@ def test_the_cost_of_d_is_1_for_a_guess_and_0_without_doubt(
         assert got == pytest.approx(cost, abs=1e-9)
 
 
+def test_a_guess_of_the_class_is_no_leap_of_the_loss() -> None:
+    game = Adversarial("relativistic", classify=2.0)
+    begun = log(loss_d=math.log(2) + 2 * math.log(10))
+    assert from_log.of_log(begun, game, 10)["cost_peak"] == pytest.approx(1)
+    assert from_log.of_log(begun, Adversarial("relativistic"), 10)["cost_peak"] > 7
+
+
 def test_the_slope_is_that_of_autograd() -> None:
     """Where all logits of a batch are the same, D(G(z)) is the sigmoid of that logit."""
     from ganforge.losses import LOSSES
@@ -101,14 +109,19 @@ def test_the_state_counts_what_was_left_out() -> None:
 
 def test_the_curve_knows_its_best() -> None:
     values = [9.0, 5.0, 3.0, 4.0, 5.0, 7.0]
+    card = Score("frechet", 9.0, 1.0, 1.0, 2500, "pca", "0" * 64, 0, "validation", "lower")
+    cards = [replace(card, name="recall", n=1).to_json(), card.to_json()]
     curve = [
-        {"frechet": v, "floor": 1.0, "n": 2500, "epoch": float(i)} for i, v in enumerate(values)
+        {"frechet": v, "floor": 1.0, "epoch": float(i), "scores": cards}
+        for i, v in enumerate(values)
     ]
     found = from_log.of_curve(curve)
     assert found == {"worse": 10 / 8, "now": 5.0, "since_best": 3, "scored": 6, "best": 3.0,
                      "best_epoch": 2.0, "curve_floor": 1.0, "curve_n": 2500}  # fmt: skip
     assert from_log.of_curve(curve[:4]) == {}
     assert from_log.of_curve([{"frechet": None}] * 9) == {}
+    damaged = [{"frechet": 1.0, "scores": [3]}] * 9
+    assert math.isnan(from_log.of_curve(damaged)["curve_n"])
 
 
 def test_the_scores_know_their_space() -> None:
@@ -201,7 +214,9 @@ def test_groups_by_mode_class_and_cell() -> None:
     assert found["missing"] == pytest.approx((angle >= 4).mean(), abs=0.02)
     full = from_samples.of_groups(from_samples.by_mode(real, real, law))
     assert full["least"] == pytest.approx(1) and full["missing"] == 0
+    assert full["modes"] == 1 and full["cells"] == 0
     classes = from_samples.by_class(angle, angle[angle != 2], (), 8)
+    assert from_samples.of_groups(classes)["rarest"] == 2
     assert classes.missing(0.2) == [2] and classes.names[2] == "2"
     cells = from_samples.by_cell(real.astype(np.float32), half.astype(np.float32))
     assert from_samples.of_groups(cells)["missing"] > 0.3

@@ -53,6 +53,13 @@ def test_divergence_of_extreme_logits_is_finite():
     assert out.c == pytest.approx(-1000)
 
 
+@pytest.mark.parametrize("size", [1e3, 1e12, 1e30])
+def test_what_lies_far_off_is_told_from_the_data(size):
+    real, fake = (G.normal(size=(200, 2)).astype("f4") for _ in range(2))
+    out = discriminate(real, fake * np.float32(size), 0)
+    assert (out.fake < 0).mean() > 0.9 and divergence(out).jsd > 0.3
+
+
 def test_discriminate_takes_equal_sets():
     with pytest.raises(UsageError, match="equally many"):
         discriminate(np.zeros((30, 1), "f4"), np.zeros((31, 1), "f4"), 0)

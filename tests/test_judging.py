@@ -277,6 +277,8 @@ def test_a_score_by_other_data_is_not_the_runs(tmp_path: Path) -> None:
     own = judging.judge(path, n=100, metrics=["frechet"], data="gaussian", split="validation")
     judging.judge(path, n=2000, metrics=["frechet"], data="ring")
     assert judging.newest(Run(path)) == own[0] == newest_cards(Run(path))[0]
+    judging.judge(path, n=300, metrics=["recall"])  # later, larger, and no distance
+    assert newest_cards(Run(path))[0] == own[0]
 
 
 def test_the_table_tells_p_beside_its_floor(toy: Path) -> None:

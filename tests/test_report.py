@@ -646,6 +646,14 @@ def test_the_words_follow_the_figures(digits: Path) -> None:
     assert headline("as real") == (words.GOOD, f"Healthy, and as good as real {by}")
     assert headline("close") == (words.FAIR, f"Healthy, and close to real {by}")
     assert headline("far") == (words.BAD, f"Healthy, but still far from real {by}")
+    assert headline("unknown") == (
+        words.OPEN,
+        "Healthy, and its Frechet distance does not tell how good",
+    )
+    few_samples = Finding("GF011", "too few samples", "", "")
+    of_scores = replace(HEALTHY, findings=(few_samples,), checked=("GF001", "GF002", "GF011"))
+    told = words.of_health(of_scores, "")
+    assert told == "2 checks found nothing wrong. Of its scores, not of the run: too few samples."
     assert headline("as real", finding) == (words.BAD, "Not healthy: mode collapse")
     assert headline("as real", state="diverged") == (words.BAD, "Diverged")
     assert words.verdict(known, None).tone == words.OPEN

@@ -9,6 +9,7 @@ import shutil
 import signal
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 import ganforge as gf
-from ganforge import checkpoint, loop, members, recipes, runs, seeds, session, stepping
+from ganforge import checkpoint, judging, loop, members, recipes, runs, seeds, session, stepping
 from ganforge.cli import main
 from ganforge.codec import DataSpec
 from ganforge.config import Config
@@ -455,6 +456,18 @@ def test_the_summary_says_what_is_there(tmp_path: Path, drawing: None) -> None:
     text = "\n".join(summary.lines(table))
     assert "5 finished" in text and "the median is the result" in text
     assert (tmp_path / "g/summary.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_scores_made_otherwise_are_no_part_of_the_summary(whole: Path, tmp_path: Path) -> None:
+    """Those by other data, of other seeds; of two that differ in N the larger counts."""
+    run = runs.Run(Path(shutil.copytree(whole / "seed-3", tmp_path / "seed-3")))
+    made = partial(judging.judge, run.path, metrics=["frechet"], split="validation")
+    made(data="ring", n=100)
+    made(seed=1, n=100)
+    assert summary.cards(run) == [] and summary.unscored(run)
+    made(n=100)
+    larger = made(n=200)
+    assert summary.cards(run) == larger
 
 
 def test_why_there_are_no_scores_is_told(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from ganforge.errors import UsageError
 def compare(
     *runs: Path,
     recipes: str | None = None,
-    seeds: str = "0..4",
+    seeds: str | None = None,
     metric: str = "frechet",
     epochs: float | None = None,
     kimg: float | None = None,
@@ -41,7 +41,7 @@ def compare(
     recipes
         Names with commas between; a variant is written cdcgan:game.loss=hinge.
     seeds
-        As 0..4 or 0,1,2. Five make a claim.
+        As 0..4 or 0,1,2. Five make a claim. [default: 0..4]
     metric
         Names with commas between, see docs/evaluation.md.
     epochs
@@ -76,13 +76,16 @@ def compare(
     budget = {"epochs": epochs, "kimg": kimg, "seconds": seconds}
     own = {"data": data, "size": size, "batch": batch}
     given = {k: str(v) for k, v in own.items() if v is not None} | overrides
+    if recipes is not None and code is not None:
+        raise UsageError("--code is for runs that are there: a recipe of yours is FILE.py:NAME")
     if recipes is None:
-        extra = [*given, *(name for name, value in budget.items() if value is not None)]
+        told = budget | {"seeds": seeds}
+        extra = [*given, *(name for name, value in told.items() if value is not None)]
         if extra:
             raise UsageError(f"--{extra[0]} is for training: it needs --recipes")
         lines = commands.of_runs(runs, asked, out, code)
     else:
-        lines = commands.of_recipes(recipes, given, seeds, Budget(**budget), asked, out)
+        lines = commands.of_recipes(recipes, given, seeds or "0..4", Budget(**budget), asked, out)
     for line in lines:
         print(line, flush=True)
     return 0

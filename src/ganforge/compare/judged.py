@@ -90,7 +90,7 @@ class Group:
 class Comparison:
     """What was compared, and how: every score has this data, split, N, seed and space.
 
-    scoring: with the N that the data allow, and the space.
+    scoring: with the N that the data allow, and the space. note: what N was cut to, if it was.
     model: "best" where the checkpoint of every run was chosen on the validation split, or "last".
     """
 
@@ -100,6 +100,7 @@ class Comparison:
     data_sha256: str
     model: str
     seed: int = SEED
+    note: str = ""
 
     def ranked(self, metric: str) -> list[tuple[Group, Summary]]:
         """The groups that have the metric with the summary of its values, best first."""
@@ -220,7 +221,7 @@ def judge(
     check_labels(good, scoring.metrics)
     best = all((run.path / BEST_MODEL / model.CONFIG).is_file() for run in good)
     counts = {f"{scoring.split} examples": len(real.held), "training examples": len(real.train)}
-    n = judging.limited(scoring.n, counts)[0]
+    n, note = judging.limited(scoring.n, counts)
     scoring = replace(scoring, n=n, space=scoring.space or features.default_space(real.train.spec))
     groups = []
     for label, group in members.items():
@@ -228,7 +229,8 @@ def judge(
         groups.append(Group(label, tuple(sorted(made, key=lambda e: e.seed))))
     same_stamps(groups)
     chosen = "best" if best else "last"
-    return Comparison(tuple(groups), scoring, real.train.name, real.held.sha256, chosen)
+    data = (real.train.name, real.held.sha256)
+    return Comparison(tuple(groups), scoring, *data, chosen, note=note)
 
 
 def ended(run: Run) -> dict[str, Any]:

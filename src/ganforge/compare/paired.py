@@ -83,9 +83,10 @@ def adjusted(tests: Sequence[Test]) -> list[Test]:
 
 
 def t_test(differences: Sequence[float] | Doubles) -> float:
-    """Two-sided p of the paired t test; 1 where all differences are 0, nan for fewer than two."""
+    """Two-sided p of the paired t test; 1 where all differences are 0, nan for fewer than two and
+    where one is no number."""
     d = np.asarray(differences, dtype=np.float64)
-    if len(d) < 2:
+    if len(d) < 2 or not np.isfinite(d).all():
         return math.nan
     error = d.std(ddof=1) / math.sqrt(len(d))
     if error == 0:
@@ -97,10 +98,10 @@ def sign_flips(differences: Sequence[float] | Doubles, seed: int = 0) -> float:
     """Two-sided p of the sign-flip test: the share of all flips with a sum as far from 0.
 
     Exact up to `EXACT` differences, its least value being 2 / 2^n; beyond, (1 + #) / (1 + B) with
-    B random flips. nan for fewer than two.
+    B random flips. nan for fewer than two, and where one is no number.
     """
     d = np.asarray(differences, dtype=np.float64)
-    if len(d) < 2:
+    if len(d) < 2 or not np.isfinite(d).all():
         return math.nan
     far = abs(d.sum()) * (1 - 1e-9)  # equal sums may differ in the last digits
     if len(d) <= EXACT:

@@ -115,7 +115,7 @@ def span(values: Sequence[float]) -> str:
 
 def caveats(found: Comparison) -> list[str]:
     """What the numbers cannot say: too few seeds, runs that diverged, metrics that do not fit."""
-    out = []
+    out = [found.note] if found.note else []
     for group in found.groups:
         lost = [e for e in group.entries if e.diverged]
         if lost:

@@ -99,16 +99,20 @@ def partial_collapse(f: Figures) -> Complaint | None:
     the data have nearly no samples, the others are well.
 
     Why it is bad: what is missing stays missing: no gradient tells G of what it never makes. The
-    samples look fine one by one, and the Frechet distance hardly moves.
+    samples look fine one by one, and it does not show in the losses.
 
-    What to do: see which it is (it is named), and whether the training data hold enough of it. A
-    larger batch makes D notice a rare class; a conditional recipe (`cdcgan`) asks for each class.
+    What to do: see which it is (a class or mode is named), and whether the training data hold
+    enough of it. A larger batch makes D notice a rare class; a conditional recipe (`cdcgan`) asks
+    for each class.
     """
     if mode_collapse(f) is not None or not f.get("least", 1.0) < BOUNDS["least"]:
         return None
     if f.get("cells") and f.get("absent", 0.0) < BOUNDS["absent_cells"]:
         return None  # cells are no classes: one of them is easily missed
-    told = f"the rarest group of the data has {f['least']:.0%} of the samples due to it"
+    rarest = "a group of the data"
+    if "rarest" in f and not f.get("cells"):
+        rarest = f"{'mode' if f.get('modes') else 'class'} {f['rarest']:.0f}"
+    told = f"{rarest} has {f['least']:.0%} of the samples due to it"
     if f.get("absent"):
         told += f"; groups that make {f['absent']:.0%} of the data have under a tenth of theirs"
     remedy = (
@@ -116,7 +120,7 @@ def partial_collapse(f: Figures) -> Complaint | None:
         if f.get("askable")
         else "look for it in the training data, and take a larger --batch"
     )
-    return Complaint(told + beside(f), remedy, ("least", "missing", "absent", "groups"))
+    return Complaint(told + beside(f), remedy, ("least", "rarest", "missing", "absent", "groups"))
 
 
 def saturated(f: Figures) -> Complaint | None:
@@ -292,8 +296,8 @@ def labels_ignored(f: Figures) -> Complaint | None:
     if not (wrong or little or accuracy < BOUNDS["label_accuracy"]):
         return None
     told = (
-        f"labels explain {effect:.0%} of the samples' variance, and {real:.0%} of the real "
-        "examples'"
+        f"labels explain {max(effect, 0):.0%} of the samples' variance, and {max(real, 0):.0%} of "
+        "the real examples'"
     )
     if "label_accuracy" in f:
         told += f"; {accuracy:.0%} of the samples show what was asked for"
@@ -311,7 +315,7 @@ def copying(f: Figures) -> Complaint | None:
     out, and nearer than training examples lie to each other.
 
     Why it is bad: nothing was learned but the training set; sharing the model shares the data.
-    Frechet distance and precision do not notice, they get better.
+    Frechet distance and precision hardly notice.
 
     What to do: more data or augmentation; a smaller generator; an earlier stop, by scores on
     held-out examples. Look at the neighbours, picture beside picture.
@@ -322,10 +326,13 @@ def copying(f: Figures) -> Complaint | None:
         return None
     if alike(f):  # the distance of one picture, again and again
         return None
+    data = "the training data"
+    if "known" in f:
+        data += f" ({f['known']:,.0f} examples of them)"
     told = (
-        f"{f.get('copied', 0.0):.1%} of the samples are nearer to the training data than 99 % of "
-        f"the held-out examples, {f['authentic']:.0%} are no copies (held-out "
-        f"{f['authentic_held']:.0%}); distances differ by {f['c_t']:.1f} standard errors{beside(f)}"
+        f"{f.get('copied', 0.0):.1%} of the samples are nearer to {data} than 99 % of the held-out "
+        f"examples, {f['authentic']:.0%} are no copies (held-out {f['authentic_held']:.0%}); "
+        f"distances differ by {f['c_t']:.1f} standard errors{beside(f)}"
     )
     remedy = (
         "add training examples or augment them, and stop by held-out scores: --every 1 --stop auto"

@@ -41,9 +41,9 @@ NAMES = {
 NEEDS: dict[str, tuple[str, ...]] = {
     "GF001": ("samples",),
     "GF002": ("groups",),
-    "GF003": ("log",),
+    "GF003": ("cost",),
     "GF004": ("logits",),
-    "GF005": ("log",),
+    "GF005": ("cost",),
     "GF006": ("log",),
     "GF007": (),
     "GF008": ("log", "logits"),

@@ -96,8 +96,9 @@ def newest(run: Run) -> checkpoint.Checkpoint | None:
 
 
 def newest_cards(run: Run) -> list[Score]:
-    """The cards of the newest step, the largest N first, of scores.json or of the curve."""
-    entries = judging.own_entries(run)
+    """The cards with the Frechet distance of the newest step, of scores.json (that of the largest
+    N) or of the curve."""
+    entries = [e for e in judging.own_entries(run) if has_frechet(e)]
     entries.sort(key=lambda e: (e["step"] or 0, e["n"], str(e["made"])))
     if entries:
         return judging.cards(entries[-1])
@@ -106,6 +107,11 @@ def newest_cards(run: Run) -> list[Score]:
         return judging.cards(curve[-1]) if curve else []
     except (KeyError, TypeError, ValueError):
         return []
+
+
+def has_frechet(entry: dict[str, Any]) -> bool:
+    """Whether the Frechet distance is among the scores of an entry."""
+    return any(card.name == "frechet" for card in judging.cards(entry))
 
 
 def examples(patient: Patient, run: Run, wanted: Config, info: dict[str, Any]) -> None:

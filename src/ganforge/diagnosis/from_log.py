@@ -22,14 +22,17 @@ FEATURES = {
 }  # fmt: skip
 
 
-def of_log(log: Sequence[Mapping[str, Any]], game: Any) -> Figures:
+def of_log(log: Sequence[Mapping[str, Any]], game: Any, classes: int = 0) -> Figures:
     """Means over the last quarter of the log, and how its last half moves; {} where it is short.
 
     d_cost: D's loss as a share of what guessing costs it; 0 where it tells all apart, above 1 where
     it is wrong more than right. g_slope: |d loss_G / d logit of a fake|. gap: logit of real less
     that of fake. behind: share of records in which it is negative. flips: how often it changes
     sign and means it. gap_rms, gap_memory: its root mean square, and its correlation from one
-    record to the next. cost_peak: D's largest loss of all records, of what guessing costs.
+    record to the next. cost_peak: D's largest loss of all records, of what guessing costs, the
+    class too where D is asked for it.
+
+    classes: of the data.
     """
     if len(log) < LEAST:
         return {}
@@ -47,12 +50,16 @@ def of_log(log: Sequence[Mapping[str, Any]], game: Any) -> Figures:
         **{k: mean[k] for k in ("d_real", "d_fake", "gradient_d", "gradient_g")},
     }
     if isinstance(game, Adversarial):
-        out |= _by_loss(game, mean, last, column(log, "loss_d"))
+        out |= _by_loss(game, mean, last, column(log, "loss_d"), classes)
     return out | _movement(log[-min(2 * MOST, max(LEAST, len(log) // 2)) :])
 
 
 def _by_loss(
-    game: Adversarial, mean: Mapping[str, float], last: Mapping[str, Doubles], costs: Doubles
+    game: Adversarial,
+    mean: Mapping[str, float],
+    last: Mapping[str, Doubles],
+    costs: Doubles,
+    classes: int,
 ) -> Figures:
     """What depends on which loss is played. costs: D's loss along the whole log."""
     half = 0.5 if game.halve else 1.0
@@ -71,7 +78,8 @@ def _by_loss(
     if math.isfinite(chance):
         out["d_cost"] = (mean["loss_d"] / half - least) / (chance - least)
         known = costs[np.isfinite(costs)]
-        out["cost_peak"] = float(known.max()) / half / chance if len(known) else math.nan
+        most = chance + game.classify * math.log(max(1, classes))
+        out["cost_peak"] = float(known.max()) / half / most if len(known) else math.nan
     return out
 
 
@@ -131,7 +139,7 @@ def of_curve(records: Sequence[Mapping[str, Any]]) -> Figures:
         "best": float(values[best]),
         "best_epoch": _number(known[best], "epoch"),
         "curve_floor": _mean(floor),
-        "curve_n": _number(known[-1], "n"),
+        "curve_n": _samples(known[-1]),
     }
 
 
@@ -155,6 +163,13 @@ def of_scores(cards: Sequence[Score], features: int) -> Figures:
 def column(records: Sequence[Mapping[str, Any]], name: str) -> Doubles:
     """(N,) of one key, nan where a record lacks it."""
     return np.array([_number(r, name) for r in records], dtype=np.float64)
+
+
+def _samples(record: Mapping[str, Any]) -> float:
+    """N of the Frechet distance of a record of scores.jsonl, from its card; nan without one."""
+    cards = record.get("scores")
+    found = [c for c in cards if isinstance(c, dict)] if isinstance(cards, list) else []
+    return next((_number(c, "n") for c in found if c.get("name") == "frechet"), math.nan)
 
 
 def _number(record: Mapping[str, Any], name: str) -> float:

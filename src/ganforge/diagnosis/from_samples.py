@@ -80,18 +80,20 @@ class Groups:
 
 
 def of_groups(groups: Groups) -> Figures:
-    """least: the smallest share of its due that a group holds. missing: what the groups under a
-    third of their due make of the real data; absent: those under a tenth. cells: 1 where the groups
-    are cells."""
+    """least: the smallest share of its due that a group holds. rarest: the number of that group.
+    missing: what the groups under a third of their due make of the real data; absent: those under a
+    tenth. cells, modes: 1 where the groups are cells, or known modes."""
     shares, weight = groups.shares(), groups.real / groups.real.sum()
     if np.isnan(shares).all():
         return {}
     return {
         "least": float(np.nanmin(shares)),
+        "rarest": float(np.nanargmin(shares)),
         "missing": float(weight[shares < 1 / 3].sum()),
         "absent": float(weight[shares < 0.1].sum()),
         "groups": float(len(shares)),
         "cells": float(groups.kind == "cells"),
+        "modes": float(groups.kind == "modes"),
     }
 
 
@@ -156,11 +158,13 @@ def explained(x: Array, labels: Array) -> float:
 def of_copies(reference: copying.Reference, held: Array, fake: Array) -> Figures:
     """authentic, authentic_held: see `copying.authentic`. c_t: of `copying.data_copying`, in one
     cell. copied: the share of samples nearer to a training example than 99 % of the held-out are.
+    known: training examples among which the nearest were looked for.
     """
     placed, real = copying.place(reference, fake), copying.place(reference, held)
     return {
         "authentic": copying.authentic(reference, placed),
         "authentic_held": copying.authentic(reference, real),
         "c_t": copying.mann_whitney(placed.distance, real.distance),
+        "known": float(len(reference.x)),
         "copied": float((placed.distance < np.quantile(real.distance, 0.01)).mean()),
     }

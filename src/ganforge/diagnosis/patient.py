@@ -62,7 +62,13 @@ class Patient:
     def figures(self, copies: bool = True) -> Figures:
         """Everything there is to be known, by name; what could not be is in `lacking`."""
         out = from_log.of_state(self.info, self.log, self.turns)
-        out |= self.told("log", from_log.of_log(self.log, self.config.game), self.short_log())
+        classes = self.train.spec.classes if self.train else 0
+        found = from_log.of_log(self.log, self.config.game, classes)
+        log = self.told("log", found, self.short_log())
+        if "d_cost" not in log:
+            free = "no loss of D says what guessing costs in its game"
+            self.lacking["cost"] = self.lacking.get("log", free)
+        out |= log
         curve = from_log.of_curve(self.curve)
         out |= self.told("curve", curve, "it has fewer than 5 scores on the way (train --every 1)")
         size = math.prod(self.train.spec.shape) if self.train else 1

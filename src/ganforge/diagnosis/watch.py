@@ -35,10 +35,14 @@ SAMPLE_CODES = ("GF001", "GF002", "GF004", "GF008", "GF009")
 class Watcher:
     """Watches one run: `watch` every record of the loop, `close` when it has ended.
 
-    held: gives the examples held out of training, or raises the reason why there are none.
+    held: gives the examples held out of training, or raises the reason why there are none. classes:
+    of the data; `watch` sees for itself.
     """
 
-    def __init__(self, config: Config, path: Path, held: Callable[[], Dataset]):
+    def __init__(
+        self, config: Config, path: Path, held: Callable[[], Dataset], classes: int = 0
+    ) -> None:
+        self.classes = classes
         self.config, self.run, self.held = config, Run(path), held
         self.log: list[dict[str, Any]] | None = None
         self.patient: Patient | None = None
@@ -51,7 +55,7 @@ class Watcher:
         if not t.world.leads or (progress.done and progress.note):  # "already finished" is both
             return progress
         began = time.perf_counter()
-        self.trained = True
+        self.trained, self.classes = True, t.data.spec.classes
         lines = self.tell(self.by_log()) if self.hear(progress) else []
         looked = bool(progress.grid or progress.saved) and self.allowed(t) and not progress.done
         if looked:
@@ -84,7 +88,7 @@ class Watcher:
         self.checked = len(self.log)
         game = self.config.game
         seen = self.log[-2 * from_log.MOST :]
-        figures = from_log.of_log(seen, game)
+        figures = from_log.of_log(seen, game, self.classes)
         turns = game.d_steps + game.g_steps
         figures |= from_log.of_state({"step": seen[-1]["step"]}, seen, turns)
         return judge(figures, {} if figures.get("records") else {"log": "short"}, LOG_CODES)

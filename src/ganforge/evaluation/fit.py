@@ -27,6 +27,7 @@ Net = TypeVar("Net", bound=nn.Module)
 
 BATCH = 128
 HIDDEN = 64
+FARTHEST = 1e6  # deviations of the real examples: what lies beyond is taken to lie there
 
 
 def blank(build: Callable[[], Net]) -> Net:
@@ -88,7 +89,7 @@ def discriminate(real: Floats, fake: Floats, seed: int, epochs: int = 20) -> Hel
     def part(lo: int, hi: int) -> tuple[Tensor, Tensor]:
         rows = np.concatenate([x[lo:hi], y[lo:hi]])
         truth = torch.cat([torch.ones(hi - lo), torch.zeros(hi - lo)])
-        return torch.from_numpy((rows - mean) / std), truth
+        return torch.from_numpy(((rows - mean) / std).clip(-FARTHEST, FARTHEST)), truth
 
     net = blank(lambda: _mlp(real.shape[1], 1, nn.LeakyReLU(0.2)))
     initialise(net, seed, "discriminate")

@@ -27,6 +27,7 @@ STANDING = {
     "as real": "as good as real by its Frechet distance",
     "close": "close to real by its Frechet distance",
     "far": "still far from real by its Frechet distance",
+    "unknown": "its Frechet distance does not tell how good",
 }
 
 
@@ -129,13 +130,14 @@ def of_health(health: Diagnosis | None, why: str) -> str:
         return sentence(f"Not diagnosed: {why}") if why else ""
     asked = len(health.checked)
     passed = f"{asked} {plural('check', asked)}"
-    if health.findings:
-        found = len(health.findings)
+    if health.sick:
+        found = len(health.sick)
         each = "it is" if found == 1 else "each is"
         return f"{found} of {passed} found something wrong; {each} told below with its remedy."
-    aside = len(health.skipped)
+    aside, quiet = len(health.skipped), asked - len(health.findings)
     also = f" ({aside} more had nothing to go by)" if aside else ""
-    return f"{passed} found nothing wrong{also}." if asked else ""
+    told = "".join(f" Of its scores, not of the run: {f.name}." for f in health.findings)
+    return f"{quiet} {plural('check', quiet)} found nothing wrong{also}.{told}" if asked else ""
 
 
 def of_quality(facts: Facts) -> str:

@@ -21,7 +21,9 @@ class Health:
     """
 
     def __init__(self, group: Group, held: Callable[[], Dataset]):
-        self.watchers = [Watcher(t.config, t.run.path, held) for t in group.members]
+        self.watchers = [
+            Watcher(t.config, t.run.path, held, t.data.spec.classes) for t in group.members
+        ]
         self.told: set[str] = set()
         self.spent, self.last, self.turn = 0.0, FIRST, 0
 

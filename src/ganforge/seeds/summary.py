@@ -77,12 +77,16 @@ def unscored(run: Run) -> bool:
 
 
 def cards(run: Run) -> list[Score]:
-    """The scores of a run's newest step on the validation split."""
+    """The scores of a run's newest step on the validation split, made as every seed's are: of N
+    samples or of all there are, by the data that trained it."""
     step = run.info().get("step") if run.exists() else None
-    for entry in judging.read(run.path / judging.SCORES).values():
-        if entry["step"] == step and entry["split"] == "validation" and judging.cards(entry):
-            return judging.cards(entry)
-    return []
+    wanted = (step, "validation", SEED)
+    own = [
+        entry
+        for entry in judging.own_entries(run)
+        if (entry["step"], entry["split"], entry.get("seed")) == wanted and entry["n"] <= N
+    ]
+    return judging.cards(max(own, key=lambda entry: int(entry["n"]))) if own else []
 
 
 def row(seed: int, run: Run) -> dict[str, Any]:
