@@ -316,8 +316,17 @@ def test_data_that_are_gone_or_others(tmp_path: Path) -> None:
 
 
 def test_data_of_another_shape(toy: Path) -> None:
-    found = diagnosis.diagnose(toy, data=pictures(200), held=pictures(200), keep=False)
-    assert "shape" in found.skipped["GF001"]
+    with pytest.raises(DataError, match=r"examples of shape \(1, 28, 28\), where .* makes \(2,\)"):
+        diagnosis.diagnose(toy, data=pictures(200), held=pictures(200), keep=False)
+
+
+def test_by_other_data_nothing_is_kept(toy: Path, tmp_path: Path) -> None:
+    import shutil
+
+    shutil.copytree(toy, tmp_path / "run")
+    (tmp_path / "run" / "diagnosis.json").unlink(missing_ok=True)
+    assert main(["diagnose", str(tmp_path / "run"), "--data", "ring"]) == 0
+    assert not (tmp_path / "run" / "diagnosis.json").exists()
 
 
 # --- the command ------------------------------------------------------------------------------

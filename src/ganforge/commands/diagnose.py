@@ -23,7 +23,8 @@ def diagnose(run: Path | None, data: str | None, size: int | None, code: Path | 
     elif size is not None:
         raise UsageError(f"size = {size}: give it together with --data")
     networks = own_networks(code, run)
-    found = diagnosis.diagnose(run, data=train, held=held, networks=networks)
+    # by other data than the run's own: told, and not kept as the run's
+    found = diagnosis.diagnose(run, data=train, held=held, networks=networks, keep=data is None)
     return findings.text(found)
 
 

@@ -17,7 +17,7 @@ from ganforge.diagnosis import findings, folder, show
 from ganforge.diagnosis.codes import CHECKS, NAMES, NEEDS, explain
 from ganforge.diagnosis.findings import Diagnosis, Finding
 from ganforge.diagnosis.patient import Patient
-from ganforge.errors import DiskError
+from ganforge.errors import DataError, DiskError
 from ganforge.model import OwnNetworks
 
 KEPT = "diagnosis.json"
@@ -37,9 +37,17 @@ def diagnose(
     data, held: training examples, and real ones that did not train it, in place of those the run
     names. networks: your own function, where the run was trained with one. keep: write
     diagnosis.json and pictures into the folder (where it can be written).
-    Raises DataError where there is no run, it is damaged, or it has nothing to show yet.
+    Raises DataError where there is no run, it is damaged, or it has nothing to show yet, and where
+    `data` are not of the kind that the run makes.
     """
     patient = folder.admit(path, data, held, networks)
+    if data is not None and patient.sampler is not None:
+        made = patient.sampler.spec.shape
+        if data.spec.shape != made:
+            raise DataError(
+                f"{data.name}: examples of shape {data.spec.shape}, where {path} makes {made}: "
+                "give data of its kind, or --size"
+            )
     return examine(patient, Path(path) if keep else None)
 
 
