@@ -3,6 +3,8 @@
 import copy
 import json
 import math
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -279,3 +281,20 @@ def test_any_networks_fit_any_recipe(tmp_path: Path) -> None:
     sampler = model.load(tmp_path / "run" / "model")
     assert sampler.spec == DataSpec((2,), 0, "float32", False, (0.0,), (1.0,))
     assert sampler.sample(5).shape == (5, 2)
+
+
+def test_a_model_is_loaded_without_the_compiler(folder: Path, tmp_path: Path) -> None:
+    """It would take a second, and make a folder outside."""
+    config = narrow(recipes.find("cdcgan"))
+    spec = DataSpec((1, 28, 28), 10)
+    plane = DataSpec((2,), 0, "float32", False, (0.0,), (1.0,))
+    for name, of, seen in (("a", config, spec), ("b", recipes.find("ring"), plane)):
+        made = Sampler(state.initial(of, seen).players.generator, seen, of.noise)
+        model.save(tmp_path / name, made, of, {})
+    code = (
+        "import sys; from ganforge import model; "
+        f"[model.load(path) for path in ({str(folder)!r}, {str(tmp_path / 'a')!r}, "
+        f"{str(tmp_path / 'b')!r})]; "
+        "sys.exit(any(m in sys.modules for m in ('torch._dynamo', 'torch._inductor')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

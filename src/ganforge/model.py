@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from ganforge import checkpoint, config, nets, recipes
 from ganforge.codec import DataSpec
@@ -26,6 +27,7 @@ from ganforge.state import compare
 FORMAT = 1
 MOST = 2**31  # of any one size in a config.json
 LARGEST = 3.4e38  # of any other number: that of single precision
+FILLS = ("normal", "mul", "rmul", "exp2")  # what the layers fill themselves with, beside uniform_
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 
 OwnNetworks = Callable[[DataSpec, int], dict[str, nn.Module]]
@@ -83,6 +85,19 @@ def load(
     return Sampler(model.to(device).eval().requires_grad_(False), spec, noise, name, class_names)
 
 
+class Unfilled(TorchFunctionMode):
+    """Layers are laid out and not filled: on the meta device that arithmetic would import torch's
+    compiler, which takes a second and makes a folder in the system's scratch space."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if getattr(func, "__name__", "").strip("_") in FILLS:
+            values = (*args, *(kwargs or {}).values())
+            return next(value for value in values if isinstance(value, Tensor))
+        return func(*args, **(kwargs or {}))
+
+
 def built(
     networks: OwnNetworks, spec: DataSpec, noise: int, tensors: dict[str, Tensor], folder: Path
 ) -> nn.Module:
@@ -93,7 +108,7 @@ def built(
     """
     if isinstance(networks, tuple(nets.NETWORKS.values())):
         try:
-            with torch.device("meta"):
+            with torch.device("meta"), Unfilled():
                 model: nn.Module = nets.build(networks, spec, noise)["generator"]
         except UsageError as error:
             raise DataError(f"{folder / CONFIG}: damaged ({error})") from None
