@@ -79,7 +79,8 @@ class Info(Writer):
 
 class Log(Writer):
     def write(self, version: int) -> None:
-        runs.append_log(self.folder / "log.jsonl", [{"step": version, "padding": "x" * 300}])
+        record = {"step": version, "epoch": float(version), "padding": "x" * 300}
+        runs.append_log(self.folder / "log.jsonl", [record])
 
     def read(self) -> int:
         steps = [int(r["step"]) for r in runs.read_log(self.folder / "log.jsonl")]
