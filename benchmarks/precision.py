@@ -14,7 +14,7 @@ import argparse
 import json
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
@@ -22,44 +22,36 @@ from typing import Any
 
 import torch
 
+from benchmarks import small
 from ganforge import judging, loop, recipes, training
 from ganforge.compare.paired import summarise, t_test
-from ganforge.data.source import load
 from ganforge.devices import resolve
 from ganforge.recipes import RECIPES
-from ganforge.runs import Run
 from ganforge.seeds import plan
 
-ROUNDS, SECONDS, N = 5, 0.5, 5_000
+ROUNDS, N = 5, 5_000
 KINDS = ("fp32", "bf16")
 METRICS = ("frechet", "precision", "recall", "coverage", "label-accuracy", "worst-class")
 
 
-def started(name: str, precision: str) -> training.Training:
-    """A run of a recipe with an endless budget."""
-    config = replace(recipes.find(name), threads=1, precision=precision, epochs=10**4)
-    data = load(config.data)
-    folder = Path(tempfile.mkdtemp())
-    return training.build(config, Run(folder / "run"), data, resolve(config, spec=data.spec))
+def step(t: training.Training) -> Callable[[], int]:
+    """A call plays one step."""
 
-
-def rate(t: training.Training) -> float:
-    """Steps a CPU second."""
-    began, count = time.process_time(), 0
-    while time.process_time() - began < SECONDS:
+    def once() -> int:
         loop.advance(t)
-        count += 1
-    return count / (time.process_time() - began)
+        return 1
+
+    return once
 
 
 def speed() -> None:
     """A row a recipe."""
     for name in RECIPES:
-        runs = {kind: started(name, kind) for kind in KINDS}
+        runs = {kind: small.started(name, precision=kind) for kind in KINDS}
         for t in runs.values():
             for _ in range(5):
                 loop.advance(t)
-        rounds = [{kind: rate(t) for kind, t in runs.items()} for _ in range(ROUNDS)]
+        rounds = [{kind: small.rate(step(t)) for kind, t in runs.items()} for _ in range(ROUNDS)]
         fp32, bf16 = (median(r[kind] for r in rounds) for kind in KINDS)
         config = recipes.find(name)
         auto = resolve(config, spec=runs["fp32"].data.spec).precision

@@ -31,9 +31,10 @@ SECONDS = 0.5  # of CPU a measurement
 NAMES = ("gaussian", "gaussian-stable", "ring")
 
 
-def started(name: str, compile: bool) -> Training:
+def started(name: str, compile: bool = False, precision: str = "fp32") -> Training:
     """A run of a recipe with an endless budget."""
-    config = replace(recipes.find(name), threads=1, precision="fp32", epochs=10**4, compile=compile)
+    config = recipes.find(name)
+    config = replace(config, threads=1, precision=precision, epochs=10**4, compile=compile)
     folder = Path(tempfile.mkdtemp())
     return training.build(config, Run(folder / "run"), load(config.data), resolve(config))
 

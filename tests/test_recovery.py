@@ -285,14 +285,8 @@ def test_rollback_goes_on_at_half_the_rates(
     assert [r["step"] for r in runs.Run(tmp_path).log()] == list(range(20, 201, 20))
 
 
-@pytest.mark.parametrize("saved", [20, 0])
-def test_a_rollback_forgets_the_records_that_a_full_disk_has_not_taken(
-    saved: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    config, data = setting("gaussian", 100)
-    config = replace(config, on_nan="rollback")
-    if saved:
-        run(config, tmp_path, data, StopAfter(saved))
+def full_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The log record of step 40 meets a full disk, the first time."""
     append = runs.append_log
     full = [True]
 
@@ -302,6 +296,17 @@ def test_a_rollback_forgets_the_records_that_a_full_disk_has_not_taken(
         append(path, records)
 
     monkeypatch.setattr(training.runs, "append_log", sometimes)
+
+
+@pytest.mark.parametrize("saved", [20, 0])
+def test_a_rollback_forgets_the_records_that_a_full_disk_has_not_taken(
+    saved: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, data = setting("gaussian", 100)
+    config = replace(config, on_nan="rollback")
+    if saved:
+        run(config, tmp_path, data, StopAfter(saved))
+    full_once(monkeypatch)
     sick_at(monkeypatch, {45})
     run(config, tmp_path, data)
     assert [r["step"] for r in runs.Run(tmp_path).log()] == [20, 40, 60, 80, 100]
@@ -422,15 +427,7 @@ def test_a_pending_record_is_written_at_the_end(
 ) -> None:
     """The log's last record meets a full disk; the end tries again."""
     config, data = setting("gaussian", 40)
-    append = runs.append_log
-    full = [True]
-
-    def sometimes(path: Path, records: Any) -> None:
-        if records[-1]["step"] == 40 and full.pop() if full else False:
-            raise DiskError("full")
-        append(path, records)
-
-    monkeypatch.setattr(training.runs, "append_log", sometimes)
+    full_once(monkeypatch)
     run(config, tmp_path, data)
     assert [r["step"] for r in runs.Run(tmp_path).log()] == [20, 40]
     assert np.isfinite([r["loss_d"] for r in runs.Run(tmp_path).log()]).all()

@@ -106,19 +106,26 @@ def built(
     The package's own networks are laid out without memory first, and get it once the tensors fit: a
     damaged config.json that asks for terabytes takes none.
     """
-    if isinstance(networks, tuple(nets.NETWORKS.values())):
-        try:
-            with torch.device("meta"), Unfilled():
-                model: nn.Module = nets.build(networks, spec, noise)["generator"]
-        except UsageError as error:
-            raise DataError(f"{folder / CONFIG}: damaged ({error})") from None
-        compare(model.state_dict(), tensors, str(folder / WEIGHTS))
+    ours = isinstance(networks, tuple(nets.NETWORKS.values()))
+    model: nn.Module = (
+        laid_out(networks, spec, noise, folder)
+        if ours
+        else nets.build(networks, spec, noise)["generator"]
+    )
+    compare(model.state_dict(), tensors, str(folder / WEIGHTS))
+    if ours:
         model.to_empty(device="cpu")
-    else:
-        model = nets.build(networks, spec, noise)["generator"]
-        compare(model.state_dict(), tensors, str(folder / WEIGHTS))
     model.load_state_dict(tensors)
     return model
+
+
+def laid_out(networks: OwnNetworks, spec: DataSpec, noise: int, folder: Path) -> nn.Module:
+    """The generator without memory; DataError where there can be none of these sizes."""
+    try:
+        with torch.device("meta"), Unfilled():
+            return nets.build(networks, spec, noise)["generator"]
+    except UsageError as error:
+        raise DataError(f"{folder / CONFIG}: damaged ({error})") from None
 
 
 def training(folder: Path) -> dict[str, Any]:

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 
 from ganforge.data.dataset import Dataset
-from ganforge.diagnosis.findings import Diagnosis
 from ganforge.diagnosis.watch import FIRST, SHARE, SHORTEST, Watcher
 from ganforge.seeds.group import Group, spread
 
@@ -24,7 +23,8 @@ class Health:
         self.watchers = [
             Watcher(t.config, t.run.path, held, t.data.spec.classes) for t in group.members
         ]
-        self.told: set[str] = set()
+        for watcher in self.watchers:
+            watcher.told = self.watchers[0].told  # once for each code, whichever seed has it
         self.spent, self.last, self.turn = 0.0, FIRST, 0
 
     def look(self, group: Group) -> list[str]:
@@ -35,7 +35,8 @@ class Health:
             watcher = self.watchers[i]
             if watcher.hear(group.members[i].report()) and self.allowed(group):
                 at = time.perf_counter()
-                lines += self.tell(watcher.by_log(), group.members[i].config.seed)
+                found = watcher.tell(watcher.by_log())
+                lines += [f"seed {group.members[i].config.seed}: {line}" for line in found]
                 self.spent += time.perf_counter() - at
         if group.live and group.lead.epoch >= SHORTEST and self.allowed(group, self.last):
             at = time.perf_counter()
@@ -56,12 +57,6 @@ class Health:
         watcher, first = self.watchers[index], self.watchers[0]
         watcher.patient = first.patient
         t = spread(group, index)
-        lines = self.tell(watcher.by_samples(t), t.config.seed)
+        found = watcher.tell(watcher.by_samples(t))
         first.patient = watcher.patient
-        return lines
-
-    def tell(self, found: Diagnosis, seed: int) -> list[str]:
-        """A line for each code that has not been told yet, of any seed."""
-        fresh = [f for f in found.findings if f.code not in self.told]
-        self.told |= {f.code for f in fresh}
-        return [f"seed {seed}: {f.code} {f.name}: {f.evidence}. {f.remedy}" for f in fresh]
+        return [f"seed {t.config.seed}: {line}" for line in found]
