@@ -45,7 +45,7 @@ def data_pack(name: str, out: Path, size: int | None) -> str:
     """Pack a data set; what was packed and what was skipped."""
     from ganforge.data import packed
 
-    path = packed.pack(name, out, size, 0, processes=cores())
+    path = packed.pack(name, out, size, 0, workers=cores())
     data = source.load(str(path))
     lines = [f"{label:<12} {value}" for label, value in source.describe(data)]
     return "\n".join([*lines, f"packed in {path}; train on it with --data {path}"])

@@ -26,19 +26,20 @@ Allocate = Callable[[tuple[int, ...]], Array]
 
 CORRUPT_PERCENT = 1
 _MANY = 5 * 10**8  # pixels; for fewer, processes take longer to start than they save
+_THREADS = 4  # so many share one interpreter without waiting: decoders run outside its lock
 _CHUNK = 32  # pictures a worker takes at a time
 _WINDOW = 32  # chunks under way at most, so that results do not pile up
 
 
 def read(
-    path: Path, size: int | None, *, processes: int = 0, allocate: Allocate | None = None
+    path: Path, size: int | None, *, workers: int = 0, allocate: Allocate | None = None
 ) -> Examples:
     """Every picture in a folder or zip, in order of name, uint8 (N, H, W, C).
 
     size: side of the square each picture is cropped and resized to; None where all have one size.
-    processes: decode in so many processes where there is much to decode; 0 does so in threads,
-    which needs no `__main__` guard in the caller's script. allocate: makes the uint8 array of the
-    shape given.
+    workers: decode in so many threads, or processes where more than 4 have much to decode; 0 takes
+    threads, which need no `__main__` guard in the caller's script. allocate: makes the uint8 array
+    of the shape given.
 
     Grey pictures give C = 1 where all are grey, else C = 3. Labels come from `labels.csv`, or from
     subfolders. Damaged pictures are left out and listed; more than 1 % of them is a DataError, as
@@ -53,14 +54,14 @@ def read(
         formats = ", ".join(FORMATS)
         raise DataError(f"{path}: no pictures found: put files of the formats {formats} in it")
     labels, classes = find_labels(path, names, every, store.open)
-    with quiet(), _executor() as executor:
+    with quiet(), _executor(workers) as executor:
         probed = list(zip(names, _stream(executor, probe_chunk, store, names), strict=True))
         skipped = [f"{name}: {found}" for name, found in probed if isinstance(found, str)]
         _check_share(path, skipped, len(names))
         good = {name: found for name, found in probed if isinstance(found, Header)}
     values = _allocate((len(good), *_shape(good, size, path)), allocate, path)
     pixels = sum(header.height * header.width for header in good.values())
-    with quiet(), _executor(processes, pixels) as executor:
+    with quiet(), _executor(workers, pixels) as executor:
         values, kept, damaged = _decode_all(executor, store, list(good), size, values)
     skipped = sorted(skipped + damaged)
     _check_share(path, skipped, len(names))
@@ -87,12 +88,12 @@ def _decode_all(
     return values[: len(kept)], kept, skipped
 
 
-def _executor(processes: int = 0, pixels: int = 0) -> Executor:
-    if processes > 1 and pixels >= _MANY:
+def _executor(workers: int = 0, pixels: int = 0) -> Executor:
+    if workers > _THREADS and pixels >= _MANY:
         # Not fork: this process may hold torch's threads and locks.
         context = get_context("spawn")
-        return ProcessPoolExecutor(processes, mp_context=context, initializer=set_filters)
-    return ThreadPoolExecutor(min(8, os.cpu_count() or 1), "ganforge-pictures")
+        return ProcessPoolExecutor(workers, mp_context=context, initializer=set_filters)
+    return ThreadPoolExecutor(min(8, workers or os.cpu_count() or 1), "ganforge-pictures")
 
 
 def _stream(

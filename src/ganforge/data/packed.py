@@ -50,12 +50,12 @@ def is_store(path: Path) -> bool:
 
 
 def pack(
-    source: str, out: Path, size: int | None = None, seed: int = 0, *, processes: int = 0
+    source: str, out: Path, size: int | None = None, seed: int = 0, *, workers: int = 0
 ) -> Path:
     """Decode `source` once into the packed store `out`, split by `seed`; returns `out`.
 
-    source, size: as `source.load` takes them. processes: workers that decode pictures; more
-    than 1 needs a `__main__` guard in the calling script, 0 decodes in threads.
+    source, size: as `source.load` takes them. workers: as for `images.read`; more than 4
+    may be processes, which need a `__main__` guard in the calling script.
 
     The store appears whole or not at all: it is written beside `out` and renamed. An earlier store
     is replaced. Raises UsageError where `out` holds anything else, DiskError where it cannot be
@@ -73,7 +73,7 @@ def pack(
             if is_store(path):
                 raise UsageError(f"{source} is a packed folder already: pack what it was made from")
             decoded = folder / "decoded.tmp"
-            examples = read(path, size, processes=processes, allocate=_Scratch(decoded))
+            examples = read(path, size, workers=workers, allocate=_Scratch(decoded))
         _write(folder, examples, Path(source).name, size, seed)
         (folder / "decoded.tmp").unlink(missing_ok=True)
     return out

@@ -51,12 +51,12 @@ def read(
     path: Path,
     size: int | None,
     *,
-    processes: int = 0,
+    workers: int = 0,
     allocate: images.Allocate | None = None,
 ) -> Examples:
     """All the examples of a path that is not a packed folder; pictures cropped and resized.
 
-    The kind of a file is told by its first bytes, not by its name. processes, allocate: see
+    The kind of a file is told by its first bytes, not by its name. workers, allocate: see
     `images.read`. Raises DataError or DiskError.
     """
     if path.is_dir():
@@ -66,7 +66,7 @@ def read(
             return idx.examples(train)
     elif not _is_picture_zip(path):
         return _read_file(path)
-    return images.read(path, size, processes=processes, allocate=allocate)
+    return images.read(path, size, workers=workers, allocate=allocate)
 
 
 def _is_picture_zip(path: Path) -> bool:
