@@ -191,7 +191,7 @@ def play(t: Training, control: Control, notes: list[str]) -> Iterator[tuple[Trai
         yield t, replace(t.report(), grid=grid, saved=path, note=note)
         clock.start += time.perf_counter() - given  # what the body does is not training
         stop = stop or told_to_stop(t, control)
-    yield t, clock.timed("save", finish, t, control.enough)
+    yield t, finish(t, control.enough)
 
 
 def told_to_stop(t: Training, control: Control) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -317,7 +318,11 @@ def finish(t: Training, enough: bool = False) -> Progress:
 
     enough: it counts as finished before its last step.
     """
+    began = time.perf_counter()
     path = save(t)
+    took = time.perf_counter() - began  # counted here, for run.json to tell of it
+    t.timing["save"] = t.timing.get("save", 0.0) + took
+    t.seconds += took
     if not t.world.leads:
         return t.report(done=True)
     if path is None and not t.disk:
