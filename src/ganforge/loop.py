@@ -28,7 +28,7 @@ from ganforge.distributed import World
 from ganforge.errors import DataError, DivergedError, UsageError
 from ganforge.progress import MEANS, SUMS, Control, Progress
 from ganforge.runs import Run
-from ganforge.stepping import CHECK_STEPS, advance, compiled_now, interval
+from ganforge.stepping import CHECK_STEPS, advance, captured_now, compiled_now, interval
 from ganforge.training import (
     Training,
     append_log,
@@ -112,6 +112,8 @@ def training(
             yield t, t.report(note="compiling the step, or taking it from the cache")
             with control.may_give_up():
                 notes += compiled_now(t)
+        elif t.captured is not None:
+            notes += captured_now(t)
         if world.leads:
             run.write_info(**facts(t, "running"))
         try:

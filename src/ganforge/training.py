@@ -138,7 +138,8 @@ def compile_step(t: Training) -> list[str]:
 
 def eager(t: Training, reason: NotCompiledError) -> list[str]:
     """Play `t` step by step after all; returns what to tell."""
-    t.compiled, t.resolved = None, replace(t.resolved, compile=False)
+    t.compiled = t.captured = None
+    t.resolved = replace(t.resolved, compile=False)
     return [f"not compiled: {reason}; training goes on without"]
 
 
