@@ -319,6 +319,19 @@ def test_without_a_compiler_it_says_so(tmp_path: Path, monkeypatch: pytest.Monke
     assert records[-1].step == 20 and records[-1].done
 
 
+def test_going_on_without_a_compiler_is_exact_where_there_was_none_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiled, "compiler", lambda: None)
+    config, data = small()
+    run(config, tmp_path / "whole", data)
+    run(config, tmp_path / "parts", data, StopAfter(1))
+    notes = [p.note for p in run(config, tmp_path / "parts", data)]
+    assert not any("bit-exact" in note for note in notes)
+    assert outcome(tmp_path / "parts") == outcome(tmp_path / "whole")
+    assert runs.open_run(tmp_path / "parts").info()["exact"] is True
+
+
 def test_pictures_and_own_modules_are_refused() -> None:
     config = replace(recipes.dcgan(), networks=DCGAN(4, 4))
     made = state.initial(config, DataSpec((1, 28, 28), 0))

@@ -38,6 +38,7 @@ from ganforge.training import (
     facts,
     finish,
     resume,
+    same_machine,
     save,
     save_grid,
 )
@@ -103,7 +104,7 @@ def training(
         if world.leads:
             occupy(stack, run, wanted)
         distributed.barrier(world)
-        notes = compile_step(t) + resume(t, before)
+        notes = compile_step(t) + resume(t)
         enough = t.state.step >= t.steps or control.enough
         if enough and before.get("status") == "finished":
             yield t, t.report(note="already finished: nothing to do", done=True)
@@ -114,6 +115,7 @@ def training(
                 notes += compiled_now(t)
         elif t.captured is not None:
             notes += captured_now(t)
+        notes += same_machine(t, before)
         if world.leads:
             run.write_info(**facts(t, "running"))
         try:
@@ -281,7 +283,7 @@ def diverged(t: Training, finite: bool, skipped: int) -> str:
     if t.config.on_nan == "rollback" and rollbacks < MAX_ROLLBACKS:
         scale = t.rate_scale / 2
         if checkpoint.newest(t.run.checkpoints)[0] is not None:
-            resume(t, {"exact": t.exact})
+            resume(t)
         else:
             begin_again(t)
         t.rate_scale = scale

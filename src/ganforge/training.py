@@ -172,11 +172,8 @@ def enough_for_batch_norm(wanted: Config, began: State, world: World) -> None:
         )
 
 
-def resume(t: Training, before: dict[str, Any]) -> list[str]:
-    """Load the newest good checkpoint into `t`; returns what the user should know.
-
-    before: what was last known of it (`runs.last_known`), {} for a fresh run.
-    """
+def resume(t: Training) -> list[str]:
+    """Load the newest good checkpoint into `t`; returns what the user should know."""
     found, notes = checkpoint.newest(t.run.checkpoints)
     distributed.barrier(t.world)
     if t.world.leads:
@@ -210,11 +207,20 @@ def resume(t: Training, before: dict[str, Any]) -> list[str]:
             f"the budget was {planned:,} steps, and the learning rates fall with it: this is not "
             f"the run that {t.steps:,} steps from the start would have been"
         )
+    return notes
+
+
+def same_machine(t: Training, before: dict[str, Any]) -> list[str]:
+    """Note whether a resumed run goes on bit for bit; returns what the user should know.
+
+    Asked when it is settled how steps are played. before: what was last known of the run
+    (`runs.last_known`), {} for a fresh one.
+    """
+    if not t.state.step:
+        return []
     changed = different_machine(before, t.resolved)
     t.exact = bool(before.get("exact", True)) and not changed
-    if changed:
-        notes.append(f"not bit-exact from here: {changed}")
-    return notes
+    return [f"not bit-exact from here: {changed}"] if changed else []
 
 
 def begin_again(t: Training) -> None:
