@@ -4,7 +4,8 @@
     python -m benchmarks --against HEAD~5          ours against ours of another commit
 
 Each side is a process of its own; they play by turns (A B A B ...), so that what else the machine
-does falls on both. Medians and ratios of medians are printed.
+does falls on both. Medians and ratios of medians are printed, then the goals that were missed.
+Against a commit it ends with 1 where a system has become slower than SLOWER of its rate then.
 """
 
 from __future__ import annotations
@@ -24,15 +25,16 @@ from benchmarks import machine
 from benchmarks.systems import SYSTEMS
 
 ROOT = Path(__file__).parent.parent
+SLOWER = 0.9  # of the rate then, from where on it is called a slowdown: of a quiet machine
 
 
 class Side:
     """A worker process."""
 
     def __init__(self, words: Sequence[str], threads: int, source: Path | None = None):
-        environment = dict(os.environ, OMP_NUM_THREADS=str(threads))
-        if source is not None:
-            environment["PYTHONPATH"] = os.pathsep.join([str(source), str(ROOT)])
+        # the sources of a tree, not a copy of them that was installed once
+        paths = os.pathsep.join([str(source or ROOT / "src"), str(ROOT)])
+        environment = dict(os.environ, OMP_NUM_THREADS=str(threads), PYTHONPATH=paths)
         self.process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.worker", *words, "--threads", str(threads)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment,
@@ -109,7 +111,8 @@ def against(commit: str, given: argparse.Namespace) -> list[dict[str, Any]]:
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder) / "tree"
-        subprocess.run(["git", "worktree", "add", "-q", "--detach", tree, commit], check=True)
+        git = ["git", "-C", str(ROOT), "worktree"]
+        subprocess.run([*git, "add", "-q", "--detach", tree, commit], check=True)
         try:
             for name in given.systems:
                 words = ["ours", name, "--batch", str(SYSTEMS[name].batches[0])]
@@ -117,7 +120,7 @@ def against(commit: str, given: argparse.Namespace) -> list[dict[str, Any]]:
                 then, now = in_turn(sides, given.rounds, given.seconds)
                 rows.append({"name": name, "then": then, "now": now})
         finally:
-            subprocess.run(["git", "worktree", "remove", "--force", tree], check=True)
+            subprocess.run([*git, "remove", "--force", tree], check=True)
     return rows
 
 
@@ -147,7 +150,31 @@ def table(rows: Sequence[dict[str, Any]], facts: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def main() -> int:
+def missed(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """A line for every goal that was not met."""
+    return [
+        f"missed: {r['name']} at batch {r['batch']}, {r['ratio']:.2f} x instead of {r['goal']:g} x"
+        for r in rows
+        if r["goal"] is not None and r["ratio"] < r["goal"]
+    ]
+
+
+def slower(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """The systems that have become slower than then."""
+    return [r["name"] for r in rows if r["now"]["rate"] < SLOWER * r["then"]["rate"]]
+
+
+def known(commit: str) -> bool:
+    """Whether there is such a commit here."""
+    words = ["git", "-C", str(ROOT), "rev-parse", "--verify", "--quiet", "--end-of-options"]
+    try:
+        found = subprocess.run([*words, f"{commit}^{{commit}}"], capture_output=True, check=False)
+        return found.returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+def main(words: Sequence[str] | None = None) -> int:
     """Measure, print, keep."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--systems", default=",".join(SYSTEMS), help="names, with commas between")
@@ -156,24 +183,31 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=4.0, help="of one round of one side")
     parser.add_argument("--against", help="a commit: ours against ours of then")
     parser.add_argument("--json", type=Path)
-    given = parser.parse_args()
+    given = parser.parse_args(words)
     given.systems = given.systems.split(",")
     unknown = [name for name in given.systems if name not in SYSTEMS]
     if unknown:
         parser.error(f"unknown system {unknown[0]}: one of {', '.join(SYSTEMS)}")
-    facts = machine.describe(given.threads)
+    if min(given.threads, given.rounds) < 1 or not 0 < given.seconds < 1e6:
+        parser.error("--threads and --rounds are at least 1, --seconds more than 0")
+    if given.against and not known(given.against):
+        parser.error(f"--against {given.against}: there is no such commit here")
+    facts, lost = machine.describe(given.threads), []
     if given.against:
         rows = against(given.against, given)
         for r in rows:
             then, now = r["then"]["rate"], r["now"]["rate"]
-            print(f"{r['name']:<10} {then:>9,.0f} then {now:>9,.0f} now  {now / then:.2f} x")
+            print(f"{r['name']:<18}{then:>11,.0f} then {now:>11,.0f} now  {now / then:.2f} x")
+        lost = slower(rows)
+        if lost:
+            print(f"slower than {SLOWER:g} of then: {', '.join(lost)}")
     else:
         rows = [row(n, batch, given) for n in given.systems for batch in SYSTEMS[n].batches]
-        print(table(rows, facts))
+        print("\n".join([table(rows, facts), "", *missed(rows)]))
     if given.json:
         given.json.parent.mkdir(parents=True, exist_ok=True)
         given.json.write_text(json.dumps({**facts, "rows": rows}, indent=1) + "\n")
-    return 0
+    return 1 if lost else 0
 
 
 if __name__ == "__main__":

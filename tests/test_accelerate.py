@@ -319,6 +319,19 @@ def test_without_a_compiler_it_says_so(tmp_path: Path, monkeypatch: pytest.Monke
     assert records[-1].step == 20 and records[-1].done
 
 
+def test_going_on_without_a_compiler_is_exact_where_there_was_none_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiled, "compiler", lambda: None)
+    config, data = small()
+    run(config, tmp_path / "whole", data)
+    run(config, tmp_path / "parts", data, StopAfter(1))
+    notes = [p.note for p in run(config, tmp_path / "parts", data)]
+    assert not any("bit-exact" in note for note in notes)
+    assert outcome(tmp_path / "parts") == outcome(tmp_path / "whole")
+    assert runs.open_run(tmp_path / "parts").info()["exact"] is True
+
+
 def test_pictures_and_own_modules_are_refused() -> None:
     config = replace(recipes.dcgan(), networks=DCGAN(4, 4))
     made = state.initial(config, DataSpec((1, 28, 28), 0))
@@ -420,6 +433,47 @@ def test_a_captured_step_that_is_not_finite_is_skipped() -> None:
         game.step(other.state, NORMED.game, batches, draws, other.knobs(step), How())
         assert stats["skipped_d"] == float(step == 2)
     assert gap(state.tensors(play.state), state.tensors(other.state)) == 0
+
+
+def test_recordings_are_made_before_the_first_step() -> None:
+    config = CAPTURED["lazy"]
+    play = Play(config)
+    before = copies(state.tensors(play.state))
+    steps = Captured(play.state, config.game, How(), replayed)
+    steps.prepare(*play.one(0), play.knobs(0))
+    assert set(steps.recordings) == {due(config.game, s) for s in range(6)}
+    assert play.state.step == 0
+    assert gap(state.tensors(play.state), before) == 0
+
+
+def captures(t: training.Training, record: Any) -> list[str]:
+    """In place of `compile_step`, where there is no GPU."""
+    t.captured = Captured(t.state, t.config.game, How(batch=t.config.batch), record)
+    return []
+
+
+def fails(step: Any) -> Any:
+    """A recording that breaks after it has played the step."""
+    step()
+    raise RuntimeError("operation not permitted when stream is capturing\nand more")
+
+
+@pytest.mark.parametrize("record", [replayed, fails])
+def test_a_captured_run_is_the_run_also_where_recording_fails(
+    record: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, data = small(steps=40, ema=0.9)
+    plain = run(replace(config, compile=False), tmp_path / "plain", data)
+    monkeypatch.setattr(loop, "compile_step", lambda t: captures(t, record))
+    records = run(config, tmp_path / "a", data)
+    assert records[-1].step == plain[-1].step == 40
+    notes = [p.note for p in records if "not compiled" in p.note]
+    assert len(notes) == (record is fails)
+    assert all("not permitted" in note and "\n" not in note for note in notes)
+    assert runs.open_run(tmp_path / "a").info()["resolved"]["compile"] is (record is replayed)
+    a, b = (loaded(tmp_path / n, c, data) for n, c in
+            (("a", config), ("plain", replace(config, compile=False))))  # fmt: skip
+    assert gap(a, b) == 0
 
 
 def test_what_is_not_captured() -> None:

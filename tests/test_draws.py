@@ -113,6 +113,22 @@ def test_the_generator_may_reuse_the_last_noise() -> None:
         assert not torch.equal(drawn["generator"][0].z, z[0])
 
 
+@pytest.mark.parametrize("fresh", [True, False])
+def test_fakes_made_of_the_last_noise_have_its_labels_and_dropout_too(fresh: bool) -> None:
+    """Else the generator would be told of a fake by a label that it was not made with."""
+    rules = Adversarial(d_steps=2, g_steps=2, fresh_noise=fresh)
+    drawn = drawer(config_with_everything(game=rules, batch=40)).at(3)
+    last = drawn["discriminator"][-1]
+    for own in drawn["generator"]:
+        assert own.label is not None and last.label is not None
+        assert torch.equal(own.label, last.label) == (not fresh)
+        assert own.masks["generator"].keys() == last.masks["generator"].keys()
+        for layer, mask in own.masks["generator"].items():
+            assert torch.equal(mask, last.masks["generator"][layer]) == (not fresh)
+        for layer, mask in own.masks["fake"].items():  # how D looks at them is drawn anew
+            assert not torch.equal(mask, last.masks["fake"][layer])
+
+
 @pytest.mark.parametrize("law", ["normal", "uniform"])
 def test_the_law_of_the_noise(law: str) -> None:
     config = config_with_everything(noise=Noise(3, law), batch=256)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ganforge import game, optimizers, state
 from ganforge.codec import DataSpec
 from ganforge.config import Config, Noise
+from ganforge.draws import Drawer
 from ganforge.errors import UsageError
 from ganforge.game import Adversarial, Batch, Draws, How
 from ganforge.nets import DCGAN, MLP
@@ -168,6 +169,33 @@ def test_fakes_that_come_in_pieces_are_made_anew() -> None:
     whole, pieces = (start(VECTORS, MLP((4,), (8,)), REUSED) for _ in range(2))
     play(whole, REUSED, VECTORS, 5)
     play(pieces, REUSED, VECTORS, 5, micro=2)
+    assert differ(whole, pieces) < 1e-9
+
+
+@pytest.mark.parametrize("g_steps", [1, 2])
+def test_fakes_taken_up_keep_the_labels_and_dropout_they_were_made_with(g_steps: int) -> None:
+    """By a run's own draws: the labels that D is asked about in G's turn are those G was given."""
+    rules = Adversarial(fresh_noise=False, g_steps=g_steps)
+    nets = MLP((4,), (8,), generator_dropout=0.4, embedding=2)
+    config = Config("test", nets, rules, noise=Noise(3), labels=True, batch=6)
+    whole, pieces = (start(PAIRS, nets, rules) for _ in range(2))
+    made: list[tuple[Tensor, Tensor]] = []
+    asked: list[tuple[Tensor, Tensor]] = []  # in G's turn: D's own goes through its features
+    whole.players.generator.register_forward_hook(lambda _, x, y: made.append((y, x[1])))
+    whole.players.discriminator.register_forward_hook(lambda _, x, y: asked.append((x[0], x[1])))
+    for st, micro in ((whole, 0), (pieces, 2)):
+        drawer = Drawer(config, PAIRS, st.players)
+        for i in range(4):
+            real = Batch(normal(f"real{i}", 6, 2), torch.arange(6).remainder(3))
+            drawn = {
+                side: [replace(turn, z=turn.z.double()) for turn in turns]
+                for side, turns in drawer.at(i).items()
+            }
+            game.step(st, rules, [real], drawn, KNOBS, How(micro=micro))
+    assert len(asked) == 4 * g_steps
+    for x, label in asked:
+        (own,) = [given for fake, given in made if torch.equal(fake, x)]
+        assert torch.equal(own, label)
     assert differ(whole, pieces) < 1e-9
 
 

@@ -55,6 +55,14 @@ def test_a_log_that_cannot_be_read_is_a_line_of_the_table(tmp_path: Path) -> Non
     assert "log.jsonl: cannot be read" in table and "finished" in table
 
 
+def test_the_last_checkpoint_is_in_the_record_of_the_time(tmp_path: Path) -> None:
+    """A run of one save too: where its time went is read from run.json."""
+    config, data = setting("gaussian", 20)
+    run(replace(config, output=replace(config.output, save_every=50.0)), tmp_path / "a", data)
+    info = runs.open_run(tmp_path / "a").info()
+    assert {"step", "log", "sample", "save"} <= info["timing"].keys()
+
+
 @pytest.mark.parametrize("text", ["", "networks = 5", "[networks]\n[game]\noutput = 3"])
 def test_a_damaged_config_is_damaged_and_not_another_run(text: str, tmp_path: Path) -> None:
     wanted = shortened(recipes.gaussian(), 10)

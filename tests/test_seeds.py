@@ -269,6 +269,14 @@ def test_in_turn_is_the_same_as_at_once(whole: Path, tmp_path: Path, at_once: in
             torch.testing.assert_close(end[name], value, rtol=1e-4, atol=1e-5, msg=name)
 
 
+def test_stacked_seeds_are_not_compiled_and_say_so(tmp_path: Path) -> None:
+    heard = Heard()
+    wanted = replace(gaussian(25), compile=True)
+    gf.population(wanted, out=tmp_path / "g", seeds=(0, 3), show=heard)
+    assert any("not compiled" in note for note in heard.notes)
+    assert runs.Run(tmp_path / "g/seed-3").info()["resolved"]["compile"] is False
+
+
 # --- divergence -------------------------------------------------------------------------------
 
 

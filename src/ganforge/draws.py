@@ -23,6 +23,7 @@ from ganforge.rng import Stream
 
 BLOCK_NUMBERS = 2**20  # numbers drawn at once, at the most
 BLOCK_STEPS = 256
+OF_FAKES = ("z", "label", "generator")  # what decides what G makes: noise, labels, its own masks
 
 
 @dataclass(frozen=True)
@@ -65,12 +66,15 @@ class Drawer:
     def _needs(self, config: Config, spec: DataSpec, players: Players, side: str) -> list[Need]:
         seed, z = config.seed, config.noise
         needs = []
-        if side == "discriminator" or self.fresh:
+        makes = side == "discriminator" or self.fresh  # fakes of its own
+        if makes:
             needs.append(noise_need(Stream(seed, f"z/{side}"), z))
-        if config.labels and config.game.fake_labels == "uniform":
+        if makes and config.labels and config.game.fake_labels == "uniform":
             labels = Stream(seed, f"label/{side}")
             needs.append(Need(("label",), 1, lambda f, n: labels.integers(f, n, spec.classes)))
         for role in config.game.roles(side):
+            if role == "generator" and not makes:
+                continue
             player = players.generator if role == "generator" else players.discriminator
             shapes = player.mask_shapes() if isinstance(player, Player) else {}
             for layer, (drop, shape) in shapes.items():
@@ -133,14 +137,15 @@ def assemble(
     """One turn's draws from a block. place: of the turn; last: of D's last turn in that step."""
     masks: dict[str, dict[str, Tensor]] = {}
     extra: dict[str, Tensor] = {}
-    # G's turn may reuse the z of D's last turn: the same numbers, not a new draw
-    z = block["discriminator"][("z",)][last]
-    label = None
-    for path, values in block[side].items():
-        value = values[place]
+    drawn = {path: values[place] for path, values in block[side].items()}
+    if ("z",) not in drawn:
+        # G's turn reuses D's last fakes: all that they were made of, not a new draw
+        drawn |= {p: v[last] for p, v in block["discriminator"].items() if p[0] in OF_FAKES}
+    z, label = drawn[("z",)], None
+    for path, value in drawn.items():
         if path[0] == "z":
-            z = value
-        elif path[0] == "label":
+            continue
+        if path[0] == "label":
             label = value
         elif path[0] == "extra":
             extra[path[1]] = value

@@ -78,10 +78,10 @@ class Adversarial:
     losses only). classify: weight of an auxiliary classification (see `losses.classification`): D
     tells the label of real examples, G makes examples whose label D tells. reduction: "mean" or
     "sum" over the batch. halve: D's loss is (real + fake) / 2.
-    d_steps: k. g_steps: generator steps. fresh_noise: False lets G's turn reuse D's last z, and so
-    its fakes. simultaneous: both gradients at one point, before either player moves (k = 1 only);
-    the published code of 2014 does so. fake_labels: of the fakes, "uniform" over all K or those of
-    the real batch ("data").
+    d_steps: k. g_steps: generator steps. fresh_noise: False lets G's turn reuse D's last z, labels
+    and dropout of G, and so its fakes. simultaneous: both gradients at one point, before either
+    player moves (k = 1 only); the published code of 2014 does so. fake_labels: of the fakes,
+    "uniform" over all K or those of the real batch ("data").
     """
 
     kind: ClassVar[str] = "adversarial"
@@ -138,9 +138,9 @@ class Adversarial:
     def generator_objective(
         self, players: Players, batch: Batch, draws: Draws
     ) -> tuple[Tensor, Batch, Stats]:
-        label = self.label_of_fakes(batch, draws)
-        fake = batch.made
+        fake, label = batch.made, batch.fake_label
         if fake is None:
+            label = self.label_of_fakes(batch, draws)
             fake = players.generate(draws.z, label, draws.masks.get("generator"))
         fake_logit = players.discriminate(fake, label, draws.masks.get("fake"), self.classify > 0)
         fake_logit, extra = self.own(fake_logit, label)
@@ -369,7 +369,9 @@ def step(
         if not game.simultaneous:
             merge(stats, take(state, move))
     # the same z through the same G: its turn starts from D's fakes, unless they came in pieces
-    batch = batches[-1] if how.micro else replace(batches[-1], made=move.batch.made)
+    batch = batches[-1]
+    if not how.micro:
+        batch = replace(batch, made=move.batch.made, fake_label=move.batch.fake_label)
     for drawn in draws["generator"]:
         answer = prepare(state, game, "generator", batch, drawn, how, knobs.penalties)
         merge(stats, take(state, answer))

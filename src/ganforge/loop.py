@@ -28,7 +28,7 @@ from ganforge.distributed import World
 from ganforge.errors import DataError, DivergedError, UsageError
 from ganforge.progress import MEANS, SUMS, Control, Progress
 from ganforge.runs import Run
-from ganforge.stepping import CHECK_STEPS, advance, compiled_now, interval
+from ganforge.stepping import CHECK_STEPS, advance, captured_now, compiled_now, interval
 from ganforge.training import (
     Training,
     append_log,
@@ -38,6 +38,7 @@ from ganforge.training import (
     facts,
     finish,
     resume,
+    same_machine,
     save,
     save_grid,
 )
@@ -103,7 +104,7 @@ def training(
         if world.leads:
             occupy(stack, run, wanted)
         distributed.barrier(world)
-        notes = compile_step(t) + resume(t, before)
+        notes = compile_step(t) + resume(t)
         enough = t.state.step >= t.steps or control.enough
         if enough and before.get("status") == "finished":
             yield t, t.report(note="already finished: nothing to do", done=True)
@@ -112,6 +113,9 @@ def training(
             yield t, t.report(note="compiling the step, or taking it from the cache")
             with control.may_give_up():
                 notes += compiled_now(t)
+        elif t.captured is not None:
+            notes += captured_now(t)
+        notes += same_machine(t, before)
         if world.leads:
             run.write_info(**facts(t, "running"))
         try:
@@ -191,7 +195,7 @@ def play(t: Training, control: Control, notes: list[str]) -> Iterator[tuple[Trai
         yield t, replace(t.report(), grid=grid, saved=path, note=note)
         clock.start += time.perf_counter() - given  # what the body does is not training
         stop = stop or told_to_stop(t, control)
-    yield t, clock.timed("save", finish, t, control.enough)
+    yield t, finish(t, control.enough)
 
 
 def told_to_stop(t: Training, control: Control) -> bool:
@@ -279,7 +283,7 @@ def diverged(t: Training, finite: bool, skipped: int) -> str:
     if t.config.on_nan == "rollback" and rollbacks < MAX_ROLLBACKS:
         scale = t.rate_scale / 2
         if checkpoint.newest(t.run.checkpoints)[0] is not None:
-            resume(t, {"exact": t.exact})
+            resume(t)
         else:
             begin_again(t)
         t.rate_scale = scale

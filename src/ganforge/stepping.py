@@ -26,12 +26,10 @@ def advance(t: Training) -> None:
         t.totals = t.compiled.play(*several(t, count), t.totals)
         t.counted += count
         return
-    k, batch, step = t.config.game.d_steps, t.config.batch, t.state.step
+    step, batches = t.state.step, examples(t)
     seed_own_modules(t.state.players, t.config.seed, step)
-    first, count = t.world.part(batch)
-    batches = [Batch(*t.batches.at((step * k + j) * batch + first, count)) for j in range(k)]
     how = How(
-        batch=batch,
+        batch=t.config.batch,
         micro=t.config.micro_batch,
         exchange=distributed.exchange if t.world.size > 1 else None,
     )
@@ -53,6 +51,13 @@ def advance(t: Training) -> None:
     else:
         t.totals = {name: value.clone() for name, value in stats.items()}
     t.counted += 1
+
+
+def examples(t: Training) -> list[Batch]:
+    """The k batches of the next step, this process's part of them."""
+    k, batch, step = t.config.game.d_steps, t.config.batch, t.state.step
+    first, count = t.world.part(batch)
+    return [Batch(*t.batches.at((step * k + j) * batch + first, count)) for j in range(k)]
 
 
 def next_stop(t: Training) -> int:
@@ -89,6 +94,17 @@ def compiled_now(t: Training) -> list[str]:
     except NotCompiledError as reason:
         return eager(t, reason)
     return [f"compiled in {seconds:.1f} s"]
+
+
+def captured_now(t: Training) -> list[str]:
+    """Record the steps that the game has, or note why not."""
+    assert t.captured is not None
+    knobs = schedules.knobs(t.config, t.state.step, t.steps, t.rate_scale)
+    try:
+        t.captured.prepare(examples(t), t.drawer.at(t.state.step), knobs)
+    except NotCompiledError as reason:
+        return eager(t, reason)
+    return []
 
 
 def out_of_memory(t: Training, batch: Batch) -> OutOfMemoryError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -137,7 +138,8 @@ def compile_step(t: Training) -> list[str]:
 
 def eager(t: Training, reason: NotCompiledError) -> list[str]:
     """Play `t` step by step after all; returns what to tell."""
-    t.compiled, t.resolved = None, replace(t.resolved, compile=False)
+    t.compiled = t.captured = None
+    t.resolved = replace(t.resolved, compile=False)
     return [f"not compiled: {reason}; training goes on without"]
 
 
@@ -170,11 +172,8 @@ def enough_for_batch_norm(wanted: Config, began: State, world: World) -> None:
         )
 
 
-def resume(t: Training, before: dict[str, Any]) -> list[str]:
-    """Load the newest good checkpoint into `t`; returns what the user should know.
-
-    before: what was last known of it (`runs.last_known`), {} for a fresh run.
-    """
+def resume(t: Training) -> list[str]:
+    """Load the newest good checkpoint into `t`; returns what the user should know."""
     found, notes = checkpoint.newest(t.run.checkpoints)
     distributed.barrier(t.world)
     if t.world.leads:
@@ -208,11 +207,20 @@ def resume(t: Training, before: dict[str, Any]) -> list[str]:
             f"the budget was {planned:,} steps, and the learning rates fall with it: this is not "
             f"the run that {t.steps:,} steps from the start would have been"
         )
+    return notes
+
+
+def same_machine(t: Training, before: dict[str, Any]) -> list[str]:
+    """Note whether a resumed run goes on bit for bit; returns what the user should know.
+
+    Asked when it is settled how steps are played. before: what was last known of the run
+    (`runs.last_known`), {} for a fresh one.
+    """
+    if not t.state.step:
+        return []
     changed = different_machine(before, t.resolved)
     t.exact = bool(before.get("exact", True)) and not changed
-    if changed:
-        notes.append(f"not bit-exact from here: {changed}")
-    return notes
+    return [f"not bit-exact from here: {changed}"] if changed else []
 
 
 def begin_again(t: Training) -> None:
@@ -317,7 +325,11 @@ def finish(t: Training, enough: bool = False) -> Progress:
 
     enough: it counts as finished before its last step.
     """
+    began = time.perf_counter()
     path = save(t)
+    took = time.perf_counter() - began  # counted here, for run.json to tell of it
+    t.timing["save"] = t.timing.get("save", 0.0) + took
+    t.seconds += took
     if not t.world.leads:
         return t.report(done=True)
     if path is None and not t.disk:

@@ -13,6 +13,7 @@ middle, which is how the tests hold this file to `game.step`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
@@ -52,41 +53,66 @@ class Captured:
         self, batches: Sequence[Batch], draws: Mapping[str, Sequence[Draws]], knobs: Knobs
     ) -> Stats:
         """`game.step` on these, by the recording for the penalties due now."""
-        now = torch.tensor(numbers(knobs, self.rules), dtype=torch.float64)
-        if self.inputs is None:
-            self.inputs = Inputs(batches, draws)
-            self.row = now.to(self.inputs.tensors[0].device)
-        self.inputs.fill(batches, draws)
-        self.row.copy_(now)
+        self.take(batches, draws, knobs)
         pattern = due(self.rules, self.state.step)
         if pattern not in self.recordings:
-            self.recordings[pattern] = self.recorded(knobs)
+            self.recordings[pattern] = self.recorded(knobs, self.state.step)
         replay, stats = self.recordings[pattern]
         number = self.state.step
         replay()
         self.state.step = number + 1
         return stats
 
-    def recorded(self, knobs: Knobs) -> tuple[Callable[[], None], Stats]:
-        """A recording of the step as it comes now; the state is left as it was."""
+    def prepare(
+        self, batches: Sequence[Batch], draws: Mapping[str, Sequence[Draws]], knobs: Knobs
+    ) -> None:
+        """Record the coming steps, one for every set of penalties due together.
+
+        Raises NotCompiledError where that fails.
+        """
+        self.take(batches, draws, knobs)
+        first = self.state.step
+        period = math.lcm(1, *(penalty.interval for penalty in self.rules.penalties))
+        for number in range(first, first + period):
+            if due(self.rules, number) not in self.recordings:
+                self.recordings[due(self.rules, number)] = self.recorded(knobs, number)
+
+    def take(
+        self, batches: Sequence[Batch], draws: Mapping[str, Sequence[Draws]], knobs: Knobs
+    ) -> None:
+        """Copy what a step is given to where recordings read it."""
+        now = torch.tensor(numbers(knobs, self.rules), dtype=torch.float64)
+        if self.inputs is None:
+            self.inputs = Inputs(batches, draws)
+            self.row = now.to(self.inputs.tensors[0].device)
+        self.inputs.fill(batches, draws)
+        self.row.copy_(now)
+
+    def recorded(self, knobs: Knobs, number: int) -> tuple[Callable[[], None], Stats]:
+        """A recording of the step `number`; the state is left as it was, also where it fails."""
         assert self.inputs is not None
         batches, draws = self.inputs.shown(self.inputs.tensors)
-        number, kept = self.state.step, [t.detach().clone() for t in held(self.state)]
+        stands, kept = self.state.step, [t.detach().clone() for t in held(self.state)]
 
         def step() -> Stats:
             self.state.step = number  # a number of Python's, which a replay does not see
             now = knobs_of(self.row.unbind(), knobs, batches[0].real.dtype)
             return game.step(self.state, self.rules, batches, draws, now, self.how)
 
-        warmed(step, self.row.device)
-        capturable(self.state, True)  # without it Adam refuses to be recorded, with it to be warmed
-        made = self.record(step)
-        capturable(self.state, False)
-        with torch.no_grad():
-            for tensor, before in zip(held(self.state), kept, strict=True):
-                tensor.copy_(before)
-        self.state.step = number
-        return made
+        try:
+            warmed(step, self.row.device)
+            # without it Adam refuses to be recorded, with it to be warmed
+            capturable(self.state, True)
+            return self.record(step)
+        except RuntimeError as error:
+            said = (str(error).strip().splitlines() or [repr(error)])[0]
+            raise NotCompiledError(f"the step could not be recorded ({said})") from None
+        finally:
+            capturable(self.state, False)
+            with torch.no_grad():
+                for tensor, before in zip(held(self.state), kept, strict=True):
+                    tensor.copy_(before)
+            self.state.step = stands
 
 
 def refuse(state: State, how: How) -> None:

@@ -99,7 +99,7 @@ def enter(stack: ExitStack, plan: Plan, seeds: tuple[int, ...]) -> Group:
     group = Group(p, made, live, controls, [])
     for i, t in enumerate(made):
         if i in before:
-            group.notes += training.resume(t, before[i])
+            group.notes += training.resume(t) + training.same_machine(t, before[i])
             t.exact = t.exact and seeds[i] not in plan.moved
             p.enter(i, t.state.step)
             group.seconds = max(group.seconds, t.seconds)
@@ -165,7 +165,8 @@ def play(group: Group, control: Control) -> Iterator[bool]:
                 score(group)
             yield False
             clock.start += time.perf_counter() - began
-    clock.timed("save", finish, group)
+    finish(group)
+    group.seconds = clock.now()
     yield True
 
 

@@ -135,7 +135,10 @@ def make(
         return replace(plan, groups=tuple((s,) for s in waiting), alone=why)
     free = trial.free_memory(resolved.device)
     most = bounded(at_once, len(named), cost, free)
+    plan = replace(plan, resolved=replace(resolved, compile=False))
     groups, notes, moved = grouped(plan, waiting, most, at_once is not None)
+    if wanted.compile:
+        notes = ("not compiled: the seeds are trained at once", *notes)
     return replace(plan, groups=groups, cost=cost, free=free, notes=notes, moved=moved)
 
 
