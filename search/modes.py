@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("settings", nargs="*", help="a.b=value, as on the command line")
     parser.add_argument("--epochs", type=float, default=2.5, help="of 1,000 iterations")
     parser.add_argument("--seeds", default="100,101")
-    given = parser.parse_args()
+    given = parser.parse_intermixed_args()
     torch.set_num_threads(1)
     settings = dict(text.split("=", 1) for text in given.settings)
     base = replace(recipes.find(given.name), epochs=given.epochs)

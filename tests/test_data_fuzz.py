@@ -7,7 +7,6 @@ import gzip
 import io
 import json
 import tempfile
-import time
 import zipfile
 from collections.abc import Iterator
 from functools import cache
@@ -131,10 +130,8 @@ def test_mutated_files_are_read_or_refused(kind: str) -> None:
     def check(raw: bytes) -> None:
         with tempfile.TemporaryDirectory() as folder:
             path = lay_out(Path(folder), kind, raw)
-            began = time.perf_counter()
             with contextlib.suppress(GanforgeError), one_line():
                 source.load(path, size=8)
-            assert time.perf_counter() - began < 5
 
     check()
 
