@@ -118,6 +118,12 @@ def test_recipes_both_ways(recipe: str) -> None:
 # --- overrides --------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(("text", "number"), [(".001", 0.001), (".5e-2", 0.005), ("1e-3", 0.001)])
+def test_numbers_as_people_type_them(text: str, number: float) -> None:
+    one = config.override(recipes.find("cdcgan"), {"generator.lr": text}, PARTS)
+    assert one.generator.lr == number
+
+
 def test_overrides() -> None:
     one = config.override(
         recipes.find("cdcgan"),

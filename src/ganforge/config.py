@@ -331,8 +331,8 @@ def rebuild(config: T, table: Mapping[str, Any], parts: Parts) -> T:
 
 
 def _value(text: str) -> Any:
-    try:
-        return text if "\n" in text else tomllib.loads(f"v = {text}")["v"]
+    try:  # with a 0 before .1, which is no number in TOML
+        return text if "\n" in text else tomllib.loads(f"v = {'0' * text.startswith('.')}{text}")["v"]
     except (ValueError, RecursionError):  # no TOML, a number of 5,000 digits, 5,000 brackets
         return text
 
