@@ -17,6 +17,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
+import tomli_w
+
 from ganforge.errors import UsageError, check, choice, did_you_mean, in_range
 from ganforge.own import own_code
 
@@ -332,15 +334,13 @@ def rebuild(config: T, table: Mapping[str, Any], parts: Parts) -> T:
 
 def _value(text: str) -> Any:
     try:  # with a 0 before .1, which is no number in TOML
-        return text if "\n" in text else tomllib.loads(f"v = {'0' * text.startswith('.')}{text}")["v"]
+        return text if "\n" in text else tomllib.loads(f"v={'0' * (text[:1] == '.')}{text}")["v"]
     except (ValueError, RecursionError):  # no TOML, a number of 5,000 digits, 5,000 brackets
         return text
 
 
 def dumps(config: Any) -> str:
     """`config` as TOML."""
-    import tomli_w
-
     return tomli_w.dumps(to_dict(config))
 
 
