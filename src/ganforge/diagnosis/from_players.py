@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ganforge.codec import Array, DataSpec, encode
 from ganforge.diagnosis.from_log import Doubles, Figures
+from ganforge.nets.spectral import Spectral
 from ganforge.rng import Stream
 
 CHUNK = 250  # examples a forward pass
@@ -74,8 +75,13 @@ def of_logits(train: Doubles, held: Doubles, fake: Doubles) -> Figures:
 
 
 def norms(module: nn.Module) -> dict[str, float]:
-    """The spectral norm of every weight matrix (convolutions as (out, in * h * w)), by name."""
-    return {name: spectral(p.detach()) for name, p in module.named_parameters() if p.dim() > 1}
+    """The spectral norm of every weight matrix (convolutions as (out, in * h * w)), by name.
+
+    Of a weight that is normalised, as it is used: its own length means nothing, and grows.
+    """
+    used = {f"{n}.weight": m.normal() for n, m in module.named_modules() if isinstance(m, Spectral)}
+    weights = {name: used.get(name, p) for name, p in module.named_parameters() if p.dim() > 1}
+    return {name: spectral(w.detach()) for name, w in weights.items()}
 
 
 def spectral(weight: Tensor) -> float:
