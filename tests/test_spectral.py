@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from ganforge import game, nets, recipes, state
+from ganforge import game, recipes, state
 from ganforge.config import Config, Noise
 from ganforge.game import Adversarial, How
 from ganforge.nets import DCGAN, MLP, spectral
@@ -36,17 +35,24 @@ from tiny import (
     turns,
 )
 
-LAYERS: dict[str, tuple[Any, Any, Tensor]] = {
-    "linear": (spectral.Linear(6, 5), nn.Linear(6, 5), normal("x", 3, 6)),
-    "convolution": (
-        spectral.Conv2d(3, 5, 4, stride=2, padding=1),
-        nn.Conv2d(3, 5, 4, stride=2, padding=1),
-        normal("x", 2, 3, 8, 8),
-    ),
-    "embedding": (spectral.Embedding(7, 4), nn.Embedding(7, 4), torch.tensor([0, 6, 3, 3])),
+KINDS: dict[str, tuple[Any, Any, tuple[int, ...], Tensor]] = {
+    "linear": (spectral.Linear, nn.Linear, (6, 5), normal("x", 3, 6)),
+    "convolution": (spectral.Conv2d, nn.Conv2d, (3, 5, 4, 2, 1), normal("x", 2, 3, 8, 8)),
+    "embedding": (spectral.Embedding, nn.Embedding, (7, 4), torch.tensor([0, 6, 3, 3])),
 }
 CONDITIONAL = DCGAN(4, 4, discriminator_norm="spectral", biases=True, label="projection")
 NORMAL = Init("normal", 0.02)
+
+
+def layers(name: str) -> tuple[Any, nn.Module, Tensor]:
+    """A normalised layer in double precision, one of torch's with its weights, an input."""
+    kind, plain, sizes, x = KINDS[name]
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        ours = kind(*sizes).double()
+    theirs = plain(*sizes).double()
+    theirs.load_state_dict({k: t for k, t in ours.state_dict().items() if k not in "uv"})
+    return ours, theirs, x
 
 
 def conditional(**changes: Any) -> Config:
@@ -68,15 +74,12 @@ def same(a: list[Tensor], b: list[Tensor]) -> bool:
 # --- sigma --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("name", KINDS)
 def test_a_layer_is_torchs_with_the_same_u_v_and_weight(name: str) -> None:
     """Outputs and gradients, with u and v far from the singular vectors."""
-    ours, plain, x = LAYERS[name]
-    ours = copy.deepcopy(ours).double()
+    ours, plain, x = layers(name)
     for vector in (ours.u, ours.v):
         vector.copy_(nn.functional.normalize(normal("far", len(vector)).abs() + 0.1, dim=0))
-    plain = copy.deepcopy(plain).double()
-    plain.load_state_dict({k: t for k, t in ours.state_dict().items() if k not in "uv"})
     theirs = spectral_norm(plain).eval()  # no iteration of its own
     theirs.parametrizations.weight[0]._u.copy_(ours.u)
     theirs.parametrizations.weight[0]._v.copy_(ours.v)
@@ -90,9 +93,9 @@ def test_a_layer_is_torchs_with_the_same_u_v_and_weight(name: str) -> None:
     assert ours.weight.grad is None and abs((a * ours.weight).sum().item()) < 1e-10
 
 
-@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("name", KINDS)
 def test_many_rounds_find_the_largest_singular_value(name: str) -> None:
-    layer = copy.deepcopy(LAYERS[name][0]).double()
+    layer = layers(name)[0]
     matrix = layer.weight.detach().flatten(1)
     for _ in range(500):
         spectral.iterate(*layer.triple())
@@ -125,17 +128,15 @@ def test_weights_of_zero_stay_zero() -> None:
 def test_no_layer_stretches_a_difference() -> None:
     """By more than 1; a convolution's 4x4/2 patches overlap four times, so by 2."""
     for name, most in (("linear", 1.0), ("convolution", 2.0)):
-        ours, plain, x = (copy.deepcopy(part) for part in LAYERS[name])
+        ours, plain, x = layers(name)
         with torch.no_grad():
             ours.weight.mul_(100)
-            plain.weight.mul_(100)
-        ours.begin()
-        stretched = []
-        for layer in (ours.double(), plain.double()):
-            for _ in range(300):
-                spectral.iterate(*ours.triple())
-            a, b = (layer(t) for t in (x, x + normal("step", *x.shape)))
-            stretched.append(((a - b).norm() / normal("step", *x.shape).norm()).item())
+            plain.get_parameter("weight").mul_(100)
+        for _ in range(300):
+            spectral.iterate(*ours.triple())
+        step, stretched = normal("step", *x.shape), []
+        for layer in (ours, plain):
+            stretched.append(((layer(x + step) - layer(x)).norm() / step.norm()).item())
         assert stretched[0] <= most < stretched[1]
 
 
@@ -163,8 +164,9 @@ def test_a_perceptron_never_rises_by_more_than_the_way() -> None:
     ids=["dcgan", "mlp"],
 )  # fmt: skip
 def test_every_weight_of_a_fresh_discriminator_has_length_one(networks: Any, init: Init) -> None:
-    made = nets.build(replace(networks, init=init), pictures(4, side=16).spec, 5)
-    d = made["discriminator"]
+    config = Config("test", replace(networks, init=init), Adversarial(), noise=Noise(5))
+    players = fp64_state(config, pictures(4, side=16).spec).players
+    d = players.discriminator
     layers = {n: m for n, m in d.named_modules() if isinstance(m, spectral.Spectral)}
     wanted = {n.rpartition(".")[0] for n, p in d.named_parameters() if p.dim() > 1}
     assert set(layers) == wanted and len(wanted) >= 4
@@ -172,7 +174,7 @@ def test_every_weight_of_a_fresh_discriminator_has_length_one(networks: Any, ini
         length = torch.linalg.matrix_norm(layer.normal().detach().flatten(1), 2).item()
         assert 1 - 1e-5 <= length < 1.15
     assert isinstance(d, Headed) and d.alone
-    assert not [m for m in made["generator"].modules() if isinstance(m, spectral.Spectral)]
+    assert not [m for m in players.generator.modules() if isinstance(m, spectral.Spectral)]
 
 
 def test_the_vectors_are_named_buffers_and_a_function_of_the_seed() -> None:

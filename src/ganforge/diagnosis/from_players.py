@@ -79,9 +79,10 @@ def norms(module: nn.Module) -> dict[str, float]:
 
     Of a weight that is normalised, as it is used: its own length means nothing, and grows.
     """
-    used = {f"{n}.weight": m.normal() for n, m in module.named_modules() if isinstance(m, Spectral)}
-    weights = {name: used.get(name, p) for name, p in module.named_parameters() if p.dim() > 1}
-    return {name: spectral(w.detach()) for name, w in weights.items()}
+    used = {m.weight: m.normal().detach() for m in module.modules() if isinstance(m, Spectral)}
+    weights = {name: p.detach() for name, p in module.named_parameters() if p.dim() > 1}
+    weights |= {name: used[p] for name, p in module.named_parameters() if p in used}
+    return {name: spectral(w) for name, w in weights.items()}
 
 
 def spectral(weight: Tensor) -> float:

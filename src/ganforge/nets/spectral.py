@@ -3,7 +3,8 @@
 Miyato et al. 2018. sigma = u^T W v, where u and v are near the first singular vectors: a power
 iteration keeps them so, one round at each turn of D (see `game.prepare`). They are buffers, the
 state of that iteration; in the graph they are constants and W is not, so gradients flow through
-sigma. A convolution's weight is the matrix (out, in * height * width).
+sigma. A convolution's weight is the matrix (out, in * height * width). In a generator these layers
+would keep the u and v they began with: nothing iterates there.
 """
 
 from __future__ import annotations
