@@ -35,6 +35,7 @@ from ganforge.data.dataset import Dataset
 from ganforge.draws import Drawer, assemble
 from ganforge.game import Adversarial, Batch, How
 from ganforge.nets import DCGAN, MLP
+from ganforge.nets.layers import SPECTRAL
 from ganforge.penalties import R1, R2, GradientPenalty
 from ganforge.players import Draws, Knobs, State
 from test_resume import outcome
@@ -298,6 +299,7 @@ class Own(torch.nn.Module):
 @pytest.mark.parametrize(("changes", "why"), [
     ({"micro_batch": 4}, "micro-batches"),
     ({"networks": MLP((4,), (4,), generator_norm="batch")}, "batch norm"),
+    ({"networks": MLP((4,), (4,), discriminator_norm=SPECTRAL)}, "spectral norm"),
     ({"networks": MLP((512, 512), (4,))}, "parameters"),
 ])  # fmt: skip
 def test_what_is_not_compiled_is_played_all_the_same(
@@ -395,6 +397,9 @@ NORMED = replace(BASE, networks=MLP((4, 4), (8,), generator_norm="batch"))
 CAPTURED = {
     "lazy": replace(BASE, game=LAZY),
     "batch norm": NORMED,
+    "spectral norm": replace(
+        BASE, game=LAZY, networks=MLP((4,), (8,), discriminator_norm=SPECTRAL)
+    ),
     "labels": GAMES["labels"],
     "mixed": GAMES["mixed"],
     "reused noise": GAMES["gaussian"],

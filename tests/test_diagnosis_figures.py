@@ -18,6 +18,7 @@ from ganforge.evaluation import copying
 from ganforge.evaluation.modes import ring
 from ganforge.evaluation.stamp import Score
 from ganforge.game import Adversarial
+from ganforge.nets.spectral import Linear
 from ganforge.rng import Stream
 
 
@@ -150,6 +151,16 @@ def test_the_spectral_norm_is_the_largest_singular_value() -> None:
         assert from_players.spectral(weight) == pytest.approx(truth, rel=1e-2)
     assert from_players.spectral(torch.zeros(3, 4)) == 0
     assert math.isnan(from_players.spectral(torch.full((3, 4), math.nan)))
+
+
+def test_a_weight_that_is_normalised_is_measured_as_it_is_used() -> None:
+    layer = Linear(6, 5)
+    with torch.no_grad():
+        layer.weight.copy_(torch.from_numpy(normal("w", 5, 6)) * 100)
+        layer.u.fill_(5**-0.5)
+    for _ in range(10):
+        layer.begin()
+    assert from_players.norms(layer)["weight"] == pytest.approx(1, rel=0.05)
 
 
 def test_weights_are_held_against_their_start() -> None:

@@ -39,7 +39,7 @@ world = distributed.from_environment()
 distributed.join(world, "cpu")
 conv = kind == "batch-norm"
 spec = DataSpec((1, 16, 16)) if conv else DataSpec((2,), 0, "float32", False, (0.0,), (1.0,))
-networks = DCGAN(4, 4) if conv else MLP((16, 16), (16, 16))
+networks = DCGAN(4, 4) if conv else MLP((16, 16), (16, 16), discriminator_norm=sys.argv[5])
 config = Config("test", networks, Adversarial(loss=loss, penalties=(R1(1.0, 2), R2(0.5, 1))),
                 batch=16, noise=Noise(4), sync_bn=conv, ema=0.9)
 began = state.initial(config, spec)
@@ -83,6 +83,7 @@ def play(
             env |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(size),
                     "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}  # fmt: skip
         words = [sys.executable, "-c", PLAYER, loss, kind, str(steps), str(out)]
+        words.append("spectral" if kind == "spectral" else "none")
         processes.append(subprocess.Popen(words, env=env, stderr=subprocess.PIPE, text=True))
     for process in processes:
         _, err = process.communicate(timeout=120)
@@ -96,7 +97,8 @@ def play(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("loss", "kind"), [("relativistic", "perceptron"), ("non-saturating", "batch-norm")]
+    ("loss", "kind"),
+    [("relativistic", "perceptron"), ("non-saturating", "batch-norm"), ("hinge", "spectral")],
 )
 def test_two_processes_are_one(tmp_path: Path, loss: str, kind: str) -> None:
     steps = 200 if kind == "perceptron" else 20

@@ -80,9 +80,12 @@ def assert_same(a: dict[str, Any], b: dict[str, Any], tolerance: float = 0.0) ->
         torch.testing.assert_close(value, b[name], rtol=tolerance, atol=tolerance, msg=name)
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", [*RECIPES, "spectral"])
 def test_ten_steps_are_ten_steps_of_the_game(name: str, tmp_path: Path) -> None:
-    config = tiny.shortened(RECIPES[name](), 10)
+    config = tiny.shortened(RECIPES.get(name, recipes.cdcgan)(), 10)
+    if name == "spectral":
+        networks = replace(config.networks, discriminator_norm="spectral")
+        config = replace(config, networks=networks)
     data = tiny.data_for(config)
     module = GANModule(config, data.spec)
     lightning = trainer(tmp_path, max_steps=10)

@@ -47,6 +47,14 @@ def games() -> dict[str, Config]:
         "lazy penalties": replace(
             cdcgan, game=replace(cdcgan.game, penalties=(R1(0.1, 2), R2(0.1, 2)))
         ),
+        "spectral norm": replace(
+            cdcgan,
+            networks=replace(cdcgan.networks, discriminator_norm="spectral"),
+            game=replace(cdcgan.game, d_steps=2, penalties=(R1(0.1, 2),)),
+        ),
+        "spectral norm of perceptrons": replace(
+            mlp, networks=replace(mlp.networks, discriminator_norm="spectral")
+        ),
     }
 
 
@@ -113,22 +121,24 @@ def test_each_member_is_its_single_run(name: str) -> None:
     agree(config, SEEDS, steps, range(3), data_for(config))
 
 
-def labelled() -> Config:
+def labelled(norm: str = "none") -> Config:
     """A game narrow enough for members side by side, with labels, batch norm and dropout."""
     nets = MLP(
         generator=(3,), discriminator=(4, 2), generator_norm="batch", discriminator_dropout=0.3,
-        embedding=2,
+        embedding=2, discriminator_norm=norm,
     )  # fmt: skip
     law = replace(recipes.gaussian(), labels=True, networks=nets)
     return replace(law, game=replace(recipes.gaussian_stable().game, fake_labels="data"))
 
 
 @pytest.mark.parametrize(
-    ("name", "steps"), [("gaussian", 60), ("labelled", 10), ("gaussian-stable", 20)]
+    ("name", "steps"),
+    [("gaussian", 60), ("labelled", 10), ("gaussian-stable", 20), ("spectral", 10)],
 )
 def test_members_side_by_side_are_their_single_runs(name: str, steps: int) -> None:
     """From 16 members on, narrow layers are sums over long vectors of members."""
-    config = labelled() if name == "labelled" else GAMES[name]
+    norms = {"labelled": "none", "spectral": "spectral"}
+    config = labelled(norms[name]) if name in norms else GAMES[name]
     many, data = tuple(range(5, 22)), source.load("gaussian")
     if config.labels:
         labels = (data.values[:, 0] > 1).astype("int64")
@@ -203,7 +213,8 @@ def test_a_member_that_left_out_a_step_is_still_its_single_run(name: str) -> Non
 
 
 def test_an_empty_seat_takes_no_updates_and_disturbs_nobody() -> None:
-    for name in ("batch norm, k = 3", "convolutions", "labels, projection, average"):
+    kinds = "batch norm, k = 3", "convolutions", "labels, projection, average", "spectral norm"
+    for name in kinds:
         config = shortened(GAMES[name], 3)
         data = data_for(config)
         p, full = (members.build(config, SEEDS, data) for _ in range(2))

@@ -377,7 +377,8 @@ def test_networks_that_are_none(bad: Any) -> None:
         (MLP, {"generator": (0,)}), (MLP, {"generator_dropout": 1.0}), (MLP, {"label": "sum"}),
         (MLP, {"generator_norm": "layer"}), (MLP, {"discriminator_activation": "swish"}),
         (MLP, {"embedding": 0}), (DCGAN, {"generator_width": 0}),
-        (DCGAN, {"discriminator_norm": "spectral"}), (DCGAN, {"label": "plane"}),
+        (DCGAN, {"discriminator_norm": "layer"}), (DCGAN, {"label": "plane"}),
+        (MLP, {"generator_norm": "spectral"}),
     ],
 )  # fmt: skip
 def test_arguments_out_of_range(bad: tuple[type, dict[str, Any]]) -> None:

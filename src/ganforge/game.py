@@ -29,6 +29,7 @@ from torch import Tensor
 from ganforge import ema, losses, optimizers
 from ganforge.errors import check, choice
 from ganforge.losses import LOSSES
+from ganforge.nets import spectral
 from ganforge.penalties import Penalty
 from ganforge.players import Batch, Draws, Knobs, Players, Reduce, State, Stats
 
@@ -252,6 +253,9 @@ def prepare(
     parameters = optimizers.parameters(state.optimizers[side])
     others = optimizers.parameters(state.optimizers["generator" if ours else "discriminator"])
     kept = [b.clone() for b in state.players.buffers]
+    if ours:  # once a turn: all passes up to D's next one, whoever makes them, share u and v
+        for triple in state.players.normalised:
+            spectral.iterate(*triple)
     stats: Stats = {}
     gradients: list[Tensor] = []
     with nullcontext() if ours and not game.fresh_noise else frozen(others):

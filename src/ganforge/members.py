@@ -24,7 +24,7 @@ from ganforge.data.source import Dataset
 from ganforge.draws import BLOCK_STEPS, Drawer, assemble
 from ganforge.errors import UsageError
 from ganforge.game import How
-from ganforge.nets import SIDES, Masks, Player, together
+from ganforge.nets import SIDES, Masks, Player, spectral, together
 from ganforge.players import Batch, Draws, Players, State, Stats
 from ganforge.rng import Order
 
@@ -79,6 +79,12 @@ class Stacked(Player):
     def mask_shapes(self) -> dict[str, tuple[float, tuple[int, ...]]]:
         player = self.skeleton[0]
         return player.mask_shapes() if isinstance(player, Player) else {}
+
+    def normalised(self) -> list[spectral.Triple]:
+        held = self.tensors()
+        layers = self.skeleton[0].named_modules()
+        names = [name for name, layer in layers if isinstance(layer, spectral.Spectral)]
+        return [(held[f"{n}.weight"], held[f"{n}.u"], held[f"{n}.v"]) for n in names]
 
     def forward(self, x: Tensor, label: Tensor | None = None, masks: Masks | None = None) -> Tensor:
         for direct in self.direct:

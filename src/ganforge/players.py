@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganforge.nets.layers import Headed
+from ganforge.nets.layers import Headed, Player
+from ganforge.nets.spectral import Triple
 
 Aux = dict[str, Tensor]  # what penalties and controllers keep between steps
 Stats = dict[str, Tensor]  # scalars, left on the device
@@ -90,6 +91,12 @@ class Players:
     def buffers(self) -> list[Tensor]:
         """The buffers of both networks (batch statistics), which are looked for once."""
         return [b for m in (self.generator, self.discriminator) for b in m.buffers()]
+
+    @cached_property
+    def normalised(self) -> list[Triple]:
+        """(W, u, v) of D's spectrally normalised weights, which are looked for once."""
+        d = self.discriminator
+        return d.normalised() if isinstance(d, Player) else []
 
     @property
     def lead(self) -> int:

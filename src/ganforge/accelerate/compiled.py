@@ -158,7 +158,7 @@ def refuse(state: State, config: Config) -> None:
     if not all(isinstance(player, Player) for player in players) or state.players.members:
         raise NotCompiledError("it is not one game of two networks of this package")
     if state.players.buffers or any(isinstance(m, nn.Conv2d) for p in players for m in p.modules()):
-        raise NotCompiledError("batch norm and convolutions are not compiled")
+        raise NotCompiledError("batch norm, spectral norm and convolutions are not compiled")
     if count > WIDEST:
         raise NotCompiledError(f"{count:,} parameters: from {WIDEST:,} on it is no faster")
     if config.micro_batch or state.aux:

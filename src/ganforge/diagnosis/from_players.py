@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ganforge.codec import Array, DataSpec, encode
 from ganforge.diagnosis.from_log import Doubles, Figures
+from ganforge.nets.spectral import Spectral
 from ganforge.rng import Stream
 
 CHUNK = 250  # examples a forward pass
@@ -74,8 +75,14 @@ def of_logits(train: Doubles, held: Doubles, fake: Doubles) -> Figures:
 
 
 def norms(module: nn.Module) -> dict[str, float]:
-    """The spectral norm of every weight matrix (convolutions as (out, in * h * w)), by name."""
-    return {name: spectral(p.detach()) for name, p in module.named_parameters() if p.dim() > 1}
+    """The spectral norm of every weight matrix (convolutions as (out, in * h * w)), by name.
+
+    Of a weight that is normalised, as it is used: its own length means nothing, and grows.
+    """
+    used = {m.weight: m.normal().detach() for m in module.modules() if isinstance(m, Spectral)}
+    weights = {name: p.detach() for name, p in module.named_parameters() if p.dim() > 1}
+    weights |= {name: used[p] for name, p in module.named_parameters() if p in used}
+    return {name: spectral(w) for name, w in weights.items()}
 
 
 def spectral(weight: Tensor) -> float:

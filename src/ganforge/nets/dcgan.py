@@ -18,7 +18,18 @@ from torch import Tensor, nn
 
 from ganforge.codec import DataSpec
 from ganforge.errors import UsageError, check, choice
-from ganforge.nets.layers import LABELS, Headed, Init, Join, Masks, Player, Projection, required
+from ganforge.nets import spectral
+from ganforge.nets.layers import (
+    LABELS,
+    SPECTRAL,
+    Headed,
+    Init,
+    Join,
+    Masks,
+    Player,
+    Projection,
+    required,
+)
 
 SMALLEST, LARGEST = 16, 128
 
@@ -91,18 +102,18 @@ class Discriminator(Headed):
         maps = [channels + plane, *widths(config.discriminator_width, levels)]
         norm = config.discriminator_norm == "batch"
         self.alone = not norm
+        conv = spectral.Conv2d if config.discriminator_norm == SPECTRAL else nn.Conv2d
         layers: list[nn.Module] = []
         for i in range(levels):
             # a bias before a batch norm does nothing; the published nets have none anywhere
-            layers.append(
-                nn.Conv2d(maps[i], maps[i + 1], 4, stride=2, padding=1, bias=config.biases)
-            )
+            layers.append(conv(maps[i], maps[i + 1], 4, stride=2, padding=1, bias=config.biases))
             if norm and i > 0:
                 layers.append(nn.BatchNorm2d(maps[i + 1]))
             layers.append(nn.LeakyReLU(0.2))
         self.body = nn.Sequential(*layers)
         features = maps[-1] * (height >> levels) * (width >> levels)
-        self.out = Projection(features, spec.classes if config.label == "projection" else 0)
+        projected = spec.classes if config.label == "projection" else 0
+        self.out = Projection(features, projected, config.discriminator_norm)
 
     def features(self, x: Tensor, label: Tensor | None, masks: Masks | None) -> Tensor:
         if self.plane is not None:
@@ -117,7 +128,9 @@ class DCGAN:
     """A pair of convolutional players.
 
     generator_width, discriminator_width: channels of the layer nearest the picture; they double
-    away from it, to 8 times. discriminator_norm: "batch" (from the second layer) or "none".
+    away from it, to 8 times. discriminator_norm: "batch" (from the second layer), "none", or
+    "spectral": every weight of D by its largest singular value (see `spectral`; not a label's
+    plane).
     project_norm: batch norm and ReLU after the generator's first linear layer. biases: in D's
     convolutions. embedding: numbers a label becomes, joined to z. label: how D sees it: "concat"
     (a plane beside the channels) or "projection".
@@ -136,7 +149,7 @@ class DCGAN:
     def __post_init__(self) -> None:
         for key in ("generator_width", "discriminator_width", "embedding"):
             check(getattr(self, key) >= 1, key, getattr(self, key), "at least 1")
-        choice("discriminator_norm", self.discriminator_norm, ("none", "batch"))
+        choice("discriminator_norm", self.discriminator_norm, ("none", "batch", SPECTRAL))
         choice("label", self.label, LABELS)
 
     def __call__(self, spec: DataSpec, noise: int) -> dict[str, nn.Module]:

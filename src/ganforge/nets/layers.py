@@ -10,10 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from ganforge.errors import check, choice
+from ganforge.nets import spectral
 
 Masks = Mapping[str, Tensor]  # layer name -> (B, ...) factors, 0 or 1 / (1 - p)
 
 NORMS = ("none", "batch", "batch-after-first")
+SPECTRAL = "spectral"  # of a discriminator only
 LABELS = ("concat", "projection")
 
 
@@ -35,6 +37,10 @@ class Player(nn.Module):
     def mask_shapes(self) -> dict[str, tuple[float, tuple[int, ...]]]:
         """Dropout layers: name -> (drop probability, shape for one example)."""
         return {}
+
+    def normalised(self) -> list[spectral.Triple]:
+        """(W, u, v) of every weight that is divided by its largest singular value."""
+        return [m.triple() for m in self.modules() if isinstance(m, spectral.Spectral)]
 
     def start(self, mean: Callable[[], Tensor]) -> None:
         """Take from the data what the first weights need; nothing, unless a network says so.
@@ -132,8 +138,13 @@ class Init:
 
     def apply(self, module: nn.Module) -> None:
         """Draw every parameter of `module` anew, in place."""
-        if self.law == "default":
-            return
+        if self.law != "default":
+            self._draw_all(module)
+        for layer in module.modules():
+            if isinstance(layer, spectral.Spectral):
+                layer.begin()
+
+    def _draw_all(self, module: nn.Module) -> None:
         waves = {
             m.linear for m in module.modules() if isinstance(m, Sines)
         }  # of a law of their own
@@ -175,13 +186,16 @@ class Projection(nn.Module):
     """Miyato & Koyama 2018: a linear logit plus <embedding of the label, features>; (B, F) -> (B,).
 
     With classes = 0 it is the linear logit alone. Several labels of each example, (B, L), give as
-    many logits, (B, L).
+    many logits, (B, L). norm: "spectral" normalises both weights.
     """
 
-    def __init__(self, features: int, classes: int = 0):
+    def __init__(self, features: int, classes: int = 0, norm: str = "none"):
         super().__init__()
-        self.linear = nn.Linear(features, 1)
-        self.embedding = nn.Embedding(classes, features) if classes else None
+        linear, embedding = nn.Linear, nn.Embedding
+        if norm == SPECTRAL:
+            linear, embedding = spectral.Linear, spectral.Embedding
+        self.linear = linear(features, 1)
+        self.embedding = embedding(classes, features) if classes else None
         if self.embedding is not None:
             # as the linear layer's own weights, so that neither term drowns the other at the start
             nn.init.uniform_(self.embedding.weight, -(features**-0.5), features**-0.5)
@@ -195,7 +209,10 @@ class Projection(nn.Module):
             own: Tensor = self.embedding(label).to(features.dtype)
             return logit.squeeze(1) + (own * features).sum(1)
         if isinstance(self.embedding, nn.Embedding):  # a tenth of the time of what follows
-            every: Tensor = features @ self.embedding.weight.T.to(features.dtype)
+            table = self.embedding.weight
+            if isinstance(self.embedding, spectral.Embedding):
+                table = self.embedding.normal()
+            every: Tensor = features @ table.T.to(features.dtype)
             logit = logit + every.gather(1, label)
             return logit
         rows: Tensor = self.embedding(label).to(features.dtype)

@@ -11,10 +11,11 @@ from torch import Tensor, nn
 
 from ganforge.codec import DataSpec
 from ganforge.errors import check, choice
-from ganforge.nets import layers
+from ganforge.nets import layers, spectral
 from ganforge.nets.layers import (
     LABELS,
     NORMS,
+    SPECTRAL,
     Headed,
     Init,
     Join,
@@ -57,8 +58,9 @@ class Perceptron(Player):
         self.sines = Sines(inputs, sines, frequency) if sines else nn.Identity()
         sizes = (inputs + sines, *widths)
         self.outputs = sizes[-1]
+        linear = spectral.Linear if norm == SPECTRAL else nn.Linear
         self.linears = nn.ModuleList(
-            nn.Linear(a, b * each) for a, b in zip(sizes, widths, strict=False)
+            linear(a, b * each) for a, b in zip(sizes, widths, strict=False)
         )
         self.norms = nn.ModuleList(
             nn.BatchNorm1d(w * each)
@@ -145,9 +147,9 @@ class Discriminator(Headed):
             config.discriminator_activation, config.pieces, config.discriminator_input_dropout,
             config.discriminator_sines, config.discriminator_frequency,
         )  # fmt: skip
-        self.alone = config.discriminator_norm == "none"
+        self.alone = config.discriminator_norm in ("none", SPECTRAL)
         projected = spec.classes if config.label == "projection" else 0
-        self.out = Projection(self.body.outputs, projected)
+        self.out = Projection(self.body.outputs, projected, config.discriminator_norm)
 
     def mask_shapes(self) -> dict[str, tuple[float, tuple[int, ...]]]:
         return self.body.mask_shapes()
@@ -164,7 +166,9 @@ class Discriminator(Headed):
 class MLP:
     """A pair of perceptrons for examples of any shape.
 
-    generator, discriminator: hidden widths. *_norm: none, batch, or batch-after-first.
+    generator, discriminator: hidden widths. *_norm: none, batch, or batch-after-first; of D also
+    spectral, which divides its weights by their largest singular values (see `spectral`; not those
+    of the sines of its input, nor a label's joined embedding).
     *_dropout: drop probability after each hidden layer; discriminator_input_dropout: of D's input.
     *_activation: see `layers.activation`, or maxout, the largest of `pieces` linear outputs.
     embedding: numbers a label becomes. label: how D sees it, "concat" or "projection" (G's is
@@ -202,7 +206,8 @@ class MLP:
             widths, dropout = getattr(self, side), getattr(self, f"{side}_dropout")
             check(all(w >= 1 for w in widths), side, widths, "widths of at least 1")
             check(0 <= dropout < 1, f"{side}_dropout", dropout, "a probability in [0, 1)")
-            choice(f"{side}_norm", getattr(self, f"{side}_norm"), NORMS)
+            norms = NORMS if side == "generator" else (*NORMS, SPECTRAL)
+            choice(f"{side}_norm", getattr(self, f"{side}_norm"), norms)
             sines, frequency = getattr(self, f"{side}_sines"), getattr(self, f"{side}_frequency")
             check(sines >= 0, f"{side}_sines", sines, "0 or more")
             check(frequency > 0, f"{side}_frequency", frequency, "more than 0")

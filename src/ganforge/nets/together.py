@@ -19,9 +19,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ganforge.nets import spectral
+
 NARROW = 32  # products of a layer's inputs and outputs up to which members lie side by side
 SIDE_BY_SIDE = 16  # members from which that pays
-KNOWN = (nn.Linear, nn.BatchNorm1d, nn.BatchNorm2d, nn.Embedding, nn.Conv2d, nn.ConvTranspose2d)
+KNOWN = (
+    nn.Linear, nn.BatchNorm1d, nn.BatchNorm2d, nn.Embedding, nn.Conv2d, nn.ConvTranspose2d,
+    spectral.Linear, spectral.Conv2d, spectral.Embedding,
+)  # fmt: skip
 
 
 class Layer(nn.Module):
@@ -34,6 +39,11 @@ class Layer(nn.Module):
         super().__init__()
         self.members, self.beside = members, beside
         self.held: dict[str, Tensor] = {}
+
+    def weight(self) -> Tensor:
+        """What the layer multiplies with, (M, ...): of a spectral layer divided by each sigma."""
+        weight, u = self.held["weight"], self.held.get("u")
+        return weight if u is None else spectral.normalised(weight, u, self.held["v"])
 
 
 def merge(x: Tensor, beside: bool) -> Tensor:
@@ -58,7 +68,7 @@ class Linear(Layer):
 
     def stacked(self, x: Tensor) -> Tensor:
         """As one product of stacks of matrices."""
-        weight, bias = self.held["weight"].mT, self.held.get("bias")
+        weight, bias = self.weight().mT, self.held.get("bias")
         rows = part(x, self.members, self.beside)
         flat = rows.flatten(1, -2)
         if bias is None:
@@ -70,7 +80,7 @@ class Linear(Layer):
     def summed(self, x: Tensor) -> Tensor:
         """(B M, I) -> (B M, O) as sums over I of products of (O, I, B, M), all in memory so."""
         rows = x.t().contiguous().view(x.shape[1], -1, self.members)
-        weight, bias = self.held["weight"].permute(1, 2, 0).contiguous(), self.held.get("bias")
+        weight, bias = self.weight().permute(1, 2, 0).contiguous(), self.held.get("bias")
         out: Tensor = (weight.unsqueeze(2) * rows).sum(1)
         if bias is not None:
             out = out + bias.t().contiguous().unsqueeze(1)
@@ -126,7 +136,7 @@ class Conv2d(Channels):
         self.stride, self.padding, self.dilation = layer.stride, layer.padding, layer.dilation
 
     def apart(self, rows: Tensor) -> Tensor:
-        weight, bias = self.held["weight"].flatten(0, 1), self.flat("bias")
+        weight, bias = self.weight().flatten(0, 1), self.flat("bias")
         return F.conv2d(rows, weight, bias, self.stride, self.padding, self.dilation, self.members)
 
 
@@ -150,7 +160,7 @@ class Embedding(Layer):
     """nn.Embedding of M members: one table, a member's rows after those of the one before."""
 
     def forward(self, label: Tensor) -> Tensor:
-        table = self.held["weight"]
+        table = self.weight()
         first = torch.arange(self.members, device=label.device) * table.shape[1]
         rows = part(label, self.members, self.beside)
         rows = rows + first.view(-1, *[1] * (rows.dim() - 1))
@@ -166,7 +176,7 @@ def layer_of(module: nn.Module, members: int, beside: bool) -> Layer | None:
     """The layer of M members that stands for a layer of one; None where there is none."""
     made: Layer | None = None
     kind = type(module)
-    if kind is nn.Linear:
+    if kind in (nn.Linear, spectral.Linear):
         made = Linear(members, beside)
     elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
         if module.track_running_stats and module.momentum:
