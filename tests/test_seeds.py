@@ -114,6 +114,7 @@ def test_each_folder_is_that_of_its_single_run(whole: Path, tmp_path: Path) -> N
         torch.testing.assert_close(a[name], b[name], rtol=1e-3, atol=1e-4, msg=name)
     changing = {"timing", "seconds"}
     one, other = single.info(), member.info()
+    assert one["resolved"].pop("stacked") == 0 and other["resolved"].pop("stacked") == 3
     assert {k: v for k, v in one.items() if k not in changing} == {
         k: v for k, v in other.items() if k not in changing
     }
@@ -178,6 +179,25 @@ def test_a_member_goes_on_alone_and_comes_back(
     end = newest(out / "seed-3")
     for name, value in newest(whole / "seed-3").items():
         torch.testing.assert_close(end[name], value, rtol=1e-3, atol=1e-4, msg=name)
+
+
+def test_a_member_that_goes_on_alone_is_told_and_marked(tmp_path: Path) -> None:
+    """Its sums are over other shapes from there; one that has nothing left to do stays exact."""
+    out, heard = tmp_path / "g", Heard()
+    gf.population(gaussian(50), out=out, seeds=(0, 3), show="quiet")
+    one = replace(gaussian(50), seed=3)
+    session.train(one, out / "seed-3", show=heard)
+    assert runs.Run(out / "seed-3").info()["exact"] is True
+    session.train(replace(one, kimg=0.6), out / "seed-3", show=heard)
+    assert "not bit-exact from here: stacked was 2, is 0" in heard.notes
+    assert runs.Run(out / "seed-3").info()["exact"] is False
+    assert runs.Run(out / "seed-0").info()["exact"] is True
+    alone = replace(gaussian(50), seed=4)
+    session.train(alone, out / "seed-4", show="quiet")
+    gf.population(gaussian(75), out=out, seeds=(4, 5), show=heard)
+    assert any("stacked was 0, is 1" in note for note in heard.notes)
+    assert runs.Run(out / "seed-4").info()["exact"] is False
+    assert runs.Run(out / "seed-5").info()["exact"] is True
 
 
 # --- going on ---------------------------------------------------------------------------------

@@ -87,10 +87,11 @@ def enter(stack: ExitStack, plan: Plan, seeds: tuple[int, ...]) -> Group:
     training.one_label_a_mix(plan.config)
     training.enough_for_batch_norm(plan.config, p.alone[0], ALONE)
     batches = Batches(plan.data, device=torch.device("cpu"), seed=0)
+    resolved = replace(plan.resolved, stacked=len(seeds))
     stack.callback(batches.close)
     made = [
         Training(
-            plan.config_of(seed), plan.run(seed), plan.data, batches, plan.resolved,
+            plan.config_of(seed), plan.run(seed), plan.data, batches, resolved,
             p.member(i), p.drawers[i], p.steps,
         )
         for i, seed in enumerate(seeds)
