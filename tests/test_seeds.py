@@ -19,7 +19,18 @@ import torch
 from torch import Tensor, nn
 
 import ganforge as gf
-from ganforge import checkpoint, judging, loop, members, recipes, runs, seeds, session, stepping
+from ganforge import (
+    checkpoint,
+    judging,
+    loop,
+    members,
+    recipes,
+    runs,
+    scoring,
+    seeds,
+    session,
+    stepping,
+)
 from ganforge.cli import main
 from ganforge.codec import DataSpec
 from ganforge.config import Config
@@ -496,6 +507,23 @@ def test_scores_made_otherwise_are_no_part_of_the_summary(whole: Path, tmp_path:
     made(n=100)
     larger = made(n=200)
     assert summary.cards(run) == larger
+
+
+def test_the_last_step_is_scored_as_those_on_the_way_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be the best, and it is what the run's scores say; the curve is drawn at the end."""
+    monkeypatch.setattr(scoring, "N", 100)
+    monkeypatch.setattr(scoring, "SHORTEST", 0.0)
+    monkeypatch.setattr(scoring, "curve", lambda records: str(len(records)).encode())
+    config = gaussian(75, score=True, score_every=0.2)
+    trained = gf.population(config, out=tmp_path / "g", seeds=(0, 3), show="quiet")
+    for run in trained.runs:
+        found = list(runs.read_log(run.path / scoring.LOG))
+        assert [r["step"] for r in found] == [25, 50, 75]
+        kept = judging.own_entries(run)[-1]
+        assert kept["step"] == 75 and judging.cards(kept) == judging.cards(found[-1])
+        assert (run.path / scoring.CURVE).read_bytes() == b"3"
 
 
 def test_why_there_are_no_scores_is_told(tmp_path: Path) -> None:
