@@ -34,8 +34,8 @@ fuzz-long:          ## the same, 20,000 of them
 
 bench:              ## ours beside the published loops, by turns: 15 minutes of a quiet machine
 	$(PYTHON) -m benchmarks --json runs/bench/systems.json
-	$(PYTHON) -m benchmarks.small
-	$(PYTHON) -m benchmarks.populations
+	$(PYTHON) -m benchmarks.small --json runs/bench/small.json
+	$(PYTHON) -m benchmarks.populations --json runs/bench/populations.json
 	$(PYTHON) -m benchmarks.everyday --json runs/bench/everyday.json
 
 bench-quality:      ## time to quality: ten seeds beside the published DCGAN, an hour and a half

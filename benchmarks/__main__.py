@@ -128,9 +128,7 @@ def table(rows: Sequence[dict[str, Any]], facts: dict[str, Any]) -> str:
     """The rows as Markdown."""
     peak = facts["product"]
     lines = [
-        f"{facts['date']}, {facts['machine']}, {facts['threads']} thread(s), torch "
-        f"{facts['versions']['torch']}; matrix product {peak['fp32'] / 1e9:.0f} GFLOP/s in fp32, "
-        f"{peak['bf16'] / 1e9:.0f} in bf16.",
+        machine.line(facts),
         "",
         "| system | batch | published loop /s | ours /s | ratio | goal | ours in fp32 /s | "
         "share of the product, fp32 | peak memory MB (theirs) | first step s (theirs) |",
@@ -205,8 +203,7 @@ def main(words: Sequence[str] | None = None) -> int:
         rows = [row(n, batch, given) for n in given.systems for batch in SYSTEMS[n].batches]
         print("\n".join([table(rows, facts), "", *missed(rows)]))
     if given.json:
-        given.json.parent.mkdir(parents=True, exist_ok=True)
-        given.json.write_text(json.dumps({**facts, "rows": rows}, indent=1) + "\n")
+        machine.keep(given.json, {**facts, "rows": rows})
     return 1 if lost else 0
 
 

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import mean, median
@@ -180,20 +180,23 @@ PARTS: dict[str, Callable[[Path], Found]] = {
 }  # fmt: skip
 
 
-def main() -> None:
+def main(words: Sequence[str] | None = None) -> None:
     """Measure, print, keep."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.everyday", description=__doc__)
     parser.add_argument("--only", default=",".join(PARTS))
     parser.add_argument("--json", type=Path)
-    given = parser.parse_args()
+    given = parser.parse_args(words)
+    names = given.only.split(",")
+    unknown = [name for name in names if name not in PARTS]
+    if unknown:
+        parser.error(f"unknown part {unknown[0]!r}: one of {', '.join(PARTS)}")
     found: dict[str, Any] = machine.describe(torch.get_num_threads())
-    for name in given.only.split(","):
+    for name in names:
         with tempfile.TemporaryDirectory() as folder:
             found[name] = PARTS[name](Path(folder))
         print(name, json.dumps(found[name]), flush=True)
     if given.json:
-        given.json.parent.mkdir(parents=True, exist_ok=True)
-        given.json.write_text(json.dumps(found, indent=1) + "\n")
+        machine.keep(given.json, found)
 
 
 if __name__ == "__main__":

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import time
+from collections.abc import Mapping
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -41,3 +44,19 @@ def describe(threads: int) -> dict[str, Any]:
         "threads": threads,
         "product": {"fp32": product(torch.float32), "bf16": product(torch.bfloat16)},
     }
+
+
+def line(facts: Mapping[str, Any]) -> str:
+    """The facts in a line."""
+    peak = facts["product"]
+    return (
+        f"{facts['date']}, {facts['machine']}, {facts['threads']} thread(s), torch "
+        f"{facts['versions']['torch']}; matrix product {peak['fp32'] / 1e9:.0f} GFLOP/s in fp32, "
+        f"{peak['bf16'] / 1e9:.0f} in bf16."
+    )
+
+
+def keep(path: Path, found: Mapping[str, Any]) -> None:
+    """Write what was found as JSON."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(found, indent=1) + "\n")

@@ -2,6 +2,9 @@
 
     python -m benchmarks.populations            speed, all in one run and in turn
     python -m benchmarks.populations outcomes   32 seeds stacked and one by one, two-sample tests
+    python -m benchmarks.populations compare    the runs of `ganforge compare`, at once, one by one
+
+Each with --json FILE.
 
 One thread. CPU seconds of this process count: wall time stands beside them, and says more about
 who else uses the machine.
@@ -11,19 +14,22 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import resource
 import statistics
+import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
+from benchmarks import machine
 from benchmarks.peers import gaussian as published
-from ganforge import game, members, recipes, runs, schedules, seeds, session, state
+from ganforge import game, members, recipes, schedules, seeds, session, state
+from ganforge.compare import Budget, plan
 from ganforge.config import Config
 from ganforge.data.batches import Batches
 from ganforge.data.source import load
@@ -31,10 +37,12 @@ from ganforge.draws import Drawer
 from ganforge.game import Adversarial
 from ganforge.nets import MLP
 from ganforge.players import Batch
+from ganforge.seeds import trial
 
 ROUNDS = 5
 SECONDS = 0.5  # of CPU a measurement
 ENDLESS = 10**6  # steps of the budget: no rate falls while it is measured
+VARIANTS = ("gaussian", "gaussian:game.loss=hinge")
 
 
 @dataclass(frozen=True)
@@ -97,7 +105,7 @@ def ring(width: int, stable: bool) -> Config:
     return config if stable else replace(config, game=Adversarial(loss="non-saturating"))
 
 
-def speed() -> None:
+def speed() -> dict[str, Any]:
     """The table, medians over rounds in which everything takes its turn."""
     gaussian = recipes.gaussian()
     work = {
@@ -118,15 +126,18 @@ def speed() -> None:
     cpu = {name: statistics.median(r.cpu for r in found) for name, found in rates.items()}
     wall = {name: statistics.median(r.wall for r in found) for name, found in rates.items()}
     print(f"{'examples a second':<36}{'of CPU time':>14}{'of wall time':>14}{'ratio':>9}  against")
+    rows = []
     for name in work:
         base = next(iter(work)) if "Gaussian" in name else name.replace("64 ", "one ", 1)
         ratio = statistics.median(
             a.cpu / b.cpu for a, b in zip(rates[name], rates[base], strict=True)
         )
         print(f"{name:<36}{cpu[name]:>14,.0f}{wall[name]:>14,.0f}{ratio:>9.1f}  {base}")
+        rows.append({"name": name, "cpu": cpu[name], "wall": wall[name], "ratio": ratio,
+                     "against": base, "rounds": [asdict(r) for r in rates[name]]})  # fmt: skip
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"median of {ROUNDS} rounds, 1 thread, peak memory {peak:,.0f} MB, {runs.cpu_name()}, "
-          f"torch {torch.__version__}, {platform.python_version()}")  # fmt: skip
+    print(f"median of {ROUNDS} rounds, peak memory {peak:,.0f} MB")
+    return {"rows": rows, "peak": peak}
 
 
 def covariance_error(path: Path) -> float:
@@ -137,7 +148,7 @@ def covariance_error(path: Path) -> float:
     return float(np.max(np.abs(np.cov(samples.T) - known[1]) / np.abs(known[1])))
 
 
-def outcomes(folder: Path, epochs: float, count: int = 32) -> None:
+def outcomes(folder: Path, epochs: float, count: int = 32) -> dict[str, Any]:
     """The recipe that converges: seeds stacked, the same one by one, and other seeds stacked."""
     from scipy import stats
 
@@ -157,25 +168,62 @@ def outcomes(folder: Path, epochs: float, count: int = 32) -> None:
         low, middle, high = np.quantile(errors, [0.25, 0.5, 0.75])
         print(f"{name:<8} median {middle:.4f}, quartiles {low:.4f} {high:.4f}, "
               f"most {max(errors):.4f}, n {len(errors)}")  # fmt: skip
+    told: dict[str, Any] = {"epochs": epochs, "errors": found}
     for a, b in (("stacked", "single"), ("others", "single")):
         ks = stats.ks_2samp(found[a], found[b])
         rank = stats.mannwhitneyu(found[a], found[b])
         print(f"{a} against {b}: Kolmogorov-Smirnov p {ks.pvalue:.3f}, Mann-Whitney p "
               f"{rank.pvalue:.3f}")  # fmt: skip
+        told[f"{a} against {b}"] = {"ks": float(ks.pvalue), "rank": float(rank.pvalue)}
+    return told
 
 
-def main() -> None:
-    """Read the arguments, measure, print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", nargs="?", choices=("speed", "outcomes"), default="speed")
+def comparison(kimg: float, count: int) -> dict[str, Any]:
+    """CPU seconds of the runs that two variants of a tiny game lack, without the scores of the
+    test split: at once, as ever, and one by one, as larger games are; each in a fresh folder."""
+    most = trial.PAYS
+    found: dict[str, Any] = {"kimg": kimg, "seeds": count, "seconds": {}}
+    variants = {text: plan.variant(text, {"threads": "1"}) for text in VARIANTS}
+    for name, pays, seeds_each in (("", 0, 1), ("one by one", 0, count), ("at once", most, count)):
+        trial.PAYS = pays
+        with tempfile.TemporaryDirectory() as folder:
+            todo = plan.jobs(variants, range(seeds_each), Budget(kimg=kimg), Path(folder))
+            began = time.process_time()
+            for _ in plan.train_missing(todo, "quiet"):
+                pass
+            spent = time.process_time() - began
+        if name:  # the first imports what draws and scores
+            found["seconds"][name] = spent
+            print(f"{name:<12}{spent:8.1f} s of CPU for {len(todo)} runs", flush=True)
+    trial.PAYS = most
+    found["ratio"] = found["seconds"]["one by one"] / found["seconds"]["at once"]
+    print(f"ratio {found['ratio']:.2f}")
+    return found
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Read the arguments, measure, print, keep."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.populations", description=__doc__)
+    choices = ("speed", "outcomes", "compare")
+    parser.add_argument("what", nargs="?", choices=choices, default="speed")
     parser.add_argument("--out", type=Path, default=Path("runs/outcomes"))
-    parser.add_argument("--epochs", type=float, default=200)
-    given = parser.parse_args()
-    torch.set_num_threads(1)
+    parser.add_argument("--epochs", type=float, default=200, help="of outcomes")
+    parser.add_argument("--kimg", type=float, default=8, help="of compare")
+    parser.add_argument("--seeds", type=int, default=8, help="of compare")
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args(words)
+    if given.seeds < 1 or not 0 < given.kimg < 1e6:
+        parser.error("--seeds is at least 1, --kimg more than 0")
+    facts = machine.describe(1)
     if given.what == "speed":
-        speed()
+        found = speed()
+    elif given.what == "outcomes":
+        found = outcomes(given.out, given.epochs)
     else:
-        outcomes(given.out, given.epochs)
+        found = comparison(given.kimg, given.seeds)
+    print(machine.line(facts))
+    if given.json:
+        machine.keep(given.json, {**facts, "what": given.what, **found})
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from ganforge.config import Config, to_dict
 from ganforge.errors import DataError, DivergedError, UsageError
 from ganforge.evaluation.score import Score
 from ganforge.runs import Run
+from ganforge.seeds import trial
 from tiny import StopAfter, folder_hashes
 
 RNG = np.random.default_rng(0)
@@ -46,6 +47,12 @@ def shrink(patch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     shrink(monkeypatch)
+
+
+@pytest.fixture
+def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Games too large to be trained at once, see test_compare_together.py for those that are."""
+    monkeypatch.setattr(trial, "PAYS", 0)
 
 
 # --- statistics against scipy -----------------------------------------------------------------
@@ -187,9 +194,8 @@ def test_the_speed_is_measured_and_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == before
 
 
-def test_a_comparison_goes_on_where_it_was_stopped(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("one_by_one")
+def test_a_comparison_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
     """Whole runs stay as they are, half a run goes on, bit for bit as if nothing had happened."""
     todo = plan.jobs(configs(*PAIR), [0, 1], SHORT, tmp_path / "a")
     assert [str(j.folder.relative_to(tmp_path / "a")) for j in todo] == [
@@ -214,6 +220,7 @@ def weights(folder: Path) -> bytes:
     return (checkpoint.listed(folder / "checkpoints")[0] / "state.safetensors").read_bytes()
 
 
+@pytest.mark.usefixtures("one_by_one")
 def test_a_signal_ends_the_comparison(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     todo = plan.jobs(configs("gaussian"), [0, 1], SHORT, tmp_path)
     train = session.train
@@ -240,6 +247,7 @@ def test_another_run_in_the_folder_is_named(tmp_path: Path) -> None:
         list(plan.train_missing(plan.jobs(other, [0], SHORT, tmp_path), "quiet"))
 
 
+@pytest.mark.usefixtures("one_by_one")
 def test_a_run_that_diverges_is_told_and_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

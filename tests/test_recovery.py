@@ -169,7 +169,7 @@ def test_half_a_line_of_the_log_does_not_stay(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ['{"seconds": "x"}', '{"resolved": []}', '{"step": 1e400}',
                                   '{"seconds": NaN}', '{"status": 3}', "[]", "{",
                                   '{"resolved": {"device": 5}}', '{"resolved": {"threads": "2"}}',
-                                  '{"resolved": {"threads": -1}}',
+                                  '{"resolved": {"threads": -1}}', '{"resolved": {"stacked": "2"}}',
                                   '{"resolved": {"precision": "fp16"}}'])  # fmt: skip
 def test_a_run_json_of_other_types_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text(text)

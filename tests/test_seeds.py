@@ -19,7 +19,18 @@ import torch
 from torch import Tensor, nn
 
 import ganforge as gf
-from ganforge import checkpoint, judging, loop, members, recipes, runs, seeds, session, stepping
+from ganforge import (
+    checkpoint,
+    judging,
+    loop,
+    members,
+    recipes,
+    runs,
+    scoring,
+    seeds,
+    session,
+    stepping,
+)
 from ganforge.cli import main
 from ganforge.codec import DataSpec
 from ganforge.config import Config
@@ -114,6 +125,7 @@ def test_each_folder_is_that_of_its_single_run(whole: Path, tmp_path: Path) -> N
         torch.testing.assert_close(a[name], b[name], rtol=1e-3, atol=1e-4, msg=name)
     changing = {"timing", "seconds"}
     one, other = single.info(), member.info()
+    assert one["resolved"].pop("stacked") == 0 and other["resolved"].pop("stacked") == 3
     assert {k: v for k, v in one.items() if k not in changing} == {
         k: v for k, v in other.items() if k not in changing
     }
@@ -178,6 +190,25 @@ def test_a_member_goes_on_alone_and_comes_back(
     end = newest(out / "seed-3")
     for name, value in newest(whole / "seed-3").items():
         torch.testing.assert_close(end[name], value, rtol=1e-3, atol=1e-4, msg=name)
+
+
+def test_a_member_that_goes_on_alone_is_told_and_marked(tmp_path: Path) -> None:
+    """Its sums are over other shapes from there; one that has nothing left to do stays exact."""
+    out, heard = tmp_path / "g", Heard()
+    gf.population(gaussian(50), out=out, seeds=(0, 3), show="quiet")
+    one = replace(gaussian(50), seed=3)
+    session.train(one, out / "seed-3", show=heard)
+    assert runs.Run(out / "seed-3").info()["exact"] is True
+    session.train(replace(one, kimg=0.6), out / "seed-3", show=heard)
+    assert "not bit-exact from here: stacked was 2, is 0" in heard.notes
+    assert runs.Run(out / "seed-3").info()["exact"] is False
+    assert runs.Run(out / "seed-0").info()["exact"] is True
+    alone = replace(gaussian(50), seed=4)
+    session.train(alone, out / "seed-4", show="quiet")
+    gf.population(gaussian(75), out=out, seeds=(4, 5), show=heard)
+    assert any("stacked was 0, is 1" in note for note in heard.notes)
+    assert runs.Run(out / "seed-4").info()["exact"] is False
+    assert runs.Run(out / "seed-5").info()["exact"] is True
 
 
 # --- going on ---------------------------------------------------------------------------------
@@ -476,6 +507,23 @@ def test_scores_made_otherwise_are_no_part_of_the_summary(whole: Path, tmp_path:
     made(n=100)
     larger = made(n=200)
     assert summary.cards(run) == larger
+
+
+def test_the_last_step_is_scored_as_those_on_the_way_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be the best, and it is what the run's scores say; the curve is drawn at the end."""
+    monkeypatch.setattr(scoring, "N", 100)
+    monkeypatch.setattr(scoring, "SHORTEST", 0.0)
+    monkeypatch.setattr(scoring, "curve", lambda records: str(len(records)).encode())
+    config = gaussian(75, score=True, score_every=0.2)
+    trained = gf.population(config, out=tmp_path / "g", seeds=(0, 3), show="quiet")
+    for run in trained.runs:
+        found = list(runs.read_log(run.path / scoring.LOG))
+        assert [r["step"] for r in found] == [25, 50, 75]
+        kept = judging.own_entries(run)[-1]
+        assert kept["step"] == 75 and judging.cards(kept) == judging.cards(found[-1])
+        assert (run.path / scoring.CURVE).read_bytes() == b"3"
 
 
 def test_why_there_are_no_scores_is_told(tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ from ganforge.errors import UsageError
 class Resolved:
     """device: "cpu", "cuda:0", "mps". precision: "fp32" or "bf16". threads: of the CPU.
 
-    processes: that share the batch. compile: whether steps are compiled or captured.
+    processes: that share the batch. compile: whether steps are compiled or captured. stacked: seats
+    of the group of seeds that it is played in, 0 alone: sums over other shapes round otherwise.
     """
 
     device: str
@@ -26,6 +27,7 @@ class Resolved:
     threads: int
     processes: int = 1
     compile: bool = False
+    stacked: int = 0
 
     def table(self) -> dict[str, Any]:
         """As run.json has it; a GPU's model too, on which bits depend as on a CPU's."""

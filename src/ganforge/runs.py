@@ -120,10 +120,11 @@ def well_typed(item: tuple[str, Any]) -> bool:
 
 def machine(resolved: Mapping[str, Any]) -> bool:
     """Whether what `auto` chose is something that it can have chosen, as far as it is known."""
-    known = {"device": "", "precision": "fp32", "threads": 1, **resolved}
+    known = {"device": "", "precision": "fp32", "threads": 1, "stacked": 0, **resolved}
     if not isinstance(known["device"], str) or known["precision"] not in ("fp32", "bf16"):
         return False
-    return type(known["threads"]) is int and 1 <= known["threads"] < 2**16
+    whole = all(type(known[key]) is int for key in ("threads", "stacked"))
+    return whole and 1 <= known["threads"] < 2**16
 
 
 def open_run(path: Path | str) -> Run:

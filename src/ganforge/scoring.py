@@ -41,7 +41,8 @@ class Scorer:
     """Scores one run. `watch` every record of the loop; `close` when it has ended.
 
     control: of the loop; told when the run has had enough. data, validation: sets of the user's
-    own in place of what the config names.
+    own in place of what the config names. live: the curve is drawn after every score; else `draw`
+    does it.
     """
 
     def __init__(
@@ -51,8 +52,9 @@ class Scorer:
         control: Control,
         data: Dataset | None = None,
         validation: Dataset | None = None,
+        live: bool = True,
     ):
-        self.config, self.output = config, config.output
+        self.config, self.output, self.live = config, config.output, live
         self.run, self.control = Run(path), control
         self.own, self.held = data, validation
         self.records: list[dict[str, Any]] = []
@@ -128,7 +130,8 @@ class Scorer:
             better = self.keep_best(t, frechet.value, frechet.n)
             self.records.append(record(t, frechet, scores))
             runs.append_log(self.run.path / LOG, self.records[-1:])
-            pictures.save(self.run.path / CURVE, curve(self.records))
+            if self.live:
+                self.draw()
         except GanforgeError as error:
             return f"not scored: {error}"
         except Interrupted:
@@ -142,6 +145,11 @@ class Scorer:
         over = stale(self.records, self.output.patience)
         self.control.enough |= bool(over)
         return "; ".join(filter(None, (line, "the best so far" if better else "", over)))
+
+    def draw(self) -> None:
+        """The curve of the scores so far, where there are any."""
+        if self.records:
+            pictures.save(self.run.path / CURVE, curve(self.records))
 
     def keep_best(self, t: Training, frechet: float, n: int) -> bool:
         """Keep the checkpoint of this step where none before scored as well."""

@@ -12,9 +12,10 @@ chosen on the validation split and scored once on the test split, every run is s
 
 from ganforge.compare.judged import Comparison, Entry, Group, Scoring, of_runs
 from ganforge.compare.paired import Summary, Test
-from ganforge.compare.plan import Budget, Job, StoppedError, train_missing
+from ganforge.compare.plan import Budget, StoppedError, train_missing
 from ganforge.compare.show import chart, save, text
 from ganforge.compare.study import of_recipes
+from ganforge.compare.together import Job
 
 __all__ = [
     "Budget", "Comparison", "Entry", "Group", "Job", "Scoring", "StoppedError", "Summary", "Test",

@@ -52,7 +52,8 @@ class Entry:
     """One run: its folder, what it took, the model that is judged and its scores by metric.
 
     images: real ones that D saw, `step_images` of them a step; seconds of training; epoch: of the
-    model judged. diverged: there are no scores.
+    model judged. diverged: there are no scores. stacked: seats of the group of runs trained at once
+    that these seconds are of, 0 for a run alone.
     """
 
     path: Path
@@ -62,6 +63,7 @@ class Entry:
     seconds: float
     epoch: float
     diverged: bool = False
+    stacked: int = 0
     scores: Mapping[str, Score] = field(default_factory=dict)
 
 
@@ -300,8 +302,9 @@ def entry(
     settings, epoch = run.settings(), float(info["epoch"])
     a_step = int(settings["batch"]) * int(settings.get("game", {}).get("d_steps", 1))
     told = (int(info["seed"]), int(info["samples_seen"]), a_step, float(info["seconds"]))
+    stacked = int(info.get("resolved", {}).get("stacked", 0))
     if info["status"] == "diverged":
-        return Entry(run.path, *told, epoch, diverged=True)
+        return Entry(run.path, *told, epoch, diverged=True, stacked=stacked)
     subject = judging.open_subject(run.path / BEST_MODEL if best else run.path, own)
     wanted = [m for m in scoring.metrics if m not in OF_LABELS or settings.get("labels")]
     cards = kept(subject, real, scoring)
@@ -320,7 +323,7 @@ def entry(
         cards |= {s.name: s for s in made}
     step = int(info["step"]) if subject.step is None else subject.step
     at = epoch * step / max(1, int(info["step"]))
-    return Entry(run.path, *told, at, scores={m: cards[m] for m in wanted})
+    return Entry(run.path, *told, at, stacked=stacked, scores={m: cards[m] for m in wanted})
 
 
 def kept(subject: judging.Subject, real: Real, scoring: Scoring) -> dict[str, Score]:

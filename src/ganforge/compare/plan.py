@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from ganforge import checkpoint, config, loop, recipes, runs, session
+from ganforge.compare import together
+from ganforge.compare.together import Job
 from ganforge.config import Config
 from ganforge.data.source import load
 from ganforge.errors import DataError, DivergedError, GanforgeError, UsageError, check
@@ -51,15 +53,6 @@ class Budget:
             raise UsageError(f"{names} all state the budget: give one of them")
         for name, value in given.items():
             check(0 < value < float("inf"), name, value, "more than 0")
-
-
-@dataclass(frozen=True)
-class Job:
-    """One run of a comparison: the name of its recipe or variant, its settings, its folder."""
-
-    label: str
-    config: Config
-    folder: Path
 
 
 def variant(text: str, settings: Mapping[str, str] | None = None) -> Config:
@@ -220,21 +213,38 @@ def runs_config(run: Run) -> Config:
 
 
 def train_missing(todo: Sequence[Job], show: str = "auto") -> Iterator[str]:
-    """Train what is not there, one run after another; yields a line before each.
+    """Train what is not there, a variant's runs at once where that pays; a line before each run.
 
     All folders are looked at before the first step. A run that was begun goes on; one that is at
     its end, or diverged before, is left. Raises StoppedError where a signal ended a run.
     """
     missing = [job for job in todo if not there(job)]
-    for i, job in enumerate(missing, 1):
-        name = f"{job.label}, seed {job.config.seed}"
-        yield f"{name}: run {i} of {len(missing)} to train, in {job.folder}"
-        try:
-            trained = session.train(job.config, job.folder, show=show)
-        except DivergedError as error:
-            yield f"{name}: {error}"
-            continue
-        if trained.signal:
+    number = 0
+    for jobs, stack in together.turns(todo, missing):
+        for job in jobs:
+            number += 1
+            yield f"{job.name}: run {number} of {len(missing)} to train, in {job.folder}"
+        if stack is None:
+            signal, fallen = alone(jobs[0], show)
+        else:
+            if len(jobs) > 1:
+                yield f"{jobs[0].label}: these {len(jobs)} are trained at once"
+            control = Control()
+            fallen = together.train(jobs, stack, show, control)
+            signal = control.signal
+        for job in jobs:
+            if job.config.seed in fallen:
+                yield f"{job.name}: {fallen[job.config.seed]}"
+        if signal:
+            name = jobs[0].name if len(jobs) == 1 else f"{jobs[0].label}, {len(jobs)} seeds"
             stop = StoppedError(f"{name}: stopped and saved; the same command goes on")
-            stop.exit_code = 128 + trained.signal
+            stop.exit_code = 128 + signal
             raise stop
+
+
+def alone(job: Job, show: str) -> tuple[int, dict[int, str]]:
+    """Train one run; the signal that stopped it, 0 for none, and why it diverged, by its seed."""
+    try:
+        return session.train(job.config, job.folder, show=show).signal, {}
+    except DivergedError as error:
+        return 0, {job.config.seed: str(error)}

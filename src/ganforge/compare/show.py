@@ -96,6 +96,8 @@ def spent_text(found: Comparison) -> str:
         rows.append((group.label, str(len(group.entries)), span([e.images for e in group.entries]),
                      span(seconds), number(float(np.mean(seconds)), 3), epochs))  # fmt: skip
     images = span([e.images for e in found.entries])
+    several = {g.label: max(e.stacked for e in g.entries) for g in found.groups}
+    told = ", ".join(f"{count} of {label}" for label, count in several.items() if count > 1)
     same = "every run saw as many real images, but for its last step"
     lines = [f"equal budget: {same}" if found.equal_images else f"unequal budgets: {images} images"]
     lines.append(
@@ -104,6 +106,8 @@ def spent_text(found: Comparison) -> str:
         if found.model == "best"
         else "judged: each run's last model (not every run has one chosen on the validation split)"
     )
+    if told:
+        lines.append(f"trained at once: {told}; the seconds of each are those of all of them")
     return "\n".join([figures(rows), *lines])
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from ganforge.compare import judged, plan
 from ganforge.compare.judged import Comparison, Scoring
-from ganforge.compare.plan import Budget, Job
+from ganforge.compare.plan import Budget
+from ganforge.compare.together import Job
 from ganforge.config import Config, Part
 from ganforge.errors import UsageError
 from ganforge.model import OwnNetworks

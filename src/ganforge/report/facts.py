@@ -233,7 +233,7 @@ def hardware(facts: Facts) -> list[Pair]:
     if info.get("rate_scale", 1.0) != 1.0:
         rows.append(("learning rates", f"{info['rate_scale']:g} of those set, after going back"))
     if not info.get("exact", True):
-        rows.append(("exactness", "gone on with on another machine or version: not bit for bit"))
+        rows.append(("exactness", "gone on with otherwise than begun: not bit for bit"))
     return [(k, v) for k, v in rows if v]
 
 

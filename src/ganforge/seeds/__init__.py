@@ -11,7 +11,7 @@ runs/g64/summary.json, .png   median, spread, best, share collapsed; a table by 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -95,17 +95,7 @@ def carry_out(
 ) -> Seeds:
     """Train what a plan says, and sum up."""
     control = control or Control()
-    if plan.groups:
-        plans.record(plan)
-    if plan.alone and len(plan.groups) > 0:
-        one_by_one(plan, show, control, validation)
-    elif plan.groups:
-        shown = display.choose(show) if isinstance(show, str) else show
-        with session.signals(control), shown:
-            for progress in stacked(plan, control, validation):
-                shown.show(progress)
-        again = [s for s in plan.seeds if rolls_back(plan, s)]
-        one_by_one(replace(plan, groups=tuple((s,) for s in again)), show, control, validation)
+    play(plan, show, control, validation)
     with session.signals(control):
         why = "" if control.stop else summary.score(plan, control, validation)
         table = summary.make(plan) | {"unscored": why}
@@ -119,6 +109,30 @@ def carry_out(
     return Seeds(plan.folder, plan.runs, table, control.signal if unfinished else 0)
 
 
+def play(
+    plan: Plan,
+    show: str | display.Display,
+    control: Control,
+    validation: Dataset | None = None,
+) -> dict[int, str]:
+    """Train what a plan says; why each seed that diverged did."""
+    if not plan.groups:
+        return {}
+    plans.record(plan)
+    if plan.alone:
+        return one_by_one(plan, show, control, validation)
+    fallen: dict[int, str] = {}
+    shown = display.choose(show) if isinstance(show, str) else show
+    with session.signals(control), shown:
+        for progress in stacked(plan, control, validation, fallen):
+            with suppress(OSError):  # nobody reads any more, or a full disk: training goes on
+                shown.show(progress)
+    again = [s for s in plan.seeds if rolls_back(plan, s)]
+    alone = replace(plan, groups=tuple((s,) for s in again))
+    over = one_by_one(alone, show, control, validation)
+    return {s: why for s, why in fallen.items() if s not in again} | over
+
+
 def rolls_back(plan: Plan, seed: int) -> bool:
     """Whether a member that diverged goes on alone, from its last checkpoint at half the rates."""
     return plan.config.on_nan == "rollback" and runs.state(plan.run(seed)) == "diverged"
@@ -126,24 +140,29 @@ def rolls_back(plan: Plan, seed: int) -> bool:
 
 def one_by_one(
     plan: Plan, show: str | display.Display, control: Control, validation: Dataset | None
-) -> None:
-    """Train each seed by itself; one that diverges leaves the others alone."""
+) -> dict[int, str]:
+    """Train each seed by itself; why each that diverged did, which leaves the others alone."""
+    fallen: dict[int, str] = {}
     for (seed,) in plan.groups:
         if control.stop:
-            return
+            break
         own = plan.config_of(seed)
         try:
             trained = session.train(
                 own, plan.run(seed).path, show=show, data=plan.data, validation=validation
             )
-        except DivergedError:
+        except DivergedError as error:
+            fallen[seed] = str(error)
             continue
         if trained.signal:
             control.stop, control.signal = True, trained.signal
+    return fallen
 
 
-def stacked(plan: Plan, control: Control, validation: Dataset | None) -> Iterator[Progress]:
-    """Train the groups in turn; records are of all seeds together."""
+def stacked(
+    plan: Plan, control: Control, validation: Dataset | None, fallen: dict[int, str]
+) -> Iterator[Progress]:
+    """Train the groups in turn; records are of all seeds together. fallen: see `play`, filled."""
     whole = Whole(plan)
     for note in plan.notes:
         yield whole.record(None, note=note)
@@ -172,6 +191,7 @@ def stacked(plan: Plan, control: Control, validation: Dataset | None) -> Iterato
                 if not last:
                     yield whole.record(group)
             whole.close(group)
+            fallen |= group.fallen
     yield whole.record(None, done=True)
 
 
@@ -180,8 +200,8 @@ def watch_scores(group: Group, plan: Plan, validation: Dataset | None) -> None:
     if not plan.config.output.score_every:
         return
     for t, control in zip(group.members, group.controls, strict=True):
-        scorer = Scorer(t.config, t.run.path, control, plan.data, validation or summary.held(plan))
-        group.scorers.append(scorer)
+        held = validation or summary.held(plan)
+        group.scorers.append(Scorer(t.config, t.run.path, control, plan.data, held, live=False))
 
 
 class Whole:

@@ -40,7 +40,7 @@ class Group:
 
     members: their runs. live: those that are trained; the others' seats are empty. totals, counted:
     the statistics of the interval under way, (M,). seconds: of training, over all sessions.
-    notes: what is worth telling, until somebody has.
+    notes: what is worth telling, until somebody has. fallen: why each seed that diverged did.
     """
 
     population: Population
@@ -54,6 +54,7 @@ class Group:
     timing: dict[str, float] = field(default_factory=dict)
     speed: float = 0.0
     notes: list[str] = field(default_factory=list)
+    fallen: dict[int, str] = field(default_factory=dict)
     clock: Clock | None = None
 
     @property
@@ -87,10 +88,11 @@ def enter(stack: ExitStack, plan: Plan, seeds: tuple[int, ...]) -> Group:
     training.one_label_a_mix(plan.config)
     training.enough_for_batch_norm(plan.config, p.alone[0], ALONE)
     batches = Batches(plan.data, device=torch.device("cpu"), seed=0)
+    resolved = replace(plan.resolved, stacked=len(seeds))
     stack.callback(batches.close)
     made = [
         Training(
-            plan.config_of(seed), plan.run(seed), plan.data, batches, plan.resolved,
+            plan.config_of(seed), plan.run(seed), plan.data, batches, resolved,
             p.member(i), p.drawers[i], p.steps,
         )
         for i, seed in enumerate(seeds)
@@ -141,6 +143,7 @@ def play(group: Group, control: Control) -> Iterator[bool]:
     steps = group.lead.steps
     if group.step == 0:
         clock.timed("sample", grids, group)
+    score(group, control)  # what a kill kept from it
     yield False
     while group.step < steps and group.live and not control.stop:
         clock.timed("step", advance, group)
@@ -160,12 +163,12 @@ def play(group: Group, control: Control) -> Iterator[bool]:
             clock.timed("save", save, group)
             control.save = False
         if logged or saved:
-            began = time.perf_counter()
             if scored and not near:
-                score(group)
+                score(group, control)
+            began = time.perf_counter()
             yield False
             clock.start += time.perf_counter() - began
-    finish(group)
+    finish(group, control)
     group.seconds = clock.now()
     yield True
 
@@ -215,6 +218,7 @@ def diverged(group: Group, index: int, finite: bool, skipped: int) -> None:
     try:  # a rollback is for the member alone, see `seeds.train`
         loop.diverged(replace(t, config=replace(t.config, on_nan="stop")), finite, skipped)
     except DivergedError as error:
+        group.fallen[t.config.seed] = str(error)
         group.notes.append(f"seed {t.config.seed} {str(error).split('. Try')[0]}")
     leave(group, index, "diverged")
 
@@ -222,6 +226,7 @@ def diverged(group: Group, index: int, finite: bool, skipped: int) -> None:
 def leave(group: Group, index: int, status: str) -> None:
     """A member is trained no more."""
     flush(group, [index])
+    curve(group, index)
     group.members[index].run.write_info(status=status)
     group.live.remove(index)
     group.population.leave(index)
@@ -275,32 +280,73 @@ def save(group: Group) -> None:
             group.notes.append(f"{t.disk}; training goes on")
 
 
-def score(group: Group) -> None:
-    """Score everyone; who has had enough is finished."""
-    for i in list(group.live):
+def score(group: Group, control: Control) -> None:
+    """Score everyone where that is due; who has had enough is finished.
+
+    A signal leaves those that are still to come to the session that goes on.
+    """
+    began = time.perf_counter()
+    for i in list(group.live) if group.scorers else ():
+        if control.stop:
+            break
         t = spread(group, i)
         told = group.scorers[i].watch(t, t.report()).note
         if told and len(group.live) == 1:
             group.notes.append(told)
         if group.controls[i].enough:
             training.finish(t, enough=True)
+            group.scorers[i].close(t)
             leave(group, i, "finished")
             group.notes.append(f"seed {t.config.seed} is finished: no better score for long enough")
+    if group.clock is not None:
+        group.clock.start += time.perf_counter() - began
 
 
-def finish(group: Group) -> None:
-    """Everyone's last checkpoint and status; the first fault is raised once all have tried."""
+def finish(group: Group, control: Control) -> None:
+    """Everyone's last checkpoint, status and score; the first fault is raised once all have tried.
+
+    Where there are scores on the way the last step has one too, as in a single run: a member that
+    a signal keeps from it is not finished.
+    """
     faults: list[GanforgeError] = []
     flush(group, group.live)
     for i in list(group.live):
         try:
-            training.finish(spread(group, i))
+            t = spread(group, i)
+            training.finish(t)
+            if group.scorers and group.step == group.lead.steps:
+                if control.stop:
+                    t.run.write_info(status="stopped")
+                else:
+                    last_score(group, i)
         except DivergedError:
             diverged(group, i, False, 0)
         except DiskError as error:
             faults.append(error)
     if faults:
         raise faults[0]
+
+
+def last_score(group: Group, index: int) -> None:
+    """Score a member that has come to its last step, and keep the scores."""
+    began, t = time.perf_counter(), group.members[index]
+    group.scorers[index].watch(t, t.report())  # what is there of steps that were lost is cut
+    unscored = group.scorers[index].close(t)[1]
+    if unscored:
+        group.notes.append(f"seed {t.config.seed}: {unscored}")
+    curve(group, index)
+    if group.clock is not None:
+        group.clock.start += time.perf_counter() - began
+
+
+def curve(group: Group, index: int) -> None:
+    """The curve of a member that has ended: drawn after every score of all it would take longer
+    than their steps."""
+    try:
+        for scorer in group.scorers[index : index + 1]:
+            scorer.draw()
+    except DiskError as error:
+        group.notes.append(str(error))
 
 
 class Clock:
