@@ -23,18 +23,18 @@ def grid() -> Config:
     return Config(
         name="grid",
         networks=MLP(
-            generator=(128, 128, 128),
-            discriminator=(128, 128, 128),
+            generator=(128,) * 4,
+            discriminator=(128,) * 3,
             generator_sines=64,
             discriminator_sines=64,
         ),
         game=Adversarial(
-            loss="relativistic", penalties=(R1(1.0, 4, 0.03, 0.5), R2(1.0, 4, 0.03, 0.5))
+            loss="relativistic", penalties=(R1(1.0, 4, 0.001, 0.5), R2(1.0, 4, 0.001, 0.5))
         ),
         data="grid",
         noise=Noise(2),
         batch=100,
-        epochs=16,
+        epochs=40,
         generator=adam,
         discriminator=adam,
         ema=0.998,
