@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 from collections.abc import Callable, Sequence
@@ -34,7 +33,7 @@ from ganforge.members import Population
 from ganforge.runs import Run
 from ganforge.seeds import plan as plans
 from ganforge.seeds import trial
-from tiny import StopAfter, folder_hashes, log_without_times
+from tiny import StopAfter, folder_hashes, killed_in_save, log_without_times, newest
 
 SHORT = Budget(kimg=0.8)  # 100 steps of the Gaussian, scored at every 20th
 THREE = (0, 1, 3)
@@ -77,12 +76,6 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert lines[3:] == ["gaussian: these 3 are trained at once"]
     assert plans.recorded(out / "gaussian") == [THREE]
     return out
-
-
-def newest(folder: Path) -> dict[str, torch.Tensor]:
-    found, notes = checkpoint.newest(folder / "checkpoints")
-    assert found is not None and not notes
-    return found.tensors
 
 
 def bits(out: Path, which: Sequence[int] = THREE) -> list[Any]:
@@ -197,31 +190,9 @@ def test_a_signal_while_runs_are_scored_loses_no_score(
 @pytest.mark.parametrize("nth", [1, 5, 14])
 def test_a_killed_comparison_goes_on_bit_for_bit(whole: Path, tmp_path: Path, nth: int) -> None:
     """SIGKILL in the middle of a save: some runs have that checkpoint, others have not."""
-    child = os.fork()
-    if not child:
-        try:
-            die_in_save(nth, tmp_path)
-        finally:
-            os._exit(1)
-    _, status = os.waitpid(child, 0)
-    assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+    killed_in_save(nth, lambda: trained(jobs(tmp_path)))
     trained(jobs(tmp_path))
     assert bits(tmp_path) == bits(whole)
-
-
-def die_in_save(nth: int, out: Path) -> None:
-    """Compare, and die where the n-th checkpoint is about to be renamed into its place."""
-    left, rename = [nth], os.rename
-
-    def dying(source: Any, target: Any) -> None:
-        if "step-" in Path(target).name:
-            left[0] -= 1
-            if not left[0]:
-                os.kill(os.getpid(), signal.SIGKILL)
-        rename(source, target)
-
-    os.rename = dying  # type: ignore[assignment]
-    trained(jobs(out))
 
 
 def test_what_is_there_is_left_and_what_was_begun_alone_goes_on_alone(

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import signal
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -20,7 +18,6 @@ from torch import Tensor, nn
 
 import ganforge as gf
 from ganforge import (
-    checkpoint,
     judging,
     loop,
     members,
@@ -41,7 +38,7 @@ from ganforge.players import Batch
 from ganforge.progress import Control, Progress
 from ganforge.seeds import health, picture, summary, trial
 from ganforge.seeds import plan as plans
-from tiny import StopAfter, fingerprint, pictures, shortened
+from tiny import StopAfter, fingerprint, killed_in_save, newest, pictures, shortened
 
 THREE = (0, 3, 5)
 
@@ -70,12 +67,6 @@ def gaussian(steps: int = 100, **output: Any) -> Config:
 @pytest.fixture
 def drawing() -> None:
     """For a test that draws."""
-
-
-def newest(folder: Path) -> dict[str, Tensor]:
-    found, notes = checkpoint.newest(folder / "checkpoints")
-    assert found is not None and not notes
-    return found.tensors
 
 
 def prints(folder: Path, which: Sequence[int] = THREE) -> list[str]:
@@ -228,14 +219,7 @@ def test_a_stopped_population_goes_on_bit_for_bit(whole: Path, tmp_path: Path) -
 def test_a_killed_population_goes_on_bit_for_bit(whole: Path, tmp_path: Path, nth: int) -> None:
     """SIGKILL in the middle of a save: some members have that checkpoint, others have not."""
     out = tmp_path / "g"
-    child = os.fork()
-    if not child:
-        try:
-            kill_in_save(nth, out)
-        finally:
-            os._exit(1)
-    _, status = os.waitpid(child, 0)
-    assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+    killed_in_save(nth, lambda: gf.population(gaussian(), out=out, seeds=THREE, show="quiet"))
     steps = [plans.standing(runs.Run(out / f"seed-{seed}")) for seed in THREE]
     assert nth in (1,) or len(set(steps)) > 1
     trained = gf.population(gaussian(), out=out, seeds=THREE, show="quiet")
@@ -261,22 +245,6 @@ def test_members_go_on_from_one_step_that_all_have_whole(
         state.mkdir()
     gf.population(gaussian(), out=out, seeds=THREE, show="quiet")
     assert prints(out) == prints(whole)
-
-
-def kill_in_save(nth: int, out: Path) -> None:
-    """Train, and die where the n-th checkpoint is about to be renamed into its place."""
-    left = [nth]
-    rename = os.rename
-
-    def dying(source: Any, target: Any) -> None:
-        if "step-" in Path(target).name:
-            left[0] -= 1
-            if not left[0]:
-                os.kill(os.getpid(), signal.SIGKILL)
-        rename(source, target)
-
-    os.rename = dying  # type: ignore[assignment]
-    gf.population(gaussian(), out=out, seeds=THREE, show="quiet")
 
 
 def test_finished_seeds_are_left_alone_and_new_ones_added(tmp_path: Path) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import signal
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ganforge import loop, nets, optimizers, recipes
+from ganforge import checkpoint, loop, nets, optimizers, recipes
 from ganforge.codec import DataSpec
 from ganforge.config import Config, Noise, Optimizer
 from ganforge.data import source
@@ -125,6 +128,35 @@ def fingerprint(tensors: dict[str, torch.Tensor]) -> str:
             tensors[name].detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
         )
     return state.hexdigest()
+
+
+def newest(folder: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a run's last checkpoint, which is whole."""
+    found, notes = checkpoint.newest(folder / "checkpoints")
+    assert found is not None and not notes
+    return found.tensors
+
+
+def killed_in_save(nth: int, work: Callable[[], object]) -> None:
+    """Do `work` in a process that SIGKILL ends where its n-th checkpoint is about to be renamed."""
+    left, rename = [nth], os.rename
+
+    def dying(source: Any, target: Any) -> None:
+        if "step-" in Path(target).name:
+            left[0] -= 1
+            if not left[0]:
+                os.kill(os.getpid(), signal.SIGKILL)
+        rename(source, target)
+
+    child = os.fork()
+    if not child:
+        try:
+            os.rename = dying  # type: ignore[assignment]
+            work()
+        finally:
+            os._exit(1)
+    _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
 
 
 def folder_hashes(folder: Path) -> dict[str, str]:

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import machine
 from benchmarks.frameworks import environment, gradients, table
 from benchmarks.frameworks.environment import ENVIRONMENTS, UnavailableError
 from benchmarks.frameworks.gradients import EXACT, ROUGH, Arrays, Case
@@ -162,8 +163,7 @@ def main() -> int:
     }
     print(table.page(result))
     if given.json:
-        given.json.parent.mkdir(parents=True, exist_ok=True)
-        given.json.write_text(json.dumps(result, indent=1) + "\n")
+        machine.keep(given.json, result)
     return 1 if result["failed"] else 0
 
 

@@ -79,10 +79,9 @@ def norms(module: nn.Module) -> dict[str, float]:
 
     Of a weight that is normalised, as it is used: its own length means nothing, and grows.
     """
-    used = {m.weight: m.normal().detach() for m in module.modules() if isinstance(m, Spectral)}
-    weights = {name: p.detach() for name, p in module.named_parameters() if p.dim() > 1}
-    weights |= {name: used[p] for name, p in module.named_parameters() if p in used}
-    return {name: spectral(w) for name, w in weights.items()}
+    used = {m.weight: m.normal() for m in module.modules() if isinstance(m, Spectral)}
+    weights = {name: p for name, p in module.named_parameters() if p.dim() > 1}
+    return {name: spectral(used.get(p, p).detach()) for name, p in weights.items()}
 
 
 def spectral(weight: Tensor) -> float:

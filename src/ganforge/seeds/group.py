@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -165,9 +165,8 @@ def play(group: Group, control: Control) -> Iterator[bool]:
         if logged or saved:
             if scored and not near:
                 score(group, control)
-            began = time.perf_counter()
-            yield False
-            clock.start += time.perf_counter() - began
+            with aside(group):
+                yield False
     finish(group, control)
     group.seconds = clock.now()
     yield True
@@ -285,21 +284,21 @@ def score(group: Group, control: Control) -> None:
 
     A signal leaves those that are still to come to the session that goes on.
     """
-    began = time.perf_counter()
-    for i in list(group.live) if group.scorers else ():
-        if control.stop:
-            break
-        t = spread(group, i)
-        told = group.scorers[i].watch(t, t.report()).note
-        if told and len(group.live) == 1:
-            group.notes.append(told)
-        if group.controls[i].enough:
-            training.finish(t, enough=True)
-            group.scorers[i].close(t)
-            leave(group, i, "finished")
-            group.notes.append(f"seed {t.config.seed} is finished: no better score for long enough")
-    if group.clock is not None:
-        group.clock.start += time.perf_counter() - began
+    with aside(group):
+        for i in list(group.live) if group.scorers else ():
+            if control.stop:
+                break
+            t = spread(group, i)
+            told = group.scorers[i].watch(t, t.report()).note
+            if told and len(group.live) == 1:
+                group.notes.append(told)
+            if group.controls[i].enough:
+                training.finish(t, enough=True)
+                group.scorers[i].close(t)
+                leave(group, i, "finished")
+                group.notes.append(
+                    f"seed {t.config.seed} is finished: no better score for long enough"
+                )
 
 
 def finish(group: Group, control: Control) -> None:
@@ -329,14 +328,13 @@ def finish(group: Group, control: Control) -> None:
 
 def last_score(group: Group, index: int) -> None:
     """Score a member that has come to its last step, and keep the scores."""
-    began, t = time.perf_counter(), group.members[index]
-    group.scorers[index].watch(t, t.report())  # what is there of steps that were lost is cut
-    unscored = group.scorers[index].close(t)[1]
-    if unscored:
-        group.notes.append(f"seed {t.config.seed}: {unscored}")
-    curve(group, index)
-    if group.clock is not None:
-        group.clock.start += time.perf_counter() - began
+    t = group.members[index]
+    with aside(group):
+        group.scorers[index].watch(t, t.report())  # what is there of steps that were lost is cut
+        unscored = group.scorers[index].close(t)[1]
+        if unscored:
+            group.notes.append(f"seed {t.config.seed}: {unscored}")
+        curve(group, index)
 
 
 def curve(group: Group, index: int) -> None:
@@ -347,6 +345,15 @@ def curve(group: Group, index: int) -> None:
             scorer.draw()
     except DiskError as error:
         group.notes.append(str(error))
+
+
+@contextmanager
+def aside(group: Group) -> Iterator[None]:
+    """What is done meanwhile is not training: the group's clock leaves it out."""
+    began = time.perf_counter()
+    yield
+    if group.clock is not None:
+        group.clock.start += time.perf_counter() - began
 
 
 class Clock:
