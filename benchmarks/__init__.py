@@ -1,1 +1,1 @@
-"""What ours is measured against, and the harness that runs both in turn."""
+"""Measurements: speed, quality, and how often a diagnosis is right."""

@@ -1,4 +1,4 @@
-"""The shape of the package: imports point one way, files are short, nothing unsafe is called."""
+"""The shape of the package: imports go down the ladder, functions are short, calls are safe."""
 
 import ast
 import subprocess
@@ -12,51 +12,32 @@ import ganforge
 
 ROOT = Path(ganforge.__file__).parent
 
-# From the top down: a module imports what stands below it, and its own line. A name stands for a
-# module or for a package and all in it. A new file wants a place here.
-LAYERS = """
+# From the top down: a folder imports from its own line's folders and from those below it.
+LADDER = """
 __main__
-cli
-commands
-report lab reproduce serve export lightning
-compare
-seeds
-session
-display tensorboard
-scoring
+cli commands
+serve export report theory reproduce
+experiments
+api
+callbacks
 diagnosis
-judging
-evaluation
-plots charts moments history
-loop
-stepping
 training
-model
+plotting evaluation
+runs
 sampling
-runs pictures
-checkpoint
-members
-draws
-state schedules
 recipes
-accelerate
-game
-penalties augment optimizers ema losses
-players
-devices
-distributed
+registry
+gan
+augment nets
 data
-nets
 config
-own
-codec
-rng arguments progress columns
-errors
+images files rng types errors text _version _deprecated
 """
-RANK = {name: i for i, line in enumerate(LAYERS.split("\n")) for name in line.split()}
+RANK = {name: i for i, line in enumerate(LADDER.strip().split("\n")) for name in line.split()}
+MOST_FILES_AT_THE_TOP = 12
 
-MAX_LINES, MAX_FUNCTION = 400, 60
-MAY_PRINT = {"cli", "__main__", "display"}
+MAX_FUNCTION = 60
+MAY_PRINT = {"cli", "__main__", "callbacks.display"}
 
 
 def modules() -> dict[str, Path]:
@@ -97,17 +78,20 @@ def imports(name: str) -> Iterator[tuple[str, bool]]:
 
 
 def rank(name: str) -> int:
-    package = name
-    while package not in RANK:
-        assert "." in package, f"{name} has no place in LAYERS"
-        package = package.rpartition(".")[0]
-    return RANK[package]
+    top = name.split(".")[0]
+    assert top in RANK, f"{name} has no place in LADDER"
+    return RANK[top]
 
 
 @pytest.mark.parametrize("name", NAMED)
-def test_imports_point_one_way(name: str) -> None:
+def test_imports_go_down_the_ladder(name: str) -> None:
     upward = [other for other, _ in imports(name) if other and rank(other) < rank(name)]
     assert not upward, f"{name} imports {upward}, which stand above it"
+
+
+def test_few_files_lie_at_the_top() -> None:
+    files = sorted(path.name for path in ROOT.glob("*.py"))
+    assert len(files) <= MOST_FILES_AT_THE_TOP, files
 
 
 def test_there_are_no_cycles() -> None:
@@ -127,54 +111,54 @@ def test_there_are_no_cycles() -> None:
 
 def test_the_loop_never_evaluates() -> None:
     """Whoever iterates over it does."""
-    reached, todo = set(), ["loop"]
+    reached, todo = set(), ["training.loop"]
     while todo:
         name = todo.pop()
         if name and name not in reached:
             reached.add(name)
             todo += [other for other, _ in imports(name)]
-    assert not {n for n in reached if n.split(".")[0] in ("evaluation", "plots", "diagnosis")}
+    assert not {n for n in reached if n.split(".")[0] in ("evaluation", "plotting", "diagnosis")}
 
 
-def test_evaluation_sees_arrays() -> None:
-    """Not players, runs or recipes; only data sets, for its own classifiers."""
+def test_metrics_see_arrays() -> None:
+    """Not players, runs or recipes; only data sets, for their classifiers."""
     for name in NAMED:
-        if name.split(".")[0] == "evaluation":
+        if name.startswith("evaluation.") and name != "evaluation.evaluate":
             packages = {other.split(".")[0] for other, _ in imports(name)}
-            assert packages <= {"", "evaluation", "data", "codec", "rng", "errors"}, name
+            assert packages <= {"", "evaluation", "data", "rng", "errors", "types"}, name
 
 
-def test_the_package_itself_is_imported_for_its_version_only() -> None:
+def test_nobody_inside_imports_the_face() -> None:
     for name in NAMED:
         for node in ast.walk(TREES[name]):
             if isinstance(node, ast.ImportFrom) and node.module == "ganforge":
-                names = {a.name for a in node.names} - {"__version__"}
+                names = {a.name for a in node.names}
                 assert names <= set(MODULES), f"{name}: from ganforge import {names}"
+            if isinstance(node, ast.Import):
+                assert "ganforge" not in {a.name for a in node.names}, name
 
 
 # --- size -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", sorted(MODULES))
-def test_files_and_functions_are_short(name: str) -> None:
-    lines = len(MODULES[name].read_text().splitlines())
-    assert lines <= MAX_LINES, f"{name} has {lines} lines"
+def test_functions_are_short(name: str) -> None:
     for node in ast.walk(TREES[name]):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             first = node.body[0]  # help texts and figures of shapes may be as long as they must
             text = ast.get_docstring(node) is not None
-            told = (first.end_lineno or 0) - first.lineno + 1 if text else 0
-            length = (node.end_lineno or 0) - node.lineno + 1 - told
+            described = (first.end_lineno or 0) - first.lineno + 1 if text else 0
+            length = (node.end_lineno or 0) - node.lineno + 1 - described
             assert length <= MAX_FUNCTION, f"{name}.{node.name} has {length} lines"
 
 
 @pytest.mark.parametrize("name", sorted(MODULES))
 def test_what_is_public_is_described(name: str) -> None:
     assert ast.get_docstring(TREES[name]), f"{name} has no docstring"
-    own = name.rpartition(".")[2] if name.startswith("recipes.") else ""  # the file describes it
+    recipe = name.rpartition(".")[2] if name.startswith("recipes.") else ""  # the file describes it
     for node in TREES[name].body:
         public = isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_")
-        if public and node.name != own:
+        if public and node.name != recipe:
             assert ast.get_docstring(node), f"{name}.{node.name} has no docstring"
 
 
@@ -241,7 +225,7 @@ def test_the_check_leaves_what_is_safe(text: str) -> None:
     assert offences(ast.parse(text)) == []
 
 
-@pytest.mark.parametrize("name", [n for n in sorted(MODULES) if n.split(".")[0] not in MAY_PRINT])
+@pytest.mark.parametrize("name", [n for n in sorted(MODULES) if not {n, n.split(".")[0]} & MAY_PRINT]
 def test_nothing_below_the_command_line_prints(name: str) -> None:
     mains = [n for n in TREES[name].body if isinstance(n, ast.FunctionDef) and n.name == "main"]
     allowed = {id(inner) for main in mains for inner in ast.walk(main)}  # `python -m` of a file

@@ -14,9 +14,9 @@ from PIL import Image
 
 import ganforge as gf
 from ganforge.cli import main
-from ganforge.config import Config
+from ganforge.config.schema import Config
 from ganforge.recipes import RECIPES
-from tiny import shortened
+from tests.helpers.tiny import shortened
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

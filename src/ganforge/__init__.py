@@ -13,67 +13,72 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from ganforge import _deprecated
+from ganforge._version import __version__
+
 if TYPE_CHECKING:
-    from ganforge import (
-        compare,
-        config,
-        data,
-        game,
-        lightning,
-        loop,
-        losses,
-        nets,
-        penalties,
-        recipes,
-    )
+    from ganforge import config, data, nets, recipes
+    from ganforge.api import Trained, train
     from ganforge.config import Config, Noise, Optimizer, Output
-    from ganforge.data.source import Dataset
-    from ganforge.data.source import load as load_data
+    from ganforge.data.load import Dataset
+    from ganforge.data.load import load as load_data
     from ganforge.errors import GanforgeError
-    from ganforge.game import Adversarial
+    from ganforge.experiments import compare
+    from ganforge.experiments.seeds import train as population
+    from ganforge.gan import losses, penalties
+    from ganforge.gan.adversarial import Adversarial
     from ganforge.nets import DCGAN, MLP
-    from ganforge.seeds import train as population
-    from ganforge.session import Trained, train
-    from ganforge.session import open_sampler as load
+    from ganforge.runs.load import open_sampler as load
+    from ganforge.training import lightning
+    from ganforge.training.loop import train as iterate
 
-__version__ = "0.1.0"
-
-_MODULES = (
-    "compare", "config", "data", "game", "lightning", "loop", "losses", "nets", "penalties",
-    "recipes",
-)  # fmt: skip
+_MODULES = {
+    "compare": "experiments.compare",
+    "config": "config",
+    "data": "data",
+    "lightning": "training.lightning",
+    "losses": "gan.losses",
+    "nets": "nets",
+    "penalties": "gan.penalties",
+    "recipes": "recipes",
+}
 _NAMES = {
     "Config": ("config", "Config"),
     "Noise": ("config", "Noise"),
     "Optimizer": ("config", "Optimizer"),
     "Output": ("config", "Output"),
-    "Adversarial": ("game", "Adversarial"),
+    "Adversarial": ("gan.adversarial", "Adversarial"),
     "DCGAN": ("nets", "DCGAN"),
     "MLP": ("nets", "MLP"),
-    "Dataset": ("data.source", "Dataset"),
+    "Dataset": ("data.load", "Dataset"),
     "GanforgeError": ("errors", "GanforgeError"),
-    "Trained": ("session", "Trained"),
-    "load": ("session", "open_sampler"),
-    "load_data": ("data.source", "load"),
-    "population": ("seeds", "train"),
-    "train": ("session", "train"),
+    "Trained": ("api", "Trained"),
+    "iterate": ("training.loop", "train"),
+    "load": ("runs.load", "open_sampler"),
+    "load_data": ("data.load", "load"),
+    "population": ("experiments.seeds", "train"),
+    "train": ("api", "train"),
 }
 
 __all__ = [
     "DCGAN", "MLP", "Adversarial", "Config", "Dataset", "GanforgeError", "Noise", "Optimizer",
-    "Output", "Trained", "compare", "config", "data", "game", "lightning", "load", "load_data",
-    "loop", "losses", "nets", "penalties", "population", "recipes", "train",
+    "Output", "Trained", "__version__", "compare", "config", "data", "iterate", "lightning",
+    "load", "load_data", "losses", "nets", "penalties", "population", "recipes", "train",
 ]  # fmt: skip
+
+_deprecated.install()
 
 
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
-        return import_module(f"ganforge.{name}")
+        return import_module(f"ganforge.{_MODULES[name]}")
     if name in _NAMES:
         module, attribute = _NAMES[name]
         return getattr(import_module(f"ganforge.{module}"), attribute)
+    if name in _deprecated.MOVED:
+        return import_module(f"ganforge.{name}")
     raise AttributeError(f"module 'ganforge' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return [*__all__, "__version__"]
+    return __all__

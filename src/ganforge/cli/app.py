@@ -21,8 +21,8 @@ from typing import Annotated, Any
 
 from cyclopts import App, CycloptsError, Parameter
 
-from ganforge import __version__
-from ganforge.arguments import split_overrides, whole_numbers
+from ganforge._version import __version__
+from ganforge.cli.arguments import split_overrides, whole_numbers
 from ganforge.errors import (
     DiskError,
     GanforgeError,

@@ -68,7 +68,7 @@ def compare(
         Your own FILE.py, for runs whose networks are code of yours.
     """
     from ganforge.commands import compare as commands
-    from ganforge.compare import Budget
+    from ganforge.experiments.compare import Budget
 
     if bool(runs) == (recipes is not None):
         raise UsageError("compare: name runs (`ganforge compare runs/a runs/b`) or --recipes a,b")

@@ -9,7 +9,7 @@ from ganforge.cli.app import Flag, again, app, arguments, loading, overrides
 from ganforge.errors import UsageError
 
 if TYPE_CHECKING:
-    from ganforge.config import Config
+    from ganforge.config.schema import Config
 
 
 @app.command
@@ -114,14 +114,15 @@ def train(
 
 
 def _train(config: Config, out: Path | None) -> int:
-    from ganforge import distributed, session
+    from ganforge import api
     from ganforge.commands import train as commands
+    from ganforge.training import distributed
 
-    path = out or session.default_folder(config)
+    path = out or api.default_folder(config)
     leads = distributed.from_environment().leads
     if leads:
         print(f"{config.name} on {config.data}, seed {config.seed}, in {path}", flush=True)
-    trained = session.train(config, path)
+    trained = api.train(config, path)
     if leads:
         print("\n".join(commands.summary(trained)))
         if trained.signal and not trained.finished:
@@ -133,8 +134,8 @@ def _train_seeds(
     config: Config, text: str, out: Path | None, at_once: int | None, seed: int | None,
     gpus: int | None, dry_run: bool,
 ) -> int:  # fmt: skip
-    from ganforge import seeds
     from ganforge.commands import seeds as commands
+    from ganforge.experiments import seeds
 
     plan = commands.plan(config, text, out, at_once, seed, gpus)
     if dry_run:

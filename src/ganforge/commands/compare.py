@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from ganforge import compare
 from ganforge.commands.text import own_networks
-from ganforge.compare import Budget, Comparison, Scoring, plan, study
-from ganforge.seeds.plan import parse
+from ganforge.experiments import compare
+from ganforge.experiments.compare import Budget, Comparison, Scoring, plan, study
+from ganforge.experiments.seeds.plan import parse
 
 FOLDER = Path("runs/compare")
 

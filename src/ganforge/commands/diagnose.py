@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ganforge import diagnosis, runs
+from ganforge import diagnosis
 from ganforge.commands.text import own_networks
-from ganforge.data import source
+from ganforge.data import load
 from ganforge.diagnosis import findings
 from ganforge.errors import UsageError
+from ganforge.runs import folder as runs
 
 
 def diagnose(run: Path | None, data: str | None, size: int | None, code: Path | None) -> str:
@@ -19,7 +20,7 @@ def diagnose(run: Path | None, data: str | None, size: int | None, code: Path | 
     train = held = None
     if data is not None:
         size = size or folder.settings().get("size")
-        train, held = source.load(data, size=size), source.load(data, part="validation", size=size)
+        train, held = load.load(data, size=size), load.load(data, part="validation", size=size)
     elif size is not None:
         raise UsageError(f"size = {size}: give it together with --data")
     networks = own_networks(code, run)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ganforge import (
-    judging,
-)
 from ganforge.commands.text import own_networks
+from ganforge.evaluation import evaluate as judging
 
 
 def evaluate(

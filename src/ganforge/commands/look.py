@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ganforge import (
-    config,
-    judging,
-    pictures,
-    plots,
-    recipes,
-    runs,
-    session,
-)
-from ganforge.codec import Array
-from ganforge.columns import columns
+from ganforge import api, files, images, recipes
 from ganforge.commands.text import own_networks, target
+from ganforge.config import convert
+from ganforge.data import spec
+from ganforge.data.spec import Array
 from ganforge.errors import DataError, DiskError, UsageError
-from ganforge.sampling import Sampler
+from ganforge.evaluation import evaluate
+from ganforge.plotting import plots
+from ganforge.runs import folder as runs
+from ganforge.runs import load
+from ganforge.sampling.sampler import Sampler
+from ganforge.text import columns
 
 
 def sample(
@@ -29,16 +27,16 @@ def sample(
     code: Path | None = None,
 ) -> str:
     """Samples of a run as a picture or an .npz file."""
-    sampler = session.open_sampler(path, own_networks(code, path))
+    sampler = load.open_sampler(path, own_networks(code, path))
     out = target(path, output, "sample.png", (".png", ".npz"))
     drawn = sampler.sample(count, labels, seed)
     used = sampler.labels(count, labels)
     if out.suffix.lower() == ".npz":
         arrays = {"samples": drawn} | ({} if used is None else {"labels": used})
-        pictures.save(out, pictures.npz(**arrays))
+        files.save(out, files.npz(**arrays))
     else:
         columns = sampler.spec.classes if used is not None and labels is None else None
-        pictures.save(out, picture(sampler, drawn, columns))
+        files.save(out, picture(sampler, drawn, columns))
     return f"{count} samples in {out}"
 
 
@@ -46,36 +44,36 @@ def picture(sampler: Sampler, drawn: Array, columns: int | None = None) -> bytes
     """A grid of pictures, or a scatter of vectors, as a PNG file's bytes."""
     if not sampler.spec.is_image:
         return plots.points(drawn)
-    columns = columns or pictures.layout(len(drawn), 0)[1]
+    columns = columns or images.layout(len(drawn), 0)[1]
     scale = max(1, 64 // sampler.spec.shape[1])
-    return pictures.png(pictures.grid(pictures.as_uint8(drawn, sampler.spec), columns), scale=scale)
+    return images.png(images.grid(spec.as_uint8(drawn, sampler.spec), columns), scale=scale)
 
 
 def interpolate(
     path: Path, rows: int, steps: int, seed: int, output: Path | None, code: Path | None = None
 ) -> str:
     """Paths between noises, as a picture (a row a path) or a GIF."""
-    sampler = session.open_sampler(path, own_networks(code, path))
+    sampler = load.open_sampler(path, own_networks(code, path))
     out = target(path, output, "interpolate.png", (".png", ".gif"))
     walk = sampler.interpolate(rows, steps, seed)
     if not sampler.spec.is_image:
         raise UsageError(f"{path} makes vectors, not pictures: use `ganforge sample {path}`")
     if out.suffix.lower() == ".gif":
-        frames = pictures.as_uint8(walk, sampler.spec).reshape(rows, steps, *walk.shape[1:])
-        columns = pictures.layout(rows, 0)[1]
-        grids = [pictures.grid(frames[:, i], columns) for i in range(steps)]
-        pictures.save(out, pictures.gif([*grids, *grids[-2:0:-1]]))
+        frames = spec.as_uint8(walk, sampler.spec).reshape(rows, steps, *walk.shape[1:])
+        columns = images.layout(rows, 0)[1]
+        grids = [images.grid(frames[:, i], columns) for i in range(steps)]
+        files.save(out, images.gif([*grids, *grids[-2:0:-1]]))
     else:
-        pictures.save(out, picture(sampler, walk, steps))
+        files.save(out, picture(sampler, walk, steps))
     return f"{rows} paths of {steps} samples in {out}"
 
 
 def plot(path: Path, output: Path | None) -> str:
     """A run's overview as a picture, or its samples over time as a GIF."""
     run = runs.open_run(path)
-    out = target(path, output, session.PLOT, (".png", ".gif"))
+    out = target(path, output, api.PLOT, (".png", ".gif"))
     gif = out.suffix.lower() == ".gif"
-    pictures.save(out, plots.animation(run) if gif else plots.overview(run))
+    files.save(out, plots.animation(run) if gif else plots.overview(run))
     return str(out)
 
 
@@ -106,7 +104,7 @@ def runs_table(folder: Path) -> str:
 
 def score_cell(run: runs.Run) -> str:
     """A run's newest Frechet distance with its floor and stamp; empty where there is none."""
-    score = judging.newest(run)
+    score = evaluate.newest(run)
     if score is None:
         return ""
     stamp = f"{score.split}, N {score.n:,}"
@@ -117,7 +115,7 @@ def recipes_text(name: str | None) -> str:
     """The list of recipes, or one's docstring and settings."""
     if name is not None:
         chosen = recipes.find(name)
-        return f"{recipes.describe(name)}\n\n{config.dumps(chosen)}".rstrip()
+        return f"{recipes.describe(name)}\n\n{convert.dumps(chosen)}".rstrip()
     rows = []
     for known in recipes.RECIPES:
         first = recipes.describe(known).splitlines()[0]

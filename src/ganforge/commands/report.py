@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ganforge import report as pages
-from ganforge import runs
 from ganforge.commands.text import own_networks, target
 from ganforge.errors import UsageError
+from ganforge.runs import folder as runs
 
 NAME = "report.html"
 

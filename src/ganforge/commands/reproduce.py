@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from ganforge.errors import check, choice
+from ganforge.experiments.seeds.plan import parse
 from ganforge.reproduce import EXPERIMENTS
-from ganforge.seeds.plan import parse
 
 
 def reproduce(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ganforge.config import Config
+from ganforge.config.schema import Config
 from ganforge.errors import UsageError
-from ganforge.seeds import plan as plans
-from ganforge.seeds import summary
-from ganforge.seeds.plan import Plan, size
+from ganforge.experiments.seeds import plan as plans
+from ganforge.experiments.seeds import summary
+from ganforge.experiments.seeds.plan import Plan, size
 
 lines = summary.lines
 

@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ganforge import (
-    checkpoint,
-    recipes,
-    session,
-)
+from ganforge import files, registry
 from ganforge.errors import UsageError
-from ganforge.model import OwnNetworks
+from ganforge.runs import load
+from ganforge.runs.model import OwnNetworks
 
 
 def own_networks(code: Path | None, path: Path) -> OwnNetworks | None:
@@ -20,13 +17,13 @@ def own_networks(code: Path | None, path: Path) -> OwnNetworks | None:
         return None
     import json
 
-    run = session.run_of(path)
+    run = load.run_of(path)
     folder = run.model if run else path
     try:
-        name = json.loads(checkpoint.read_file(folder / "config.json"))["networks"]["name"]
+        name = json.loads(files.read_file(folder / "config.json"))["networks"]["name"]
     except (ValueError, KeyError, TypeError):
         name = "networks"
-    found: OwnNetworks = recipes.attribute(code, str(name))
+    found: OwnNetworks = registry.attribute(code, str(name))
     return found
 
 

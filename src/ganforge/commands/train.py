@@ -10,26 +10,21 @@ from typing import Any
 
 import numpy as np
 
-from ganforge import (
-    checkpoint,
-    config,
-    distributed,
-    judging,
-    nets,
-    recipes,
-    runs,
-    scoring,
-    session,
-    training,
-)
-from ganforge.codec import Array
-from ganforge.config import Config
-from ganforge.data import source
-from ganforge.devices import resolve
+from ganforge import api, files, recipes, registry
+from ganforge.callbacks import evaluate
+from ganforge.config import convert
+from ganforge.config.schema import Config
+from ganforge.data import load
+from ganforge.data.spec import Array
 from ganforge.diagnosis import findings
 from ganforge.errors import UsageError, check, choice
+from ganforge.evaluation import evaluate as evaluation_evaluate
+from ganforge.plotting import points
+from ganforge.runs import folder
+from ganforge.training import checks, distributed, trainer
+from ganforge.training.device import resolve
 
-dumps = config.dumps
+dumps = convert.dumps
 
 
 def assemble(
@@ -45,7 +40,7 @@ def assemble(
     table: dict[str, Any] = {}
     if file is not None:
         try:
-            table = tomllib.loads(checkpoint.read_file(file).decode())
+            table = tomllib.loads(files.read_file(file).decode())
         except (ValueError, RecursionError) as error:
             raise UsageError(f"{file}: not valid TOML: {error}") from None
         if options.get("data") is None:
@@ -58,9 +53,9 @@ def assemble(
     if table:
         try:
             chosen = (
-                config.from_dict(Config, {"name": name, **table}, recipes.PARTS)
+                convert.from_dict(Config, {"name": name, **table}, registry.PARTS)
                 if whole
-                else config.merge(chosen, table, recipes.PARTS)
+                else convert.merge(chosen, table, registry.PARTS)
             )
         except UsageError as error:
             raise UsageError(f"{file}: {error}") from None
@@ -70,12 +65,12 @@ def assemble(
     if "epochs" in given:
         given["kimg"] = None
     if overrides:
-        chosen = config.override(chosen, overrides, recipes.PARTS)
+        chosen = convert.override(chosen, overrides, registry.PARTS)
     output: dict[str, Any] = {"tensorboard": True} if tensorboard else {}
     output |= {} if every is None else {"score_every": every}
     if stop is not None:
         choice("stop", stop, ("auto",))
-        rule = scoring.end_rule(every, chosen.output.score_every)
+        rule = evaluate.end_rule(every, chosen.output.score_every)
         output |= dict(zip(("score_every", "patience"), rule, strict=True))
     return replace(chosen, **given, output=replace(chosen.output, **output))
 
@@ -91,12 +86,12 @@ def stay_inside(file: Path, data: str) -> None:
 
 def rehearse(chosen: Config, out: Path | None) -> list[str]:
     """Everything of a run but its steps: what it would train, on what, for how long."""
-    nets.refuse_size(chosen.networks, chosen.size)
-    data = source.load(chosen.data, size=chosen.size)
+    checks.refuse_size(chosen.networks, chosen.size)
+    data = load.load(chosen.data, size=chosen.size)
     resolved = resolve(chosen, spec=data.spec)
-    t = training.build(chosen, runs.Run(out or session.default_folder(chosen)), data, resolved)
+    t = trainer.build(chosen, folder.Run(out or api.default_folder(chosen)), data, resolved)
     if t.run.exists():
-        runs.refuse_changes(t.run, chosen)
+        folder.refuse_changes(t.run, chosen)
     t.batches.close()
     counts = {
         side: sum(p.numel() for p in module.parameters())
@@ -127,7 +122,7 @@ def launch(processes: int, chosen: Config, arguments: Sequence[str]) -> int:
     return distributed.launch(processes, words)
 
 
-def summary(trained: session.Trained) -> list[str]:
+def summary(trained: api.Trained) -> list[str]:
     """The lines at the end of a run: how it stands, where things are, what to type next."""
     path = trained.path
     lines = [closing_losses(trained.run.log())]
@@ -146,7 +141,7 @@ def summary(trained: session.Trained) -> list[str]:
     if trained.unscored:
         lines.append(trained.unscored)
     if trained.scores:
-        lines += ["", judging.table(trained.scores)]
+        lines += ["", evaluation_evaluate.table(trained.scores)]
         lines.append(f"more metrics, on the test split: ganforge evaluate {path}")
     if trained.diagnosis is not None:
         lines += ["", findings.text(trained.diagnosis)]
@@ -163,12 +158,12 @@ def closing_losses(log: Sequence[Mapping[str, Any]]) -> str:
     return f"loss_D {d:.3f}, loss_G {g:.3f} (mean of epochs {first:.1f} to {last[-1]['epoch']:.1f})"
 
 
-def moments(trained: session.Trained, count: int = 10_000) -> list[str]:
+def moments(trained: api.Trained, count: int = 10_000) -> list[str]:
     """Mean and covariance of the samples beside the law's, for vectors of up to 4 numbers."""
     if trained.sampler.spec.size > 4:
         return []
     samples = trained.sample(count, seed=trained.run.info().get("seed", 0))
-    truth = session.true_moments(trained.run.settings()["data"])
+    truth = points.true_moments(trained.run.settings()["data"])
     if truth is None:
         return []
     columns = {"generated": _moments(samples), "true": truth}

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganforge.codec import Array, encode
 from ganforge.data.dataset import Dataset
+from ganforge.data.spec import Array, encode
 from ganforge.rng import Ints, Order
 
 Rows = tuple[Tensor, Tensor | None]  # stored values (n, numbers in one), labels (n,)

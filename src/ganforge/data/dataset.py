@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ganforge.codec import Array, DataSpec
+from ganforge.data.spec import Array, DataSpec
 from ganforge.errors import DataError, UsageError, choice
 from ganforge.rng import Ints, Stream
 

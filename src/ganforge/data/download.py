@@ -11,9 +11,9 @@ import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ganforge.data import cifar, idx
 from ganforge.data.archives import brief
 from ganforge.data.dataset import Examples
+from ganforge.data.formats import cifar, idx
 from ganforge.errors import DataError, DiskError
 
 LOG = logging.getLogger("ganforge")

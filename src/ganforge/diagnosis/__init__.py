@@ -16,9 +16,9 @@ from ganforge.data.dataset import Dataset
 from ganforge.diagnosis import findings, folder, show
 from ganforge.diagnosis.codes import CHECKS, NAMES, NEEDS, explain
 from ganforge.diagnosis.findings import Diagnosis, Finding
-from ganforge.diagnosis.patient import Patient
+from ganforge.diagnosis.snapshot import Patient
 from ganforge.errors import DataError, DiskError
-from ganforge.model import OwnNetworks
+from ganforge.runs.model import OwnNetworks
 
 KEPT = "diagnosis.json"
 

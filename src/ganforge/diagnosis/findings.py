@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ganforge import checkpoint
+from ganforge import files
 from ganforge.errors import DataError
 
 FORMAT = 1
@@ -111,7 +111,7 @@ class Diagnosis:
 def save(path: Path, diagnosis: Diagnosis) -> Path:
     """Keep a diagnosis as JSON, pictures relative to its folder."""
     text = json.dumps(diagnosis.to_json(path.parent), indent=1, allow_nan=False)
-    checkpoint.replace_file(path, text.encode())
+    files.replace_file(path, text.encode())
     return path
 
 
@@ -120,7 +120,7 @@ def read(path: Path) -> Diagnosis | None:
     if not path.is_file():
         return None
     try:
-        return Diagnosis.from_json(json.loads(checkpoint.read_file(path)), path.parent)
+        return Diagnosis.from_json(json.loads(files.read_file(path)), path.parent)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(f"{path}: damaged ({error}): remove it, and diagnose again") from None
 

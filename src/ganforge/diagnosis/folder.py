@@ -10,19 +10,24 @@ from typing import Any
 
 from torch import Tensor
 
-from ganforge import checkpoint, config, judging, model, recipes, runs, state
-from ganforge.codec import DataSpec
-from ganforge.config import Config
-from ganforge.data import source
+from ganforge import files, registry
+from ganforge.config import convert
+from ganforge.config.schema import Config
+from ganforge.data import load
 from ganforge.data.dataset import Dataset
+from ganforge.data.spec import DataSpec
 from ganforge.diagnosis import from_players
-from ganforge.diagnosis.patient import Patient
+from ganforge.diagnosis.snapshot import Patient
 from ganforge.errors import DataError, DiskError, GanforgeError, UsageError
+from ganforge.evaluation import evaluate
 from ganforge.evaluation.score import Score
-from ganforge.model import OwnNetworks
-from ganforge.runs import Run
-from ganforge.sampling import Sampler
-from ganforge.state import compare
+from ganforge.gan import state
+from ganforge.gan.state import compare
+from ganforge.runs import checkpoint, folder, model
+from ganforge.runs.folder import Run
+from ganforge.runs.model import OwnNetworks
+from ganforge.sampling.sampler import Sampler
+from ganforge.training import build, checks
 
 CURVE = "scores.jsonl"
 ATTEMPTS = 3  # at a checkpoint that a trainer may be removing
@@ -40,10 +45,10 @@ def admit(
     function, where the run was trained with one.
     Raises DataError where there is no run, it is damaged, or it has neither log nor checkpoint.
     """
-    run = runs.open_run(path)
+    run = folder.open_run(path)
     log, info = run.log(), run.info()
     wanted = settings(run, networks)
-    patient = Patient(wanted, log, info, newest_cards(run), list(runs.read_log(run.path / CURVE)))
+    patient = Patient(wanted, log, info, newest_cards(run), list(folder.read_log(run.path / CURVE)))
     patient.step = int(info.get("step", 0)) or int(log[-1].get("step", 0) if log else 0)
     found = newest(run)
     if found is None and not log and info.get("status") != "diverged":
@@ -74,9 +79,9 @@ def settings(run: Run, networks: OwnNetworks | None) -> Config:
     table = run.settings()
     own = isinstance(table.get("networks"), dict) and table["networks"].get("kind") == "python"
     try:
-        wanted = config.from_dict(Config, table, recipes.PARTS)
+        wanted = convert.from_dict(Config, table, registry.PARTS)
     except GanforgeError as error:
-        raise DataError(f"{run.path / runs.CONFIG}: {error}") from None
+        raise DataError(f"{run.path / folder.CONFIG}: {error}") from None
     if own and networks is not None:
         from dataclasses import replace
 
@@ -98,31 +103,31 @@ def newest(run: Run) -> checkpoint.Checkpoint | None:
 def newest_cards(run: Run) -> list[Score]:
     """The cards with the Frechet distance of the newest step, of scores.json (that of the largest
     N) or of the curve."""
-    entries = [e for e in judging.own_entries(run) if has_frechet(e)]
+    entries = [e for e in evaluate.own_entries(run) if has_frechet(e)]
     entries.sort(key=lambda e: (e["step"] or 0, e["n"], str(e["made"])))
     if entries:
-        return judging.cards(entries[-1])
+        return evaluate.cards(entries[-1])
     try:
-        curve = list(runs.read_log(run.path / CURVE))
-        return judging.cards(curve[-1]) if curve else []
+        curve = list(folder.read_log(run.path / CURVE))
+        return evaluate.cards(curve[-1]) if curve else []
     except (KeyError, TypeError, ValueError):
         return []
 
 
 def has_frechet(entry: dict[str, Any]) -> bool:
     """Whether the Frechet distance is among the scores of an entry."""
-    return any(card.name == "frechet" for card in judging.cards(entry))
+    return any(card.name == "frechet" for card in evaluate.cards(entry))
 
 
 def examples(patient: Patient, run: Run, wanted: Config, info: dict[str, Any]) -> None:
     """The data that the run names, as far as they are still there."""
     try:
-        train = source.load(wanted.data, size=wanted.size)
+        train = load.load(wanted.data, size=wanted.size)
         if info.get("data_sha256", train.sha256) != train.sha256:
             patient.lacking["data"] = f"{wanted.data} is not what it was trained on: give --data"
             return
         patient.train = train
-        patient.held = source.load(wanted.data, part="validation", size=wanted.size)
+        patient.held = load.load(wanted.data, part="validation", size=wanted.size)
     except (DataError, UsageError, DiskError) as error:
         patient.lacking["data"] = f"{error} (--data names other data)"
 
@@ -135,14 +140,14 @@ def data_spec(run: Run, train: Dataset | None) -> DataSpec | None:
     if not path.is_file():
         return None if train is None else train.spec
     try:
-        return model.read_spec(json.loads(checkpoint.read_file(path))["spec"])
+        return model.read_spec(json.loads(files.read_file(path))["spec"])
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"{path}: damaged ({error}): restore it from a copy") from None
 
 
 def place(patient: Patient, wanted: Config, spec: DataSpec, found: checkpoint.Checkpoint) -> None:
     """The players, and the sampler, with the weights of a checkpoint."""
-    fresh = state.initial(wanted, spec)
+    fresh = build.initial(wanted, spec)
     players = {
         "generator": fresh.players.generator,
         "discriminator": fresh.players.discriminator,
@@ -159,7 +164,7 @@ def place(patient: Patient, wanted: Config, spec: DataSpec, found: checkpoint.Ch
     names = patient.train.class_names if patient.train is not None and wanted.labels else ()
     patient.sampler = Sampler(
         state.sampling_model(fresh),
-        state.players_spec(wanted, spec),
+        checks.players_spec(wanted, spec),
         wanted.noise,
         wanted.name,
         names,

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ganforge.evaluation.score import Score
-from ganforge.game import Adversarial
+from ganforge.gan.adversarial import Adversarial
 
 Figures = dict[str, float]
 Doubles = npt.NDArray[np.float64]

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ganforge.codec import Array, DataSpec, encode
+from ganforge.data.spec import Array, DataSpec, encode
 from ganforge.diagnosis.from_log import Doubles, Figures
 from ganforge.nets.spectral import Spectral
 from ganforge.rng import Stream

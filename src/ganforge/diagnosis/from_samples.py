@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from ganforge.codec import Array
+from ganforge.data.spec import Array
 from ganforge.diagnosis.from_log import Doubles, Figures
 from ganforge.evaluation import copying
 from ganforge.evaluation.distances import squared

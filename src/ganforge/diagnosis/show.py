@@ -8,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from ganforge import charts, pictures, plots
-from ganforge.codec import Array
+from ganforge import files, images
+from ganforge.data import spec as data_spec
+from ganforge.data.spec import Array
 from ganforge.diagnosis.findings import Diagnosis
-from ganforge.diagnosis.patient import Patient
+from ganforge.diagnosis.snapshot import Patient
 from ganforge.errors import DataError
 from ganforge.evaluation import copying
+from ganforge.plotting import charts, plots
 
 FOLDER = "diagnosis"
 SHOWN, PAIRS = 64, 16  # samples in a grid; copies beside their originals
@@ -31,7 +33,7 @@ def illustrate(found: Diagnosis, patient: Patient, path: Path) -> Diagnosis:
                     data = draw(patient)
                 except DataError:  # nothing finite to draw
                     continue
-                made[draw] = pictures.save(path / FOLDER / f"{draw.__name__}.png", data)
+                made[draw] = files.save(path / FOLDER / f"{draw.__name__}.png", data)
             shown += (made[draw],)
         if finding.code == "GF012" and (path / "scores.png").is_file():
             shown += (path / "scores.png",)
@@ -46,8 +48,8 @@ def samples(patient: Patient) -> bytes:
     if not spec.is_image:
         return points(patient.real["held"], patient.drawn[0])
     grid = patient.sampler.grid(SHOWN)
-    _, columns = pictures.layout(SHOWN, patient.sampler.spec.classes)
-    return pictures.png(pictures.grid(pictures.as_uint8(grid, spec), columns), 2)
+    _, columns = images.layout(SHOWN, patient.sampler.spec.classes)
+    return images.png(images.grid(data_spec.as_uint8(grid, spec), columns), 2)
 
 
 def points(real: Array, fake: Array) -> bytes:
@@ -69,8 +71,8 @@ def neighbours(patient: Patient) -> bytes:
     originals = np.asarray(patient.train.values[patient.known[placed.index[nearest]]])
     half = PAIRS // 2
     rows = [values[nearest[:half]], originals[:half], values[nearest[half:]], originals[half:]]
-    shown = pictures.as_uint8(np.concatenate(rows), spec)
-    return pictures.png(pictures.grid(shown, half), 2)
+    shown = data_spec.as_uint8(np.concatenate(rows), spec)
+    return images.png(images.grid(shown, half), 2)
 
 
 def losses(patient: Patient) -> bytes:

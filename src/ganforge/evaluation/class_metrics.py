@@ -8,7 +8,7 @@ import numpy as np
 
 from ganforge.errors import UsageError
 from ganforge.evaluation import density, features, labels, modes
-from ganforge.evaluation.case import Case, subset
+from ganforge.evaluation.inputs import Case, subset
 from ganforge.evaluation.stamp import Score, share, stamp
 
 

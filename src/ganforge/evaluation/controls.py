@@ -14,9 +14,9 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional
 
-from ganforge.codec import DataSpec
+from ganforge.data.spec import DataSpec
 from ganforge.errors import UsageError
-from ganforge.evaluation.case import subset
+from ganforge.evaluation.inputs import subset
 from ganforge.evaluation.score import Score, evaluate
 from ganforge.rng import Ints, Stream
 
@@ -140,7 +140,7 @@ def rows(scores: dict[str, list[Score]]) -> list[list[str]]:
 
 def main(arguments: list[str] | None = None) -> None:
     """Print the table for MNIST as Markdown. Arguments: [SPLIT [SEED]], test and 0 by default."""
-    from ganforge.data.source import load
+    from ganforge.data.load import load
 
     given = sys.argv[1:] if arguments is None else arguments
     split = given[0] if given else "test"

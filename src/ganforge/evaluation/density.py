@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 
 from ganforge.evaluation.distances import blocks, squared
-from ganforge.evaluation.fit import HeldOut
+from ganforge.evaluation.judges import HeldOut
 
 Array = npt.NDArray[Any]
 Doubles = npt.NDArray[np.float64]

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ganforge.errors import DataError
-from ganforge.evaluation.fit import blank
+from ganforge.evaluation.judges import blank
 
 SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ganforge.codec import DataSpec
+from ganforge.data.spec import DataSpec
 from ganforge.errors import UsageError, did_you_mean
 from ganforge.evaluation import lenet
 from ganforge.rng import Stream

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ganforge.errors import UsageError
-from ganforge.evaluation import fit
+from ganforge.evaluation import judges
 
 Array = npt.NDArray[Any]
 Doubles = npt.NDArray[np.float64]
@@ -53,7 +53,7 @@ def cas(
         classes: K.
         seed: of the classifier's weights and order.
     """
-    logits = fit.classifier(train, train_labels, classes, seed).logits(test)
+    logits = judges.classifier(train, train_labels, classes, seed).logits(test)
     return float((logits.argmax(1) == test_labels).mean())
 
 

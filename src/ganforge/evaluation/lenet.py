@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ganforge.errors import UsageError
-from ganforge.evaluation.fit import blank, initialise, one_cycle
+from ganforge.evaluation.judges import blank, initialise, one_cycle
 from ganforge.rng import Order, Stream
 
 Array = npt.NDArray[Any]
@@ -71,7 +71,7 @@ def load(path: Path = WEIGHTS) -> LeNet:
 
 def main(arguments: list[str] | None = None) -> None:
     """Train on MNIST's training part, save OUT and print accuracies and sha256."""
-    from ganforge.data.source import load as load_data
+    from ganforge.data.load import load as load_data
 
     given = sys.argv[1:] if arguments is None else arguments
     if len(given) != 1:

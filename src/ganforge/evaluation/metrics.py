@@ -11,7 +11,7 @@ import numpy.typing as npt
 from ganforge.evaluation import copying, density, twosample
 from ganforge.evaluation import frechet as fd
 from ganforge.evaluation import kernel as kd
-from ganforge.evaluation.case import Case, subset
+from ganforge.evaluation.inputs import Case, subset
 from ganforge.evaluation.stamp import Score, share, stamp
 
 Array = npt.NDArray[Any]

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy.typing as npt
 
-from ganforge.codec import DataSpec
+from ganforge.data.spec import DataSpec
 from ganforge.errors import UsageError, did_you_mean
 from ganforge.evaluation import class_metrics as by_class
 from ganforge.evaluation import metrics as in_space
-from ganforge.evaluation.case import Case, make_case
+from ganforge.evaluation.inputs import Case, make_case
 from ganforge.evaluation.modes import Mixture
 from ganforge.evaluation.stamp import Score
 

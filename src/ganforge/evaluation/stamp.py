@@ -6,7 +6,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ganforge.evaluation.case import Case
+from ganforge.evaluation.inputs import Case
 from ganforge.evaluation.verdict import Better, word
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ganforge.errors import UsageError
 from ganforge.evaluation.distances import blocks, centred, squared
-from ganforge.evaluation.fit import HeldOut
+from ganforge.evaluation.judges import HeldOut
 from ganforge.rng import Stream
 
 Array = npt.NDArray[Any]

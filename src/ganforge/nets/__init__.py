@@ -7,10 +7,11 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from ganforge.codec import DataSpec
+from ganforge.data.spec import DataSpec
 from ganforge.errors import UsageError
+from ganforge.nets.base import Masks, Plain, Player
 from ganforge.nets.dcgan import DCGAN
-from ganforge.nets.layers import Init, Masks, Plain, Player
+from ganforge.nets.init import Init
 from ganforge.nets.mlp import MLP
 
 NETWORKS: dict[str, type] = {"mlp": MLP, "dcgan": DCGAN}
@@ -60,12 +61,6 @@ def made(
         ) from error
 
 
-def refuse_size(networks: object, size: int | None) -> None:
-    """UsageError where the networks make no pictures of that size, before any are resized to it."""
-    if size is not None and isinstance(networks, DCGAN):
-        networks.refuse_size(size, size)
-
-
 @torch.no_grad()
 def probe(players: dict[str, Player], spec: DataSpec, noise: int) -> None:
     """UsageError where a user's own module does not take or give what its side must."""
@@ -94,5 +89,5 @@ def probe(players: dict[str, Player], spec: DataSpec, noise: int) -> None:
 
 
 __all__ = [
-    "DCGAN", "MLP", "NETWORKS", "SIDES", "Init", "Masks", "Plain", "Player", "build", "refuse_size",
+    "DCGAN", "MLP", "NETWORKS", "SIDES", "Init", "Masks", "Plain", "Player", "build",
 ]  # fmt: skip

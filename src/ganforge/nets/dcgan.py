@@ -16,20 +16,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from ganforge.codec import DataSpec
+from ganforge.data.spec import DataSpec
 from ganforge.errors import UsageError, check, choice
 from ganforge.nets import spectral
-from ganforge.nets.layers import (
-    LABELS,
-    SPECTRAL,
-    Headed,
-    Init,
-    Join,
-    Masks,
-    Player,
-    Projection,
-    required,
-)
+from ganforge.nets.base import Headed, Masks, Player
+from ganforge.nets.init import Init
+from ganforge.nets.layers import LABELS, SPECTRAL, Join, Projection, required
 
 SMALLEST, LARGEST = 16, 128
 

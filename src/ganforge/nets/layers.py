@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
-from ganforge.errors import check, choice
+from ganforge.errors import choice
 from ganforge.nets import spectral
-
-Masks = Mapping[str, Tensor]  # layer name -> (B, ...) factors, 0 or 1 / (1 - p)
 
 NORMS = ("none", "batch", "batch-after-first")
 SPECTRAL = "spectral"  # of a discriminator only
@@ -25,63 +22,6 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "tanh": nn.Tanh,
     "sigmoid": nn.Sigmoid,
 }
-
-
-class Player(nn.Module):
-    """A network with no randomness inside: what it drops is passed in.
-
-    forward(x, label, masks): x (B, ...), label (B,) int64 or None, masks the dropout factors by
-    layer name or None for none. In eval mode, with masks None, it is a plain function.
-    """
-
-    def mask_shapes(self) -> dict[str, tuple[float, tuple[int, ...]]]:
-        """Dropout layers: name -> (drop probability, shape for one example)."""
-        return {}
-
-    def normalised(self) -> list[spectral.Triple]:
-        """(W, u, v) of every weight that is divided by its largest singular value."""
-        return [m.triple() for m in self.modules() if isinstance(m, spectral.Spectral)]
-
-    def start(self, mean: Callable[[], Tensor]) -> None:
-        """Take from the data what the first weights need; nothing, unless a network says so.
-
-        mean() -> the mean example, float64, in model values and of the data's shape.
-        """
-
-    def forward(self, x: Tensor, label: Tensor | None = None, masks: Masks | None = None) -> Tensor:
-        raise NotImplementedError
-
-
-class Headed(Player):
-    """A discriminator in two parts: features of the examples, and their logits by `out`.
-
-    alone: no example's features depend on another example of the batch, so that real and fake ones
-    may share a pass. With batch norm they do.
-    """
-
-    alone = False
-    out: nn.Module
-
-    def features(self, x: Tensor, label: Tensor | None, masks: Masks | None) -> Tensor:
-        """x (B, ...) -> (B, F)."""
-        raise NotImplementedError
-
-    def forward(self, x: Tensor, label: Tensor | None = None, masks: Masks | None = None) -> Tensor:
-        logits: Tensor = self.out(self.features(x, label, masks), label)
-        return logits
-
-
-class Plain(Player):
-    """A user's own module as a player: called with x, and with the label in a conditional game."""
-
-    def __init__(self, module: nn.Module, conditional: bool):
-        super().__init__()
-        self.module = module
-        self.conditional = conditional
-
-    def forward(self, x: Tensor, label: Tensor | None = None, masks: Masks | None = None) -> Tensor:
-        out: Tensor = self.module(x, label) if self.conditional else self.module(x)
-        return out
 
 
 def activation(name: str) -> nn.Module:
@@ -117,58 +57,6 @@ class Sines(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.cat([x, torch.sin(self.linear(x))], dim=-1)
-
-
-@dataclass(frozen=True)
-class Init:
-    """How fresh weights are drawn.
-
-    law: "default" (torch's own), "normal" N(0, scale^2) or "uniform" U(-scale, scale), for the
-    weights of linear, convolution and embedding layers; scales of norm layers are N(1, scale^2).
-    biases: draw biases from the same law; otherwise they are 0.
-    """
-
-    law: str = "default"
-    scale: float = 0.02
-    biases: bool = False
-
-    def __post_init__(self) -> None:
-        choice("law", self.law, ("default", "normal", "uniform"))
-        check(0 < self.scale < math.inf, "scale", self.scale, "more than 0")
-
-    def apply(self, module: nn.Module) -> None:
-        """Draw every parameter of `module` anew, in place."""
-        if self.law != "default":
-            self._draw_all(module)
-        for layer in module.modules():
-            if isinstance(layer, spectral.Spectral):
-                layer.begin()
-
-    def _draw_all(self, module: nn.Module) -> None:
-        waves = {
-            m.linear for m in module.modules() if isinstance(m, Sines)
-        }  # of a law of their own
-        for layer in module.modules():
-            if layer in waves:
-                continue
-            weight = getattr(layer, "weight", None)
-            bias = getattr(layer, "bias", None)
-            if isinstance(weight, nn.Parameter):
-                if isinstance(layer, nn.modules.batchnorm._BatchNorm):
-                    nn.init.normal_(weight, 1.0, self.scale)
-                else:
-                    self._draw(weight)
-            if isinstance(bias, nn.Parameter):
-                if self.biases and not isinstance(layer, nn.modules.batchnorm._BatchNorm):
-                    self._draw(bias)
-                else:
-                    nn.init.zeros_(bias)
-
-    def _draw(self, parameter: Tensor) -> None:
-        if self.law == "normal":
-            nn.init.normal_(parameter, 0.0, self.scale)
-        else:
-            nn.init.uniform_(parameter, -self.scale, self.scale)
 
 
 class Join(nn.Module):

@@ -9,19 +9,17 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from ganforge.codec import DataSpec
+from ganforge.data.spec import DataSpec
 from ganforge.errors import check, choice
 from ganforge.nets import layers, spectral
+from ganforge.nets.base import Headed, Masks, Player
+from ganforge.nets.init import Init
 from ganforge.nets.layers import (
     LABELS,
     NORMS,
     SPECTRAL,
-    Headed,
-    Init,
     Join,
-    Masks,
     Maxout,
-    Player,
     Projection,
     Sines,
     activation,

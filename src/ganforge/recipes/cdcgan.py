@@ -13,10 +13,10 @@ Takes    about 2 minutes on two CPU cores.
 Command  ganforge train
 """
 
-from ganforge.config import Config, Optimizer
-from ganforge.game import Adversarial
+from ganforge.config.schema import Config, Optimizer
+from ganforge.gan.adversarial import Adversarial
+from ganforge.gan.penalties import R1, R2
 from ganforge.nets import DCGAN
-from ganforge.penalties import R1, R2
 
 
 def cdcgan() -> Config:

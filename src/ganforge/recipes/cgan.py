@@ -12,8 +12,8 @@ Takes    about 20 s an epoch on two CPU cores.
 Command  ganforge train cgan
 """
 
-from ganforge.config import Config, Optimizer
-from ganforge.game import Adversarial
+from ganforge.config.schema import Config, Optimizer
+from ganforge.gan.adversarial import Adversarial
 from ganforge.nets import MLP, Init
 
 

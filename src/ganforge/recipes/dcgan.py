@@ -11,8 +11,8 @@ Takes    about 2 minutes an epoch of MNIST on two CPU cores.
 Command  ganforge train dcgan
 """
 
-from ganforge.config import Config, Optimizer
-from ganforge.game import Adversarial
+from ganforge.config.schema import Config, Optimizer
+from ganforge.gan.adversarial import Adversarial
 from ganforge.nets import DCGAN
 
 

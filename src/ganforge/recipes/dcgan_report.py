@@ -13,7 +13,7 @@ Command  ganforge train dcgan-report
 
 from dataclasses import replace
 
-from ganforge.config import Config
+from ganforge.config.schema import Config
 from ganforge.nets import DCGAN, Init
 from ganforge.recipes.mnist_dropout import mnist_dropout
 

@@ -14,10 +14,10 @@ Takes    about 30 s on one CPU core.
 Command  ganforge train figure1
 """
 
-from ganforge.config import Config, Noise, Optimizer, Output
-from ganforge.game import Adversarial
+from ganforge.config.schema import Config, Noise, Optimizer, Output
+from ganforge.gan.adversarial import Adversarial
+from ganforge.gan.penalties import R1
 from ganforge.nets import MLP
-from ganforge.penalties import R1
 
 
 def figure1() -> Config:

@@ -12,8 +12,8 @@ Takes    about 3 s of training on one CPU core.
 Command  ganforge train gaussian
 """
 
-from ganforge.config import Config, Noise, Optimizer, Output
-from ganforge.game import Adversarial
+from ganforge.config.schema import Config, Noise, Optimizer, Output
+from ganforge.gan.adversarial import Adversarial
 from ganforge.nets import MLP, Init
 
 

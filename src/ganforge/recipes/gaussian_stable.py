@@ -12,10 +12,10 @@ Command  ganforge train gaussian-stable
 
 from dataclasses import replace
 
-from ganforge.config import Config, Optimizer
-from ganforge.game import Adversarial
+from ganforge.config.schema import Config, Optimizer
+from ganforge.gan.adversarial import Adversarial
+from ganforge.gan.penalties import R1, R2
 from ganforge.nets import MLP
-from ganforge.penalties import R1, R2
 from ganforge.recipes.gaussian import gaussian
 
 

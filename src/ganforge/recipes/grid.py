@@ -13,10 +13,10 @@ Takes    about 11 minutes for ten seeds, five at once on each of two CPU cores
 Command  ganforge train grid
 """
 
-from ganforge.config import Config, Noise, Optimizer, Output
-from ganforge.game import Adversarial
+from ganforge.config.schema import Config, Noise, Optimizer, Output
+from ganforge.gan.adversarial import Adversarial
+from ganforge.gan.penalties import R1, R2
 from ganforge.nets import MLP
-from ganforge.penalties import R1, R2
 
 
 def grid() -> Config:

@@ -10,8 +10,8 @@ Takes    about 10 s an epoch on two CPU cores.
 Command  ganforge train mnist-dropout
 """
 
-from ganforge.config import Config, Noise, Optimizer, Output
-from ganforge.game import Adversarial
+from ganforge.config.schema import Config, Noise, Optimizer, Output
+from ganforge.gan.adversarial import Adversarial
 from ganforge.nets import MLP
 
 

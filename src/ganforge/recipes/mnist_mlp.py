@@ -13,8 +13,8 @@ Takes    about 25 s an epoch on two CPU cores.
 Command  ganforge train mnist-mlp
 """
 
-from ganforge.config import Config, Optimizer, Output
-from ganforge.game import Adversarial
+from ganforge.config.schema import Config, Optimizer, Output
+from ganforge.gan.adversarial import Adversarial
 from ganforge.nets import MLP
 
 

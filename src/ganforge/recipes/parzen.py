@@ -14,8 +14,8 @@ Takes    about 45 minutes on one CPU core with bf16 (`ganforge reproduce parzen`
 Command  ganforge train parzen
 """
 
-from ganforge.config import Config, Noise, Optimizer, Output
-from ganforge.game import Adversarial
+from ganforge.config.schema import Config, Noise, Optimizer, Output
+from ganforge.gan.adversarial import Adversarial
 from ganforge.nets import MLP, Init
 
 

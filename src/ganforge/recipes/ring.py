@@ -12,8 +12,8 @@ Command  ganforge train ring
 
 from dataclasses import replace
 
-from ganforge.config import Config
-from ganforge.penalties import R1, R2
+from ganforge.config.schema import Config
+from ganforge.gan.penalties import R1, R2
 from ganforge.recipes.grid import grid
 
 

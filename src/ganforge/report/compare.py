@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ganforge import charts, config, judging
+from ganforge.config import convert
 from ganforge.diagnosis import Diagnosis
+from ganforge.evaluation import evaluate
+from ganforge.plotting import charts
 from ganforge.report import curves, words
 from ganforge.report.curves import Chart, Series
 from ganforge.report.facts import Facts, complete, text
@@ -114,7 +116,7 @@ def overlays(names: Sequence[str], runs: Sequence[Facts]) -> tuple[Chart, ...]:
 def curve_stamp(facts: Facts) -> tuple[object, ...]:
     """What must be the same for two curves of scores to be drawn together; () where unreadable."""
     try:
-        card = judging.cards(facts.curve[-1])[0]
+        card = evaluate.cards(facts.curve[-1])[0]
     except (KeyError, TypeError, IndexError):
         return ()
     return facts.settings.get("data"), card.split, card.n, card.seed, card.space, card.space_sha256
@@ -125,7 +127,7 @@ def differences(runs: Sequence[Facts]) -> tuple[tuple[str, tuple[str, ...]], ...
     tables = []
     for facts in runs:
         found = complete(facts.settings)
-        tables.append(dict(config.flat(config.to_dict(found) if found else facts.settings)))
+        tables.append(dict(convert.flat(convert.to_dict(found) if found else facts.settings)))
     keys = dict.fromkeys(key for table in tables for key in table)
     values = {key: [table.get(key) for table in tables] for key in keys}
     return tuple(

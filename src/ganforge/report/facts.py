@@ -8,12 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ganforge import checkpoint, config, history, judging, model, recipes, runs, scoring, training
-from ganforge.arguments import TOP_LEVEL
-from ganforge.config import Config
+from ganforge import files, recipes, registry
+from ganforge.callbacks import evaluate as callbacks_evaluate
+from ganforge.config import convert
+from ganforge.config.convert import TOP_LEVEL
+from ganforge.config.schema import Config
 from ganforge.errors import GanforgeError
+from ganforge.evaluation import evaluate
 from ganforge.evaluation.score import Score
-from ganforge.runs import Run
+from ganforge.runs import folder as runs
+from ganforge.runs import model, samples
+from ganforge.runs.folder import Run
+from ganforge.training import trainer
 
 Pair = tuple[str, str]
 OPTIONS = ("data", "size", "batch", "epochs", "kimg", "seed", "device", "precision")  # of `train`
@@ -82,7 +88,7 @@ def gather(run: Run) -> Facts:
     """Read a run's files; DataError where config.toml, run.json or scores.json is damaged."""
     settings, info = run.settings(), run.info()
     name, data = str(settings.get("name", run.path.name)), Path(str(settings.get("data", "?"))).name
-    kept = judging.read(run.path / judging.SCORES)
+    kept = evaluate.read(run.path / evaluate.SCORES)
     entries = sorted(map(entry, kept.values()), key=rank, reverse=True)
     return Facts(
         run,
@@ -92,9 +98,9 @@ def gather(run: Run) -> Facts:
         settings,
         info,
         run.log(),
-        list(runs.read_log(run.path / scoring.LOG)),
+        list(runs.read_log(run.path / callbacks_evaluate.LOG)),
         tuple(entries),
-        training.best(run)["step"],
+        trainer.best(run)["step"],
         changes(settings),
         command(run.path, settings),
         tuple(hashes(run, info)),
@@ -103,7 +109,7 @@ def gather(run: Run) -> Facts:
 
 def entry(table: Mapping[str, Any]) -> Entry:
     """One entry of scores.json."""
-    scores = tuple(judging.cards(table))
+    scores = tuple(evaluate.cards(table))
     n = max((s.n for s in scores), default=0)
     stamp = f"{table['split']} split, N = {n:,}, seed {table['seed']}, {table['space']}"
     if table.get("data"):
@@ -121,7 +127,7 @@ def rank(found: Entry) -> tuple[int, bool, bool, int, str]:
 def complete(settings: Mapping[str, Any]) -> Config | None:
     """The run's config; None where it is not one that this version can read."""
     try:
-        return config.from_dict(Config, settings, recipes.PARTS)
+        return convert.from_dict(Config, settings, registry.PARTS)
     except GanforgeError:
         return None
 
@@ -132,8 +138,8 @@ def changes(settings: Mapping[str, Any]) -> tuple[tuple[str, str, str], ...] | N
     if name not in recipes.RECIPES:
         return None
     found = complete(settings)  # settings that an older run does not name have their defaults
-    mine = config.to_dict(found) if found else settings
-    differing = config.difference(config.to_dict(recipes.RECIPES[str(name)]()), mine)
+    mine = convert.to_dict(found) if found else settings
+    differing = convert.difference(convert.to_dict(recipes.RECIPES[str(name)]()), mine)
     return tuple((key, text(old), text(new)) for key, old, new in differing)
 
 
@@ -156,11 +162,11 @@ def command(path: Path, settings: Mapping[str, Any]) -> str:
         return ""  # the code is not in the folder
     if wanted is not None and name in recipes.RECIPES:
         base = recipes.RECIPES[name]()
-        differing = config.difference(config.to_dict(base), config.to_dict(wanted))
+        differing = convert.difference(convert.to_dict(base), convert.to_dict(wanted))
         given = {key: text(new) for key, _, new in differing if new is not None}
         plain = all("." in key or key in OPTIONS or key in TOP_LEVEL for key in given)
         try:
-            same = config.override(base, given, recipes.PARTS) == wanted
+            same = convert.override(base, given, registry.PARTS) == wanted
         except GanforgeError:
             same = False
         if plain and same:
@@ -172,10 +178,13 @@ def command(path: Path, settings: Mapping[str, Any]) -> str:
 def hashes(run: Run, info: Mapping[str, Any]) -> list[Pair]:
     """(what, sha256): of the weights, the training data and the settings."""
     found = []
-    for what, folder in (("model", run.model), ("best model", run.path / scoring.BEST_MODEL)):
+    for what, folder in (
+        ("model", run.model),
+        ("best model", run.path / callbacks_evaluate.BEST_MODEL),
+    ):
         weights = folder / model.WEIGHTS
         if weights.is_file():
-            digest = checkpoint.digest(checkpoint.read_file(weights))
+            digest = files.digest(files.read_file(weights))
             found.append((f"{what}, {folder.name}/{model.WEIGHTS}", digest))
     for what, key in (("training data", "data_sha256"), ("settings", "config_hash")):
         if info.get(key):
@@ -188,7 +197,7 @@ def progress(facts: Facts) -> str:
     last, told = facts.last, []
     epoch, seen = last.get("epoch"), last.get("samples_seen")
     if isinstance(epoch, int | float):
-        passes = history.epoch_text(float(epoch))
+        passes = samples.epoch_text(float(epoch))
         told.append(f"{passes} {'epoch' if passes == '1' else 'epochs'}")
     if isinstance(seen, int):
         told.append(f"{seen:,} real examples seen")

@@ -8,12 +8,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ganforge import charts, history, pictures
-from ganforge.codec import Array
-from ganforge.history import Moment, Tiling, Truth
-from ganforge.pictures import Pixels
+from ganforge import images as pictures
+from ganforge.data.spec import Array
+from ganforge.images import Pixels
+from ganforge.plotting import charts, history
+from ganforge.plotting.history import Tiling, Truth
 from ganforge.report import curves
-from ganforge.runs import Run
+from ganforge.runs import samples
+from ganforge.runs.folder import Run
+from ganforge.runs.samples import Moment
 
 FRAMES, BYTES = 40, 1_000_000  # of a film at most; all its pictures together, before base64
 SIDE, GAP = 400, 2  # of a cloud of points, in its own units; pixels between two pictures
@@ -58,7 +61,7 @@ class Film:
 
 def of_run(run: Run) -> Film | None:
     """The film of a run; None where it has no samples yet. DataError for a damaged file."""
-    found = history.moments(run)
+    found = samples.moments(run)
     if not found:
         return None
     return of_pictures(run, found) if found[-1].is_picture else of_points(run, found)

@@ -14,19 +14,22 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ganforge import __version__, diagnosis, history, pictures, recipes, runs, session
+from ganforge import diagnosis, files, recipes
+from ganforge._version import __version__
 from ganforge.diagnosis import Diagnosis
 from ganforge.errors import GanforgeError, UsageError
 from ganforge.evaluation.score import METRICS
-from ganforge.model import OwnNetworks
+from ganforge.plotting import history
 from ganforge.report import compare, curves, facts, film, samples, words
 from ganforge.report.compare import Comparison
 from ganforge.report.curves import Chart
 from ganforge.report.facts import Facts
 from ganforge.report.film import Film
 from ganforge.report.samples import ClassRows, Neighbours
-from ganforge.runs import Run
-from ganforge.sampling import Sampler
+from ganforge.runs import folder, load
+from ganforge.runs.folder import Run
+from ganforge.runs.model import OwnNetworks
+from ganforge.sampling.sampler import Sampler
 
 T = TypeVar("T")
 RECORDS = 500  # of a log that the page's JSON holds
@@ -68,14 +71,14 @@ def write(
     """
     if not paths:
         raise UsageError("no run: name at least one run folder")
-    found = [runs.open_run(path) for path in paths]
+    found = [folder.open_run(path) for path in paths]
     labels = names(found)
     own = networks or [None] * len(found)
     pages = [
         read(run, label, f"run-{i + 1}", mine)
         for i, (run, label, mine) in enumerate(zip(found, labels, own, strict=True))
     ]
-    pictures.save(out, render(pages).encode())
+    files.save(out, render(pages).encode())
     return pages
 
 
@@ -105,7 +108,7 @@ def read(
 
     sampler: Sampler | None = None
     if (run.model / "config.json").is_file():
-        sampler = part("model", lambda: session.open_sampler(run.path, networks), "")
+        sampler = part("model", lambda: load.open_sampler(run.path, networks), "")
     else:
         why["model"] = samples.state_of_model(run)
     lacking = why.get("model", "")
@@ -144,7 +147,7 @@ def read(
         tuple((w, tuple(c for c in skipped if skipped[c] == w)) for w in reasons),
         copies,
         rows,
-        (run.path / runs.CONFIG).read_text(errors="replace"),
+        (run.path / folder.CONFIG).read_text(errors="replace"),
         why,
     )
 

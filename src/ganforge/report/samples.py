@@ -10,17 +10,18 @@ from pathlib import Path
 
 import numpy as np
 
-from ganforge import judging, pictures
-from ganforge.codec import Array
-from ganforge.data import source
-from ganforge.data.source import Dataset
+from ganforge import images
+from ganforge.data import load
+from ganforge.data import spec as data_spec
+from ganforge.data.load import Dataset
+from ganforge.data.spec import Array
 from ganforge.errors import DataError, GanforgeError
-from ganforge.evaluation import copying, features
-from ganforge.evaluation.case import LEAST, subset
+from ganforge.evaluation import copying, evaluate, features
+from ganforge.evaluation.inputs import LEAST, subset
 from ganforge.report import film
 from ganforge.report.facts import Entry
-from ganforge.runs import Run
-from ganforge.sampling import Sampler
+from ganforge.runs.folder import Run
+from ganforge.sampling.sampler import Sampler
 
 COLUMNS = 12  # samples of a label
 SHOWN = 6  # pairs of a sample and its neighbour, twice: any, and the closest
@@ -93,15 +94,15 @@ def class_rows(sampler: Sampler, entries: Sequence[Entry]) -> ClassRows | None:
     classes = sampler.spec.classes
     if not classes or not sampler.spec.is_image:
         return None
-    shown = min(classes, pictures.LABEL_ROWS)
+    shown = min(classes, images.LABEL_ROWS)
     scored = next((e for e in entries if e.named("label-accuracy")), None)
     each = accuracies(scored, classes)
     names = sampler.class_names if len(sampler.class_names) == classes else ()
     scale = max(1, round(56 / sampler.spec.shape[1]))
     rows = []
     for label in range(shown):
-        drawn = pictures.as_uint8(sampler.sample(COLUMNS, label, SEED), sampler.spec)
-        tiles = pictures.tiles(pictures.grid(drawn, COLUMNS), *sampler.spec.shape[1:])
+        drawn = data_spec.as_uint8(sampler.sample(COLUMNS, label, SEED), sampler.spec)
+        tiles = images.tiles(images.grid(drawn, COLUMNS), *sampler.spec.shape[1:])
         image = film.spaced(tiles, COLUMNS)
         name = names[label] if names else str(label)
         share = each[label] if each and math.isfinite(each[label]) else None
@@ -131,11 +132,11 @@ def training_data(run: Run) -> tuple[Dataset, Dataset | None]:
     """
     settings = run.settings()
     name, size = str(settings.get("data")), settings.get("size")
-    train = source.load(name, size=size)
+    train = load.load(name, size=size)
     if run.info().get("data_sha256", train.sha256) != train.sha256:
         raise DataError(f"{name} is not the data the run was trained on: their sha256 differs")
     try:
-        return train, source.load(name, part="validation", size=size)
+        return train, load.load(name, part="validation", size=size)
     except GanforgeError:
         return train, None
 
@@ -151,7 +152,7 @@ def neighbours(run: Run, sampler: Sampler) -> Neighbours:
     )
     rows = subset(len(train), min(SEARCHED, len(train)), SEED, "searched")
     judged = min(JUDGED, len(train))  # labels are drawn as they stand there, each row once
-    fake, _ = judging.draw(sampler, train, judged, SEED)
+    fake, _ = evaluate.draw(sampler, train, judged, SEED)
     known = copying.reference(space.embed(np.asarray(train.values[rows])), SEED, cells=1)
     placed = copying.place(known, space.embed(fake))
     count = 0 if held is None else min(JUDGED, len(held))
@@ -168,8 +169,8 @@ def neighbours(run: Run, sampler: Sampler) -> Neighbours:
     def pairs(chosen: Array) -> tuple[Pair, ...]:
         if not spec.is_image:
             return ()
-        mine = pictures.as_uint8(fake[chosen], spec)
-        theirs = pictures.as_uint8(np.asarray(train.values[rows[placed.index[chosen]]]), spec)
+        mine = data_spec.as_uint8(fake[chosen], spec)
+        theirs = data_spec.as_uint8(np.asarray(train.values[rows[placed.index[chosen]]]), spec)
         return tuple(
             Pair(film.picture(a), film.picture(b), float(r))
             for a, b, r in zip(mine, theirs, ratios[chosen], strict=True)

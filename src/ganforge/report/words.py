@@ -6,11 +6,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ganforge import history
 from ganforge.diagnosis import Diagnosis
 from ganforge.evaluation.score import Score
 from ganforge.report.facts import Entry, Facts, duration, progress
 from ganforge.report.samples import Neighbours
+from ganforge.runs import samples
 
 GOOD, FAIR, BAD, OPEN = "good", "fair", "bad", "open"
 TONES = {"as real": GOOD, "close": FAIR}
@@ -69,7 +69,7 @@ def figures(facts: Facts, health: Diagnosis | None) -> list[Figure]:
     epoch, seconds = facts.last.get("epoch"), facts.last.get("seconds")
     if isinstance(epoch, int | float):
         beside = facts.state + (f", {duration(float(seconds))}" if seconds else "")
-        text = history.epoch_text(float(epoch))
+        text = samples.epoch_text(float(epoch))
         out.append(Figure("Training", f"{text} {plural('epoch', 1 if text == '1' else 2)}", beside))
     return out
 

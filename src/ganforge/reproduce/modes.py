@@ -19,20 +19,26 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from ganforge import charts, checkpoint, devices, members, pictures, recipes, state
-from ganforge import config as settings
-from ganforge.codec import Array
-from ganforge.columns import columns
-from ganforge.config import Config, Noise, Optimizer
-from ganforge.data.source import Dataset, load
+from ganforge import files, recipes
+from ganforge.config import convert
+from ganforge.config.schema import Config, Noise, Optimizer
+from ganforge.data.load import Dataset, load
+from ganforge.data.spec import Array
 from ganforge.data.toy import LAWS
 from ganforge.errors import DivergedError, UsageError
 from ganforge.evaluation.modes import Mixture, Modes, count_modes
-from ganforge.game import Adversarial
+from ganforge.experiments.ensemble import stack
+from ganforge.files import read, write
+from ganforge.gan import state
+from ganforge.gan.adversarial import Adversarial
 from ganforge.nets import MLP, Init
-from ganforge.reproduce.table import read, stated, write
+from ganforge.plotting import charts
+from ganforge.reproduce.table import stated
 from ganforge.rng import Stream
-from ganforge.sampling import Sampler
+from ganforge.runs import checkpoint
+from ganforge.sampling.sampler import Sampler
+from ganforge.text import columns
+from ganforge.training import device
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -85,18 +91,18 @@ def run(
     config = base or recipes.find(name)
     config = config if budget is None else replace(config, epochs=budget, kimg=None)
     claim(folder, config, seeds)
-    torch.set_num_threads(threads or devices.cores())
+    torch.set_num_threads(threads or device.cores())
     data = data or load(config.data)
     known = read(folder / SCORES)
     if known is None:
-        population = members.build(config, seeds, data)
+        population = stack.build(config, seeds, data)
         seconds = play(population, folder / CHECKPOINTS)
         found = [asdict(one) for one in score(population, name, folder / FOLDER)]
         spent = {"steps": population.steps, "threads": torch.get_num_threads()}
         known = {"seconds": seconds, **spent, "runs": found}
         write(folder / SCORES, known)
     ours = [Run(**table) for table in known["runs"]]
-    pictures.save(folder / f"{name}.png", charts.png(picture(name, ours, folder / FOLDER)))
+    files.save(folder / f"{name}.png", charts.png(picture(name, ours, folder / FOLDER)))
     return report(name, ours, known, config)
 
 
@@ -130,20 +136,20 @@ def plain(name: str) -> Config:
 
 def claim(folder: Path, config: Config, seeds: Sequence[int]) -> None:
     """Mark a folder as this experiment's; UsageError where it is another's."""
-    wanted = {"seeds": list(seeds), "config": settings.to_dict(config)}
+    wanted = {"seeds": list(seeds), "config": convert.to_dict(config)}
     before = read(folder / CLAIM)
     if before is None:
         if folder.exists() and any(folder.iterdir()):
             raise UsageError(f"{folder} holds something else: give --out for a new folder")
         write(folder / CLAIM, wanted)
         return
-    changed = settings.difference(before, json.loads(json.dumps(wanted)))
+    changed = convert.difference(before, json.loads(json.dumps(wanted)))
     if changed:
         told = "; ".join(f"{key} was {old}, is {new}" for key, old, new in changed[:4])
         raise UsageError(f"{folder} holds another experiment ({told}): give --out for a new folder")
 
 
-def play(population: members.Population, folder: Path) -> float:
+def play(population: stack.Population, folder: Path) -> float:
     """Train to the end of the budget, from the newest checkpoint; the seconds it took in all."""
     checkpoint.clean(folder)
     found, _ = checkpoint.newest(folder)
@@ -177,14 +183,14 @@ def play(population: members.Population, folder: Path) -> float:
     return seconds + time.perf_counter() - began
 
 
-def score(population: members.Population, name: str, folder: Path) -> Iterator[Run]:
+def score(population: stack.Population, name: str, folder: Path) -> Iterator[Run]:
     """Each member's samples, kept in the folder, and what they hold."""
     config = population.config
     for index, seed in enumerate(population.seeds):
         model = state.sampling_model(population.member(index))
         samples = Sampler(model, population.data.spec, config.noise).sample(SAMPLES, seed=seed)
         folder.mkdir(exist_ok=True)
-        pictures.save(folder / f"seed-{seed}.npz", pictures.npz(samples=samples))
+        files.save(folder / f"seed-{seed}.npz", files.npz(samples=samples))
         yield measured(seed, samples, name)
 
 

@@ -17,16 +17,19 @@ from pathlib import Path
 
 import numpy as np
 
-from ganforge import loop, model, recipes
-from ganforge.codec import Array
-from ganforge.columns import columns
-from ganforge.config import Config
-from ganforge.data.source import PARTS, Dataset, load
+from ganforge import recipes
+from ganforge.config.schema import Config
+from ganforge.data.load import PARTS, Dataset, load
+from ganforge.data.spec import Array
 from ganforge.evaluation.density import Parzen, best_sigma, parzen
-from ganforge.reproduce.table import read, stated, write
+from ganforge.files import read, write
+from ganforge.reproduce.table import stated
 from ganforge.rng import Stream
-from ganforge.sampling import Sampler
-from ganforge.training import Training, model_facts
+from ganforge.runs import model
+from ganforge.sampling.sampler import Sampler
+from ganforge.text import columns
+from ganforge.training import loop
+from ganforge.training.trainer import Training, model_facts
 
 PUBLISHED = (
     ("DBN", "138 +- 2"),

@@ -13,12 +13,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ganforge import charts, compare, history, judging, pictures, plots, recipes, session
-from ganforge.compare import Budget, Comparison, Entry, Group, Scoring, paired, show
-from ganforge.config import Config
-from ganforge.pictures import Pixels
-from ganforge.runs import Run
-from ganforge.scoring import BEST_MODEL
+from ganforge import files, recipes
+from ganforge.callbacks.evaluate import BEST_MODEL
+from ganforge.config.schema import Config
+from ganforge.data import spec
+from ganforge.evaluation import evaluate
+from ganforge.experiments import compare, statistics
+from ganforge.experiments.compare import Budget, Comparison, Entry, Group, Scoring, show
+from ganforge.images import Pixels
+from ganforge.plotting import charts, history, plots
+from ganforge.runs import load
+from ganforge.runs.folder import Run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,7 +35,7 @@ NAMES = {
     "cdcgan": "conditional DCGAN",
 }
 MLP, BEST, THIRD = "mnist-dropout", "dcgan-report", "cgan"  # of the report: worst, best, the other
-SEEDS, EPOCHS, N = range(5), 3.0, judging.N
+SEEDS, EPOCHS, N = range(5), 3.0, evaluate.N
 METRIC = "frechet"
 METRICS = (METRIC, "precision", "recall", "label-accuracy", "worst-class")
 LEVEL = 0.05
@@ -69,7 +74,7 @@ def run(
         budget=Budget(epochs=epochs),
         show=display,
     )
-    saved = [pictures.save(folder / PICTURE, charts.png(picture(found)))]
+    saved = [files.save(folder / PICTURE, charts.png(picture(found)))]
     saved += compare.save(found, folder)
     return "\n\n".join(
         [compare.text(found), claim(found), "saved in " + ", ".join(map(str, saved))]
@@ -80,7 +85,7 @@ def claim(found: Comparison) -> str:
     """Both halves of the claim, each held or not held, with the tests it rests on."""
     gaps = {group.label: group.gaps(METRIC) for group in found.groups}
     pairs = ((BEST, THIRD), (BEST, MLP), (THIRD, MLP))  # the better one of the claim first
-    tests = paired.adjusted([paired.compare(a, b, gaps[a], gaps[b]) for a, b in pairs])
+    tests = statistics.adjusted([statistics.compare(a, b, gaps[a], gaps[b]) for a, b in pairs])
     holds = [t.difference.mean < 0 and t.t_holm < LEVEL for t in tests]
     lines = ["The report's claim, by the Frechet distance:"]
     for t, held in zip(tests, holds, strict=True):
@@ -142,13 +147,13 @@ def column(figure: Figure, left: float, wide: float, group: Group, found: Compar
 def figures(values: Mapping[int, float], share: bool) -> str:
     """Mean and standard error as they stand above a grid; shares in percent."""
     scale, unit = (100, " %") if share else (1, "")
-    summary = paired.summarise([scale * v for v in values.values()])
+    summary = statistics.summarise([scale * v for v in values.values()])
     error = "" if len(values) < 2 else f" +- {show.number(summary.error, 2)}"
     return show.number(summary.mean, 3) + error + unit
 
 
 def samples(entry: Entry, best: bool) -> Pixels:
     """(N, H, W, 3) uint8 samples of the judged model; a row a label where it takes labels."""
-    sampler = session.open_sampler(entry.path / BEST_MODEL if best else entry.path)
-    made = pictures.as_uint8(sampler.grid(ROWS * COLUMNS), sampler.spec)[: ROWS * COLUMNS]
+    sampler = load.open_sampler(entry.path / BEST_MODEL if best else entry.path)
+    made = spec.as_uint8(sampler.grid(ROWS * COLUMNS), sampler.spec)[: ROWS * COLUMNS]
     return made.repeat(3, axis=3) if made.shape[3] == 1 else made

@@ -1,0 +1,160 @@
+"""Train, draw and keep: the body around the loop that the command line and `gf.train` run.
+
+    run = gf.train(gf.recipes.cdcgan(), out="runs/a")
+    eights = run.sample(16, labels=8)
+
+For code of one's own, iterate over `gf.loop.train(...)` instead.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from ganforge.callbacks import display
+from ganforge.callbacks.diagnose import Watcher
+from ganforge.callbacks.evaluate import Scorer
+from ganforge.config.schema import Config
+from ganforge.data.load import Dataset
+from ganforge.data.spec import Array
+from ganforge.diagnosis import Diagnosis
+from ganforge.errors import DataError, Interrupted, UsageError
+from ganforge.evaluation.score import Score
+from ganforge.plotting import plots
+from ganforge.runs.folder import Run
+from ganforge.runs.records import Control, Progress
+from ganforge.sampling.sampler import Labels, Sampler
+from ganforge.training import distributed, loop
+from ganforge.training.signals import signals
+
+PLOT = "plot.png"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A run that has been trained, as far as it got.
+
+    run: its folder. progress: its last record. sampler: its generator. signal: the number of the
+    signal that stopped it, 0 for none. scores: at its end, on the validation split;
+    unscored: why there are none. diagnosis: healthy or not, at its end, where it was looked at.
+    """
+
+    run: Run
+    progress: Progress
+    sampler: Sampler
+    grid: Path | None = None
+    plot: Path | None = None
+    signal: int = 0
+    scores: tuple[Score, ...] = ()
+    unscored: str = ""
+    diagnosis: Diagnosis | None = None
+
+    @property
+    def path(self) -> Path:
+        return self.run.path
+
+    @property
+    def finished(self) -> bool:
+        return self.progress.step >= self.progress.steps
+
+    def sample(self, count: int = 16, labels: Labels = None, seed: int = 0) -> Array:
+        """`count` samples, see `Sampler.sample`."""
+        return self.sampler.sample(count, labels, seed)
+
+
+def train(
+    config: Config,
+    out: Path | str | None = None,
+    *,
+    show: str | display.Display = "auto",
+    data: Dataset | None = None,
+    validation: Dataset | None = None,
+) -> Trained:
+    """Train a config in the folder `out`, or go on with the run that is there.
+
+    out: `runs/<name>` where none is given. show: "auto" (a bar on a terminal, pictures in a
+    notebook, lines elsewhere), "terminal", "plain", "notebook", "quiet", or an object like those.
+    data: a `Dataset` of your own in place of what `config.data` names; validation: examples held
+    out of it, to score by.
+    Ctrl-C, SIGTERM: the step is finished, the run saved, and what is there returned; before there
+    is a run, while data are loaded, Interrupted (a KeyboardInterrupt) is raised.
+    """
+    if not isinstance(config, Config):
+        raise UsageError(f"{config!r}: expected a Config; call the recipe, as gf.recipes.cdcgan()")
+    path = Path(out) if out is not None else default_folder(config)
+    leads = distributed.from_environment().leads
+    shown = display.choose(show if leads else "quiet") if isinstance(show, str) else show
+    control = Control()
+    with signals(control):
+        with control.may_give_up():
+            scorer = Scorer(config, path, control, data, validation)
+        watcher = Watcher(config, path, scorer.validation)
+        last = None
+        with shown, events(config, path) as record:
+            for last in loop.training(config, path, control, data):
+                record(last[1])
+                told = watcher.watch(last[0], scorer.watch(*last))
+                with suppress(OSError):  # nobody reads any more, or a full disk: the run goes on
+                    shown.show(told)
+        if last is None:
+            raise DataError(f"{path}: the run gave no record")
+        training, progress = last
+        plot = None
+        # a process that was told to go has seconds: `ganforge plot` draws the same
+        with suppress(Interrupted), control.may_give_up():
+            plot = draw(training.run) if leads else None
+        scores, unscored = scorer.close(training)
+        found = None
+        with suppress(Interrupted), control.may_give_up():
+            found = watcher.close(training, scores)
+    grids = sorted(training.run.samples.glob("*.*"))
+    return Trained(
+        training.run,
+        progress,
+        training.sampler(),
+        grids[-1] if grids else None,
+        plot,
+        control.signal,
+        scores,
+        unscored,
+        found,
+    )
+
+
+def default_folder(config: Config) -> Path:
+    """runs/<recipe>, with the data and the seed in the name where they are not the recipe's."""
+    from ganforge.recipes import RECIPES
+
+    # a name from somebody's config file must not lead out of runs/
+    name = re.sub(r"[^\w.-]+", "-", config.name).strip(".-") or "run"
+    usual = RECIPES[config.name]().data if config.name in RECIPES else config.data
+    if config.data != usual:
+        name += f"-{Path(config.data).name.split('.')[0]}"
+    if config.seed:
+        name += f"-seed{config.seed}"
+    return Path("runs") / name
+
+
+@contextmanager
+def events(config: Config, path: Path) -> Iterator[Callable[[Progress], None]]:
+    """Where records go beside the log: TensorBoard event files, where the config asks for them."""
+    if not (config.output.tensorboard and distributed.from_environment().leads):
+        yield lambda progress: None
+        return
+    from ganforge.callbacks import log
+
+    with log.Events(path) as writer:
+        yield writer.add
+
+
+def draw(run: Run) -> Path | None:
+    """The run's overview as plot.png; None where there is nothing to draw yet."""
+    from ganforge import files
+
+    try:
+        return files.save(run.path / PLOT, plots.overview(run))
+    except DataError:
+        return None

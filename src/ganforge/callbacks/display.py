@@ -1,0 +1,310 @@
+"""How a run shows itself while it trains: a bar on a terminal, lines elsewhere, pictures in a
+notebook. They take `Progress` records and write to the stream they are given.
+
+    with display.choose("auto") as shown:
+        for progress in loop.train(config, "runs/a"):
+            shown.show(progress)
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
+
+from ganforge.errors import GanforgeError, UsageError, choice
+from ganforge.runs.folder import Run
+from ganforge.runs.records import Progress
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+KINDS = ("auto", "terminal", "plain", "notebook", "quiet")
+PLAIN_SECONDS = 5.0  # between two plain lines
+NOTEBOOK_SECONDS = 5.0  # between two drawings in a notebook, at least
+NOTEBOOK_SHARE = 0.05  # of the time that drawing may take
+TERMINAL_SECONDS = 0.1  # between two refreshes of a bar
+UNKNOWN = "--:--"
+
+
+def clock(seconds: float) -> str:
+    """1:02:03 or 2:03; --:-- where it is not known."""
+    if not math.isfinite(seconds):
+        return UNKNOWN
+    minutes, rest = divmod(max(0, round(seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def measured(p: Progress) -> bool:
+    """Whether an interval has ended, so that its means stand in the record."""
+    return p.images_per_second > 0
+
+
+def speed(p: Progress) -> str:
+    """Real images a second over the last interval; "-" before the first has ended."""
+    return f"{p.images_per_second:.0f} images/s" if measured(p) else "- images/s"
+
+
+def losses(p: Progress) -> str:
+    """Both losses, and what D says of real and generated examples; "-" before they are known."""
+    figures = (("loss_D", p.loss_d, 3), ("loss_G", p.loss_g, 3),
+               ("D(real)", p.d_real, 2), ("D(fake)", p.d_fake, 2))  # fmt: skip
+    texts = [f"{name} {value:.{n}f}" if measured(p) else f"{name} -" for name, value, n in figures]
+    return "{} {}  {} {}".format(*texts)
+
+
+def line(p: Progress) -> str:
+    """One record as a plain line."""
+    return (
+        f"epoch {p.epoch:.2f}  step {p.step:,}/{p.steps:,}  {p.samples_seen / 1000:.1f} kimg  "
+        f"{speed(p)}  left {clock(p.seconds_left)}  {losses(p)}"
+    )
+
+
+def closing(p: Progress) -> str:
+    """The totals of a run, all its sessions together."""
+    done = "finished" if p.step >= p.steps else f"stopped at step {p.step:,} of {p.steps:,}"
+    mean = f" ({p.samples_seen / p.seconds:.0f} images/s in the mean)" if p.seconds > 0 else ""
+    taken = clock(p.seconds if p.seconds > 0 else math.inf)
+    return f"{done}: epoch {p.epoch:.2f}, {p.samples_seen:,} images in {taken}{mean}"
+
+
+class Display(Protocol):
+    """Enter it, show it every record, leave it."""
+
+    def __enter__(self) -> Display: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+    def show(self, progress: Progress) -> None: ...
+
+
+class Quiet:
+    """Shows nothing; the base of the others."""
+
+    def __enter__(self) -> Quiet:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        pass
+
+    def show(self, progress: Progress) -> None:
+        pass
+
+
+class Lines(Quiet):
+    """What lines have in common: a note once, the last record, the totals."""
+
+    def __init__(self, now: Callable[[], float]):
+        self.now = now
+        self.last = -math.inf  # when something was shown
+        self.note = ""
+        self.step = -1  # of the last line
+
+    def write(self, text: str) -> None:
+        raise NotImplementedError
+
+    def news(self, p: Progress) -> bool:
+        """Write a note that was not the last one too; whether there was one."""
+        fresh = bool(p.note) and p.note != self.note
+        if fresh:
+            self.write(p.note)
+        self.note = p.note
+        return fresh
+
+    def record(self, p: Progress) -> None:
+        """The record as a line, unless its step has one."""
+        self.last = self.now()
+        if p.step != self.step:
+            self.step = p.step
+            self.write(line(p))
+
+    def end(self, p: Progress) -> None:
+        self.write(closing(p))
+
+
+class Plain(Lines):
+    """Lines for a file or a pipe: the first, the last, and one about every five seconds.
+
+    A record that brings a note has no line of its own: its figures are those of an earlier one.
+    """
+
+    def __init__(self, stream: TextIO | None = None, now: Callable[[], float] = time.monotonic):
+        super().__init__(now)
+        self.stream = stream or sys.stdout
+
+    def write(self, text: str) -> None:
+        print(text, file=self.stream, flush=True)
+
+    def show(self, progress: Progress) -> None:
+        told = self.news(progress)
+        due = progress.done or self.now() - self.last >= PLAIN_SECONDS
+        if due and measured(progress) and not told:
+            self.record(progress)
+        if progress.done:
+            self.end(progress)
+
+
+class Terminal(Lines):
+    """A bar with the newest figures below it that stays in its place, and notes above it."""
+
+    def __init__(self, stream: TextIO | None = None, now: Callable[[], float] = time.monotonic):
+        from rich.console import Console
+        from rich.live import Live
+
+        super().__init__(now)
+        self.console = Console(file=stream or sys.stdout, highlight=False)
+        self.live = Live(console=self.console, auto_refresh=False, transient=True)
+        self.grid = ""
+
+    def __enter__(self) -> Terminal:
+        self.live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.live.stop()
+
+    def write(self, text: str) -> None:
+        self.console.print(text, markup=False, soft_wrap=True)
+
+    def show(self, progress: Progress) -> None:
+        told = self.news(progress)
+        if progress.grid is not None:
+            self.grid = f"samples {progress.grid}"
+        if progress.done:
+            self.live.stop()
+            if measured(progress) and not told:
+                self.record(progress)
+            self.end(progress)
+        elif self.now() - self.last >= TERMINAL_SECONDS or progress.grid is not None:
+            self.last = self.now()
+            self.live.update(self.panel(progress), refresh=True)
+
+    def panel(self, p: Progress) -> Table:
+        """The bar, the figures and the newest grid: three lines of the terminal's width."""
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+        from rich.text import Text
+
+        bar = Table.grid(padding=(0, 2), expand=True)
+        for wide in (None, 1, None):
+            bar.add_column(no_wrap=True, overflow="ellipsis", ratio=wide)
+        right = f"{100 * p.step / max(1, p.steps):.0f} %  {p.samples_seen / 1000:.1f} kimg  "
+        right += f"{speed(p)}  left {clock(p.seconds_left)}"
+        bar.add_row(Text(f"epoch {p.epoch:.2f}"), ProgressBar(max(1, p.steps), p.step), Text(right))
+        table = Table.grid(expand=True)
+        table.add_column(no_wrap=True, overflow="ellipsis")
+        table.add_row(bar)
+        table.add_row(Text(losses(p)))
+        if self.grid:
+            table.add_row(Text(self.grid, style="dim"))
+        return table
+
+
+class Notebook(Lines):
+    """The run's overview (losses, newest samples, samples over time), redrawn in its place.
+
+    At most every five seconds, and more seldom where drawing would take more than a twentieth of
+    the time. Raises UsageError where IPython is not installed.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.monotonic):
+        try:
+            from IPython import display as ipython
+        except ImportError:
+            raise UsageError(
+                "show = 'notebook' needs IPython: run it in a notebook, or choose 'plain'"
+            ) from None
+        super().__init__(now)
+        self.ipython: Any = ipython
+        self.wait = NOTEBOOK_SECONDS
+        self.log: list[dict[str, Any]] = []
+        self.notes: list[str] = []
+        self.run: Run | None = None
+        self.slot: Any = None
+
+    def write(self, text: str) -> None:
+        self.notes.append(text)
+
+    def show(self, progress: Progress) -> None:
+        self.news(progress)
+        if measured(progress) and not progress.note:
+            self.log.append(vars(progress))
+        if progress.grid is not None:
+            self.run = Run(progress.grid.parent.parent)
+        if progress.done:
+            self.end(progress)
+        began = self.now()
+        if progress.done or began - self.last >= self.wait:
+            self.draw(line(progress))
+            self.last = self.now()
+            self.wait = max(NOTEBOOK_SECONDS, (self.last - began) / NOTEBOOK_SHARE)
+
+    def picture(self) -> bytes | None:
+        """The overview; the losses of this session where the folder is not known; None so far."""
+        from ganforge.plotting import plots
+
+        try:
+            return plots.overview(self.run) if self.run else plots.png(plots.losses(self.log))
+        except GanforgeError:
+            return None  # nothing to draw yet, or a file damaged: training goes on all the same
+
+    def draw(self, text: str) -> None:
+        import base64
+        import html
+
+        lines = "\n".join(html.escape(t) for t in (text, *self.notes))
+        picture = self.picture()
+        data = base64.b64encode(picture).decode() if picture else ""
+        tag = f'<img width="900" src="data:image/png;base64,{data}">' if data else ""
+        shown = self.ipython.HTML(f"<pre>{lines}</pre>{tag}")
+        if self.slot is None:
+            self.slot = self.ipython.display(shown, display_id=True)
+        else:
+            self.slot.update(shown)
+
+
+def in_notebook() -> bool:
+    """Whether this process is the kernel of a notebook."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return getattr(shell, "kernel", None) is not None
+
+
+def choose(kind: str = "auto", stream: TextIO | None = None) -> Display:
+    """A display by name; "auto" looks at where it writes.
+
+    stream: standard output where none is given. Raises UsageError for another name.
+    """
+    choice("show", kind, KINDS)
+    stream = stream or sys.stdout
+    if stream is None:  # a process without one, such as a service
+        return Quiet()
+    if kind == "auto":
+        bar = stream.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
+        kind = "notebook" if in_notebook() else "terminal" if bar else "plain"
+    if kind == "notebook":
+        return Notebook()
+    if kind == "terminal":
+        return Terminal(stream)
+    return Plain(stream) if kind == "plain" else Quiet()

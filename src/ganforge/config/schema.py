@@ -1,0 +1,190 @@
+"""The configuration of a run: frozen typed dataclasses, TOML both ways, overrides, differences.
+
+A config is complete: all that decides the outcome of a run stands in it. Parts that come in kinds
+(networks, games, penalties) are tables whose `kind` is looked up in the `Parts` that are passed in.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+from ganforge.errors import check, choice, in_range
+
+Parts = Mapping[str, Mapping[str, type]]  # field name -> kind -> dataclass
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+PRECISIONS = ("auto", "fp32", "bf16")
+
+
+@runtime_checkable
+class Part(Protocol):
+    """One member of a tagged union: a frozen dataclass that names its kind."""
+
+    kind: ClassVar[str]
+
+
+@dataclass(frozen=True)
+class Noise:
+    """The law of z: `size` numbers from N(0, 1) ("normal") or U(-1, 1) ("uniform")."""
+
+    size: int = 100
+    law: str = "normal"
+
+    def __post_init__(self) -> None:
+        check(self.size >= 1, "size", self.size, "at least 1")
+        choice("law", self.law, ("normal", "uniform"))
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """One player's optimiser.
+
+    name: adam, sgd or rmsprop (torch.optim). betas: of Adam. momentum: of SGD and RMSprop.
+    decay_from: the fraction of the budget after which the rate falls linearly to lr * decay_to;
+    1 keeps it constant. shrink: the rate is divided by it at every step, but not below least.
+    momentum_steps: in which the momentum goes linearly to momentum_to; 0 keeps it.
+    """
+
+    name: str = "adam"
+    lr: float = 2e-4
+    betas: tuple[float, float] = (0.9, 0.999)
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+    decay_from: float = 1.0
+    decay_to: float = 0.0
+    shrink: float = 1.0
+    least: float = 0.0
+    momentum_to: float = 0.0
+    momentum_steps: int = 0
+
+    def __post_init__(self) -> None:
+        choice("name", self.name, ("adam", "sgd", "rmsprop"))
+        check(self.least <= self.lr < math.inf, "lr", self.lr, f"a number from {self.least} up")
+        check(all(0 <= b < 1 for b in self.betas), "betas", self.betas, "two numbers in [0, 1)")
+        for key in ("momentum", "momentum_to"):
+            check(0 <= getattr(self, key) < 1, key, getattr(self, key), "in [0, 1)")
+        for key in ("decay_from", "decay_to"):
+            check(0 <= getattr(self, key) <= 1, key, getattr(self, key), "a fraction in [0, 1]")
+        for key, low in (("weight_decay", 0), ("least", 0), ("momentum_steps", 0), ("shrink", 1)):
+            check(getattr(self, key) >= low, key, getattr(self, key), f"{low} or more")
+
+    def rate(self, progress: float, step: int = 0) -> float:
+        """The learning rate at a step, when the fraction `progress` of the budget is used."""
+        lr = max(self.least, self.lr * math.exp(-step * math.log(self.shrink)))
+        fallen = max(0.0, min(1.0, progress) - self.decay_from) / ((1 - self.decay_from) or 1.0)
+        return lr * (1 - fallen * (1 - self.decay_to))
+
+    def momentum_at(self, step: int) -> float:
+        """The momentum at a step."""
+        risen = min(1.0, step / self.momentum_steps) if self.momentum_steps else 0.0
+        return self.momentum + risen * (self.momentum_to - self.momentum)
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a run writes, and how often. None of it changes the weights.
+
+    log_every: steps between log records. sample_every, save_every: passes over the data between
+    sample grids and between checkpoints (at least 100 steps apart; a checkpoint is also written
+    after ten minutes without one). grid: pictures in a grid (rows = labels where there are
+    labels). keep: newest checkpoints kept. keep_every: also keep the first of every n steps, 0 for
+    none. tensorboard: write event files too. score: end with scores on the validation part.
+    score_every: epochs between such scores on the way, the best checkpoint being kept; 0 for none.
+    patience: epochs without a better one after which the run ends; 0 for never.
+    """
+
+    log_every: int = 50
+    sample_every: float = 1.0
+    save_every: float = 1.0
+    grid: int = 64
+    keep: int = 3
+    keep_every: int = 0
+    tensorboard: bool = False
+    score: bool = True
+    score_every: float = 0.0
+    patience: float = 0.0
+
+    def __post_init__(self) -> None:
+        for key in ("log_every", "grid", "keep"):
+            check(getattr(self, key) >= 1, key, getattr(self, key), "at least 1")
+        for key in ("sample_every", "save_every"):
+            check(0 < getattr(self, key) < math.inf, key, getattr(self, key), "more than 0 epochs")
+        for key in ("keep_every", "score_every", "patience"):
+            check(0 <= getattr(self, key) < math.inf, key, getattr(self, key), "0 or more")
+        check(self.score_every > 0 or not self.patience, "patience", self.patience, "score_every>0")
+
+
+@dataclass(frozen=True)
+class Config:
+    """One run, complete. `ganforge recipes` lists ready ones; `replace(recipe, ...)` varies them.
+
+    name: the recipe it came from. data: a data set's name or a path. size: pictures are cropped
+    and resized to size x size; None keeps them. labels: a conditional game, which needs labelled
+    data. micro_batch: examples a forward pass, 0 for the whole batch; the update is the same where
+    there is no batch norm. epochs: the budget, in passes of D over the real data; kimg, where
+    given, is the budget in thousands of real images instead. ema: decay a step of the averaged
+    generator, 0 for none. threads: CPU threads, 0 for all. compile: small games on the CPU many
+    steps a call, GPUs by captured graphs (docs/performance.md). sync_bn: batch norm over the whole
+    batch of all processes. on_nan: "stop", or "rollback" to the last checkpoint at half the rates.
+    """
+
+    name: str
+    networks: Any = field(metadata={"parts": "networks"})
+    game: Any = field(metadata={"parts": "games"})
+    data: str = "mnist"
+    size: int | None = None
+    labels: bool = False
+    seed: int = 0
+    batch: int = 64
+    micro_batch: int = 0
+    epochs: float = 10.0
+    kimg: float | None = None
+    noise: Noise = Noise()
+    generator: Optimizer = Optimizer()
+    discriminator: Optimizer = Optimizer()
+    ema: float = 0.0
+    device: str = "auto"
+    precision: str = "auto"
+    threads: int = 0
+    compile: bool = False
+    sync_bn: bool = False
+    on_nan: str = "stop"
+    output: Output = Output()
+
+    def __post_init__(self) -> None:
+        check(self.size is None or 1 <= self.size <= 4096, "size", self.size, "1 to 4096 pixels")
+        check(self.batch >= 1, "batch", self.batch, "at least 1")
+        check(self.micro_batch >= 0, "micro_batch", self.micro_batch, "0 (off) or more")
+        choice("on_nan", self.on_nan, ("stop", "rollback"))
+        check(0 < self.epochs < math.inf, "epochs", self.epochs, "more than 0")
+        check(self.kimg is None or 0 < self.kimg < math.inf, "kimg", self.kimg, "more than 0")
+        check(0 <= self.ema < 1, "ema", self.ema, "a decay in [0, 1)")
+        choice("device", self.device.split(":")[0], DEVICES)
+        choice("precision", self.precision, PRECISIONS)
+        check(0 <= self.threads <= 1024, "threads", self.threads, "0 (all) to 1024")
+        check_numbers(self)
+
+    def images(self, examples: int) -> int:
+        """The budget in real images, for a training part of `examples` examples."""
+        images = self.kimg * 1000 if self.kimg is not None else self.epochs * examples
+        check(images < 2**53, "budget", f"{images:.3g} images", "fewer than 9e15")
+        return round(images)
+
+
+def check_numbers(value: Any, key: str = "") -> None:
+    """UsageError for a number anywhere in a part that no file or machine word holds."""
+    if is_dataclass(value):
+        for f in fields(value):
+            check_numbers(getattr(value, f.name), f"{key}.{f.name}" if key else f.name)
+    elif isinstance(value, tuple) and any(is_dataclass(v) for v in value):
+        for i, v in enumerate(value):
+            check_numbers(v, f"{key}.{i}")
+    else:
+        in_range(key, value)
+
+
+# Two configs that differ only in these may continue each other: none of them touches a past step.
+CONTINUABLE = ("epochs", "kimg", "device", "precision", "threads", "compile", "on_nan", "output.")

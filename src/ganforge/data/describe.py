@@ -1,0 +1,85 @@
+"""What a data set is, in words and in pictures."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ganforge.data.dataset import Dataset, blocks
+from ganforge.data.spec import Array
+from ganforge.errors import UsageError, check
+from ganforge.rng import Ints, Order
+
+_LISTED = 20  # classes and skipped files shown one by one
+
+
+def describe(dataset: Dataset) -> list[tuple[str, str]]:
+    """(label, value) rows that say what `dataset` is: shape, classes, counts, range, hash."""
+    spec, values = dataset.spec, dataset.values
+    rows = [("data", dataset.name), ("part", dataset.part), ("examples", f"{len(values):,}")]
+    if spec.is_image:
+        c, h, w = spec.shape
+        rows.append(("pictures", f"{h} x {w}, {c} channel{'s' if c > 1 else ''}, {spec.dtype}"))
+        rows.append(("range", _range(values)))
+    else:
+        rows.append(("vectors", f"{spec.shape[0]} features, {spec.dtype}"))
+        mean, std = values.mean(0, dtype=np.float64), values.std(0, dtype=np.float64)
+        rows.append(("mean", _numbers(mean)))
+        rows.append(("standard deviation", _numbers(std)))
+    rows += _classes(dataset)
+    if dataset.skipped:
+        rows.append(("skipped", f"{len(dataset.skipped)} files"))
+        rows += [("", reason) for reason in dataset.skipped[:_LISTED]]
+    return [*rows, ("sha256", dataset.sha256)]
+
+
+def preview(dataset: Dataset, count: int) -> Array:
+    """`count` pictures, or all where there are fewer, uint8 (count, H, W, C).
+
+    A fixed random choice; where there are labels it goes through the classes in turn, so a grid
+    of K columns has a class a column. Raises UsageError for vectors.
+    """
+    check(count >= 1, "count", count, "at least 1")
+    if not dataset.spec.is_image:
+        raise UsageError(f"data {dataset.name!r} holds vectors, not pictures: nothing to preview")
+    order = Order(0, len(dataset.values)).indices(0, len(dataset.values))
+    if dataset.labels is not None:
+        order = _in_turn(order, dataset.labels)
+    picked = np.asarray(dataset.values[order[:count]])
+    if picked.dtype == np.uint8:
+        return picked
+    model = (picked - dataset.spec.offset[0]) / dataset.spec.scale[0]
+    return np.clip(np.round(model * 127.5 + 127.5), 0, 255).astype(np.uint8)
+
+
+def _in_turn(order: Ints, labels: Ints) -> Ints:
+    """`order` rearranged to the first of each class, then the second of each class, ..."""
+    shuffled = labels[order]
+    by_class = np.argsort(shuffled, kind="stable")
+    starts = np.searchsorted(shuffled[by_class], np.arange(shuffled.max() + 1))
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[by_class] = np.arange(len(order)) - starts[shuffled[by_class]]
+    return order[np.lexsort((shuffled, rank))]
+
+
+def _classes(dataset: Dataset) -> list[tuple[str, str]]:
+    if dataset.labels is None:
+        return [("labels", "none")]
+    counts = np.bincount(dataset.labels, minlength=dataset.spec.classes)
+    names = dataset.class_names or tuple(map(str, range(len(counts))))
+    rows = [("classes", str(dataset.spec.classes))]
+    rows += [
+        (f"  {name}", f"{n:,}") for name, n in zip(names[:_LISTED], counts[:_LISTED], strict=False)
+    ]
+    if len(counts) > _LISTED:
+        rows.append(("  ...", f"{len(counts) - _LISTED} more"))
+    return rows
+
+
+def _range(values: Array) -> str:
+    chunks = [values[c] for c in blocks(len(values), values[:1].nbytes)]
+    return f"{min(c.min() for c in chunks):g} to {max(c.max() for c in chunks):g}"
+
+
+def _numbers(values: Array) -> str:
+    shown = ", ".join(f"{v:.4g}" for v in values[:8])
+    return f"{shown}, ..." if len(values) > 8 else shown

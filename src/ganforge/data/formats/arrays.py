@@ -1,0 +1,174 @@
+"""Arrays from .npy and .npz files, and the rules that say what an array means."""
+
+from __future__ import annotations
+
+import io
+import math
+import warnings
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+import numpy as np
+from numpy.lib import format as npy
+
+from ganforge.data import archives
+from ganforge.data.dataset import Examples, blocks, check_labels
+from ganforge.data.spec import Array
+from ganforge.errors import DataError, DiskError
+
+CHANNELS = (1, 2, 3, 4)
+VALUE_KEYS = ("images", "samples", "x", "arr_0")
+LABEL_KEYS = ("labels", "y")
+MAX_MEMBER = 2**35  # bytes of one array in an .npz
+SMALL = 2**24  # sorted labels are compressed a thousand times in all honesty
+
+
+def read_npy(path: Path) -> Examples:
+    """The examples in a .npy file; there are no labels in one. DataError, DiskError."""
+    return examples(map_npy(path), None, str(path))
+
+
+def read_npz(path: Path) -> Examples:
+    """The examples in an .npz file: images, samples, x or arr_0, with labels or y if there.
+
+    Raises DataError for a damaged file, a pickled object, or arrays that are no examples.
+    """
+    sizes = archives.members(path, most=MAX_MEMBER, small=SMALL)
+    keys = {name.removesuffix(".npy"): name for name in sizes if name.endswith(".npy")}
+    key = next((k for k in VALUE_KEYS if k in keys), None)
+    if key is None:
+        held = ", ".join(sorted(keys)[:10]) or "no arrays"
+        raise DataError(f"{path}: holds {held}: name the array one of {', '.join(VALUE_KEYS)}")
+    values = _member(path, keys[key])
+    label_key = next((k for k in LABEL_KEYS if k in keys), None)
+    labels = None if label_key is None else _member(path, keys[label_key])
+    return examples(values, labels, str(path))
+
+
+def map_npy(path: Path) -> Array:
+    """A read-only memory map of a .npy file whose header and length have been checked."""
+    try:
+        with path.open("rb") as file:
+            shape, fortran, dtype = header(file, str(path))
+            start = file.tell()
+            check_length(path.stat().st_size - start, shape, dtype, str(path))
+        if 0 in shape:
+            return np.empty(shape, dtype)
+        order = "F" if fortran else "C"
+        return np.memmap(path, dtype, "r", start, shape, order)  # type: ignore[call-overload,no-any-return]
+    except OSError as error:
+        raise DiskError(f"{path}: cannot be read ({error.strerror or error})") from None
+
+
+def header(file: IO[bytes], where: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """(shape, Fortran order, dtype) of a .npy file, which is left at its first value.
+
+    Raises DataError for anything but an array of plain numbers.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            version = npy.read_magic(file)
+            if version not in ((1, 0), (2, 0)):
+                raise ValueError(f"version {version}")
+            read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+            shape, fortran, dtype = read(file)
+    except OSError:
+        raise
+    except Exception as error:  # the header is Python source: its parsers raise what they like
+        reason = archives.brief(error)
+        raise DataError(f"{where}: not a .npy array, or a damaged one ({reason})") from None
+    if dtype.hasobject:
+        raise DataError(f"{where}: holds pickled Python objects, never read: save numbers")
+    if dtype.names is not None or dtype.subdtype is not None or dtype.kind not in "biuf":
+        raise DataError(f"{where}: an array of {dtype}: save plain numbers")
+    if any(n < 0 for n in shape) or math.prod(shape) * dtype.itemsize >= 2**62:
+        raise DataError(f"{where}: a damaged .npy header: shape {shape}")
+    return shape, fortran, dtype
+
+
+def check_length(have: int, shape: tuple[int, ...], dtype: np.dtype[Any], where: str) -> None:
+    """DataError unless `have` bytes are exactly an array of this shape and dtype."""
+    need = math.prod(shape) * dtype.itemsize
+    if have != need:
+        what = "is cut short" if have < need else "has bytes after its end"
+        raise DataError(f"{where}: {what}: {have} bytes of values where its header promises {need}")
+
+
+def examples(values: Array, labels: Array | None, where: str) -> Examples:
+    """Examples from arrays as users have them; DataError for those that mean nothing here.
+
+    values: pictures of whole numbers 0..255 or of any finite floats, (N, H, W), (N, H, W, C) or
+    (N, C, H, W); or vectors of finite floats, (N, F) or (N,). labels: integers 0..K-1, (N,).
+    """
+    if values.ndim == 1:
+        values = values[:, None]
+    if values.ndim == 0 or 0 in values.shape:
+        raise DataError(f"{where}: an array of shape {values.shape} holds no examples")
+    if values.ndim != 2:
+        values = pictures(values, where)
+    if values.dtype.kind == "f":
+        values = _floats(values, where)
+    elif values.dtype.kind in "iu" and values.ndim == 4:
+        values = _bytes(values, where)
+    else:
+        raise DataError(
+            f"{where}: {values.ndim} axes of {values.dtype}: pictures are whole numbers 0..255 or "
+            "floats, vectors are floats; convert them with .astype"
+        )
+    return Examples(values, None if labels is None else check_labels(labels, len(values), where))
+
+
+def pictures(values: Array, where: str) -> Array:
+    """Pictures (N, H, W), (N, H, W, C) or (N, C, H, W) as (N, H, W, C).
+
+    Four axes: the last holds the channels if its length is 1 to 4, else the second if its length
+    is. Anything else is a DataError.
+    """
+    if values.ndim == 3:
+        return values[..., None]
+    if values.ndim == 4 and values.shape[-1] in CHANNELS:
+        return values
+    if values.ndim == 4 and values.shape[1] in CHANNELS:
+        return values.transpose(0, 2, 3, 1)
+    raise DataError(
+        f"{where}: shape {values.shape}: give pictures as (N, H, W, C) with 1 to 4 channels last, "
+        "or vectors as (N, F)"
+    )
+
+
+def _floats(values: Array, where: str) -> Array:
+    """float32, all finite."""
+    out = values
+    if values.dtype != np.float32:
+        with np.errstate(over="ignore"):  # what overflows is found to be infinite below
+            out = values.astype(np.float32)
+    for chunk in blocks(len(out), out[:1].nbytes):
+        finite = np.isfinite(out[chunk]).reshape(len(out[chunk]), -1).all(axis=1)
+        if not finite.all():
+            row = chunk.start + int(np.argmin(finite))
+            raise DataError(f"{where}: row {row} holds NaN or infinity: remove or repair it")
+    return out
+
+
+def _bytes(values: Array, where: str) -> Array:
+    """uint8, after a look that nothing is out of range."""
+    if values.dtype == np.uint8:
+        return values
+    for chunk in blocks(len(values), values[:1].nbytes):
+        low, high = values[chunk].min(), values[chunk].max()
+        if low < 0 or high > 255:
+            bad = int(low if low < 0 else high)
+            raise DataError(f"{where}: a pixel of {bad}: whole numbers must lie in 0..255")
+    return values.astype(np.uint8)
+
+
+def _member(path: Path, name: str) -> Array:
+    """One array of an .npz, held to its header."""
+    raw = archives.read(path, name)
+    where = f"{path}: {PurePosixPath(name).stem}"
+    file = io.BytesIO(raw)
+    shape, fortran, dtype = header(file, where)
+    check_length(len(raw) - file.tell(), shape, dtype, where)
+    flat = np.frombuffer(raw, dtype, offset=file.tell())
+    return flat.reshape(shape, order="F" if fortran else "C")

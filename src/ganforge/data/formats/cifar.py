@@ -1,0 +1,189 @@
+"""CIFAR-10: the published binary batches, or the same pictures as sheets in PNG files.
+
+https://www.cs.toronto.edu/~kriz/cifar.html describes the batches: 10,000 records of one label
+byte and 3 x 32 x 32 colour bytes. A sheet holds 10,000 rows of 1,024 RGB pixels, with the labels
+in a JSON list beside it.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import tarfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from ganforge.data.archives import brief
+from ganforge.data.dataset import Examples
+from ganforge.data.decode import UnreadableError, decode, quiet
+from ganforge.data.spec import Array
+from ganforge.errors import DataError, DiskError
+from ganforge.rng import Ints
+
+Fetch = Callable[[str], bytes | None]  # file name -> its bytes, None where there is no such file
+
+CLASSES = (
+    "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
+)  # fmt: skip
+BATCHES = (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch")
+SIDE = 32
+PIXELS = SIDE * SIDE
+RECORD = 1 + 3 * PIXELS
+MAX_FILE = 2**26
+MAX_TAR = 2**30
+# The sheets' labels are published under a name with a slip in it.
+_LABELS = {
+    "train": ("train_labels.json", "train_lables.json"),
+    "test": ("test_labels.json", "test_lables.json"),
+}
+_NAMES = {
+    *(f"{batch}{end}" for batch in BATCHES for end in (".bin", ".png")),
+    *(name for names in _LABELS.values() for name in names),
+}
+
+
+def find(folder: Path) -> Path | None:
+    """`folder`, or the folder in it, that holds the batches or the sheets; None where none does."""
+    for place in (folder, folder / "cifar-10-batches-bin"):
+        if any((place / f"data_batch_1{end}").is_file() for end in (".bin", ".png")):
+            return place
+    return None
+
+
+def read_folder(folder: Path) -> Examples:
+    """CIFAR-10 from a folder of six .bin files, or of six .png sheets and two .json lists.
+
+    The sixth batch is the published test part; 5,000 of the other 50,000 validate. Raises
+    DataError where a file is missing, cut short or holds something else.
+    """
+
+    def fetch(name: str) -> bytes | None:
+        file = folder / name
+        try:
+            if not file.is_file():
+                return None
+            if file.stat().st_size > MAX_FILE:
+                raise DataError(f"{file}: larger than the cap of {MAX_FILE} bytes")
+            return file.read_bytes()
+        except OSError as error:
+            raise DiskError(f"{file}: cannot be read ({error.strerror or error})") from None
+
+    return _read(fetch, str(folder))
+
+
+def read_tar(path: Path) -> Examples:
+    """CIFAR-10 from a .tar.gz of the batches or the sheets, which is read and not unpacked."""
+    files: dict[str, bytes] = {}
+    total = 0
+    try:
+        with gzip.open(path) as whole, tarfile.open(fileobj=whole, mode="r|") as tar:
+            for member in tar:
+                name, total = PurePosixPath(member.name).name, total + member.size
+                if total > MAX_TAR:
+                    raise DataError(f"{path}: larger than the cap of {MAX_TAR} bytes unpacked")
+                if member.isreg() and name in _NAMES and member.size <= MAX_FILE:
+                    stream = tar.extractfile(member)
+                    files[name] = b"" if stream is None else stream.read()
+            while whole.read(MAX_FILE // 4):  # to its end, where the checksum is
+                if whole.tell() > MAX_TAR:
+                    raise DataError(f"{path}: larger than the cap of {MAX_TAR} bytes unpacked")
+    except (
+        tarfile.TarError,
+        gzip.BadGzipFile,
+        EOFError,
+        zlib.error,
+        ValueError,
+        OverflowError,
+    ) as error:
+        raise DataError(
+            f"{path}: not a .tar.gz archive, or a damaged one ({brief(error)})"
+        ) from None
+    except OSError as error:
+        raise DiskError(f"{path}: cannot be read ({error.strerror or error})") from None
+    return _read(files.get, str(path))
+
+
+def parse_batch(raw: bytes, where: str) -> tuple[Array, Ints]:
+    """Pictures uint8 (N, 32, 32, 3) and labels int64 (N,) of one binary batch."""
+    if not raw or len(raw) % RECORD:
+        raise DataError(
+            f"{where}: {len(raw)} bytes are no whole number of records of {RECORD}: "
+            "fetch the file again"
+        )
+    records = np.frombuffer(raw, np.uint8).reshape(-1, RECORD)
+    pictures = records[:, 1:].reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1)
+    return np.ascontiguousarray(pictures), _labels(records[:, 0], where)
+
+
+def binary_batch(pictures: Array, labels: Ints) -> bytes:
+    """The inverse of `parse_batch`."""
+    planes = pictures.transpose(0, 3, 1, 2).reshape(len(pictures), -1)
+    return np.concatenate([labels[:, None].astype(np.uint8), planes], axis=1).tobytes()
+
+
+def _read(fetch: Fetch, where: str) -> Examples:
+    binary = fetch("data_batch_1.bin") is not None
+    read = _binary if binary else _sheets
+    batches = read(fetch, where)
+    values = np.concatenate([pictures for pictures, _ in batches])
+    labels = np.concatenate([labels for _, labels in batches])
+    test = len(batches[-1][0])
+    return Examples(values, labels, CLASSES, test=test, validation=(len(values) - test) // 10)
+
+
+def _binary(fetch: Fetch, where: str) -> list[tuple[Array, Ints]]:
+    names = [f"{batch}.bin" for batch in BATCHES]
+    return [parse_batch(_need(fetch, name, where), f"{where}/{name}") for name in names]
+
+
+def _sheets(fetch: Fetch, where: str) -> list[tuple[Array, Ints]]:
+    sheets = [_sheet(_need(fetch, f"{b}.png", where), f"{where}/{b}.png") for b in BATCHES]
+    train = _label_list(fetch, "train", sum(map(len, sheets[:-1])), where)
+    labels = np.concatenate([train, _label_list(fetch, "test", len(sheets[-1]), where)])
+    edges = np.cumsum([len(sheet) for sheet in sheets])[:-1]
+    return list(zip(sheets, np.split(labels, edges), strict=True))
+
+
+def _sheet(raw: bytes, where: str) -> Array:
+    """Pictures uint8 (N, 32, 32, 3) of a PNG with one picture a row."""
+    try:
+        with quiet():
+            sheet = decode(io.BytesIO(raw), where, None, 3)
+    except UnreadableError as error:
+        raise DataError(f"{where}: {error}; fetch the file again") from None
+    if sheet.shape[1] != PIXELS:
+        raise DataError(f"{where}: {sheet.shape[1]} pixels a row: a sheet has {PIXELS}")
+    return sheet.reshape(-1, SIDE, SIDE, 3)
+
+
+def _label_list(fetch: Fetch, part: str, count: int, where: str) -> Ints:
+    name, raw = next(((n, r) for n in _LABELS[part] if (r := fetch(n)) is not None), ("", b""))
+    if not name:
+        raise DataError(f"{where}: {_LABELS[part][0]} is missing beside the sheets")
+    try:
+        labels = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{where}/{name}: not a JSON list of labels ({brief(error)})") from None
+    if not isinstance(labels, list) or len(labels) != count:
+        raise DataError(f"{where}/{name}: must be a list of {count} labels, one for each picture")
+    bad = next((v for v in labels if type(v) is not int or not 0 <= v < len(CLASSES)), None)
+    if bad is not None:
+        raise DataError(f"{where}/{name}: label {bad!r:.80}: labels are 0..{len(CLASSES) - 1}")
+    return np.array(labels, dtype=np.int64)
+
+
+def _labels(raw: Array, where: str) -> Ints:
+    if raw.max() >= len(CLASSES):
+        raise DataError(f"{where}: label {raw.max()}: labels are 0..{len(CLASSES) - 1}")
+    return raw.astype(np.int64)
+
+
+def _need(fetch: Fetch, name: str, where: str) -> bytes:
+    raw = fetch(name)
+    if raw is None:
+        raise DataError(f"{where}: {name} is missing: all six batches are needed")
+    return raw

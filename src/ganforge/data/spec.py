@@ -1,0 +1,116 @@
+"""Stored values <-> model values: the one place where they are converted.
+
+Pictures are stored as uint8 (N, H, W, C) and seen by the networks as float32 (N, C, H, W) in
+[-1, 1]. Vectors are stored as float32 (N, F) in data units and seen as (x - offset) / scale.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from ganforge.errors import DataError
+from ganforge.images import Pixels
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """What one example looks like: all that a network may know of the data.
+
+    shape: (C, H, W) for pictures, (F,) for vectors.
+    classes: number of labels K, labels being 0..K-1; 0 where there are none.
+    dtype: of the stored values, "uint8" or "float32".
+    bounded: model values lie in [-1, 1] (so a generator may end in tanh).
+    offset, scale: model value = (stored value - offset) / scale; one number, or F of them.
+    """
+
+    shape: tuple[int, ...]
+    classes: int = 0
+    dtype: str = "uint8"
+    bounded: bool = True
+    offset: tuple[float, ...] = (127.5,)
+    scale: tuple[float, ...] = (127.5,)
+
+    def __post_init__(self) -> None:
+        if len(self.shape) not in (1, 3) or min(self.shape) < 1:
+            raise DataError(
+                f"an example of shape {self.shape} is neither (F,) nor (C, H, W): "
+                "give vectors as (N, F) and pictures as (N, H, W, C)"
+            )
+        if self.dtype not in ("uint8", "float32"):
+            raise DataError(f"dtype {self.dtype!r}: stored values are uint8 or float32")
+        if any(not math.isfinite(s) or s <= 0 for s in self.scale):
+            raise DataError(f"scale {self.scale}: must be positive and finite")
+
+    @property
+    def is_image(self) -> bool:
+        return len(self.shape) == 3
+
+    @property
+    def size(self) -> int:
+        """Numbers in one example, C * H * W or F."""
+        return math.prod(self.shape)
+
+    @property
+    def stored_shape(self) -> tuple[int, ...]:
+        """(H, W, C) for pictures, (F,) for vectors."""
+        if self.is_image:
+            c, h, w = self.shape
+            return (h, w, c)
+        return self.shape
+
+
+def encode(stored: Tensor, spec: DataSpec) -> Tensor:
+    """Stored (N, H, W, C) or (N, F) -> float32 model values (N, C, H, W) or (N, F).
+
+    Pictures come out as a permuted view, so they are channels_last without a copy.
+    """
+    offset, scale = _affine(spec, stored.device)
+    x = stored.to(torch.float32).sub_(offset) if stored.dtype == torch.uint8 else stored - offset
+    x = x.div_(scale)
+    return x.permute(0, 3, 1, 2) if spec.is_image else x
+
+
+def decode(x: Tensor, spec: DataSpec) -> Tensor:
+    """Model values (N, C, H, W) or (N, F) -> stored values; the inverse of `encode`.
+
+    uint8 pictures are clamped and rounded to the nearest level: the same round trip for real and
+    generated ones, or a test would find the dequantisation instead of the fake.
+    """
+    offset, scale = _affine(spec, x.device)
+    if spec.is_image:
+        x = x.permute(0, 2, 3, 1)
+    x = x.float() * scale + offset
+    if spec.dtype == "uint8":
+        x = x.round().clamp(0, 255).to(torch.uint8)
+    return x.contiguous()
+
+
+def decode_numpy(x: Tensor, spec: DataSpec) -> Array:
+    """`decode`, as a NumPy array on the host."""
+    return np.asarray(decode(x.detach(), spec).cpu().numpy())
+
+
+def _affine(spec: DataSpec, device: torch.device) -> tuple[Tensor | float, Tensor | float]:
+    if len(spec.offset) == 1 and len(spec.scale) == 1:
+        return spec.offset[0], spec.scale[0]
+    return (
+        torch.tensor(spec.offset, dtype=torch.float32, device=device),
+        torch.tensor(spec.scale, dtype=torch.float32, device=device),
+    )
+
+
+def as_uint8(images: npt.NDArray[Any], spec: DataSpec) -> Pixels:
+    """Stored pictures as uint8: float ones are scaled from their range to 0..255."""
+    if spec.dtype == "uint8":
+        return images
+    scaled = (images - spec.offset[0]) / spec.scale[0] * 127.5 + 127.5
+    return np.asarray(scaled.round().clip(0, 255), dtype=np.uint8)

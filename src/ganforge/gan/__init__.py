@@ -1,0 +1,1 @@
+"""The game: Algorithm 1 and what it is played with."""

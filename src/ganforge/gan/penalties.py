@@ -1,0 +1,166 @@
+"""Penalties: f(players, batch, draws, aux) -> (one loss per example, aux), frozen dataclasses.
+
+Each names the player it is paid by and how often: a penalty with interval n is computed every
+n-th step and counted n times, which leaves its expectation alone (lazy regularisation, Karras et
+al. 2020). Gradients with respect to the input are taken of the sum of the logits; that is the
+gradient of each logit only where a logit depends on its own example, so a discriminator with batch
+norm pays a coupled penalty.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Protocol
+
+import torch
+from torch import Tensor
+
+from ganforge.errors import check
+
+if TYPE_CHECKING:
+    from ganforge.gan.batch import Aux, Batch, Draws
+    from ganforge.gan.players import Players
+
+
+class Penalty(Protocol):
+    """What the step knows of a penalty.
+
+    player: "discriminator" or "generator", who pays. interval: steps between payments.
+    draws: random numbers wanted for each example, name -> (law, count).
+    """
+
+    kind: ClassVar[str]
+    player: ClassVar[str]
+    draws: ClassVar[dict[str, tuple[str, int]]]
+
+    @property
+    def interval(self) -> int: ...
+
+    def scale(self, used: float) -> float:
+        """By what the loss is multiplied when the fraction `used` of the budget is used."""
+        ...
+
+    def __call__(
+        self, players: Players, batch: Batch, draws: Draws, aux: Aux
+    ) -> tuple[Tensor, Aux]:
+        """(B,) losses, before `interval` is counted, and the new aux."""
+        ...
+
+
+def squared_gradient(players: Players, x: Tensor, label: Tensor | None, draws: Draws) -> Tensor:
+    """|grad_x D(x)|^2 for each example, (B,), differentiable in D's parameters."""
+    x = x.detach().requires_grad_()
+    logits = players.discriminate(x, label, draws.masks.get("penalty"))
+    (gradient,) = torch.autograd.grad(logits.sum(), x, create_graph=True)
+    return gradient.square().flatten(players.lead).sum(players.lead)
+
+
+@dataclass(frozen=True)
+class R1:
+    """gamma / 2 |grad D|^2 at real examples. Mescheder et al. 2018, eq. 9.
+
+    gamma_to: what gamma becomes by the fraction `until` of the budget, by a constant factor a
+    step; None keeps it.
+    """
+
+    kind: ClassVar[str] = "r1"
+    player: ClassVar[str] = "discriminator"
+    draws: ClassVar[dict[str, tuple[str, int]]] = {}
+    gamma: float = 1.0
+    interval: int = 1
+    gamma_to: float | None = None
+    until: float = 1.0
+
+    def __post_init__(self) -> None:
+        _check(self.gamma, self.interval, self.gamma_to, self.until)
+
+    def scale(self, used: float) -> float:
+        return _geometric(self.gamma, self.gamma_to, used / self.until)
+
+    def __call__(
+        self, players: Players, batch: Batch, draws: Draws, aux: Aux
+    ) -> tuple[Tensor, Aux]:
+        norm = squared_gradient(players, batch.real, batch.label, draws)
+        return 0.5 * self.gamma * norm, aux
+
+
+@dataclass(frozen=True)
+class R2:
+    """gamma / 2 |grad D|^2 at generated examples. Mescheder et al. 2018, eq. 10.
+
+    gamma_to, until: as of R1.
+    """
+
+    kind: ClassVar[str] = "r2"
+    player: ClassVar[str] = "discriminator"
+    draws: ClassVar[dict[str, tuple[str, int]]] = {}
+    gamma: float = 1.0
+    interval: int = 1
+    gamma_to: float | None = None
+    until: float = 1.0
+
+    def __post_init__(self) -> None:
+        _check(self.gamma, self.interval, self.gamma_to, self.until)
+
+    def scale(self, used: float) -> float:
+        return _geometric(self.gamma, self.gamma_to, used / self.until)
+
+    def __call__(
+        self, players: Players, batch: Batch, draws: Draws, aux: Aux
+    ) -> tuple[Tensor, Aux]:
+        norm = squared_gradient(players, batch.generated(), batch.fake_label, draws)
+        return 0.5 * self.gamma * norm, aux
+
+
+@dataclass(frozen=True)
+class GradientPenalty:
+    """weight (|grad D| - target)^2 between pairs of real and generated. Gulrajani et al. 2017.
+
+    epsilon ~ U[0, 1) mixes each real example with a generated one; it is a draw, not drawn here.
+    In a conditional game both have the same label (`fake_labels = "data"`).
+    """
+
+    kind: ClassVar[str] = "gradient-penalty"
+    player: ClassVar[str] = "discriminator"
+    draws: ClassVar[dict[str, tuple[str, int]]] = {"epsilon": ("unit", 1)}
+    weight: float = 10.0
+    target: float = 1.0
+    interval: int = 1
+
+    def __post_init__(self) -> None:
+        _check(self.weight, self.interval)
+
+    def scale(self, used: float) -> float:
+        return 1.0
+
+    def __call__(
+        self, players: Players, batch: Batch, draws: Draws, aux: Aux
+    ) -> tuple[Tensor, Aux]:
+        fake = batch.generated()
+        lead = players.lead
+        epsilon = draws.extra["epsilon"]
+        epsilon = epsilon.view(*epsilon.shape[:lead], *[1] * (fake.dim() - lead))
+        mixed = epsilon * batch.real + (1 - epsilon) * fake
+        norm = squared_gradient(players, mixed, batch.label, draws)
+        # sqrt has an infinite gradient at 0, where a dead D would put a NaN into every weight
+        return self.weight * (norm.clamp_min(1e-24).sqrt() - self.target).square(), aux
+
+
+def _check(weight: float, interval: int, to: float | None = None, until: float = 1.0) -> None:
+    check(weight >= 0, "weight", weight, "0 or more")
+    check(interval >= 1, "interval", interval, "at least 1 step")
+    check(to is None or min(to, weight) > 0, "gamma_to", to, "more than 0, from a gamma above 0")
+    check(0 < until <= 1, "until", until, "a fraction in (0, 1]")
+
+
+def _geometric(first: float, last: float | None, share: float) -> float:
+    """(last / first)^share, 1 where there is no last."""
+    return 1.0 if last is None else math.pow(last / first, min(1.0, share))
+
+
+PENALTIES: dict[str, type[Penalty]] = {
+    "r1": R1,
+    "r2": R2,
+    "gradient-penalty": GradientPenalty,
+}

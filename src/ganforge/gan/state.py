@@ -1,0 +1,101 @@
+"""The state of a game as named tensors and a counter: made, listed, and put back exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from ganforge.errors import DataError
+from ganforge.gan.batch import Aux
+from ganforge.gan.players import Players
+
+
+@dataclass
+class State:
+    """All that a step changes: named tensors (see `state.tensors`) and a counter."""
+
+    players: Players
+    optimizers: dict[str, torch.optim.Optimizer]
+    average: nn.Module | None = None
+    aux: Aux = field(default_factory=dict)
+    step: int = 0
+
+
+@dataclass(frozen=True)
+class Knobs:
+    """What a schedule may change from step to step.
+
+    rates: of learning, by player; momenta: of SGD and RMSprop, where they change. penalties: by
+    what each penalty of the game is multiplied, in its order; none where all are as written.
+    All may be tensors, which a captured step reads anew at every replay.
+    """
+
+    rates: Mapping[str, float | Tensor]
+    ema: float | Tensor = 0.0
+    momenta: Mapping[str, float | Tensor] = field(default_factory=dict)
+    penalties: tuple[float | Tensor, ...] = ()
+
+
+def sampling_model(state: State) -> nn.Module:
+    """The generator to sample from: the averaged one where there is one."""
+    return state.average if state.average is not None else state.players.generator
+
+
+def tensors(state: State) -> dict[str, Tensor]:
+    """Every tensor of the state by name, as live references (no copies).
+
+    generator.*, discriminator.*, ema.*, optimizer.<side>.<parameter>.<moment>, aux.*
+    """
+    players = {"generator": state.players.generator, "discriminator": state.players.discriminator}
+    out: dict[str, Tensor] = {}
+    for side, module in players.items():
+        out |= {f"{side}.{name}": tensor for name, tensor in module.state_dict().items()}
+        held = state.optimizers[side].state
+        for name, parameter in module.named_parameters():
+            for key, value in sorted(held.get(parameter, {}).items()):
+                out[f"optimizer.{side}.{name}.{key}"] = value
+    if state.average is not None:
+        out |= {f"ema.{name}": tensor for name, tensor in state.average.state_dict().items()}
+    out |= {f"aux.{name}": tensor for name, tensor in state.aux.items()}
+    return out
+
+
+@torch.no_grad()
+def load(state: State, saved: Mapping[str, Tensor], source: str) -> None:
+    """Copy `saved` into the state's own tensors, so their strides and alignment stay.
+
+    Names, shapes and dtypes are compared before anything is changed; DataError names `source`.
+    """
+    own = tensors(state)
+    compare(own, saved, source)
+    for name, tensor in own.items():
+        tensor.copy_(saved[name])
+
+
+def compare(own: Mapping[str, Tensor], saved: Mapping[str, Tensor], source: str) -> None:
+    """DataError unless `saved` has exactly the names, shapes and dtypes of `own`."""
+    for name in [*own, *saved]:
+        if name not in saved or name not in own:
+            side = "lacks" if name not in saved else "holds an unknown"
+            raise DataError(f"{source} {side} tensor {name!r}: it belongs to another configuration")
+        a, b = own[name], saved[name]
+        if a.shape != b.shape or a.dtype != b.dtype:
+            raise DataError(
+                f"{source}: tensor {name!r} is {tuple(b.shape)} {b.dtype}, expected "
+                f"{tuple(a.shape)} {a.dtype}: it belongs to another configuration"
+            )
+
+
+def buffers(state: State) -> list[Tensor]:
+    """Every buffer of the state (batch statistics), the average's too."""
+    modules = [state.players.generator, state.players.discriminator]
+    return [b for m in (*modules, *([state.average] if state.average else [])) for b in m.buffers()]
+
+
+def all_finite(state: State) -> bool:
+    """Whether every weight, buffer and moment is finite (waits for the device)."""
+    floats = [t for t in tensors(state).values() if t.is_floating_point()]
+    return not floats or bool(torch.isfinite(torch.stack([t.sum() for t in floats])).all())

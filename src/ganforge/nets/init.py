@@ -1,0 +1,64 @@
+"""How fresh weights are drawn."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from ganforge.errors import check, choice
+from ganforge.nets import spectral
+from ganforge.nets.layers import Sines
+
+
+@dataclass(frozen=True)
+class Init:
+    """How fresh weights are drawn.
+
+    law: "default" (torch's own), "normal" N(0, scale^2) or "uniform" U(-scale, scale), for the
+    weights of linear, convolution and embedding layers; scales of norm layers are N(1, scale^2).
+    biases: draw biases from the same law; otherwise they are 0.
+    """
+
+    law: str = "default"
+    scale: float = 0.02
+    biases: bool = False
+
+    def __post_init__(self) -> None:
+        choice("law", self.law, ("default", "normal", "uniform"))
+        check(0 < self.scale < math.inf, "scale", self.scale, "more than 0")
+
+    def apply(self, module: nn.Module) -> None:
+        """Draw every parameter of `module` anew, in place."""
+        if self.law != "default":
+            self._draw_all(module)
+        for layer in module.modules():
+            if isinstance(layer, spectral.Spectral):
+                layer.begin()
+
+    def _draw_all(self, module: nn.Module) -> None:
+        waves = {
+            m.linear for m in module.modules() if isinstance(m, Sines)
+        }  # of a law of their own
+        for layer in module.modules():
+            if layer in waves:
+                continue
+            weight = getattr(layer, "weight", None)
+            bias = getattr(layer, "bias", None)
+            if isinstance(weight, nn.Parameter):
+                if isinstance(layer, nn.modules.batchnorm._BatchNorm):
+                    nn.init.normal_(weight, 1.0, self.scale)
+                else:
+                    self._draw(weight)
+            if isinstance(bias, nn.Parameter):
+                if self.biases and not isinstance(layer, nn.modules.batchnorm._BatchNorm):
+                    self._draw(bias)
+                else:
+                    nn.init.zeros_(bias)
+
+    def _draw(self, parameter: Tensor) -> None:
+        if self.law == "normal":
+            nn.init.normal_(parameter, 0.0, self.scale)
+        else:
+            nn.init.uniform_(parameter, -self.scale, self.scale)

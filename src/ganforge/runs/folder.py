@@ -1,0 +1,401 @@
+"""The run folder: config.toml, run.json, log.jsonl, samples/, checkpoints/, model/.
+
+A folder belongs to one run and one trainer at a time. The log is append-only; readers ignore a
+last line that a crash tore.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, NoReturn
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+from ganforge import files
+from ganforge._version import __version__
+from ganforge.config import convert, schema
+from ganforge.config.schema import Config
+from ganforge.errors import DataError, DiskError, UsageError
+from ganforge.registry import PARTS
+from ganforge.runs import checkpoint
+from ganforge.runs.records import LOGGED
+
+CONFIG, INFO, LOG, LOCK = "config.toml", "run.json", "log.jsonl", "run.lock"
+TABLES, TEXTS = ("resolved", "versions"), ("status", "name", "config_hash", "data_sha256")
+COUNTS = ("step", "steps", "samples_seen", "epoch", "seconds", "data_size", "rate_scale")
+LOST = "restore it from a copy, or remove it: the checkpoints say the same"
+STATUSES = ("running", "stopped", "finished", "diverged", "failed")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder. Nothing is held open; every property reads what is on disk now."""
+
+    path: Path
+
+    @property
+    def log_path(self) -> Path:
+        return self.path / LOG
+
+    @property
+    def samples(self) -> Path:
+        return self.path / "samples"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def model(self) -> Path:
+        return self.path / "model"
+
+    def exists(self) -> bool:
+        return (self.path / CONFIG).is_file()
+
+    def settings(self) -> dict[str, Any]:
+        """config.toml as plain tables."""
+        path = self.path / CONFIG
+        try:
+            table = tomllib.loads(files.read_file(path).decode())
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{path}: not valid TOML ({error}): restore it from a copy") from None
+        if not all(isinstance(table.get(key), dict) for key in ("networks", "game", "output")):
+            raise DataError(f"{path}: not what a run writes there: restore it from a copy")
+        return table
+
+    def info(self) -> dict[str, Any]:
+        """run.json: status, versions, seed, device, precision, threads, steps; {} where missing."""
+        path = self.path / INFO
+        if not path.is_file():
+            return {}
+        try:
+            info = json.loads(files.read_file(path))
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{path}: not valid JSON ({error}): {LOST}") from None
+        if not isinstance(info, dict) or not all(map(well_typed, info.items())):
+            raise DataError(f"{path}: not what a run writes there: {LOST}")
+        return info
+
+    def write_info(self, **facts: Any) -> dict[str, Any]:
+        """run.json with `facts` laid over it."""
+        info = self.info() | facts
+        files.replace_file(self.path / INFO, json.dumps(info, indent=1).encode())
+        return info
+
+    def log(self) -> list[dict[str, Any]]:
+        """The log's records, in order."""
+        return list(read_log(self.log_path))
+
+
+def last_known(run: Run) -> dict[str, Any]:
+    """run.json; where that is lost, the newest checkpoint's manifest, which says the same."""
+    if info := run.info():
+        return info
+    found, _ = checkpoint.newest(run.checkpoints)
+    return found.manifest if found and all(map(well_typed, found.manifest.items())) else {}
+
+
+def well_typed(item: tuple[str, Any]) -> bool:
+    """Whether a (key, value) of run.json or of the log has the type and range it is written with.
+
+    Other keys may hold anything.
+    """
+    key, value = item
+    if key in TABLES:
+        return isinstance(value, dict) and (key != "resolved" or machine(value))
+    if key in TEXTS:
+        return isinstance(value, str)
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if key in COUNTS:
+        return number and abs(value) < 2**53
+    return number or key not in (*LOGGED, "seed")
+
+
+def machine(resolved: Mapping[str, Any]) -> bool:
+    """Whether what `auto` chose is something that it can have chosen, as far as it is known."""
+    known = {"device": "", "precision": "fp32", "threads": 1, "stacked": 0, **resolved}
+    if not isinstance(known["device"], str) or known["precision"] not in ("fp32", "bf16"):
+        return False
+    whole = all(type(known[key]) is int for key in ("threads", "stacked"))
+    return whole and 1 <= known["threads"] < 2**16
+
+
+def open_run(path: Path | str) -> Run:
+    """An existing run; DataError where there is none."""
+    run = Run(Path(path))
+    if not run.path.is_dir():
+        raise DataError(f"{path}: no such run folder (`ganforge runs` lists what there is)")
+    if not run.exists():
+        inside = find_runs(path)
+        some = f"; its runs are inside, such as {inside[0].path}" if inside else ""
+        raise DataError(f"{path}: not a run folder, it holds no {CONFIG}{some}")
+    return run
+
+
+def prepare(path: Path | str, wanted: Config) -> Run:
+    """The run folder for `wanted`: made, or found to hold the same run.
+
+    UsageError where the folder holds something else, or a run whose settings differ in more than
+    what may continue (the budget may grow; see `config.CONTINUABLE`).
+    """
+    run = Run(Path(path))
+    if run.exists():
+        refuse_changes(run, wanted)
+        if run.settings() == convert.to_dict(wanted):
+            return run
+    else:
+        if run.path.exists() and (not run.path.is_dir() or occupied(run.path)):
+            raise UsageError(
+                f"{run.path} is not empty and not a run: choose another folder with --out"
+            )
+        try:
+            run.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise files.disk_error(run.path, error) from error
+    files.replace_file(run.path / CONFIG, convert.dumps(wanted).encode())
+    return run
+
+
+def occupied(folder: Path) -> bool:
+    """Whether a folder holds anything but what a trainer killed in its first moment left.
+
+    Runs of many seeds in folders below it are no matter.
+    """
+    return any(not (leftover(p) or of_seeds(p)) for p in folder.iterdir())
+
+
+def of_seeds(path: Path) -> bool:
+    """Whether a file or folder belongs to a population (see `seeds`)."""
+    name = path.name
+    numbered = name.startswith("seed-") and name[5:].isdecimal()
+    return numbered or name in ("population.json", "summary.json", "summary.png")
+
+
+def leftover(path: Path) -> bool:
+    """Whether a file is one that was written beside its place and never renamed into it."""
+    return path.name.startswith(".") and path.name.endswith(".tmp")
+
+
+def clean(run: Run) -> None:
+    """Remove what killed writers left; the caller holds the lock."""
+    for folder in (run.path, *(p for p in run.path.iterdir() if p.is_dir())):
+        for path in folder.glob(".*.tmp"):
+            pid = path.name.split(".")[-2]
+            if pid.isdecimal() and started(int(pid)) is None:  # else somebody draws a plot now
+                with contextlib.suppress(OSError):
+                    path.unlink()
+
+
+def refuse_changes(run: Run, wanted: Config) -> None:
+    """UsageError that lists every setting in which `wanted` is not the run in the folder."""
+    changed = convert.difference(settings_now(run), convert.to_dict(wanted))
+    blocking = [c for c in changed if not c[0].startswith(schema.CONTINUABLE)]
+    if blocking:
+        lines = "".join(f"\n  {key}: {old!r} there, {new!r} here" for key, old, new in blocking)
+        raise UsageError(
+            f"{run.path} holds another run; it differs in{lines}\n"
+            "Give the same settings to go on with it, or --out for a new folder."
+        )
+
+
+def settings_now(run: Run) -> dict[str, Any]:
+    """A run's settings as this version writes them: one that came since is at its default."""
+    saved = run.settings()
+    try:
+        return convert.to_dict(convert.from_dict(Config, saved, PARTS))
+    except UsageError:  # settings that are no longer known: compared as they stand
+        return saved
+
+
+def read_log(path: Path) -> Iterator[dict[str, Any]]:
+    """The records of a log; a torn or foreign line ends or is left out, never raises."""
+    try:
+        with path.open("rb") as file:
+            for line in file:
+                if not line.endswith(b"\n"):
+                    return
+                try:
+                    record = json.loads(line)
+                except (ValueError, RecursionError):
+                    continue
+                known = isinstance(record, dict) and {"step", "epoch"} <= record.keys()
+                if known and all(map(well_typed, record.items())):
+                    yield record
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise DiskError(f"{path}: cannot be read ({error.strerror or error})") from None
+
+
+def append_log(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
+    """A line each, flushed to the system (not to the disk: a log is not worth an fsync)."""
+    before = path.stat().st_size if path.exists() else 0
+    try:
+        with path.open("ab") as file:
+            file.write(b"".join(json.dumps(r).encode() + b"\n" for r in records))
+    except OSError as error:
+        # half a line must not stay: the next attempt's first record would be glued to it
+        with contextlib.suppress(OSError):
+            os.truncate(path, before)
+        raise files.disk_error(path, error) from error
+
+
+def cut_log(path: Path, step: int) -> None:
+    """Drop every record after `step` and any torn tail, so that a resumed run logs them anew."""
+    if path.exists():
+        kept = [r for r in read_log(path) if r["step"] <= step]
+        files.replace_file(path, b"".join(json.dumps(r).encode() + b"\n" for r in kept))
+
+
+@contextlib.contextmanager
+def locked(run: Run) -> Iterator[None]:
+    """Keep a second trainer out of the folder; a lock left by a killed one is recognised."""
+    path = run.path / LOCK
+    with contextlib.ExitStack() as stack:
+        try:
+            hold(path, stack)
+        except OSError as error:
+            raise files.disk_error(path, error) from error
+        yield
+
+
+def hold(path: Path, stack: contextlib.ExitStack) -> None:
+    """Take the lock file for as long as `stack` lives; UsageError where another trainer has it.
+
+    The system's own lock on the file decides, and ends with its process, however that ends. Of
+    two that find a stale file at the same instant one gets it. The process named in the file
+    decides where there are no such locks (Windows, some network file systems).
+    """
+    while True:
+        file = stack.enter_context(path.open("a+b", buffering=0))
+        alone = take(file)
+        holder = lock_holder(path)
+        if not alone or holder is not None:
+            refuse(path, holder)
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                break
+        file.close()  # its last holder removed it after it was opened here: there may be a new one
+    stack.callback(path.unlink, missing_ok=True)
+    file.truncate(0)
+    owner = {"pid": os.getpid(), "started": started(os.getpid()), "host": host(), "boot": boot()}
+    file.write(json.dumps(owner).encode())
+
+
+def take(file: IO[bytes]) -> bool:
+    """Whether no other process has the system's lock on `file`, which this one then has."""
+    if fcntl is None:
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        return True
+    return True
+
+
+def refuse(path: Path, holder: Mapping[str, Any] | None) -> NoReturn:
+    """UsageError for a run folder that another trainer has."""
+    if holder is None:  # it has the lock and has not written who it is yet
+        raise UsageError(f"{path.parent} is being trained by another process: wait for it")
+    pid, where, remedy = holder["pid"], "", f"wait for it, or stop it with `kill {holder['pid']}`"
+    if holder["host"] != host():
+        where, remedy = f" on {holder['host']}", f"wait for it; where it is gone, remove {path}"
+    raise UsageError(f"{path.parent} is being trained by process {pid}{where}: {remedy}")
+
+
+def lock_holder(path: Path) -> dict[str, Any] | None:
+    """What a lock file says of a trainer that may still live; None where it is gone.
+
+    A process of this machine is looked up by its number and start time; another machine's cannot
+    be, and is taken to live. A machine is known by its name, or by its boot where containers give
+    it several.
+    """
+    try:
+        lock = json.loads(path.read_bytes())
+        found = {key: lock[key] for key in ("pid", "started", "host")}
+        pid, since = int(found["pid"]), found["started"]
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        return None  # its writer died between making and filling it
+    here = found["host"] == host() or lock.get("boot") == boot() != ""
+    return None if here and (since is None or started(pid) != since) else found
+
+
+def host() -> str:
+    """This machine's name, as lock files hold it."""
+    return platform.node()
+
+
+def boot() -> str:
+    """What this machine calls the time since its last start; empty where it has no name."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+def started(pid: int) -> float | None:
+    """When a process started, in the system's ticks; None where there is no such process."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return float(fields[19])
+    except (OSError, IndexError, ValueError):
+        pass
+    if Path("/proc/self/stat").exists():
+        return None
+    try:  # no /proc (macOS): all that can be told is whether it lives
+        os.kill(pid, 0)
+    except OSError:
+        return None
+    return 0.0
+
+
+def state(run: Run) -> str:
+    """The status that run.json tells; "interrupted" where it says running and nobody trains it."""
+    status = str(run.info().get("status", "unknown"))
+    lock = run.path / LOCK
+    if status == "running" and not (lock.exists() and lock_holder(lock) is not None):
+        return "interrupted"
+    return status
+
+
+def find_runs(folder: Path | str) -> list[Run]:
+    """The runs in a folder and its subfolders, by path."""
+    root = Path(folder)
+    if not root.is_dir():
+        raise DataError(f"{root}: no such folder")
+    return [Run(p.parent) for p in sorted(root.rglob(CONFIG)) if (p.parent / INFO).exists()]
+
+
+def versions() -> dict[str, str]:
+    """What a bit-exact resume depends on, beside the settings."""
+    import numpy
+    import torch
+
+    return {
+        "ganforge": __version__,
+        "torch": torch.__version__,
+        "numpy": numpy.__version__,
+        "python": platform.python_version(),
+        "machine": f"{platform.machine()} {cpu_name()}",
+    }
+
+
+def cpu_name() -> str:
+    """The CPU's model, as far as the system tells."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor()

@@ -1,0 +1,227 @@
+"""The model folder: what people share. config.json, model.safetensors, README.md.
+
+Hugging Face layout; no time and no path in it, so the same weights make the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from ganforge import files, nets, registry
+from ganforge.config import convert
+from ganforge.config.schema import Config, Noise
+from ganforge.config.user_code import OwnCode
+from ganforge.data.spec import DataSpec
+from ganforge.errors import DataError, GanforgeError, UsageError
+from ganforge.files import save as save_file
+from ganforge.gan.state import compare
+from ganforge.runs import checkpoint
+from ganforge.sampling.sampler import Sampler
+
+FORMAT = 1
+MOST = 2**31  # of any one size in a config.json
+LARGEST = 3.4e38  # of any other number: that of single precision
+FILLS = ("normal", "mul", "rmul", "exp2")  # what the layers fill themselves with, beside uniform_
+CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
+
+OwnNetworks = Callable[[DataSpec, int], dict[str, nn.Module]]
+
+
+def save(folder: Path, sampler: Sampler, of: Config, facts: dict[str, Any]) -> Path:
+    """Write the model folder: the generator `sampler` holds, and how to build it again.
+
+    facts: what else the card should tell (step, samples_seen, data_sha256, ...).
+    """
+    table = {
+        "library": "ganforge",
+        "format": FORMAT,
+        "name": sampler.name,
+        "spec": asdict(sampler.spec),
+        "noise": convert.to_dict(sampler.noise),
+        "networks": convert.to_dict(of)["networks"],
+        "class_names": list(sampler.class_names),
+        "training": {**facts, "config": convert.to_dict(of)},
+    }
+    save_file(folder / WEIGHTS, checkpoint.encode_tensors(sampler.model.state_dict()))
+    save_file(folder / CONFIG, json.dumps(table, indent=1).encode())
+    save_file(folder / CARD, card(table).encode())
+    return folder
+
+
+def load(
+    folder: Path | str, networks: OwnNetworks | None = None, device: str | torch.device = "cpu"
+) -> Sampler:
+    """The sampler of a model folder.
+
+    networks: the user's own function, for a model whose networks are code of theirs.
+    Raises DataError where the folder is none, or damaged.
+    """
+    folder = Path(folder)
+    path = folder / CONFIG
+    if not path.is_file():
+        raise DataError(f"{folder}: not a model folder, it holds no {CONFIG}")
+    try:
+        table = json.loads(files.read_file(path))
+        spec = read_spec(table["spec"])
+        noise = convert.from_dict(Noise, table["noise"], {}, "noise")
+        name, class_names = str(table["name"]), tuple(map(str, table["class_names"]))
+        saved, version = table["networks"], table["format"]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise DataError(f"{path}: damaged ({error}): restore it from a copy") from None
+    except GanforgeError as error:
+        raise DataError(f"{path}: {error}") from None
+    if version != FORMAT:
+        raise DataError(f"{path}: format {version}, this ganforge reads {FORMAT}")
+    if max(*spec.shape, spec.classes, noise.size) >= MOST:
+        raise DataError(f"{path}: damaged (a size beyond {MOST:,}): restore it from a copy")
+    tensors = checkpoint.read_tensors(folder / WEIGHTS)
+    model = built(networks or read_networks(saved, path), spec, noise.size, tensors, folder)
+    return Sampler(model.to(device).eval().requires_grad_(False), spec, noise, name, class_names)
+
+
+class Unfilled(TorchFunctionMode):
+    """Layers are laid out and not filled: on the meta device that arithmetic would import torch's
+    compiler, which takes a second and makes a folder in the system's scratch space."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if getattr(func, "__name__", "").strip("_") in FILLS:
+            values = (*args, *(kwargs or {}).values())
+            return next(value for value in values if isinstance(value, Tensor))
+        return func(*args, **(kwargs or {}))
+
+
+def built(
+    networks: OwnNetworks, spec: DataSpec, noise: int, tensors: dict[str, Tensor], folder: Path
+) -> nn.Module:
+    """The generator that the tensors of a folder fit, with them in it.
+
+    The package's own networks are laid out without memory first, and get it once the tensors fit: a
+    damaged config.json that asks for terabytes takes none.
+    """
+    ours = isinstance(networks, tuple(nets.NETWORKS.values()))
+    model: nn.Module = (
+        laid_out(networks, spec, noise, folder)
+        if ours
+        else nets.build(networks, spec, noise)["generator"]
+    )
+    compare(model.state_dict(), tensors, str(folder / WEIGHTS))
+    if ours:
+        model.to_empty(device="cpu")
+    model.load_state_dict(tensors)
+    return model
+
+
+def laid_out(networks: OwnNetworks, spec: DataSpec, noise: int, folder: Path) -> nn.Module:
+    """The generator without memory; DataError where there can be none of these sizes."""
+    try:
+        with torch.device("meta"), Unfilled():
+            return nets.build(networks, spec, noise)["generator"]
+    except UsageError as error:
+        raise DataError(f"{folder / CONFIG}: damaged ({error})") from None
+
+
+def training(folder: Path) -> dict[str, Any]:
+    """data, size, data_sha256 and step of a model's training, as far as its config.json says.
+
+    Raises DataError where it is damaged.
+    """
+    path = folder / CONFIG
+    try:
+        told = dict(json.loads(files.read_file(path)).get("training", {}))
+        settings = dict(told.get("config", {}))
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise DataError(f"{path}: damaged ({error}): restore it from a copy") from None
+    found = {key: settings.get(key) for key in ("data", "size")}
+    found |= {key: told.get(key) for key in ("data_sha256", "step")}
+    for key, value in found.items():
+        if value is not None and type(value) is not (int if key in ("size", "step") else str):
+            raise DataError(f"{path}: damaged ({key} = {value!r}): restore it from a copy")
+    return found
+
+
+def read_spec(table: dict[str, Any]) -> DataSpec:
+    """The DataSpec of a config.json; KeyError, TypeError or ValueError where it is none."""
+    spec = DataSpec(
+        tuple(map(whole, table["shape"])),
+        whole(table["classes"]),
+        str(table["dtype"]),
+        bool(table["bounded"]),
+        tuple(map(finite, table["offset"])),
+        tuple(map(finite, table["scale"])),
+    )
+    for numbers in (spec.offset, spec.scale):
+        if len(numbers) != 1 and (spec.is_image or len(numbers) != spec.size):
+            raise ValueError("offset and scale do not fit the shape")
+    return spec
+
+
+def whole(value: Any) -> int:
+    """A whole number of a config.json; TypeError where it is none."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{value!r} is no whole number")
+    return value
+
+
+def finite(value: Any) -> float:
+    """A number of a config.json; TypeError or ValueError where it is none, or not finite."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{value!r} is no number")
+    if not abs(value) <= LARGEST:
+        raise ValueError(f"{value!r} is too large")
+    return float(value)
+
+
+def read_networks(table: Any, path: Path) -> Any:
+    """The networks named in a config.json; never code."""
+    try:
+        part = convert.read_part(table, registry.PARTS, "networks")
+    except GanforgeError as error:
+        raise DataError(f"{path}: {error}") from None
+    if isinstance(part, OwnCode):
+        part(DataSpec((1,)), 1)  # raises, saying how to name the code
+    return part
+
+
+def card(table: dict[str, Any]) -> str:
+    """README.md of the folder, a model card in the Hugging Face form."""
+    training, spec = table["training"], table["spec"]
+    conditional = ", conditional" if spec["classes"] else ""
+    labels = ", labels=0" if spec["classes"] else ""
+    data = training["config"]["data"]
+    facts = "".join(
+        f"| {key.replace('_', ' ')} | {value} |\n"
+        for key, value in training.items()
+        if key != "config"
+    )
+    return f"""---
+library_name: ganforge
+tags: [gan, unconditional-image-generation]
+---
+# {table["name"]}
+
+A generator trained with ganforge: examples of shape {tuple(spec["shape"])}{conditional}, from
+{table["noise"]["size"]} numbers of {table["noise"]["law"]} noise.
+
+```python
+import ganforge as gf
+samples = gf.load("path/to/this/folder").sample(16{labels}, seed=0)
+```
+
+| training | |
+|---|---|
+| recipe | {table["name"]} |
+| data | {Path(data).name} |
+{facts}
+The settings of the run are in `config.json`. What a generator shows is what its data held: say
+where they come from before you share it.
+"""

@@ -1,0 +1,31 @@
+"""Experiments that make the theory visible: each trains what it needs and draws one figure.
+
+One file an experiment. Each is a generator that yields lines on how far it is and returns a
+`page.Shown`: the picture, two sentences on what is to be seen in it, and the numbers behind both.
+The games are played in a temporary folder (see `played`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ganforge.theory import divergence, equilibrium, figure1, landscape, losses, noise
+from ganforge.theory.page import Experiment
+
+EXPERIMENTS: dict[str, Callable[..., Experiment]] = {
+    "figure1": figure1.figure1,
+    "losses": losses.losses,
+    "divergence": divergence.divergence,
+    "equilibrium": equilibrium.equilibrium,
+    "noise": noise.noise,
+    "landscape": landscape.landscape,
+}
+
+ABOUT = {
+    "figure1": "p_data, p_g, D and D* of the 1-D game at four moments, and as a film",
+    "losses": "every generator's loss and its gradient against D's logit: saturation",
+    "divergence": "C(G) along a game: exact, and as a fresh discriminator estimates it",
+    "equilibrium": "p-values of two-sample tests against N: can D tell on finite samples?",
+    "noise": "uniform against normal z, the same game, over seeds",
+    "landscape": "D's surface, the generator's flow and samples in the plane, and a collapse",
+}

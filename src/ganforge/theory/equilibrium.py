@@ -1,0 +1,163 @@
+"""`lab equilibrium`: is there an equilibrium where D cannot tell the two apart on finite samples?
+
+The exercise of the d2l chapter, answered with p-values. Three pairs are tested at N real and N
+generated examples: data against the generator of the published game, against that of a game that
+arrives, and against the law itself. Every test draws fresh examples. The energy distance and the
+MMD cost N^2, so they stop at `QUADRATIC` examples; the classifier's cost is linear.
+
+The published generator is linear, so p_g is a Gaussian and the accuracy of the best discriminator
+there can be is known: it is stated in the title of each panel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ganforge import recipes
+from ganforge.data import toy
+from ganforge.data.toy import Gaussian
+from ganforge.evaluation import twosample
+from ganforge.evaluation.judges import discriminate
+from ganforge.plotting import charts
+from ganforge.rng import Floats, Stream
+from ganforge.theory import exact, page
+from ganforge.theory.exact import Doubles
+from ganforge.theory.page import Experiment, Shown
+from ganforge.theory.played import for_steps, last
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SIZES = (50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000)
+QUADRATIC = 1_000
+REPEATS = 5
+LEVEL = 0.05
+
+TESTS: dict[str, Callable[[Floats, Floats, int], float]] = {
+    "classifier": lambda x, y, seed: twosample.classifier_test(discriminate(x, y, seed)).p,
+    "energy distance": lambda x, y, seed: twosample.energy_test(x, y, seed).p,
+    "MMD": lambda x, y, seed: twosample.mmd_test(x, y, seed).p,
+}
+COLOURS = {"classifier": charts.D, "energy distance": charts.FAKE, "MMD": charts.G}
+
+
+def equilibrium(
+    seed: int = 0,
+    steps: int | None = None,
+    sizes: Sequence[int] = SIZES,
+    repeats: int = REPEATS,
+) -> Experiment:
+    """p-values against N.
+
+    steps: of both games, the recipes' own where None. sizes: N. repeats: tests at each N.
+    """
+    law = toy.LAWS["gaussian"]
+    assert isinstance(law, Gaussian)
+    pairs: dict[str, Gaussian] = {}
+    for name in ("gaussian", "gaussian-stable"):
+        yield f"training {name}"
+        config = replace(for_steps(recipes.find(name), steps), seed=seed)
+        ended = last(config).state
+        pairs[name] = exact.linear_generator(ended.average or ended.players.generator)
+    pairs["the law itself"] = law
+    found: dict[str, dict[str, Doubles]] = {}
+    for name, generated in pairs.items():
+        found[name] = {}
+        for test, p_value in TESTS.items():
+            used = [n for n in sizes if test == "classifier" or n <= QUADRATIC]
+            table = np.empty((len(used), repeats))
+            for i, n in enumerate(used):
+                for j in range(repeats):
+                    table[i, j] = p_value(*drawn(law, generated, n, seed, j), seed + j)
+            found[name][test] = table
+            yield f"{name}, {test}: median p {np.median(table[-1]):.3g} at N = {used[-1]:,}"
+    accuracy = {name: exact.two_gaussians(law, q)[1] for name, q in pairs.items()}
+    return Shown(
+        draw(sizes, found, accuracy),
+        says(sizes, found, accuracy),
+        numbers={"p": found, "accuracy": accuracy},
+    )
+
+
+def drawn(
+    real: toy.Law, fake: Gaussian, count: int, seed: int, repeat: int
+) -> tuple[Floats, Floats]:
+    """Fresh examples of both, others for every N and repeat."""
+    which = f"lab/equilibrium/{count}/{repeat}"
+    return (
+        real.sample(count, Stream(seed, f"{which}/real")),
+        fake.sample(count, Stream(seed, f"{which}/fake")),
+    )
+
+
+def noticed(sizes: Sequence[int], table: Doubles) -> int | None:
+    """The least N from which on the median p stays below the level; None where it never does."""
+    below = np.median(table, axis=1) < LEVEL
+    if not below[-1]:
+        return None
+    since = len(below) - int(np.argmin(below[::-1])) if not below.all() else 0
+    return int(sizes[since])
+
+
+def says(
+    sizes: Sequence[int],
+    found: Mapping[str, Mapping[str, Doubles]],
+    accuracy: Mapping[str, float],
+) -> str:
+    """The two sentences under the figure."""
+    told = []
+    for name in ("gaussian", "gaussian-stable"):
+        n = noticed(sizes, found[name]["classifier"])
+        when = f"from N = {n:,} on" if n else f"at no N up to {sizes[-1]:,}"
+        told.append(f"that of `{name}` {when} (the best possible D is right in "
+                    f"{100 * accuracy[name]:.1f} % of cases)")  # fmt: skip
+    exact_p = np.concatenate([v.ravel() for v in found["the law itself"].values()])
+    return (
+        "On few examples no test tells the trained generators from the data; a discriminator "
+        f"trained afresh tells {told[0]}, and {told[1]}. Exact samples fall below p = {LEVEL} in "
+        f"{int((exact_p < LEVEL).sum())} of {len(exact_p)} tests at every N together: on finite "
+        "samples there is an equilibrium where D cannot tell, and a larger N ends it unless p_g = "
+        "p_data."
+    )
+
+
+def draw(
+    sizes: Sequence[int],
+    found: Mapping[str, Mapping[str, Doubles]],
+    accuracy: Mapping[str, float],
+) -> Figure:
+    """A panel for each pair: p of every test, and the median, against N."""
+    figure = charts.page(362, page.WIDTH)
+    for i, (name, tables) in enumerate(found.items()):
+        left = 84 + i * 240
+        axes = charts.place(figure, left, 84, 215, 220)
+        axes.axhspan(1e-9, LEVEL, color="#F3F3F3", zorder=-2)
+        for test, table in tables.items():
+            n = np.array(sizes[: len(table)], dtype=float)
+            at = np.repeat(n[:, None], table.shape[1], 1)
+            shown = np.maximum(table, FLOOR)
+            axes.plot(at, shown, "o", color=COLOURS[test], markersize=2.2, alpha=0.45)
+            axes.plot(n, np.maximum(np.median(table, axis=1), FLOOR), color=COLOURS[test], lw=1.8)
+        axes.set(xscale="log", yscale="log", ylim=(FLOOR * 0.8, 1.3), xlim=(40, 65_000))
+        axes.set_yticks([1, 0.05, 0.001, FLOOR], ["1", "0.05", "0.001", "<0.0001"])
+        axes.set_xticks([100, 1_000, 10_000], ["100", "1,000", "10,000"])
+        axes.minorticks_off()
+        axes.tick_params(labelleft=i == 0)
+        charts.head(axes, "", "N real and N generated", "" if i else "p-value")
+        charts.write(figure, left, 40, TITLES[name], 10, weight="bold")
+        text = f"the best D is right in {100 * accuracy[name]:.1f} %"
+        charts.write(figure, left, 60, text, 9, color=charts.MUTED)
+    for test, left in (("classifier", 84), ("energy distance", 164), ("MMD", 290)):
+        charts.write(figure, left, 8, test, 9.5, color=COLOURS[test], weight="bold")
+    note = f"lines: median of {next(iter(found.values()))['MMD'].shape[1]} tests; shaded: p < 0.05"
+    charts.write(figure, 342, 8, note, 9.5, color=charts.MUTED)
+    return figure
+
+
+FLOOR = 1e-4  # smaller p are drawn here
+TITLES = {"gaussian": "The published game", "gaussian-stable": "A game that arrives",
+          "the law itself": "Exact samples"}  # fmt: skip

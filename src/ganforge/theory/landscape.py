@@ -1,0 +1,224 @@
+"""`lab landscape`: a game in the plane: D's surface, where it sends the samples, and the samples.
+
+Eight Gaussians on a ring. Arrows are -dL_G/dx, the way G's loss would move a sample at that place
+(G can only follow as far as its weights allow). Two games that differ in one number are shown: one
+turn of G to each of D, and twenty. Proposition 2 of Goodfellow et al. 2014 lets D reach its best
+before p_g moves; the second game breaks that condition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from ganforge.config.schema import Config, Noise, Optimizer
+from ganforge.data import toy
+from ganforge.data.dataset import Dataset, digest
+from ganforge.data.spec import DataSpec
+from ganforge.evaluation import modes
+from ganforge.gan.adversarial import Adversarial
+from ganforge.gan.losses import LOSSES
+from ganforge.gan.penalties import R1
+from ganforge.gan.players import Players
+from ganforge.nets import MLP
+from ganforge.plotting import charts
+from ganforge.rng import Floats, Stream
+from ganforge.theory import exact, page
+from ganforge.theory.exact import Doubles
+from ganforge.theory.page import Experiment, Shown
+from ganforge.theory.played import for_steps, played
+from ganforge.training.trainer import Training
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+LAW = toy.ring(8, radius=2.0, sigma=0.1)
+REACH = 3.2  # half of the square that is shown
+MANY = 20  # turns of G to one of D in the second game
+ROUNDS = 1000
+SIDE = 81  # points of D's surface along a side
+ARROWS = 15
+SAMPLES = 400
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One state of a game.
+
+    surface: D on a SIDE x SIDE lattice. flow: (A, 2) -dL_G/dx at `arrow_places`. samples: (N, 2).
+    step: of the game. held: modes with a third of their due.
+    """
+
+    surface: Doubles
+    flow: Doubles
+    samples: Floats
+    step: int
+    held: int
+
+
+def config(g_steps: int = 1, rounds: int = ROUNDS) -> Config:
+    """The game: perceptrons, the non-saturating loss, R1."""
+    adam = Optimizer(lr=1e-3, betas=(0.5, 0.99))
+    base = Config(
+        name="landscape",
+        data="ring",
+        networks=MLP(generator=(64, 64), discriminator=(64, 64)),
+        game=Adversarial(g_steps=g_steps, penalties=(R1(0.1),)),
+        noise=Noise(2),
+        batch=256,
+        generator=adam,
+        discriminator=adam,
+        precision="fp32",
+    )
+    return for_steps(base, rounds)
+
+
+def landscape(seed: int = 0, rounds: int = ROUNDS, frames: int = 24) -> Experiment:
+    """The two games at four moments, and both as a film.
+
+    rounds: turns of D in each game.
+    """
+    data = ring_data(seed)
+    games: dict[int, list[Moment]] = {}
+    for many in (1, MANY):
+        chosen = replace(config(many, rounds), seed=seed)
+        every = max(1, rounds // (4 * frames))
+        games[many] = [moment(t, seed) for t in played(chosen, every, data)]
+        held = games[many][-1].held
+        yield f"{many} of G to 1 of D: {rounds:,} rounds, {held} of 8 modes at the end"
+    rows = [spread(game, 4) for game in games.values()]
+    films = zip(*(spread(game, frames) for game in games.values()), strict=True)
+    return Shown(
+        draw(rows),
+        says(games),
+        page.frames(pair(moments) for moments in films),
+        {"held": {many: [m.held for m in game] for many, game in games.items()}},
+    )
+
+
+def ring_data(seed: int) -> Dataset:
+    """20,000 draws of the law."""
+    values = LAW.sample(20_000, Stream(seed, "lab/landscape/data"))
+    spec = DataSpec((2,), 0, "float32", False, (0.0,), (1.0,))
+    return Dataset("ring", "train", spec, values, sha256=digest(values, None))
+
+
+def spread(game: Sequence[Moment], count: int) -> list[Moment]:
+    """The first moment, the last, and others between, closer together at the start."""
+    at = np.round(np.linspace(0, 1, count) ** 2 * (len(game) - 1)).astype(int)
+    return [game[i] for i in at]
+
+
+def square(side: int, reach: float = REACH) -> Doubles:
+    """(side^2, 2) points of a lattice on the square, x fastest."""
+    line = np.linspace(-reach, reach, side)
+    x, y = np.meshgrid(line, line)
+    return np.stack([x.ravel(), y.ravel()], axis=1)
+
+
+def moment(training: Training, seed: int) -> Moment:
+    """What can be drawn of a game as it stands."""
+    players = training.state.players
+    logit = exact.logits(players.discriminator, square(SIDE))
+    z = torch.from_numpy(Stream(seed, "lab/landscape/z").normal(0, 2000, 2))
+    with torch.no_grad():
+        samples = players.generator(z, None, None).numpy()
+    centres = np.asarray(LAW.modes, dtype=np.float64)
+    held = modes.count_modes(samples, modes.Mixture(centres, 0.1)).heavy
+    surface = 1 / (1 + np.exp(-logit.reshape(SIDE, SIDE)))
+    arrows = flow(players, training.config.game.loss)
+    return Moment(surface, arrows, samples, training.state.step, held)
+
+
+def flow(players: Players, loss: str) -> Doubles:
+    """-dL_G/dx at the arrows' places, (A, 2): the way a sample there would be moved."""
+    x = torch.from_numpy(square(ARROWS, REACH * 0.93).astype(np.float32)).requires_grad_()
+    logit = players.discriminate(x)
+    loss_g = LOSSES[loss].generator(logit.new_empty(0), logit)
+    (slope,) = torch.autograd.grad(loss_g.sum(), x)
+    return -slope.double().numpy()
+
+
+def says(games: Mapping[int, Sequence[Moment]]) -> str:
+    """The two sentences under the figure."""
+    fair, hasty = (game[-1].held for game in games.values())
+    best = max(m.held for m in games[MANY])
+    return (
+        "With one turn each, D's surface rises where the data lack samples, the arrows lead there, "
+        f"and the samples end on {fair} of the 8 modes. With {MANY} turns of G to one of D the "
+        f"samples run, all together, to where D was last high, and end on {hasty} of 8 (never on "
+        f"more than {best}): a G that outruns D collapses the game."
+    )
+
+
+def draw(rows: Sequence[Sequence[Moment]]) -> Figure:
+    """A row a game, four moments each."""
+    figure = charts.page(508, page.WIDTH)
+    for text, colour, at in (
+        ("circles: data (2 sigma)", charts.REAL, 20),
+        ("dots: samples", DOT, 180),
+        ("arrows: -dL_G/dx", ARROW, 284),
+        ("shade: D, 0.3 (orange, fake) to 0.7 (blue, real)", charts.INK, 420),
+    ):
+        charts.write(figure, at, 8, text, 8.5, color=colour)
+    for i, (moments, title) in enumerate(zip(rows, TITLES, strict=True)):
+        top = 34 + i * 236
+        charts.write(figure, 20, top, title, 10, weight="bold")
+        for j, now in enumerate(moments):
+            axes = charts.place(figure, 20 + j * 192, top + 38, 184, 184)
+            panel(axes, now)
+            caption = f"{now.step:,} turns of D, {now.held} of 8 modes"
+            charts.write(figure, 20 + j * 192, top + 20, caption, 8.5, color=charts.MUTED)
+    return figure
+
+
+DOT, ARROW = "#B34700", "#555555"
+TITLES = ("One turn of G to one of D", f"{MANY} turns of G to one of D")
+
+
+def panel(axes: Axes, now: Moment) -> None:
+    """D's surface from orange (fake) to blue (real), arrows, data and samples."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    shades = LinearSegmentedColormap.from_list("D", ["#F2B25C", "#FFFFFF", "#6FB1DC"])
+    line = np.linspace(-REACH, REACH, SIDE)
+    axes.contourf(line, line, now.surface.clip(0.3, 0.7), np.linspace(0.3, 0.7, 17), cmap=shades)
+    places = square(ARROWS, REACH * 0.93)
+    length = np.linalg.norm(now.flow, axis=1, keepdims=True)
+    arrows = now.flow / np.maximum(length, 1e-9) * np.minimum(length, 1.0) ** 0.5
+    axes.quiver(*places.T, *arrows.T, color=ARROW, angles="xy", scale_units="xy", scale=2.6,
+                width=0.005, headwidth=4)  # fmt: skip
+    for centre in np.asarray(LAW.modes):
+        axes.add_patch(ring_of(centre))
+    x = now.samples[:SAMPLES]
+    axes.scatter(x[:, 0], x[:, 1], 3, DOT, linewidths=0, zorder=3)
+    away = float((np.abs(now.samples) > REACH).any(1).mean())
+    if away > 0.005:
+        axes.text(0.97, 0.03, f"{100 * away:.0f} % outside", transform=axes.transAxes, fontsize=8,
+                  ha="right", va="bottom", color=DOT)  # fmt: skip
+    axes.set(xlim=(-REACH, REACH), ylim=(-REACH, REACH))
+    axes.set_aspect("equal")
+    charts.frame(axes)
+
+
+def ring_of(centre: Doubles) -> Any:
+    """A mode of the data: a circle of two standard deviations."""
+    from matplotlib.patches import Circle
+
+    return Circle((float(centre[0]), float(centre[1])), 0.2, fill=False, color=charts.REAL, lw=1.4)
+
+
+def pair(moments: Sequence[Moment]) -> Figure:
+    """One frame of the film: both games."""
+    figure = charts.page(300, 540)
+    for i, (now, title) in enumerate(zip(moments, TITLES, strict=True)):
+        axes = charts.place(figure, 12 + i * 264, 42, 252, 252)
+        panel(axes, now)
+        charts.write(figure, 12 + i * 264, 4, title, 10, weight="bold")
+        charts.write(figure, 12 + i * 264, 22, f"{now.step:,} turns of D", 9, color=charts.MUTED)
+    return figure

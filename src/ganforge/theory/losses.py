@@ -1,0 +1,122 @@
+"""`lab losses`: every generator's loss and its gradient against D's logit on the fake.
+
+The functions are those of `losses.LOSSES`, the gradients autograd's: nothing is retyped. "Squared
+error" is the texts' comparison with cross-entropy: least squares on the probability D(G(z)), after
+the sigmoid, where `least-squares` takes the logit itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from ganforge.gan.losses import LOSSES
+from ganforge.plotting import charts
+from ganforge.theory import page
+from ganforge.theory.exact import Doubles
+from ganforge.theory.page import Experiment, Shown
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+REACH = 8.0  # logits shown: D(G(z)) from 0.0003 to 0.9997
+REJECTED = -8.0  # the logit of a confident no
+GREY = "#555555"
+
+# one line for each function: where two games share one, both are named
+NAMES = {
+    "minimax": ("minimax, log(1 - D)", charts.FAKE, "-"),
+    "non-saturating": ("non-saturating, -log D\n(relativistic, real logit 0)", charts.D, "-"),
+    "least-squares": ("least squares on the logit", charts.G, "-"),
+    "wasserstein": ("Wasserstein and hinge", charts.REAL, "-"),
+    "squared error": ("squared error on D", GREY, (0, (4, 2))),
+}
+
+
+def squared_error(real: Tensor, fake: Tensor) -> Tensor:
+    """(D - 1)^2 / 2 with D = sigmoid(logit): the least-squares loss given a probability."""
+    return LOSSES["least-squares"].generator(real, torch.sigmoid(fake))
+
+
+GENERATORS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    **{name: loss.generator for name, loss in LOSSES.items() if name != "hinge"},
+    "squared error": squared_error,
+}
+
+
+def curve(name: str, logits: Doubles) -> tuple[Doubles, Doubles]:
+    """A generator loss and its derivative in D's logit on the fake, (N,) each.
+
+    The real example's logit, which the relativistic loss reads, is 0.
+    """
+    fake = torch.from_numpy(logits).requires_grad_()
+    loss = GENERATORS[name](torch.zeros_like(fake), fake)
+    (slope,) = torch.autograd.grad(loss.sum(), fake)
+    return loss.detach().numpy(), slope.numpy()
+
+
+def losses(seed: int = 0, points: int = 401) -> Experiment:
+    """Values and gradients of every generator loss; there is nothing random in it."""
+    yield f"{len(GENERATORS)} losses at {points} logits"
+    logits = torch.linspace(-REACH, REACH, points, dtype=torch.float64).numpy()
+    curves = {name: curve(name, logits) for name in GENERATORS}
+    at = torch.tensor([REJECTED], dtype=torch.float64).numpy()
+    slopes = {name: float(curve(name, at)[1][0]) for name in GENERATORS}
+    return Shown(
+        draw(logits, curves),
+        f"Where D is sure of a fake (logit {REJECTED:.0f}, D = 0.0003) the minimax loss and the "
+        f"squared error on D hardly move G, with gradients {slopes['minimax']:.5f} and "
+        f"{slopes['squared error']:.1g}: they saturate. The non-saturating loss pulls there with "
+        f"{slopes['non-saturating']:.4f}, and least squares on the logit with "
+        f"{slopes['least-squares']:.0f}.",
+        numbers={"slopes": slopes},
+    )
+
+
+def draw(logits: Doubles, curves: dict[str, tuple[Doubles, Doubles]]) -> Figure:
+    """The values above the gradients' sizes, on one axis of logits."""
+    figure = charts.page(560, page.WIDTH)
+    value = charts.place(figure, 70, 60, 500, 190)
+    slope = charts.place(figure, 70, 315, 500, 190)
+    for name, (_, colour, style) in NAMES.items():
+        loss, gradient = curves[name]
+        for axes, y in ((value, loss), (slope, -gradient)):
+            axes.plot(logits, y, color=colour, linestyle=style, linewidth=1.8)
+    value.set(xlim=(-REACH, REACH), ylim=(-8, 10), yticks=(-8, -4, 0, 4, 8))
+    slope.set(xlim=(-REACH, REACH), ylim=(-0.15, 2), yticks=(0, 0.5, 1, 1.5, 2))
+    for axes in (value, slope):
+        axes.axhline(0, color=charts.RULE, linewidth=0.7, zorder=0)
+        axes.axvspan(-REACH, -4, color="#F3F3F3", zorder=-1)
+    charts.head(value, "Loss of G (nats, for cross-entropies)")
+    charts.head(
+        slope, "How hard it pulls: minus its gradient in the logit", "D's logit on the fake"
+    )
+    value.text(-7.8, -7.2, "D is sure: a fake", fontsize=8, color=charts.MUTED)
+    probabilities(value)
+    for axes, places in ((value, VALUES), (slope, SLOPES)):
+        for name, (right, up) in places.items():
+            page.label(axes, right, up, NAMES[name][0], NAMES[name][1])
+    return figure
+
+
+# where a curve's name stands: beside its end, apart from the next by a line of text at least
+VALUES = {"least-squares": (6.0, 8.6), "squared error": (8.3, 1.6), "non-saturating": (8.3, -0.6),
+          "wasserstein": (8.3, -6.2), "minimax": (8.3, -7.6)}  # fmt: skip
+SLOPES = {"least-squares": (-0.6, 1.8), "wasserstein": (8.3, 1.12), "minimax": (8.3, 0.94),
+          "squared error": (8.3, 0.2), "non-saturating": (8.3, -0.05)}  # fmt: skip
+
+
+def probabilities(axes: Axes) -> None:
+    """D(G(z)) along the top of the axis of logits."""
+    import numpy as np
+
+    shown = [0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999]
+    top = axes.secondary_xaxis("top")
+    top.set_xticks([float(np.log(d / (1 - d))) for d in shown], [f"{d:g}" for d in shown])
+    top.tick_params(colors=charts.MUTED, labelsize=8, length=3, width=0.6)
+    top.spines["top"].set(color=charts.MUTED, linewidth=0.6)
+    axes.text(1.03, 1.09, "D(G(z))", transform=axes.transAxes, fontsize=9, color=charts.MUTED)

@@ -1,0 +1,117 @@
+"""`lab noise`: does the law of z matter? The same game with uniform and with normal noise.
+
+The game is `figure1`'s, nothing but the law of z differs, and each seed plays both. The score is
+the Jensen-Shannon divergence between p_g and p_data, exact (see `exact`): no sample is drawn, so
+what spread there is comes from the games.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ganforge import recipes
+from ganforge.config.schema import Noise
+from ganforge.data import toy
+from ganforge.experiments.statistics import summarise
+from ganforge.plotting import charts
+from ganforge.theory import exact, page
+from ganforge.theory.exact import Doubles
+from ganforge.theory.page import Experiment, Shown
+from ganforge.theory.played import for_steps, last
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+LAW = toy.LAWS["mixture1d"]
+EDGES = exact.cells(-6, 6, 300)
+X = exact.middles(EDGES)
+SEEDS = 5
+COLOURS = {"uniform": charts.FAKE, "normal": charts.G}
+
+
+def noise(seed: int = 0, steps: int | None = None, seeds: int = SEEDS) -> Experiment:
+    """Both laws of z, over seeds `seed` ... `seed + seeds - 1`.
+
+    steps: of every game, the recipe's own where None.
+    """
+    base = for_steps(recipes.find("figure1"), steps)
+    p = exact.law_cells(LAW, EDGES)
+    densities: dict[str, list[Doubles]] = {law: [] for law in COLOURS}
+    for i in range(seeds):
+        for law, found in densities.items():
+            state = last(replace(base, seed=seed + i, noise=Noise(1, law))).state
+            generator = state.average or state.players.generator
+            found.append(exact.pushed(generator, law, EDGES))
+        both = ", ".join(
+            f"{law} {exact.jensen_shannon(p, found[-1]):.4f}" for law, found in densities.items()
+        )
+        yield f"seed {seed + i} ({i + 1} of {seeds}): JSD {both}"
+    jsd = {
+        law: np.array([exact.jensen_shannon(p, q) for q in found])
+        for law, found in densities.items()
+    }
+    return Shown(draw(p, densities, jsd), says(jsd), numbers={"jsd": jsd})
+
+
+def paired(jsd: Mapping[str, Doubles]) -> tuple[float, float]:
+    """Mean difference uniform - normal over seeds, and its standard error."""
+    gap = summarise(jsd["uniform"] - jsd["normal"])
+    return gap.mean, gap.error
+
+
+def says(jsd: Mapping[str, Doubles]) -> str:
+    """The two sentences under the figure."""
+    mean, error = paired(jsd)
+    told = " and ".join(f"{np.mean(v):.4f} with {law} z" for law, v in jsd.items())
+    far = "no more than" if abs(mean) <= 2 * error else "more than"
+    return (
+        f"Over {len(jsd['uniform'])} seeds of the same game p_g ends at a mean JSD of {told} (nats,"
+        f" of at most 0.693). The paired difference is {mean:+.4f} +- {error:.4f}, {far} two "
+        f"standard errors, where the seeds of one law spread over "
+        f"{max(np.ptp(v) for v in jsd.values()):.4f}."
+    )
+
+
+def draw(
+    p: Doubles, densities: Mapping[str, Sequence[Doubles]], jsd: Mapping[str, Doubles]
+) -> Figure:
+    """Every seed's p_g for each law, and their divergences."""
+    figure = charts.page(330, page.WIDTH)
+    width = np.diff(EDGES)
+    for i, (law, found) in enumerate(densities.items()):
+        axes = charts.place(figure, 56 + i * 268, 50, 236, 210)
+        for q in found:
+            axes.plot(X, q / width, color=COLOURS[law], linewidth=0.9, alpha=0.6)
+        axes.plot(X, p / width, color=charts.REAL, linewidth=2)
+        axes.set(xlim=(-4, 4), ylim=(0, 0.8))
+        axes.tick_params(labelleft=i == 0)
+        span = "z ~ U(-1, 1)" if law == "uniform" else "z ~ N(0, 1)"
+        charts.head(axes, span, "x", "" if i else "density per unit of x")
+        page.label(axes, 0.98, 0.95, f"p_g, {len(found)} seeds", COLOURS[law], ha="right",
+                   transform=axes.transAxes)  # fmt: skip
+        page.label(axes, 0.98, 0.87, "p_data", charts.REAL, ha="right", transform=axes.transAxes)
+    axes = charts.place(figure, 622, 50, 150, 210)
+    strip(axes, jsd)
+    return figure
+
+
+def strip(axes: Axes, jsd: Mapping[str, Doubles]) -> None:
+    """One point a seed, joined over the laws; the mean and its standard error beside them."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes.plot([0, 1], np.stack(list(jsd.values())), color=charts.RULE, linewidth=0.8, zorder=0)
+    for i, (law, values) in enumerate(jsd.items()):
+        axes.plot(np.full(len(values), i), values, "o", color=COLOURS[law], markersize=4)
+        found = summarise(values)
+        error = found.error if found.count > 1 else 0
+        axes.errorbar(i + (0.25 if i else -0.25), found.mean, error, fmt="_", capsize=3,
+                      color=charts.INK, markersize=10)  # fmt: skip
+    axes.set(xlim=(-0.6, 1.6), ylim=(0, 1.15 * max(v.max() for v in jsd.values())))
+    axes.set_xticks([0, 1], list(jsd))
+    axes.yaxis.set_major_locator(MaxNLocator(4))
+    charts.head(axes, "JSD a seed, nats", "bars: mean +- s.e.")

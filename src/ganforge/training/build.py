@@ -1,0 +1,82 @@
+"""The state before the first step."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ganforge import nets
+from ganforge.config.schema import Config
+from ganforge.data.load import Dataset
+from ganforge.data.spec import DataSpec, encode
+from ganforge.gan import optimizers
+from ganforge.gan.players import Players
+from ganforge.gan.state import State
+from ganforge.nets import norm
+from ganforge.rng import Stream
+from ganforge.training.checks import labels_can_be_told, players_spec
+
+
+def initial(
+    config: Config,
+    spec: DataSpec,
+    device: torch.device | str = "cpu",
+    precision: str = "fp32",
+    fused: bool = True,
+    data: Dataset | None = None,
+) -> State:
+    """The state before the first step, a function of the config, its seed and the data.
+
+    spec: of the data; its labels are hidden from the players of an unconditional game.
+    precision: "fp32" or "bf16". fused: use torch's fused optimisers. data: for networks whose
+    first weights depend on them; may be left out where saved weights will replace those.
+    """
+    device = torch.device(device)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(Stream(config.seed, "init").words(0, 1)[0]))
+        modules = nets.build(config.networks, players_spec(config, spec), config.noise.size)
+    if data is not None:
+        modules["generator"].start(partial(mean_example, data))
+    for module in modules.values():
+        module.to(device).train()
+        if config.sync_bn and torch.distributed.is_initialized():
+            norm.synchronise(module)
+        if spec.is_image:
+            module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    players = Players(
+        modules["generator"],
+        modules["discriminator"],
+        autocast(device, precision),
+        classes=players_spec(config, spec).classes,
+    )
+    labels_can_be_told(config, players)
+    choices = {"generator": config.generator, "discriminator": config.discriminator}
+    return State(
+        players,
+        {
+            side: optimizers.build(
+                choices[side], [p for p in modules[side].parameters() if p.requires_grad], fused
+            )
+            for side in nets.SIDES
+        },
+        average=copy.deepcopy(players.generator).requires_grad_(False) if config.ema else None,
+    )
+
+
+def mean_example(data: Dataset) -> Tensor:
+    """The mean of all examples, float64, in model values and of the spec's shape."""
+    mean = torch.from_numpy(data.mean())[None]
+    return encode(mean, data.spec)[0]
+
+
+def autocast(device: torch.device, precision: str) -> Callable[[], AbstractContextManager[Any]]:
+    """The context of a forward pass. No cache: it would outlive an update of the weights."""
+    if precision == "fp32":
+        return nullcontext
+    return partial(torch.autocast, device.type, dtype=torch.bfloat16, cache_enabled=False)

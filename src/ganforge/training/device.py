@@ -1,0 +1,116 @@
+"""What `auto` means on this machine: device, precision, threads; resolved once, then kept."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+from ganforge.config.schema import Config
+from ganforge.data.spec import DataSpec
+from ganforge.errors import UsageError
+from ganforge.training.distributed import ALONE, World
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """device: "cpu", "cuda:0", "mps". precision: "fp32" or "bf16". threads: of the CPU.
+
+    processes: that share the batch. compile: whether steps are compiled or captured. stacked: seats
+    of the group of seeds that it is played in, 0 alone: sums over other shapes round otherwise.
+    """
+
+    device: str
+    precision: str
+    threads: int
+    processes: int = 1
+    compile: bool = False
+    stacked: int = 0
+
+    def table(self) -> dict[str, Any]:
+        """As run.json has it; a GPU's model too, on which bits depend as on a CPU's."""
+        cuda = self.device.startswith("cuda")
+        return asdict(self) | ({"gpu": torch.cuda.get_device_name(self.device)} if cuda else {})
+
+
+def resolve(
+    config: Config,
+    before: dict[str, Any] | None = None,
+    world: World = ALONE,
+    spec: DataSpec | None = None,
+) -> Resolved:
+    """The machine's answer to every `auto`; what a run chose `before` stays chosen.
+
+    spec: of the data, pictures where None. Where the device that `auto` chose is gone the best of
+    those that are there is taken. UsageError for a device named in the config that is not there.
+    """
+    kept = before or {}
+    device = config.device
+    if device == "auto":
+        device = kept.get("device", "")
+        device = device if there(device) else best_device()
+    if device == "cuda" and world.size > 1:
+        device = f"cuda:{world.local}"
+    check_device(device)
+    precision = config.precision
+    if precision == "auto":
+        precision = kept.get("precision", best_precision(device, spec))
+    threads = config.threads or kept.get("threads") or max(1, cores() // world.size)
+    return Resolved(device, precision, threads, world.size, config.compile)
+
+
+def cores() -> int:
+    """CPU cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def best_device() -> str:
+    """CUDA, else Apple's MPS, else the CPU."""
+    if torch.cuda.is_available():
+        return "cuda"
+    if torch.backends.mps.is_available():
+        return "mps"
+    return "cpu"
+
+
+def kinds() -> list[str]:
+    """The kinds of device of this machine."""
+    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    return ["cpu", *(["cuda"] if cuda else []), *(["mps"] if mps else [])]
+
+
+def there(device: str) -> bool:
+    """Whether tensors can be put on `device`."""
+    kind, _, index = device.partition(":")
+    numbered = kind == "cuda" and index.isdecimal() and int(index) < torch.cuda.device_count()
+    return kind in kinds() and (numbered if ":" in device else True)
+
+
+def check_device(device: str) -> None:
+    """UsageError unless tensors can be put on `device`."""
+    if device.partition(":")[0] not in kinds():
+        have = ", ".join(kinds())
+        raise UsageError(f"device = {device!r}: not on this machine, which has {have}")
+    if not there(device):
+        count = torch.cuda.device_count()
+        raise UsageError(f"device = {device!r}: this machine has {count} CUDA devices, from cuda:0")
+
+
+def best_precision(device: str, spec: DataSpec | None) -> str:
+    """bf16 where the machine multiplies it natively and the data are pictures, fp32 elsewhere.
+
+    Games on vectors are too narrow to gain by it: the casts cost more than the products save
+    (docs/performance.md), and three digits are few for points in a plane.
+    """
+    if spec is not None and not spec.is_image:
+        return "fp32"
+    if device.startswith("cuda"):
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    if device == "cpu":
+        fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+        return "bf16" if fast else "fp32"
+    return "fp32"

@@ -1,0 +1,378 @@
+"""Any recipe as a LightningModule, trained by `L.Trainer` with the user's callbacks and loggers.
+
+    config = gf.recipes.cdcgan()
+    data = gf.lightning.GANData(config)
+    module = gf.lightning.GANModule(config, data.spec)
+    L.Trainer(max_epochs=5).fit(module, data)
+    eights = module.sampler().sample(16, labels=8)
+
+The update is `game.step` on the same draws as in our own loop (manual optimisation: Lightning never
+sees a loss). Length, device, precision and checkpoints are the Trainer's; the rest is the config's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ganforge import images, registry
+from ganforge.config import convert
+from ganforge.config.schema import Config
+from ganforge.data import spec as data_spec
+from ganforge.data.batches import Batches
+from ganforge.data.load import Dataset, load
+from ganforge.data.spec import Array, DataSpec
+from ganforge.errors import DivergedError, UsageError, check
+from ganforge.gan import optimizers, schedules
+from ganforge.gan import state as states
+from ganforge.gan import step as game
+from ganforge.gan.batch import Batch
+from ganforge.gan.state import Knobs
+from ganforge.nets import norm
+from ganforge.runs import model
+from ganforge.sampling.sampler import Sampler
+from ganforge.training import build, checks, distributed
+from ganforge.training.distributed import ALONE, World
+from ganforge.training.random_inputs import Drawer, seed_own_modules
+
+try:
+    import lightning as L
+    from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
+except ModuleNotFoundError as missing:
+    if missing.name is None or missing.name.partition(".")[0] != "lightning":
+        raise
+    raise UsageError(
+        "ganforge.lightning needs Lightning, which is not installed: "
+        "pip install 'ganforge[lightning]'"
+    ) from None
+
+PRECISIONS = {"32-true": "fp32", "bf16-mixed": "bf16"}  # Trainer's word -> ours
+SHOWN = ("loss_d", "loss_g", "d_real", "d_fake")  # on the progress bar too
+TURNS = ("discriminator", "generator")  # the order of play, and of the optimisers
+
+
+class GANModule(L.LightningModule):
+    """A game for `L.Trainer`: players, average and optimisers, and the step that moves them.
+
+    A training batch is (real,) or (real, label): real (k B, C, H, W) or (k B, F) model values for
+    the k turns of D, label (k B,). `GANData` gives them; any loader of that batch size will do.
+    One batch is one step of `trainer.global_step`, however many turns it holds.
+
+    Arguments:
+        config: of the run, or its table (`config.to_dict`).
+        spec: of the data, or its table; where it is not given, the config's data are loaded.
+        class_names: of the labels, for whoever samples; `GANData` brings its own.
+
+    Raises UsageError or DataError for a config that cannot be played on the data.
+    """
+
+    def __init__(
+        self,
+        config: Config | Mapping[str, Any],
+        spec: DataSpec | Mapping[str, Any] | None = None,
+        class_names: Sequence[str] = (),
+    ):
+        super().__init__()
+        self.automatic_optimization = False
+        if not isinstance(config, Config):
+            config = convert.from_dict(Config, config, registry.PARTS)
+        data = None
+        if spec is None:
+            data = load(config.data, size=config.size)
+            spec, class_names = data.spec, data.class_names
+        elif not isinstance(spec, DataSpec):
+            spec = model.read_spec(dict(spec))
+        self.config, self.spec, self.class_names = config, spec, tuple(class_names)
+        # Plain tables: a checkpoint stays readable where only weights may be unpickled.
+        self.save_hyperparameters(
+            {
+                "config": convert.to_dict(config),
+                "spec": {
+                    k: list(v) if isinstance(v, tuple) else v for k, v in asdict(spec).items()
+                },
+                "class_names": list(class_names),
+            }
+        )
+        self.state = build.initial(config, spec, data=data)
+        self.generator = self.state.players.generator
+        self.discriminator = self.state.players.discriminator
+        if self.state.average is not None:
+            self.ema = self.state.average
+        self.steps = 1.0
+        self.how = game.How()
+        self.drawer: Drawer | None = None
+        self.skipped = torch.zeros(())
+
+    @property
+    def samples_seen(self) -> int:
+        """Real examples that D has seen."""
+        return self.state.step * self.config.batch * int(self.config.game.d_steps)
+
+    def forward(self, z: Tensor, label: Tensor | None = None) -> Tensor:
+        """z (N, Z), label (N,) -> model values (N, ...), by the generator one samples from."""
+        x: Tensor = states.sampling_model(self.state)(z, label, None)
+        return x
+
+    def sampler(self) -> Sampler:
+        """The generator as it is now (the averaged one where there is one)."""
+        return Sampler(
+            states.sampling_model(self.state),
+            checks.players_spec(self.config, self.spec),
+            self.config.noise,
+            self.config.name,
+            self.class_names if self.config.labels else (),
+        )
+
+    def grid(self) -> Array:
+        """Samples from fixed noise: one (H, W, 3) uint8 picture, rows = labels where there are.
+
+        Vectors come as they are, (N, F) float32 in data units.
+        """
+        sampler, count = self.sampler(), self.config.output.grid
+        samples = sampler.grid(count, self.config.seed)
+        if not sampler.spec.is_image:
+            return samples
+        _, columns = images.layout(count, sampler.spec.classes)
+        return images.grid(data_spec.as_uint8(samples, sampler.spec), columns)
+
+    def save_model(self, folder: Path | str) -> Path:
+        """Write the model folder that `gf.load` and the command line read."""
+        facts = {
+            "step": self.state.step,
+            "samples_seen": self.samples_seen,
+            "averaged": self.state.average is not None,
+        }
+        return model.save(Path(folder), self.sampler(), self.config, facts)
+
+    # What the Trainer calls, in the order in which it does.
+
+    def setup(self, stage: str) -> None:
+        """Take the machine from the Trainer; UsageError for what would train something else."""
+        trainer = self.trainer
+        data = getattr(trainer, "datamodule", None)
+        if isinstance(data, GANData):
+            check(data.spec == self.spec, "spec", self.spec, f"that of the data, {data.spec}")
+            self.class_names = data.dataset.class_names
+        if stage != "fit":
+            return
+        strategy, precision = trainer.strategy, str(trainer.precision)
+        known = isinstance(strategy, SingleDeviceStrategy | DDPStrategy)
+        check(known, "strategy", type(strategy).__name__, "one device, or 'ddp'")
+        names = " or ".join(map(repr, PRECISIONS))
+        check(precision in PRECISIONS, "precision", precision, names)
+        cast = build.autocast(strategy.root_device, PRECISIONS[precision])
+        self.state.players = replace(self.state.players, autocast=cast)
+        if self.config.sync_bn and trainer.world_size > 1:
+            for module in self.children():
+                norm.synchronise(module)
+
+    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
+        """New optimisers of D and of G, where the Trainer has put the players.
+
+        Lightning saves and restores what is returned here. It wraps them, too, and a wrapper would
+        swallow the flag of `optimizers.guarded_step`: the step uses the optimisers themselves.
+        """
+        for side in TURNS:
+            parameters = getattr(self, side).parameters()
+            built = optimizers.build(getattr(self.config, side), parameters)
+            self.state.optimizers[side] = built
+        return [self.state.optimizers[side] for side in TURNS]
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["ganforge_aux"] = dict(self.state.aux)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.state.aux = dict(checkpoint.get("ganforge_aux", {}))
+
+    def on_train_start(self) -> None:
+        """Set the game's clock to the Trainer's, which is 0 or that of the checkpoint."""
+        world, state = world_of(self.trainer), self.state
+        state.step = self.trainer.global_step
+        state.aux = {name: tensor.to(self.device) for name, tensor in state.aux.items()}
+        self.steps = float(self.trainer.estimated_stepping_batches)
+        self.how = game.How(
+            batch=self.config.batch,
+            micro=self.config.micro_batch,
+            exchange=distributed.exchange if world.size > 1 else None,
+        )
+        part = world.part(self.config.batch)
+        self.drawer = Drawer(self.config, self.spec, state.players, self.device, part)
+        self.skipped = torch.zeros((), device=self.device)
+        for module in self.children():
+            module.train()
+
+    def training_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
+        """One iteration of Algorithm 1; returns what `game.step` tells, for callbacks."""
+        state, players = self.state, self.state.players
+        assert self.drawer is not None
+        seed_own_modules(players, self.config.seed, state.step)
+        turns, draws = self.turns(batch), self.drawer.at(state.step)
+        # Lightning's autocast spans losses and penalties too, and keeps casts of D's weights beyond
+        # D's update; ours has each forward pass in an autocast of its own, and nothing else.
+        with self.counted(), torch.autocast(self.device.type, enabled=False):
+            stats = game.step(state, self.config.game, turns, draws, self.knobs(), self.how)
+        self.skipped += sum(stats[name] for name in stats if name.startswith("skipped"))
+        for name, value in stats.items():
+            self.log(name, value, prog_bar=name in SHOWN, on_step=True, on_epoch=False)
+        return stats
+
+    def on_train_epoch_end(self) -> None:
+        """Log the grid; DivergedError where the game no longer is one, before it is saved."""
+        self.watch()
+        writers = [getattr(logger, "experiment", None) for logger in self.loggers]
+        adders = [getattr(writer, "add_image", None) for writer in writers]
+        if self.trainer.is_global_zero and self.spec.is_image and any(adders):
+            picture = self.grid()
+            for add in filter(None, adders):
+                add("samples", picture, self.trainer.global_step, dataformats="HWC")
+
+    def on_train_end(self) -> None:
+        self.drawer = None  # a trained module can be pickled
+
+    def turns(self, batch: Any) -> list[Batch]:
+        """The k batches of D's turns; UsageError where the loader's batch is another."""
+        rows = [batch] if isinstance(batch, Tensor) else list(batch)
+        real, label = rows[0], rows[1] if len(rows) > 1 else None
+        k, size = self.config.game.d_steps, world_of(self.trainer).part(self.config.batch)[1]
+        if real.shape != (k * size, *self.spec.shape):
+            raise UsageError(
+                f"a training batch of shape {tuple(real.shape)}: expected "
+                f"{(k * size, *self.spec.shape)}, {k} x {size} examples (batch = "
+                f"{self.config.batch}, d_steps = {k}); use GANData, or a DataLoader with "
+                f"batch_size={k * size} and drop_last=True"
+            )
+        if self.config.labels and label is None:
+            raise UsageError(
+                f"{self.config.name} is a conditional game and the training batch holds no labels: "
+                "expected (real, label)"
+            )
+        if self.spec.is_image:
+            real = real.contiguous(memory_format=torch.channels_last)
+        parts = [slice(j * size, (j + 1) * size) for j in range(k)]
+        return [Batch(real[p], None if label is None else label[p]) for p in parts]
+
+    def knobs(self) -> Knobs:
+        """What the schedules say at this step; the Trainer's length is the budget."""
+        return schedules.knobs(self.config, self.state.step, self.steps)
+
+    @contextmanager
+    def counted(self) -> Iterator[None]:
+        """One step on Lightning's clock.
+
+        With manual optimisation `global_step` counts the calls of its wrapped optimisers, k + 1 a
+        step if each were called; these are the hooks that such a call runs. Progress, profiler,
+        `max_steps`, loggers and ModelCheckpoint go by them.
+        """
+        clock: Any = self.optimizers()
+        clock[0]._on_before_step()
+        yield
+        clock[0]._on_after_step()
+
+    def watch(self) -> None:
+        """DivergedError where a weight is not finite, or too many updates had to be skipped."""
+        skipped, rules = int(self.skipped), self.config.game
+        allowed = max(10, 0.01 * self.state.step * (rules.d_steps + rules.g_steps))
+        finite = states.all_finite(self.state)
+        if not finite or skipped > allowed:
+            what = f"{skipped} updates were not finite" if finite else "a weight is not finite"
+            raise DivergedError(
+                f"diverged by step {self.state.step:,}: {what}. Try lower rates (generator.lr, "
+                "discriminator.lr) or precision='32-true', from the last good checkpoint"
+            )
+
+
+class GANData(L.LightningDataModule):
+    """The config's data, in the order of our own loop: batch n is a function of (seed, n).
+
+    Arguments:
+        config: of the run.
+        data: in place of what `config.data` names.
+    """
+
+    def __init__(self, config: Config, data: Dataset | None = None):
+        super().__init__()
+        self.config = config
+        if data is not None:
+            self.dataset = data
+        self._batches: Batches | None = None
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """The training part, loaded when first asked for."""
+        return load(self.config.data, size=self.config.size)
+
+    @property
+    def spec(self) -> DataSpec:
+        """What one example looks like."""
+        return self.dataset.spec
+
+    def prepare_data(self) -> None:
+        assert self.dataset is not None  # downloads, in one process only
+
+    def train_dataloader(self) -> Steps:
+        """An epoch of batches, made where they are used."""
+        trainer = self.trainer
+        device = torch.device("cpu") if trainer is None else trainer.strategy.root_device
+        self._close()
+        self._batches = Batches(self.dataset, device=device, seed=self.config.seed)
+        return Steps(self, self._batches)
+
+    def teardown(self, stage: str) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        if self._batches is not None:
+            self._batches.close()
+            self._batches = None
+
+
+class Steps:
+    """The batches of one epoch, from the Trainer's global step on: so a resume finds its place."""
+
+    def __init__(self, data: GANData, batches: Batches):
+        self.data, self.batches = data, batches
+
+    def __len__(self) -> int:
+        """Steps in which D sees the whole data once."""
+        config = self.data.config
+        return game.steps_for(len(self.data.dataset), config.batch, config.game)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
+        trainer = self.data.trainer
+        first = 0 if trainer is None else trainer.global_step
+        world = ALONE if trainer is None else world_of(trainer)
+        for step in range(first, first + len(self)):
+            yield self.at(step, world)
+
+    def at(self, step: int, world: World = ALONE) -> tuple[Tensor, ...]:
+        """(real (k B, ...), label (k B,)) of a step, or (real,) where the data have no labels."""
+        config = self.data.config
+        first, count = world.part(config.batch)
+        k = config.game.d_steps
+        turns = [self.batches.at((step * k + j) * config.batch + first, count) for j in range(k)]
+        real, labels = zip(*turns, strict=True)
+        return (join(real),) if labels[0] is None else (join(real), join(labels))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing: the place follows from the global step. Lightning asks who can resume so."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Nothing to restore."""
+
+
+def join(turns: Sequence[Tensor]) -> Tensor:
+    """The rows of k turns as one batch, in the strides of the parts; no copy of a single one."""
+    return turns[0] if len(turns) == 1 else torch.cat(list(turns))
+
+
+def world_of(trainer: L.Trainer) -> World:
+    """The Trainer's processes, as our step knows them."""
+    return World(trainer.global_rank, trainer.world_size, trainer.local_rank)

@@ -1,0 +1,190 @@
+"""`train(config, run)`: the loop that yields. Whoever iterates writes ordinary code in the body.
+
+    for progress in loop.train(recipes.cdcgan(), "runs/a"):
+        print(progress.step, progress.loss_d)
+
+It resumes by itself: the same config and folder go on where the last good checkpoint stands, bit
+for bit. It prints nothing and evaluates nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ganforge.config.schema import Config
+from ganforge.data.load import Dataset, load
+from ganforge.errors import DataError, DivergedError, UsageError
+from ganforge.runs import folder
+from ganforge.runs.folder import Run
+from ganforge.runs.records import Control, Progress
+from ganforge.training import checks, distributed, stepping
+from ganforge.training.checks import every_class
+from ganforge.training.clock import Clock
+from ganforge.training.device import resolve
+from ganforge.training.distributed import World
+from ganforge.training.divergence import watch
+from ganforge.training.stepping import CHECK_STEPS, advance, captured_now, compiled_now, interval
+from ganforge.training.trainer import (
+    Training,
+    build,
+    compile_step,
+    facts,
+    finish,
+    resume,
+    same_machine,
+    save,
+    save_grid,
+)
+
+
+def train(
+    wanted: Config,
+    path: Path | str,
+    control: Control | None = None,
+    data: Dataset | None = None,
+) -> Iterator[Progress]:
+    """Train `wanted` in the run folder `path`, or go on with it; yields at every log interval.
+
+    control: to stop or save from outside. data: in place of what `wanted.data` names.
+    Raises UsageError, DataError, DivergedError, OutOfMemoryError, DiskError; the last good
+    checkpoint stays.
+    """
+    for _, progress in training(wanted, path, control, data):
+        yield progress
+
+
+def training(
+    wanted: Config,
+    path: Path | str,
+    control: Control | None = None,
+    data: Dataset | None = None,
+) -> Iterator[tuple[Training, Progress]]:
+    """`train`, with the run in progress beside each record, for whoever samples or scores it."""
+    if not isinstance(wanted, Config):
+        raise UsageError(f"{wanted!r}: expected a Config; call the recipe, as gf.recipes.cdcgan()")
+    control = control or Control()
+    run = Run(Path(path))
+    if run.exists():
+        folder.refuse_changes(run, wanted)  # before the data are loaded: they may be what changed
+    checks.refuse_size(wanted.networks, wanted.size)
+    with control.may_give_up():
+        data = data or load(wanted.data, size=wanted.size)
+    checks.players_spec(wanted, data.spec)  # refused before a folder is made
+    if wanted.labels:
+        every_class(wanted, data)
+    before = folder.last_known(run) if run.exists() else {}
+    if before.get("data_sha256", data.sha256) != data.sha256:
+        raise DataError(
+            f"{wanted.data}: not the data this run was trained on (their sha256 differs): restore "
+            "them, or give --out for a new run"
+        )
+    world = distributed.from_environment()
+    resolved = resolve(wanted, chosen_before(before, world), world, data.spec)
+    with ExitStack() as stack:
+        distributed.join(world, resolved.device)
+        stack.callback(distributed.leave)
+        with control.may_give_up():
+            t = build(wanted, run, data, resolved, world)
+        if t.steps < int(before.get("step", 0)):
+            raise UsageError(
+                f"{run.path} has already gone {before['step']:,} steps and this budget is "
+                f"{t.steps:,}: give a larger one, or --out for a new run"
+            )
+        stack.callback(t.batches.close)
+        if world.leads:
+            occupy(stack, run, wanted)
+        distributed.barrier(world)
+        notes = compile_step(t) + resume(t)
+        enough = t.state.step >= t.steps or control.enough
+        if enough and before.get("status") == "finished":
+            yield t, t.report(note="already finished: nothing to do", done=True)
+            return
+        if t.compiled is not None:
+            yield t, t.report(note="compiling the step, or taking it from the cache")
+            with control.may_give_up():
+                notes += compiled_now(t)
+        elif t.captured is not None:
+            notes += captured_now(t)
+        notes += same_machine(t, before)
+        if world.leads:
+            run.write_info(**facts(t, "running"))
+        try:
+            yield from play(t, control, notes)
+        except DivergedError:
+            if world.leads:
+                run.write_info(status="diverged")
+            raise
+
+
+def chosen_before(before: dict[str, Any], world: World) -> dict[str, Any]:
+    """What `auto` chose at the run's start; of several GPUs each process takes its own."""
+    kept: dict[str, Any] = before.get("resolved", {})
+    if world.size > 1 and "device" in kept:
+        kept = kept | {"device": kept["device"].partition(":")[0]}
+    return kept
+
+
+def occupy(stack: ExitStack, run: Run, wanted: Config) -> None:
+    """Make the run folder, or make sure that it holds this run; and lock it."""
+    if run.exists():
+        folder.refuse_changes(run, wanted)
+        stack.enter_context(folder.locked(run))
+        folder.prepare(run.path, wanted)
+    else:
+        folder.prepare(run.path, wanted)
+        stack.enter_context(folder.locked(run))
+    folder.clean(run)
+
+
+def play(t: Training, control: Control, notes: list[str]) -> Iterator[tuple[Training, Progress]]:
+    """The steps from where `t` stands to its last, with logs, grids and checkpoints between."""
+    clock = Clock(t)
+    output = t.config.output
+    for note in notes:
+        yield t, t.report(note=note)
+    if t.state.step == 0:
+        yield t, t.report(grid=clock.timed("sample", save_grid, t))
+    stop = told_to_stop(t, control)
+    while t.state.step < t.steps and not stop:
+        clock.timed("step", advance, t)
+        told = [control.save or clock.save_due(), control.stop]
+        ask, stop = distributed.any_rank(t.world, told, t.resolved.device)
+        step, last = t.state.step, t.state.step == t.steps
+        logged = last or step % output.log_every == 0
+        near = t.steps - step < stepping.LEAST_GAP  # the last step draws and saves anyway
+        drawn = last or (passed(t, output.sample_every) and not near)
+        scored = output.score_every > 0 and passed(t, output.score_every)
+        saved = ask or ((passed(t, output.save_every) or scored) and not near)
+        if logged or step % CHECK_STEPS == 0:
+            note = clock.timed("log", watch, t, clock, logged)
+            if note:
+                yield t, t.report(note=note)
+                continue
+        if not (logged or drawn or saved):
+            continue
+        grid = clock.timed("sample", save_grid, t) if drawn else None
+        path = clock.timed("save", save, t) if saved else None
+        if saved:
+            control.save = False
+        note = f"{t.disk}; training goes on" if t.disk else ""
+        given = time.perf_counter()
+        yield t, replace(t.report(), grid=grid, saved=path, note=note)
+        clock.start += time.perf_counter() - given  # what the body does is not training
+        stop = stop or told_to_stop(t, control)
+    yield t, finish(t, control.enough)
+
+
+def told_to_stop(t: Training, control: Control) -> bool:
+    """Whether a signal, the body or a score has said on any rank that this is the last step."""
+    told = [control.stop or control.enough]
+    return distributed.any_rank(t.world, told, t.resolved.device)[0]
+
+
+def passed(t: Training, epochs: float) -> bool:
+    """Whether this step completes `epochs` more passes (at least LEAST_GAP steps apart)."""
+    return t.state.step % interval(t, epochs) == 0

@@ -1,0 +1,356 @@
+"""A run in progress: built, resumed, saved. The steps themselves are in `loop`."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ganforge import files, images, nets
+from ganforge.config import convert
+from ganforge.config.schema import Config
+from ganforge.data import spec
+from ganforge.data.batches import Batches
+from ganforge.data.load import Dataset
+from ganforge.errors import DataError, DiskError, DivergedError
+from ganforge.gan import state, step
+from ganforge.gan.state import State
+from ganforge.gan.step import How
+from ganforge.runs import checkpoint, folder, model
+from ganforge.runs.folder import Run
+from ganforge.runs.records import LOGGED, MEANS, Progress
+from ganforge.sampling.sampler import Sampler
+from ganforge.training import build as training_build
+from ganforge.training import checks, distributed
+from ganforge.training.checks import enough_for_batch_norm, one_label_a_mix
+from ganforge.training.compiled.compile import Compiled
+from ganforge.training.cuda_graph import Captured
+from ganforge.training.device import Resolved
+from ganforge.training.distributed import ALONE, World
+from ganforge.training.inputs import NotCompiledError
+from ganforge.training.random_inputs import Drawer
+
+BEST = "best.json"
+INTERVAL = (*MEANS, "skipped", "images_per_second")  # of a record: what an interval has brought
+
+
+@dataclass
+class Training:
+    """What the loop holds. Read it; only the loop changes it.
+
+    steps: the budget. seconds: of training, over all sessions. totals, counted: the statistics of
+    the interval under way. skipped: updates left out so far. rate_scale: what rollbacks have made
+    of the learning rates. pending: log records that a full disk has not taken yet. compiled: plays
+    several steps at a call, captured: one by a recording, where they can.
+    """
+
+    config: Config
+    run: Run
+    data: Dataset
+    batches: Batches
+    resolved: Resolved
+    state: State
+    drawer: Drawer
+    steps: int
+    world: World = ALONE
+    seconds: float = 0.0
+    totals: dict[str, Tensor] = field(default_factory=dict)
+    counted: int = 0
+    skipped: int = 0
+    rate_scale: float = 1.0
+    exact: bool = True
+    means: dict[str, Any] = field(default_factory=dict)
+    timing: dict[str, float] = field(default_factory=dict)
+    pending: list[dict[str, Any]] = field(default_factory=list)
+    disk: str = ""
+    compiled: Compiled | None = None
+    captured: Captured | None = None
+
+    @property
+    def images_a_step(self) -> int:
+        return self.config.batch * int(self.config.game.d_steps)
+
+    @property
+    def samples_seen(self) -> int:
+        return self.state.step * self.images_a_step
+
+    @property
+    def epoch(self) -> float:
+        return self.samples_seen / len(self.data)
+
+    def sampler(self) -> Sampler:
+        """The generator as it is now (the averaged one where there is one)."""
+        return Sampler(
+            state.sampling_model(self.state),
+            checks.players_spec(self.config, self.data.spec),
+            self.config.noise,
+            self.config.name,
+            self.data.class_names if self.config.labels else (),
+        )
+
+    def report(self, **more: Any) -> Progress:
+        """A record of where the run stands, with the means of the newest interval."""
+        position = (self.state.step, self.steps, self.samples_seen, self.epoch, self.seconds)
+        return Progress(*position, **(self.means | more))
+
+
+def build(
+    wanted: Config, run: Run, data: Dataset, resolved: Resolved, world: World = ALONE
+) -> Training:
+    """Everything a run needs, in the state before its first step; nothing is written."""
+    torch.set_num_threads(resolved.threads)
+    device = torch.device(resolved.device)
+    one_label_a_mix(wanted)
+    began = training_build.initial(wanted, data.spec, device, resolved.precision, data=data)
+    enough_for_batch_norm(wanted, began, world)
+    return Training(
+        wanted,
+        run,
+        data,
+        Batches(data, device=device, seed=wanted.seed),
+        resolved,
+        began,
+        Drawer(wanted, data.spec, began.players, device, world.part(wanted.batch)),
+        step.steps_for(wanted.images(len(data)), wanted.batch, wanted.game),
+        world,
+    )
+
+
+def compile_step(t: Training) -> list[str]:
+    """Let `t` play compiled or captured steps, or say why it does not."""
+    if not t.config.compile:
+        return []
+    try:
+        if t.world.size > 1:
+            raise NotCompiledError("several processes share the batch")
+        if torch.device(t.resolved.device).type == "cuda":
+            if any(getattr(t.config, side).momentum_steps for side in nets.SIDES):
+                raise NotCompiledError("a momentum that changes is not captured")
+            how = How(batch=t.config.batch, micro=t.config.micro_batch)
+            t.captured = Captured(t.state, t.config.game, how)
+        else:
+            t.compiled = Compiled(t.state, t.config)
+        return []
+    except NotCompiledError as reason:
+        return eager(t, reason)
+
+
+def eager(t: Training, reason: NotCompiledError) -> list[str]:
+    """Play `t` step by step after all; returns what to tell."""
+    t.compiled = t.captured = None
+    t.resolved = replace(t.resolved, compile=False)
+    return [f"not compiled: {reason}; training goes on without"]
+
+
+def resume(t: Training) -> list[str]:
+    """Load the newest good checkpoint into `t`; returns what the user should know."""
+    found, notes = checkpoint.newest(t.run.checkpoints)
+    distributed.barrier(t.world)
+    if t.world.leads:
+        checkpoint.clean(t.run.checkpoints)
+        checkpoint.set_aside(t.run.checkpoints, found.step if found else -1)
+        folder.cut_log(t.run.log_path, found.step if found else -1)
+    if found is None:
+        return notes
+    saved = dict(found.tensors)
+    log = {k[4:]: saved.pop(k) for k in list(saved) if k.startswith("log.")}
+    if any(value.dim() for value in log.values()):
+        raise DataError(f"{found.path}: its log is damaged: remove it to use the one before")
+    device = torch.device(t.resolved.device)
+    t.counted = int(log.pop("counted", torch.zeros(())))
+    t.totals = {name: value.to(device) for name, value in log.items()}
+    t.state.aux.update({k[4:]: v.to(device) for k, v in saved.items() if k.startswith("aux.")})
+    state.load(t.state, saved, str(found.path))
+    t.state.step = found.step
+    t.seconds = float(found.manifest.get("seconds", 0.0))
+    t.skipped = int(found.manifest.get("skipped", 0))
+    t.pending = [record for record in t.pending if record["step"] <= found.step]
+    t.rate_scale = float(found.manifest.get("rate_scale", 1.0))
+    means = found.manifest.get("means", {})
+    t.means = {k: v for k, v in means.items() if k in INTERVAL and folder.well_typed((k, v))}
+    if found.step < t.steps:
+        notes.append(f"resumed at step {found.step:,} of {t.steps:,}")
+    planned = int(found.manifest.get("steps", t.steps))
+    falls = min(t.config.generator.decay_from, t.config.discriminator.decay_from) < 1
+    if falls and planned != t.steps and found.step > 0:
+        notes.append(
+            f"the budget was {planned:,} steps, and the learning rates fall with it: this is not "
+            f"the run that {t.steps:,} steps from the start would have been"
+        )
+    return notes
+
+
+def same_machine(t: Training, before: dict[str, Any]) -> list[str]:
+    """Note whether a resumed run goes on bit for bit; returns what the user should know.
+
+    Asked when it is settled how steps are played. before: what was last known of the run
+    (`runs.last_known`), {} for a fresh one.
+    """
+    if not t.state.step:
+        return []
+    changed = different_machine(before, t.resolved)
+    t.exact = bool(before.get("exact", True)) and not changed
+    return [f"not bit-exact from here: {changed}"] if changed else []
+
+
+def begin_again(t: Training) -> None:
+    """Back to the state before the first step, the log too."""
+    device = torch.device(t.resolved.device)
+    fresh = training_build.initial(t.config, t.data.spec, device, t.resolved.precision, data=t.data)
+    t.state.aux.clear()
+    state.load(t.state, state.tensors(fresh), "the first state")
+    t.state.step = t.skipped = t.counted = 0
+    t.totals, t.means = {}, {}
+    t.pending.clear()
+    if t.world.leads:
+        folder.cut_log(t.run.log_path, -1)
+
+
+def different_machine(before: dict[str, Any], now: Resolved) -> str:
+    """What has changed of that on which bit-exactness depends, in words; empty where nothing."""
+    old = {**before.get("versions", {}), **before.get("resolved", {})}
+    new: dict[str, Any] = {**folder.versions(), **now.table()}
+    return "; ".join(
+        f"{key} was {old[key]}, is {new[key]}"
+        for key in new
+        if key in old and old[key] != new[key] and key not in ("ganforge", "python")
+    )
+
+
+def save(t: Training) -> Path | None:
+    """Write a checkpoint and the model folder.
+
+    Weights that are not finite never become one; a disk that takes none is remembered in `t.disk`
+    and asked again at the next occasion.
+    """
+    distributed.broadcast(t.world, state.buffers(t.state))
+    if not t.world.leads or not state.all_finite(t.state):
+        return None
+    tensors = state.tensors(t.state) | {f"log.{k}": v for k, v in t.totals.items()}
+    tensors["log.counted"] = torch.tensor(t.counted)
+    table = facts(t, "running") | {"means": t.means}
+    return attempt(t, lambda: _save(t, tensors, table))
+
+
+def _save(t: Training, tensors: dict[str, Tensor], table: dict[str, Any]) -> Path:
+    path = checkpoint.save(t.run.checkpoints, t.state.step, tensors, table)
+    every = t.config.output.keep_every
+    kept = [int(p.name[5:]) for p in checkpoint.listed(t.run.checkpoints)]
+    # the first of every n steps: checkpoints need not fall on multiples of n
+    also = frozenset({s // every: s for s in kept if s >= every}.values() if every else ())
+    checkpoint.prune(t.run.checkpoints, t.config.output.keep, also | {best(t.run)["step"]})
+    model.save(t.run.model, t.sampler(), t.config, model_facts(t))
+    t.run.write_info(**facts(t, "running"))
+    return path
+
+
+def best(run: Run) -> dict[str, Any]:
+    """checkpoints/best.json: the step that scored best so far and its score; step -1 for none."""
+    try:
+        table = json.loads((run.checkpoints / BEST).read_bytes())
+        return {"step": int(table["step"]), "frechet": float(table["frechet"])}
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        return {"step": -1, "frechet": math.inf}
+
+
+def attempt(t: Training, write: Callable[[], Path]) -> Path | None:
+    """`write()`, or None where the disk refuses: training goes on, and `t.disk` says why."""
+    try:
+        path = write()
+        t.disk = ""
+        return path
+    except DiskError as error:
+        t.disk = str(error)
+        return None
+
+
+def save_grid(t: Training) -> Path | None:
+    """Samples from the run's fixed noise, as samples/<step>.png, or .npz for vectors."""
+    if not t.world.leads:
+        return None
+    sampler, name = t.sampler(), f"{t.state.step:09d}"
+    samples = sampler.grid(t.config.output.grid, t.config.seed)
+    if sampler.spec.is_image:
+        _, columns = images.layout(t.config.output.grid, sampler.spec.classes)
+        data = images.png(images.grid(spec.as_uint8(samples, sampler.spec), columns))
+        return attempt(t, lambda: files.save(t.run.samples / f"{name}.png", data))
+    data = files.npz(samples=samples)
+    return attempt(t, lambda: files.save(t.run.samples / f"{name}.npz", data))
+
+
+def append_log(t: Training, progress: Progress) -> None:
+    """A record in the log, after those that a full disk has not taken."""
+    if not t.world.leads:
+        return
+    t.pending.append({name: getattr(progress, name) for name in LOGGED})
+    try:
+        folder.append_log(t.run.log_path, t.pending)
+        t.pending.clear()
+    except DiskError as error:
+        t.disk = str(error)
+
+
+def finish(t: Training, enough: bool = False) -> Progress:
+    """The last checkpoint and the run's state; DiskError where they could not be written.
+
+    enough: it counts as finished before its last step.
+    """
+    began = time.perf_counter()
+    path = save(t)
+    took = time.perf_counter() - began  # counted here, for run.json to tell of it
+    t.timing["save"] = t.timing.get("save", 0.0) + took
+    t.seconds += took
+    if not t.world.leads:
+        return t.report(done=True)
+    if path is None and not t.disk:
+        raise DivergedError(
+            f"diverged by step {t.state.step:,}: a weight is not finite, so nothing was saved. Try "
+            "a lower rate, --precision fp32, or --on-nan rollback; the last good checkpoint is kept"
+        )
+    if path is None:
+        raise DiskError(f"the last checkpoint could not be written: {t.disk}")
+    if t.pending:
+        folder.append_log(t.run.log_path, t.pending)
+    status = "stopped" if t.state.step < t.steps and not enough else "finished"
+    t.run.write_info(**facts(t, status))
+    return replace(t.report(done=True), saved=path)
+
+
+def model_facts(t: Training) -> dict[str, Any]:
+    """What the model card tells of the training."""
+    return {
+        "step": t.state.step,
+        "samples_seen": t.samples_seen,
+        "data_sha256": t.data.sha256,
+        "averaged": t.state.average is not None,
+    }
+
+
+def facts(t: Training, status: str) -> dict[str, Any]:
+    """What run.json and the manifests say of a run."""
+    return {
+        "status": status,
+        "name": t.config.name,
+        "seed": t.config.seed,
+        "step": t.state.step,
+        "steps": t.steps,
+        "samples_seen": t.samples_seen,
+        "epoch": t.epoch,
+        "seconds": t.seconds,
+        "skipped": t.skipped,
+        "rate_scale": t.rate_scale,
+        "exact": t.exact,
+        "config_hash": convert.config_hash(t.config),
+        "data_sha256": t.data.sha256,
+        "data_size": len(t.data),
+        "resolved": t.resolved.table(),
+        "versions": folder.versions(),
+        "timing": {k: round(v, 3) for k, v in t.timing.items()},
+    }

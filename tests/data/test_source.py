@@ -1,0 +1,244 @@
+"""The contract of every source: shapes, dtypes, labels, parts, seeds, sizes and the codec."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ganforge.data import load, toy
+from ganforge.data.dataset import Dataset, digest, split
+from ganforge.data.formats import cifar, packed
+from ganforge.data.spec import decode, encode
+from ganforge.errors import DataError, UsageError
+
+COUNT = 60
+
+
+def pictures(path: Path) -> str:
+    rng = np.random.default_rng(0)
+    for i in range(COUNT):
+        file = path / "pictures" / "abc"[i % 3] / f"{i}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (10, 14, 3), dtype=np.uint8)).save(file)
+    return str(path / "pictures")
+
+
+def zipped(path: Path) -> str:
+    folder = Path(pictures(path))
+    with zipfile.ZipFile(path / "a.zip", "w") as archive:
+        for file in sorted(folder.rglob("*.png")):
+            archive.write(file, file.relative_to(folder))
+    return str(path / "a.zip")
+
+
+def npy(path: Path) -> str:
+    np.save(path / "a.npy", np.random.default_rng(0).integers(0, 256, (COUNT, 9, 7), np.uint8))
+    return str(path / "a.npy")
+
+
+def npz(path: Path) -> str:
+    values = np.random.default_rng(0).normal(size=(COUNT, 8, 8, 2))
+    np.savez(path / "a.npz", x=values, y=np.arange(COUNT) % 4)
+    return str(path / "a.npz")
+
+
+def vectors(path: Path) -> str:
+    np.save(path / "v.npy", np.random.default_rng(0).normal(size=(COUNT, 3)))
+    return str(path / "v.npy")
+
+
+def idx_file(path: Path, part: str = "all", count: int = COUNT) -> str:
+    rng = np.random.default_rng(count)
+    for kind, array in (
+        ("images-idx3", rng.integers(0, 256, (count, 8, 8), dtype=np.uint8)),
+        ("labels-idx1", rng.integers(0, 5, count, dtype=np.uint8)),
+    ):
+        sizes = b"".join(n.to_bytes(4, "big") for n in array.shape)
+        head = bytes([0, 0, 8, array.ndim]) + sizes
+        (path / f"{part}-{kind}-ubyte").write_bytes(head + array.tobytes())
+    return str(path / f"{part}-images-idx3-ubyte")
+
+
+def idx_set(path: Path) -> str:
+    idx_file(path, "t10k", 20)
+    return idx_file(path, "train")
+
+
+def cifar_folder(path: Path) -> str:
+    rng = np.random.default_rng(0)
+    for batch in cifar.BATCHES:
+        values = rng.integers(0, 256, (20, 32, 32, 3), dtype=np.uint8)
+        (path / f"{batch}.bin").write_bytes(cifar.binary_batch(values, rng.integers(0, 10, 20)))
+    return str(path)
+
+
+def store(path: Path) -> str:
+    (path / "from").mkdir()
+    return str(packed.pack(pictures(path / "from"), path / "store", 8))
+
+
+KINDS: dict[str, Callable[[Path], str]] = {
+    "folder": pictures,
+    "zip": zipped,
+    "npy": npy,
+    "npz": npz,
+    "vectors": vectors,
+    "idx": idx_file,
+    "idx set": idx_set,
+    "cifar": cifar_folder,
+    "packed": store,
+    "mnist": lambda _: "mnist",
+    "mnist-50000": lambda _: "mnist-50000",
+    **{name: lambda _, name=name: name for name in toy.LAWS},
+}
+
+
+@pytest.fixture(scope="module", params=list(KINDS))
+def kind(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    return KINDS[request.param](tmp_path_factory.mktemp("source"))
+
+
+@pytest.fixture(scope="module")
+def parts(kind: str) -> dict[str, Dataset]:
+    return {part: load.load(kind, part=part) for part in load.PARTS}
+
+
+def test_shape_dtype_and_labels_are_what_the_spec_says(
+    kind: str, parts: dict[str, Dataset]
+) -> None:
+    assert len({d.spec for d in parts.values()}) == 1
+    for part, data in parts.items():
+        spec = data.spec
+        assert (data.name, data.part) == (kind, part)
+        assert data.values.shape == (len(data), *spec.stored_shape)
+        assert data.values.dtype == np.dtype(spec.dtype) and data.values.flags.c_contiguous
+        assert (data.labels is not None) == (spec.classes > 0)
+        if data.labels is not None:
+            assert data.labels.shape == (len(data),) and data.labels.dtype == np.int64
+            assert data.labels.min() >= 0 and data.labels.max() < spec.classes
+        assert not data.class_names or len(data.class_names) == spec.classes
+        assert data.sha256 == digest(data.values, data.labels)
+
+
+def test_parts_are_disjoint_and_none_is_empty(parts: dict[str, Dataset]) -> None:
+    rows = {p: {v.tobytes() for v in d.values} for p, d in parts.items()}
+    assert all(rows.values())
+    one = parts["train"]
+    if one.spec.size > 1 and "mnist" not in one.name:  # a few digits are there twice
+        assert not rows["train"] & rows["test"] and not rows["train"] & rows["validation"]
+        assert not rows["test"] & rows["validation"]
+
+
+def test_the_seed_decides_the_split_and_nothing_else_does(
+    kind: str, parts: dict[str, Dataset]
+) -> None:
+    again = load.load(kind, part="validation")
+    assert again.sha256 == parts["validation"].sha256
+    other = load.load(kind, part="validation", seed=1)
+    assert len(other) == len(again)
+    fixed = kind == "mnist-50000" or (Path(kind).is_dir() and packed.is_store(Path(kind)))
+    assert (other.sha256 == again.sha256) == fixed
+
+
+def test_size_is_honoured_or_refused(kind: str, parts: dict[str, Dataset]) -> None:
+    spec = parts["train"].spec
+    if not spec.is_image:
+        with pytest.raises(UsageError, match="holds vectors, not pictures"):
+            load.load(kind, size=16)
+        return
+    data = load.load(kind, part="validation", size=16)
+    assert data.spec.shape == (spec.shape[0], 16, 16)
+    assert data.values.shape == (len(data), 16, 16, spec.shape[0])
+    assert data.labels is None or np.array_equal(data.labels, parts["validation"].labels)
+    for size in (0, -3, 10**9):
+        with pytest.raises(UsageError, match=f"size = {size}"):
+            load.load(kind, size=size)
+
+
+def test_codec_round_trip(parts: dict[str, Dataset]) -> None:
+    data = parts["validation"]
+    stored = torch.from_numpy(np.array(data.values[:64]))
+    back = decode(encode(stored, data.spec), data.spec)
+    if data.spec.dtype == "uint8":
+        assert torch.equal(back, stored)
+    else:
+        assert torch.allclose(back, stored, atol=1e-5)
+
+
+def test_rows_that_describe_and_pictures_that_show(parts: dict[str, Dataset]) -> None:
+    for data in parts.values():
+        rows = dict(load.describe(data))
+        assert rows["examples"] == f"{len(data):,}" and rows["sha256"] == data.sha256
+        assert all(isinstance(v, str) and isinstance(k, str) for k, v in rows.items())
+        if not data.spec.is_image:
+            with pytest.raises(UsageError, match="holds vectors"):
+                load.preview(data, 4)
+            continue
+        shown = load.preview(data, 20)
+        assert shown.dtype == np.uint8 and shown.shape[1:] == data.spec.stored_shape
+        assert len(shown) == min(20, len(data))
+
+
+def test_previews_go_through_the_classes_in_turn() -> None:
+    data = load.load("mnist", part="test")
+    shown = load.preview(data, 20)
+    picture = {v.tobytes(): k for v, k in zip(data.values, data.labels, strict=True)}
+    assert [picture[v.tobytes()] for v in shown] == [*range(10), *range(10)]
+
+
+@pytest.mark.parametrize("count", [1, 2, 9, 10, 19, 20, 61, 100, 1000])
+@pytest.mark.parametrize("published", [(0, 0), (1, 0), (7, 3)])
+def test_splits_cover_everything_once(count: int, published: tuple[int, int]) -> None:
+    test, validation = published
+    if test >= count:
+        return
+    parts = split(count, 3, test=test, validation=validation)
+    assert np.array_equal(np.sort(np.concatenate(list(parts.values()))), np.arange(count))
+    assert all(np.all(np.diff(rows) > 0) for rows in parts.values())
+    assert len(parts["train"]) >= 1
+    if test:
+        assert np.array_equal(parts["test"], np.arange(count - test, count))
+    elif count >= 10:
+        assert len(parts["test"]) == len(parts["validation"]) == round(count / 20 + 1e-9)
+
+
+def test_sets_too_small_for_a_part_say_so_when_it_is_asked_for(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.zeros((9, 4, 4), np.uint8))
+    assert len(load.load(str(tmp_path / "a.npy"))) == 9
+    with pytest.raises(DataError, match="has 9 examples, too few for a validation part: 10 or"):
+        load.load(str(tmp_path / "a.npy"), part="validation")
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "says"),
+    [
+        ("minst", UsageError, "unknown data 'minst': did you mean 'mnist'"),
+        ("nothing", UsageError, "known: cifar10, fashion-mnist"),
+        ("", UsageError, "no data given"),
+        ("some/folder", DataError, "no such file or folder"),
+        ("data.npz", DataError, "no such file or folder"),
+        ("~nobody-here/a", DataError, "not a path"),
+        ("x" * 5000, DataError, "not a path|File name too long"),
+    ],
+)
+def test_names_that_are_none(given: str, error: type[Exception], says: str) -> None:
+    with pytest.raises(error, match=says) as caught:
+        load.load(given)
+    assert len(str(caught.value)) < 600
+
+
+def test_other_bad_arguments(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"part = 'tset': did you mean 'test'"):
+        load.load("mnist", part="tset")
+    (tmp_path / "a.csv").write_text("1,2,3")
+    with pytest.raises(DataError, match=r"a.csv: not a folder .* it begins with 31 2c"):
+        load.load(str(tmp_path / "a.csv"))
+    (tmp_path / "b").write_bytes(b"")
+    with pytest.raises(DataError, match=r"b: not a folder .* it is empty"):
+        load.load(str(tmp_path / "b"))

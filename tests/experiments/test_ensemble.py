@@ -1,0 +1,312 @@
+"""Members of a population are their own single runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import pytest
+import torch
+from tests.helpers.tiny import data_for, shortened
+
+from ganforge import recipes
+from ganforge.config.schema import Config
+from ganforge.data import load
+from ganforge.data.batches import Batches
+from ganforge.data.load import Dataset
+from ganforge.errors import UsageError
+from ganforge.experiments.ensemble import stack
+from ganforge.gan import state
+from ganforge.gan import step as game
+from ganforge.gan.batch import Batch, Draws
+from ganforge.gan.penalties import R1, R2, GradientPenalty
+from ganforge.gan.state import Knobs, State
+from ganforge.gan.step import How
+from ganforge.nets import MLP
+from ganforge.training import build
+from ganforge.training.random_inputs import Drawer
+
+KNOBS = Knobs({"generator": 1e-3, "discriminator": 1e-3}, 0.9)
+SEEDS = (3, 0, 11)
+
+
+def games() -> dict[str, Config]:
+    """Every kind of part a population must hold."""
+    cdcgan, mlp = recipes.cdcgan(), recipes.mnist_mlp()
+    penalised = replace(mlp.game, penalties=(R1(1.0, 1), GradientPenalty(1.0)))
+    return {
+        "gaussian": recipes.gaussian(),
+        "gaussian-stable": recipes.gaussian_stable(),
+        "batch norm, k = 3": mlp,
+        "batch norm and penalties": replace(mlp, game=penalised),
+        "dropout": recipes.mnist_dropout(),
+        "labels and dropout": recipes.cgan(),
+        "convolutions": recipes.dcgan(),
+        "labels, projection, average": cdcgan,
+        "labels told": replace(cdcgan, game=replace(cdcgan.game, classify=0.5)),
+        "labels told by perceptrons": replace(
+            recipes.cgan(),
+            networks=replace(recipes.cgan().networks, label="projection"),
+            game=replace(cdcgan.game, classify=0.5),
+        ),
+        "lazy penalties": replace(
+            cdcgan, game=replace(cdcgan.game, penalties=(R1(0.1, 2), R2(0.1, 2)))
+        ),
+        "spectral norm": replace(
+            cdcgan,
+            networks=replace(cdcgan.networks, discriminator_norm="spectral"),
+            game=replace(cdcgan.game, d_steps=2, penalties=(R1(0.1, 2),)),
+        ),
+        "spectral norm of perceptrons": replace(
+            mlp, networks=replace(mlp.networks, discriminator_norm="spectral")
+        ),
+    }
+
+
+GAMES = games()
+
+
+def wide(draws: Mapping[str, Sequence[Draws]]) -> dict[str, list[Draws]]:
+    """The same draws in double precision."""
+    return {side: [replace(d, z=d.z.double()) for d in ds] for side, ds in draws.items()}
+
+
+def widen(s: State) -> None:
+    for module in (s.players.generator, s.players.discriminator, s.average):
+        if module is not None:
+            module.double()
+    for optimizer in s.optimizers.values():
+        for held in optimizer.state.values():
+            for key, value in held.items():
+                held[key] = value.double() if value.dim() else value
+
+
+def single(config: Config, data: Dataset, seed: int, steps: int) -> State:
+    """The run of one seed in double precision, as `loop` plays it."""
+    config = replace(config, seed=seed)
+    s = build.initial(config, data.spec)
+    drawer = Drawer(config, data.spec, s.players)
+    batches = Batches(data, device=torch.device("cpu"), seed=seed)
+    widen(s)
+    k, b = config.game.d_steps, config.batch
+    for step in range(steps):
+        real = [batches.at((step * k + j) * b, b) for j in range(k)]
+        game.step(
+            s, config.game, [Batch(x.double(), y) for x, y in real], wide(drawer.at(step)), KNOBS
+        )
+    return s
+
+
+def play(p: stack.Population, steps: int) -> None:
+    how = How(reduce=stack.per_member)
+    for step in range(steps):
+        real = [replace(b, real=b.real.double()) for b in p.batches()]
+        game.step(p.state, p.config.game, real, wide(p.draws(step)), KNOBS, how)
+
+
+def agree(
+    config: Config, seeds: Sequence[int], steps: int, shown: Sequence[int], data: Dataset
+) -> None:
+    """Members are their single runs, every tensor of them, in double precision."""
+    p = stack.build(config, seeds, data)
+    widen(p.state)
+    play(p, steps)
+    for index in shown:
+        alone = state.tensors(single(config, data, seeds[index], steps))
+        member = state.tensors(p.member(index))
+        assert alone.keys() == member.keys()
+        for key, value in alone.items():
+            assert torch.allclose(value.double(), member[key].double(), rtol=1e-9, atol=1e-9), key
+
+
+@pytest.mark.parametrize("name", GAMES)
+def test_each_member_is_its_single_run(name: str) -> None:
+    steps = 200 if name.startswith("gaussian") else 4
+    config = shortened(GAMES[name], steps)
+    agree(config, SEEDS, steps, range(3), data_for(config))
+
+
+def labelled(norm: str = "none") -> Config:
+    """A game narrow enough for members side by side, with labels, batch norm and dropout."""
+    nets = MLP(
+        generator=(3,), discriminator=(4, 2), generator_norm="batch", discriminator_dropout=0.3,
+        embedding=2, discriminator_norm=norm,
+    )  # fmt: skip
+    law = replace(recipes.gaussian(), labels=True, networks=nets)
+    return replace(law, game=replace(recipes.gaussian_stable().game, fake_labels="data"))
+
+
+@pytest.mark.parametrize(
+    ("name", "steps"),
+    [("gaussian", 60), ("labelled", 10), ("gaussian-stable", 20), ("spectral", 10)],
+)
+def test_members_side_by_side_are_their_single_runs(name: str, steps: int) -> None:
+    """From 16 members on, narrow layers are sums over long vectors of members."""
+    norms = {"labelled": "none", "spectral": "spectral"}
+    config = labelled(norms[name]) if name in norms else GAMES[name]
+    many, data = tuple(range(5, 22)), load.load("gaussian")
+    if config.labels:
+        labels = (data.values[:, 0] > 1).astype("int64")
+        data = replace(data, spec=replace(data.spec, classes=2), labels=labels)
+    p = stack.build(config, many, data)
+    discriminator = p.state.players.discriminator
+    assert isinstance(discriminator, stack.Stacked)
+    assert discriminator.direct[0].beside == (name != "gaussian-stable")
+    agree(shortened(config, steps), many, steps, (0, 7, 16), data)
+
+
+@pytest.mark.parametrize("name", GAMES)
+@pytest.mark.parametrize("count", [2, 17])
+def test_exchanged_layers_are_the_module_under_vmap(name: str, count: int) -> None:
+    """Outputs and every gradient, in double precision."""
+    config = shortened(GAMES[name], 2)
+    p = stack.build(config, range(count), data_for(config))
+    widen(p.state)
+    drawn = wide(p.draws(0))
+    real = p.batches()[0]
+    for side, role in (("generator", "generator"), ("discriminator", "real")):
+        stacked = getattr(p.state.players, side)
+        assert stacked.direct, "these networks need no vmap"
+        draws = drawn["discriminator"][0]
+        x = draws.z if side == "generator" else real.real.double()
+        label = real.label if config.labels else None
+        found = []
+        for direct in (True, False):
+            kept = stacked.direct
+            stacked.direct = kept if direct else []
+            out = stacked(x, label, draws.masks.get(role))
+            wanted = [q for q in stacked.parameters() if q.requires_grad]
+            found.append([out, *torch.autograd.grad(out.sin().sum(), wanted)])
+            stacked.direct = kept
+        for a, b in zip(*found, strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["adam", "sgd", "rmsprop"])
+def test_a_member_that_left_out_a_step_is_still_its_single_run(name: str) -> None:
+    """Adam corrects its moments by the count of steps, which is the member's own."""
+    base = shortened(recipes.gaussian(), 8)
+    rates = {"lr": 1e-2, "momentum": 0.0 if name == "adam" else 0.5}
+    config = replace(
+        base,
+        generator=replace(base.generator, name=name, **rates),
+        discriminator=replace(base.discriminator, name=name, **rates),
+    )
+    data, how = data_for(config), How(reduce=stack.per_member)
+    p = stack.build(config, SEEDS, data)
+    widen(p.state)
+    singles = []
+    for seed in SEEDS:
+        s = build.initial(replace(config, seed=seed), data.spec)
+        widen(s)
+        singles.append(s)
+    for step in range(8):
+        real, draws = [replace(b, real=b.real.double()) for b in p.batches()], wide(p.draws(step))
+        if step in (0, 3):
+            real[0].real[1] = torch.inf
+        for i, s in enumerate(singles):
+            mine = {side: [replace(d, z=d.z[i]) for d in turns] for side, turns in draws.items()}
+            game.step(s, config.game, [Batch(b.real[i]) for b in real], mine, KNOBS)
+        game.step(p.state, config.game, real, draws, KNOBS, how)
+    for i, s in enumerate(singles):
+        member = state.tensors(p.member(i))
+        for key, value in state.tensors(s).items():
+            torch.testing.assert_close(value.double(), member[key].double(), rtol=1e-9, atol=1e-9)
+    if name == "adam":
+        counts = [int(v) for k, v in state.tensors(p.member(1)).items() if k.endswith(".step")]
+        assert set(counts) == {6, 8} or set(counts) == {6}
+
+
+def test_an_empty_seat_takes_no_updates_and_disturbs_nobody() -> None:
+    kinds = "batch norm, k = 3", "convolutions", "labels, projection, average", "spectral norm"
+    for name in kinds:
+        config = shortened(GAMES[name], 3)
+        data = data_for(config)
+        p, full = (stack.build(config, SEEDS, data) for _ in range(2))
+        for each in (p, full):
+            each.step()
+        p.leave(1)
+        for each in (p, full):
+            each.step()
+            each.step()
+        assert p.finite().all()
+        assert all(not bool(t.any()) for n, t in state.tensors(p.member(1)).items()
+                   if t.is_floating_point() and "step" not in n and "running" not in n)  # fmt: skip
+        for index in (0, 2):
+            others = state.tensors(full.member(index))
+            for key, value in state.tensors(p.member(index)).items():
+                assert torch.equal(value, others[key]), (name, key)
+
+
+def test_draws_take_bounded_memory() -> None:
+    config = shortened(GAMES["labels and dropout"], 2)
+    p = stack.build(config, range(4), data_for(config))
+    assert p.drawers[0].block_steps >= 1
+    one = stack.build(config, (2,), data_for(config))
+    assert one.drawers[0].block_steps >= p.drawers[0].block_steps
+    for side, turns in one.draws(0).items():
+        for a, b in zip(turns, p.draws(0)[side], strict=True):
+            assert torch.equal(a.z[0], b.z[2])
+
+
+def test_the_first_gradients_agree_in_fp32() -> None:
+    config = shortened(GAMES["lazy penalties"], 1)
+    data = data_for(config)
+    p = stack.build(config, SEEDS, data)
+    p.step()
+    for index, seed in enumerate(SEEDS):
+        mine = replace(config, seed=seed)
+        s = build.initial(mine, data.spec)
+        batches = Batches(data, device=torch.device("cpu"), seed=seed)
+        draws = Drawer(mine, data.spec, s.players).at(0)
+        real = Batch(*batches.at(0, config.batch))
+        game.turn(s, config.game, "discriminator", real, draws["discriminator"][0])
+        stacked = p.state.players.discriminator
+        assert isinstance(stacked, stack.Stacked)
+        for name, parameter in s.players.discriminator.named_parameters():
+            whole = getattr(stacked, stacked.names[name]).grad
+            assert whole is not None and parameter.grad is not None
+            if name == "out.linear.bias":  # the losses do not see it: rounding is all there is
+                assert max(whole[index].abs().max(), parameter.grad.abs().max()) < 1e-7
+                continue
+            scale = float(parameter.grad.abs().max()) + 1e-12
+            torch.testing.assert_close(
+                whole[index] / scale, parameter.grad / scale, rtol=0, atol=1e-5
+            )
+
+
+def test_statistics_are_one_number_a_member() -> None:
+    config = shortened(GAMES["labels, projection, average"], 2)
+    stats = stack.build(config, range(5), data_for(config)).step()
+    assert {tuple(v.shape) for v in stats.values()} == {(5,)}
+    assert len(set(stats["loss_d"].tolist())) == 5
+
+
+def test_a_sick_member_is_skipped_alone() -> None:
+    config = shortened(GAMES["batch norm, k = 3"], 3)
+    data = data_for(config)
+    p, healthy = (stack.build(config, SEEDS, data) for _ in range(2))
+    p.step()
+    healthy.step()
+    before = {k: v.clone() for k, v in state.tensors(p.member(1)).items()}
+    real = p.batches()
+    for batch in real:
+        batch.real[1] = torch.inf
+    how = How(reduce=stack.per_member)
+    stats = game.step(p.state, config.game, real, p.draws(1), KNOBS, how)
+    game.step(healthy.state, config.game, healthy.batches(), healthy.draws(1), KNOBS, how)
+    assert stats["skipped_d"].tolist() == [0.0, 3.0, 0.0]
+    after = state.tensors(p.member(1))
+    for key, value in before.items():
+        if key.startswith(("discriminator", "optimizer.discriminator")) and "step" not in key:
+            assert torch.equal(value, after[key]), key
+    for index in (0, 2):
+        others = state.tensors(healthy.member(index))
+        for key, value in state.tensors(p.member(index)).items():
+            assert torch.equal(value, others[key]), key
+
+
+def test_seeds_must_differ() -> None:
+    config = shortened(recipes.gaussian(), 1)
+    with pytest.raises(UsageError, match="each once"):
+        stack.build(config, (1, 1), data_for(config))

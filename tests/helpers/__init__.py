@@ -1,0 +1,1 @@
+"""Small data, narrowed recipes and fingerprints."""

@@ -1,0 +1,173 @@
+"""The report in a real browser: nothing is fetched or thrown, the slider moves, all can be read."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from tests.helpers import reported
+
+from ganforge import report
+from ganforge.diagnosis import Diagnosis, Finding
+from ganforge.report import page as pages
+from ganforge.report import samples
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+playwright.expect.set_options(timeout=30_000)  # of a machine that is busy
+CHROMIUM = next(
+    (found for name in ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+     if (found := shutil.which(name))), None,
+)  # fmt: skip
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium"),
+]
+
+# The least contrast of any text on the page with what it stands on, by WCAG 2, and where that is.
+CONTRAST = """() => {
+  const channel = (v) => (v <= 10 ? v / 3294.6 : ((v / 255 + 0.055) / 1.055) ** 2.4);
+  const parse = (text) => text.match(/[\\d.]+/g).map(Number);
+  const light = ([r, g, b]) => 0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b);
+  const ground = (e) => {
+    for (; e; e = e.parentElement) {
+      const c = parse(getComputedStyle(e).backgroundColor);
+      if (c.length < 4 || c[3] > 0) return c;
+    }
+    return [255, 255, 255];
+  };
+  let least = [99, ""];
+  for (const e of document.querySelectorAll("body, body *")) {
+    const own = [...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim());
+    if (!own || ["SCRIPT", "STYLE"].includes(e.tagName) || !e.getClientRects().length) continue;
+    const style = getComputedStyle(e);
+    const ink = parse(e.closest("svg") ? style.fill : style.color);
+    const [a, b] = [light(ink), light(ground(e))].sort((x, y) => y - x);
+    const ratio = (a + 0.05) / (b + 0.05);
+    if (ratio < least[0]) least = [ratio, e.tagName + " " + e.textContent.trim().slice(0, 40)];
+  }
+  return least;
+}"""
+SHOWN = """() => [...document.querySelectorAll("#run-1 .frame")].flatMap((f, i) =>
+  f.getClientRects().length ? [[i, f.querySelector("img").src]] : [])"""
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A page of two runs: pictures with labels, and points whose names would be markup."""
+    root = tmp_path_factory.mktemp("browser")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(samples, "SEARCHED", 300)
+        patch.setattr(samples, "JUDGED", 120)
+        finding = Finding("GF001", "a name", "3 > 2 & 1", "less of it", {}, ())
+        sick = Diagnosis((finding,), ("GF001",), {"GF002": "no reason"}, 4)
+        patch.setattr(pages.diagnosis, "diagnose", lambda path, **options: sick)
+        labelled = reported.digits(root)
+        points = reported.trained(root / "a<b>", steps=100, name=reported.HOSTILE)
+        report.write([labelled, points], root / "report.html")
+    return (root / "report.html").as_uri()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    flags = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with playwright.sync_playwright() as driver:
+        opened = driver.chromium.launch(executable_path=CHROMIUM, args=flags)
+        yield opened
+        opened.close()
+
+
+class Visit:
+    """A page that is open, and all that went wrong on it."""
+
+    def __init__(self, browser: Any, address: str, **options: Any):
+        self.context = browser.new_context(**options)
+        self.page = self.context.new_page()
+        self.wrong: list[str] = []
+        self.requests: list[str] = []
+        self.page.on("console", lambda message: self.wrong.append(message.text))
+        self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
+        self.page.on("dialog", lambda dialog: self.wrong.append(dialog.message))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.goto(address)
+
+    def __enter__(self) -> Visit:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.context.close()
+
+
+def test_nothing_is_fetched_and_nothing_thrown(browser: Any, address: str) -> None:
+    with Visit(browser, address) as visit:
+        page = visit.page
+        broken = page.evaluate(
+            "[...document.images].filter((i) => !i.alt || (i.complete && !i.naturalWidth)).length"
+        )
+        assert broken == 0 and page.locator("img").count() > 20
+        assert page.locator("h1").count() == 1
+        assert page.locator("h2").all_inner_texts()[0] == "Side by side"
+        data = page.evaluate("JSON.parse(document.getElementById('report-data').textContent)")
+        assert [run["config"]["name"] for run in data["runs"]] == ["cdcgan", reported.HOSTILE]
+        assert reported.HOSTILE in page.inner_text("#run-2 h2")
+        assert visit.wrong == []
+        assert {url for url in visit.requests if not url.startswith("data:")} == {address}
+
+
+def test_the_slider_is_moved_by_keys_and_by_the_button(browser: Any, address: str) -> None:
+    with Visit(browser, address) as visit:
+        page = visit.page
+        slider = page.locator("#run-1 input[type=range]")
+        last = page.locator("#run-1 .frame").count() - 1
+        assert last >= 2
+        ((index, newest),) = page.evaluate(SHOWN)
+        assert index == last and slider.get_attribute("aria-valuetext")
+        slider.focus()
+        page.keyboard.press("ArrowLeft")
+        ((index, before),) = page.evaluate(SHOWN)
+        assert index == last - 1 and before != newest
+        page.keyboard.press("Home")
+        ((index, first),) = page.evaluate(SHOWN)
+        assert index == 0 and first not in (before, newest)
+        assert slider.get_attribute("aria-valuetext") == "epoch 0"
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.textContent") == "Play"
+        page.keyboard.press("Enter")
+        playwright.expect(slider).to_have_value(str(last))
+        playwright.expect(page.locator("#run-1 button")).to_have_text("Play")
+        assert page.evaluate(SHOWN) == [[last, newest]]
+        assert visit.wrong == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [400, 1200])
+def test_all_can_be_read(browser: Any, address: str, scheme: str, width: int) -> None:
+    size = {"width": width, "height": 900}
+    with Visit(browser, address, viewport=size, color_scheme=scheme) as visit:
+        assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
+        least, where = visit.page.evaluate(CONTRAST)
+        assert least >= 4.5, where
+        paper = visit.page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert (paper == "rgb(255, 255, 255)") == (scheme == "light")
+
+
+def test_without_scripts_and_on_paper(browser: Any, address: str) -> None:
+    with Visit(browser, address, java_script_enabled=False) as visit:
+        assert visit.page.locator("#run-1 .frame:visible").count() == 1
+        assert visit.page.locator(".control:visible").count() == 0
+    with Visit(browser, address, color_scheme="dark") as visit:
+        visit.page.emulate_media(media="print")
+        assert visit.page.locator("#run-1 .frame:visible").count() > 1
+        assert visit.page.locator(".control:visible").count() == 0
+        paper = visit.page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert paper == "rgb(255, 255, 255)"
+
+
+def test_the_least_contrast_is_seen(browser: Any, address: str) -> None:
+    """The check above can fail."""
+    with Visit(browser, address) as visit:
+        visit.page.evaluate("document.querySelector('footer p').style.color = '#aaa'")
+        least, where = visit.page.evaluate(CONTRAST)
+        assert least < 4.5 and where.startswith("P Made")
