@@ -19,7 +19,6 @@ from ganforge.callbacks.diagnose import Watcher
 from ganforge.callbacks.evaluate import Scorer
 from ganforge.config.schema import Config
 from ganforge.data.load import Dataset
-from ganforge.data.spec import Array
 from ganforge.diagnosis import Diagnosis
 from ganforge.errors import DataError, Interrupted, UsageError
 from ganforge.evaluation.score import Score
@@ -29,6 +28,7 @@ from ganforge.runs.records import Control, Progress
 from ganforge.sampling.sampler import Labels, Sampler
 from ganforge.training import distributed, loop
 from ganforge.training.signals import signals
+from ganforge.types import Array
 
 PLOT = "plot.png"
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-Pixels = npt.NDArray[np.uint8]
+from ganforge.types import Pixels
 
 LABEL_ROWS = 20  # more labels than this are not all shown
 

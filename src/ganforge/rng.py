@@ -14,11 +14,8 @@ import hashlib
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int64]
-Words = npt.NDArray[np.uint32]
+from ganforge.types import Floats, Ints, Words
 
 _WORDS_A_BLOCK = 8  # one Philox counter value gives 4 x 64 bits
 LAWS = ("normal", "uniform")

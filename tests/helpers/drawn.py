@@ -7,8 +7,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from ganforge.data.spec import Array
 from ganforge.plotting import plots
+from ganforge.types import Array
 
 
 def record(step: int, **values: Any) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from ganforge import api, files, images, recipes
 from ganforge.commands.text import own_networks, target
 from ganforge.config import convert
 from ganforge.data import spec
-from ganforge.data.spec import Array
 from ganforge.errors import DataError, DiskError, UsageError
 from ganforge.evaluation import evaluate
 from ganforge.plotting import plots
@@ -16,6 +15,7 @@ from ganforge.runs import folder as runs
 from ganforge.runs import load
 from ganforge.sampling.sampler import Sampler
 from ganforge.text import columns
+from ganforge.types import Array
 
 
 def sample(

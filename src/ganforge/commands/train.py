@@ -15,7 +15,6 @@ from ganforge.callbacks import evaluate
 from ganforge.config import convert
 from ganforge.config.schema import Config
 from ganforge.data import load
-from ganforge.data.spec import Array
 from ganforge.diagnosis import findings
 from ganforge.errors import UsageError, check, choice
 from ganforge.evaluation import evaluate as evaluation_evaluate
@@ -23,6 +22,7 @@ from ganforge.plotting import points
 from ganforge.runs import folder
 from ganforge.training import checks, distributed, trainer
 from ganforge.training.device import resolve
+from ganforge.types import Array
 
 dumps = convert.dumps
 

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from ganforge.data.dataset import Dataset
-from ganforge.data.spec import Array, encode
-from ganforge.rng import Ints, Order
+from ganforge.data.spec import encode
+from ganforge.rng import Order
+from ganforge.types import Array, Ints
 
 Rows = tuple[Tensor, Tensor | None]  # stored values (n, numbers in one), labels (n,)
 

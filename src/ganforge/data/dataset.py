@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ganforge.data.spec import Array, DataSpec
+from ganforge.data.spec import DataSpec
 from ganforge.errors import DataError, UsageError, choice
-from ganforge.rng import Ints, Stream
+from ganforge.rng import Stream
+from ganforge.types import Array, Ints
 
 PARTS = ("train", "validation", "test")
 MAX_CLASSES = 65_536

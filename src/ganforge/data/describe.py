@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from ganforge.data.dataset import Dataset, blocks
-from ganforge.data.spec import Array
 from ganforge.errors import UsageError, check
-from ganforge.rng import Ints, Order
+from ganforge.rng import Order
+from ganforge.types import Array, Ints
 
 _LISTED = 20  # classes and skipped files shown one by one
 

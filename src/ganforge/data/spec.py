@@ -16,9 +16,7 @@ import torch
 from torch import Tensor
 
 from ganforge.errors import DataError
-from ganforge.images import Pixels
-
-Array = npt.NDArray[Any]
+from ganforge.types import Array, Pixels
 
 
 @dataclass(frozen=True)

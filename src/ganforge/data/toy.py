@@ -13,9 +13,9 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from ganforge.rng import Floats, Stream, Words
+from ganforge.rng import Stream
+from ganforge.types import Doubles, Floats, Words
 
-Doubles = npt.NDArray[np.float64]
 Points = tuple[tuple[float, ...], ...]
 
 

@@ -7,13 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from ganforge.evaluation.score import Score
 from ganforge.gan.adversarial import Adversarial
+from ganforge.types import Doubles
 
 Figures = dict[str, float]
-Doubles = npt.NDArray[np.float64]
 
 LEAST, MOST = 5, 100  # records that the checks of the log look back on
 FEATURES = {

@@ -10,10 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ganforge.data.spec import Array, DataSpec, encode
-from ganforge.diagnosis.from_log import Doubles, Figures
+from ganforge.data.spec import DataSpec, encode
+from ganforge.diagnosis.from_log import Figures
 from ganforge.nets.spectral import Spectral
 from ganforge.rng import Stream
+from ganforge.types import Array, Doubles
 
 CHUNK = 250  # examples a forward pass
 ROUNDS = 12  # of the power iteration

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from ganforge.data.spec import Array
-from ganforge.diagnosis.from_log import Doubles, Figures
+from ganforge.diagnosis.from_log import Figures
 from ganforge.evaluation import copying
 from ganforge.evaluation.distances import squared
 from ganforge.evaluation.modes import Mixture
 from ganforge.evaluation.neighbours import prdc
+from ganforge.types import Array, Doubles
 
 CELLS = 10  # groups of real examples where there are no classes and no known modes
 EXPECTED = 15  # samples due to a group, below which its absence says nothing

@@ -10,12 +10,12 @@ import numpy as np
 
 from ganforge import files, images
 from ganforge.data import spec as data_spec
-from ganforge.data.spec import Array
 from ganforge.diagnosis.findings import Diagnosis
 from ganforge.diagnosis.snapshot import Patient
 from ganforge.errors import DataError
 from ganforge.evaluation import copying
 from ganforge.plotting import charts, plots
+from ganforge.types import Array
 
 FOLDER = "diagnosis"
 SHOWN, PAIRS = 64, 16  # samples in a grid; copies beside their originals

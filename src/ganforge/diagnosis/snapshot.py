@@ -14,7 +14,6 @@ from torch import nn
 
 from ganforge.config.schema import Config
 from ganforge.data.dataset import Dataset
-from ganforge.data.spec import Array
 from ganforge.diagnosis import from_log, from_players, from_samples
 from ganforge.diagnosis.from_log import Figures
 from ganforge.diagnosis.from_samples import Groups
@@ -23,6 +22,7 @@ from ganforge.evaluation.evaluate import Real
 from ganforge.evaluation.inputs import LEAST, TRUSTED, subset
 from ganforge.evaluation.score import Score
 from ganforge.sampling.sampler import Sampler
+from ganforge.types import Array
 
 N = 1000  # samples looked at, and real examples beside them
 KNOWN = 10_000  # training examples that copies are looked for among

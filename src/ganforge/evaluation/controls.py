@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch.nn import functional
 
@@ -18,9 +16,9 @@ from ganforge.data.spec import DataSpec
 from ganforge.errors import UsageError
 from ganforge.evaluation.inputs import subset
 from ganforge.evaluation.score import Score, evaluate
-from ganforge.rng import Ints, Stream
+from ganforge.rng import Stream
+from ganforge.types import Array, Ints
 
-Array = npt.NDArray[Any]
 Labelled = tuple[Array, Ints]
 
 BLUR = 1.0  # standard deviation of the blur, pixels

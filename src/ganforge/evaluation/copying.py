@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from ganforge.errors import UsageError
 from ganforge.evaluation.distances import blocks, nearest, squared
 from ganforge.rng import Stream
-
-Array = npt.NDArray[Any]
-Doubles = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+from ganforge.types import Array, Doubles, Ints
 
 CELLS, LEAST_IN_CELL, ROUNDS = 5, 20, 25
 

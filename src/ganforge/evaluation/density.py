@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from ganforge.evaluation.distances import blocks, squared
 from ganforge.evaluation.judges import HeldOut
-
-Array = npt.NDArray[Any]
-Doubles = npt.NDArray[np.float64]
+from ganforge.types import Array, Doubles
 
 SIGMAS = np.logspace(-1, 0, 10)
 CHOICE = 1000  # validation points that choose sigma

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-Array = npt.NDArray[Any]
-Doubles = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+from ganforge.types import Array, Doubles, Ints
 
 ENTRIES = 2_000_000  # of a block: 16 MB, small enough for the allocator to use again
 

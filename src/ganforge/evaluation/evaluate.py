@@ -24,7 +24,6 @@ from ganforge._version import __version__
 from ganforge.data import load, toy
 from ganforge.data.dataset import Dataset, Examples
 from ganforge.data.formats import arrays
-from ganforge.data.spec import Array
 from ganforge.errors import DataError, UsageError, check, choice, did_you_mean
 from ganforge.evaluation import features
 from ganforge.evaluation.inputs import LEAST, TRUSTED, check_samples, subset
@@ -36,6 +35,7 @@ from ganforge.runs.folder import Run
 from ganforge.runs.model import OwnNetworks
 from ganforge.sampling.sampler import Sampler
 from ganforge.text import columns
+from ganforge.types import Array
 
 N = 10_000  # samples judged where nothing else is asked for
 SCORES, FORMAT = "scores.json", 1

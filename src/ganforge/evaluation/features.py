@@ -12,10 +12,8 @@ import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -24,11 +22,7 @@ from ganforge.data.spec import DataSpec
 from ganforge.errors import UsageError, did_you_mean
 from ganforge.evaluation import lenet
 from ganforge.rng import Stream
-
-Array = npt.NDArray[Any]
-Floats = npt.NDArray[np.float32]
-Doubles = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+from ganforge.types import Array, Doubles, Floats, Ints
 
 BATCH = 500
 PCA_FEATURES, PCA_PICTURES = 64, 2000

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
 from ganforge.rng import Stream
-
-Array = npt.NDArray[Any]
-Doubles = npt.NDArray[np.float64]
+from ganforge.types import Array, Doubles
 
 GROUPS = 5
 

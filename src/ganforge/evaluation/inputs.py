@@ -7,10 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from ganforge.data.spec import DataSpec
 from ganforge.errors import DataError, UsageError
@@ -19,10 +17,7 @@ from ganforge.evaluation.modes import Mixture
 from ganforge.evaluation.neighbours import Prdc, prdc
 from ganforge.evaluation.twosample import nearest_neighbour_test
 from ganforge.rng import Stream
-
-Array = npt.NDArray[Any]
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int64]
+from ganforge.types import Array, Floats, Ints
 
 LEAST = 100
 TRUSTED = 0.97  # accuracy on the real examples below which the shipped classifier is not asked

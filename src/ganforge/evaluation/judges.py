@@ -9,7 +9,7 @@ import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,9 +19,7 @@ from torch.nn import functional
 
 from ganforge.errors import UsageError
 from ganforge.rng import Order, Stream
-
-Array = npt.NDArray[Any]
-Floats = npt.NDArray[np.float32]
+from ganforge.types import Array, Floats
 
 Net = TypeVar("Net", bound=nn.Module)
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from ganforge.errors import UsageError
 from ganforge.rng import Stream
-
-Array = npt.NDArray[Any]
+from ganforge.types import Array
 
 SUBSETS, SIZE = 100, 1000
 

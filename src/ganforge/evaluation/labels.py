@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ganforge.errors import UsageError
 from ganforge.evaluation import judges
-
-Array = npt.NDArray[Any]
-Doubles = npt.NDArray[np.float64]
+from ganforge.types import Array
 
 
 def label_accuracy(logits: Array, labels: Array) -> LabelAccuracy:

@@ -9,10 +9,8 @@ from __future__ import annotations
 import hashlib
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
@@ -21,8 +19,7 @@ from torch.nn import functional
 from ganforge.errors import UsageError
 from ganforge.evaluation.judges import blank, initialise, one_cycle
 from ganforge.rng import Order, Stream
-
-Array = npt.NDArray[Any]
+from ganforge.types import Array
 
 WEIGHTS = Path(__file__).with_name("mnist-lenet.safetensors")
 SEED, EPOCHS, BATCH, RATE, DECAY, SHIFT = 0, 6, 128, 3e-3, 1e-2, 1

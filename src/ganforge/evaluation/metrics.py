@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from ganforge.evaluation import copying, density, twosample
 from ganforge.evaluation import frechet as fd
 from ganforge.evaluation import kernel as kd
 from ganforge.evaluation.inputs import Case, subset
 from ganforge.evaluation.stamp import Score, share, stamp
-
-Array = npt.NDArray[Any]
+from ganforge.types import Array
 
 PERMUTED = 2000  # examples a side of the permutation tests, whose memory grows with N^2
 

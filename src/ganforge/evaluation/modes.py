@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from ganforge.evaluation.distances import blocks, squared
-
-Array = npt.NDArray[Any]
-Ints = npt.NDArray[np.int64]
+from ganforge.types import Array, Ints
 
 SIGMAS = 3.0
 

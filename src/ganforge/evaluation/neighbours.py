@@ -7,15 +7,12 @@ its k-th nearest real neighbour.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-import numpy.typing as npt
 import torch
 
 from ganforge.errors import UsageError
 from ganforge.evaluation.distances import blocks, centred, kth, squared
-
-Array = npt.NDArray[Any]
+from ganforge.types import Array
 
 K_PRECISION, K_DENSITY = 3, 5
 

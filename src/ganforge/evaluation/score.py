@@ -6,9 +6,6 @@ A metric is one function of a `Case`, in metrics.py or class_metrics.py, and one
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
-
-import numpy.typing as npt
 
 from ganforge.data.spec import DataSpec
 from ganforge.errors import UsageError, did_you_mean
@@ -17,8 +14,7 @@ from ganforge.evaluation import metrics as in_space
 from ganforge.evaluation.inputs import Case, make_case
 from ganforge.evaluation.modes import Mixture
 from ganforge.evaluation.stamp import Score
-
-Array = npt.NDArray[Any]
+from ganforge.types import Array
 
 
 def evaluate(

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -15,9 +13,7 @@ from ganforge.errors import UsageError
 from ganforge.evaluation.distances import blocks, centred, squared
 from ganforge.evaluation.judges import HeldOut
 from ganforge.rng import Stream
-
-Array = npt.NDArray[Any]
-Floats = npt.NDArray[np.float32]
+from ganforge.types import Array, Floats
 
 PERMUTATIONS = 999
 PROJECTIONS = 128

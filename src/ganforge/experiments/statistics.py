@@ -10,11 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from ganforge.rng import Stream
-
-Doubles = npt.NDArray[np.float64]
+from ganforge.types import Doubles
 
 LEVEL = 0.95  # of every interval
 EXACT = 20  # differences up to which every flip of signs is counted: 2^20 sums

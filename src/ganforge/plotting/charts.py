@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ganforge.data.spec import Array
 from ganforge.errors import DataError
+from ganforge.types import Array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

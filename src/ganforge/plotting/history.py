@@ -10,14 +10,14 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ganforge import images as pictures
-from ganforge.data.spec import Array, DataSpec
+from ganforge.data.spec import DataSpec
 from ganforge.errors import DataError, GanforgeError
 from ganforge.files import read_file
-from ganforge.images import Pixels
 from ganforge.plotting import charts
 from ganforge.runs import model
 from ganforge.runs.folder import Run
 from ganforge.runs.samples import Moment, damaged
+from ganforge.types import Array, Pixels
 
 T = TypeVar("T")
 LARGEST = 128  # device pixels of a picture in a strip at most; larger ones are averaged down

@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ganforge import images as pictures
-from ganforge.data.spec import Array
 from ganforge.errors import DataError
-from ganforge.images import Pixels
 from ganforge.plotting import charts, history
 from ganforge.plotting.charts import density, losses, png, scatter
 from ganforge.plotting.history import Tiling, Truth, chosen
@@ -20,6 +18,7 @@ from ganforge.runs import load
 from ganforge.runs import samples as runs_samples
 from ganforge.runs.folder import Run
 from ganforge.runs.samples import Moment, moments
+from ganforge.types import Array, Pixels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

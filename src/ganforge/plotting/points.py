@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ganforge.data.spec import Array
+from ganforge.types import Array
 
 
 def true_moments(name: str) -> tuple[Array, Array] | None:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ganforge.data.spec import Array
 from ganforge.errors import DataError
 from ganforge.plotting import charts, history, plots
 from ganforge.runs import samples
 from ganforge.runs.folder import Run
 from ganforge.runs.samples import Moment
+from ganforge.types import Array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ganforge.data.spec import Array
 from ganforge.plotting import charts, plots
+from ganforge.types import Array
 
 WIDTH, HEIGHT = 440, 250  # of a chart, in its own units
 LEFT, RIGHT, TOP, BOTTOM = 46, 432, 10, 212  # of its plot area

@@ -9,14 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from ganforge import images as pictures
-from ganforge.data.spec import Array
-from ganforge.images import Pixels
 from ganforge.plotting import charts, history
 from ganforge.plotting.history import Tiling, Truth
 from ganforge.report import curves
 from ganforge.runs import samples
 from ganforge.runs.folder import Run
 from ganforge.runs.samples import Moment
+from ganforge.types import Array, Pixels
 
 FRAMES, BYTES = 40, 1_000_000  # of a film at most; all its pictures together, before base64
 SIDE, GAP = 400, 2  # of a cloud of points, in its own units; pixels between two pictures

@@ -14,7 +14,6 @@ from ganforge import images
 from ganforge.data import load
 from ganforge.data import spec as data_spec
 from ganforge.data.load import Dataset
-from ganforge.data.spec import Array
 from ganforge.errors import DataError, GanforgeError
 from ganforge.evaluation import copying, evaluate, features
 from ganforge.evaluation.inputs import LEAST, subset
@@ -22,6 +21,7 @@ from ganforge.report import film
 from ganforge.report.facts import Entry
 from ganforge.runs.folder import Run
 from ganforge.sampling.sampler import Sampler
+from ganforge.types import Array
 
 COLUMNS = 12  # samples of a label
 SHOWN = 6  # pairs of a sample and its neighbour, twice: any, and the closest

@@ -23,7 +23,6 @@ from ganforge import files, recipes
 from ganforge.config import convert
 from ganforge.config.schema import Config, Noise, Optimizer
 from ganforge.data.load import Dataset, load
-from ganforge.data.spec import Array
 from ganforge.data.toy import LAWS
 from ganforge.errors import DivergedError, UsageError
 from ganforge.evaluation.modes import Mixture, Modes, count_modes
@@ -39,6 +38,7 @@ from ganforge.runs import checkpoint
 from ganforge.sampling.sampler import Sampler
 from ganforge.text import columns
 from ganforge.training import device
+from ganforge.types import Array
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -20,7 +20,6 @@ import numpy as np
 from ganforge import recipes
 from ganforge.config.schema import Config
 from ganforge.data.load import PARTS, Dataset, load
-from ganforge.data.spec import Array
 from ganforge.evaluation.density import Parzen, best_sigma, parzen
 from ganforge.files import read, write
 from ganforge.reproduce.table import stated
@@ -30,6 +29,7 @@ from ganforge.sampling.sampler import Sampler
 from ganforge.text import columns
 from ganforge.training import loop
 from ganforge.training.trainer import Training, model_facts
+from ganforge.types import Array
 
 PUBLISHED = (
     ("DBN", "138 +- 2"),

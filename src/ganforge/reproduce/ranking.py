@@ -20,10 +20,10 @@ from ganforge.data import spec
 from ganforge.evaluation import evaluate
 from ganforge.experiments import compare, statistics
 from ganforge.experiments.compare import Budget, Comparison, Entry, Group, Scoring, show
-from ganforge.images import Pixels
 from ganforge.plotting import charts, history, plots
 from ganforge.runs import load
 from ganforge.runs.folder import Run
+from ganforge.types import Pixels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ganforge.data.spec import Array
 from ganforge.errors import DataError, GanforgeError
 from ganforge.files import read_file
 from ganforge.runs import checkpoint, model
@@ -17,6 +16,7 @@ from ganforge.runs import folder as runs
 from ganforge.runs.folder import Run
 from ganforge.runs.model import OwnNetworks
 from ganforge.sampling.sampler import Sampler
+from ganforge.types import Array
 
 
 def open_sampler(

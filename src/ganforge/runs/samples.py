@@ -10,11 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from ganforge import images
-from ganforge.data.spec import Array
 from ganforge.errors import DataError
 from ganforge.files import read_file
-from ganforge.images import Pixels
 from ganforge.runs.folder import Run
+from ganforge.types import Array, Pixels
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -16,8 +14,8 @@ from ganforge.config.schema import Noise
 from ganforge.data.spec import DataSpec, decode_numpy
 from ganforge.errors import UsageError
 from ganforge.rng import Stream
+from ganforge.types import Array
 
-Array = npt.NDArray[Any]
 Labels = int | str | Sequence[int | str] | Array | None
 CHUNK = 256  # examples a forward pass
 

@@ -22,10 +22,10 @@ from ganforge.evaluation.judges import discriminate
 from ganforge.plotting import charts
 from ganforge.rng import Stream
 from ganforge.theory import exact, page
-from ganforge.theory.exact import Doubles
 from ganforge.theory.page import Experiment, Shown
 from ganforge.theory.played import for_steps, played, steps_of
 from ganforge.training.trainer import Training
+from ganforge.types import Doubles
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

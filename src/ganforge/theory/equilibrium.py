@@ -23,11 +23,11 @@ from ganforge.data.toy import Gaussian
 from ganforge.evaluation import twosample
 from ganforge.evaluation.judges import discriminate
 from ganforge.plotting import charts
-from ganforge.rng import Floats, Stream
+from ganforge.rng import Stream
 from ganforge.theory import exact, page
-from ganforge.theory.exact import Doubles
 from ganforge.theory.page import Experiment, Shown
 from ganforge.theory.played import for_steps, last
+from ganforge.types import Doubles, Floats
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

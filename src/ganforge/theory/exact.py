@@ -11,13 +11,11 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 
 from ganforge.data.toy import Gaussian, Law
-
-Doubles = npt.NDArray[np.float64]
+from ganforge.types import Doubles
 
 LOG4 = math.log(4)
 QUANTILES = 2**16  # of z: a cell's share is right to about 2^-16

@@ -20,9 +20,9 @@ from ganforge.data import toy
 from ganforge.gan.state import State
 from ganforge.plotting import charts
 from ganforge.theory import exact, page
-from ganforge.theory.exact import Doubles
 from ganforge.theory.page import Experiment, Shown
 from ganforge.theory.played import for_steps, played, steps_of, turns
+from ganforge.types import Doubles
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

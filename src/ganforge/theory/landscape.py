@@ -26,12 +26,12 @@ from ganforge.gan.penalties import R1
 from ganforge.gan.players import Players
 from ganforge.nets import MLP
 from ganforge.plotting import charts
-from ganforge.rng import Floats, Stream
+from ganforge.rng import Stream
 from ganforge.theory import exact, page
-from ganforge.theory.exact import Doubles
 from ganforge.theory.page import Experiment, Shown
 from ganforge.theory.played import for_steps, played
 from ganforge.training.trainer import Training
+from ganforge.types import Doubles, Floats
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

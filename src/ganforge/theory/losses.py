@@ -16,8 +16,8 @@ from torch import Tensor
 from ganforge.gan.losses import LOSSES
 from ganforge.plotting import charts
 from ganforge.theory import page
-from ganforge.theory.exact import Doubles
 from ganforge.theory.page import Experiment, Shown
+from ganforge.types import Doubles
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ganforge import images
-from ganforge.images import Pixels
 from ganforge.plotting import charts
+from ganforge.types import Pixels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -28,7 +28,7 @@ from ganforge.config.schema import Config
 from ganforge.data import spec as data_spec
 from ganforge.data.batches import Batches
 from ganforge.data.load import Dataset, load
-from ganforge.data.spec import Array, DataSpec
+from ganforge.data.spec import DataSpec
 from ganforge.errors import DivergedError, UsageError, check
 from ganforge.gan import optimizers, schedules
 from ganforge.gan import state as states
@@ -41,6 +41,7 @@ from ganforge.sampling.sampler import Sampler
 from ganforge.training import build, checks, distributed
 from ganforge.training.distributed import ALONE, World
 from ganforge.training.random_inputs import Drawer, seed_own_modules
+from ganforge.types import Array
 
 try:
     import lightning as L

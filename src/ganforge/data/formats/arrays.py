@@ -13,8 +13,8 @@ from numpy.lib import format as npy
 
 from ganforge.data import archives
 from ganforge.data.dataset import Examples, blocks, check_labels
-from ganforge.data.spec import Array
 from ganforge.errors import DataError, DiskError
+from ganforge.types import Array
 
 CHANNELS = (1, 2, 3, 4)
 VALUE_KEYS = ("images", "samples", "x", "arr_0")

@@ -20,9 +20,8 @@ import numpy as np
 from ganforge.data.archives import brief
 from ganforge.data.dataset import Examples
 from ganforge.data.decode import UnreadableError, decode, quiet
-from ganforge.data.spec import Array
 from ganforge.errors import DataError, DiskError
-from ganforge.rng import Ints
+from ganforge.types import Array, Ints
 
 Fetch = Callable[[str], bytes | None]  # file name -> its bytes, None where there is no such file
 

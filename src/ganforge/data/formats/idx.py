@@ -20,8 +20,8 @@ import numpy as np
 from ganforge.data.archives import brief
 from ganforge.data.dataset import Examples, check_labels
 from ganforge.data.formats.arrays import pictures
-from ganforge.data.spec import Array
 from ganforge.errors import DataError, DiskError
+from ganforge.types import Array
 
 TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 MAX_AXES = 4

@@ -18,8 +18,8 @@ from ganforge.data.dataset import MAX_SIDE, Examples
 from ganforge.data.decode import FORMATS, SUFFIXES, Header, quiet, set_filters
 from ganforge.data.formats.labels import find_labels
 from ganforge.data.formats.stores import Archive, Folder, Store, decode_chunk, probe_chunk
-from ganforge.data.spec import Array
 from ganforge.errors import DataError, UsageError
+from ganforge.types import Array
 
 T = TypeVar("T")
 Allocate = Callable[[tuple[int, ...]], Array]

@@ -35,9 +35,9 @@ from ganforge.data.dataset import (
 )
 from ganforge.data.formats.arrays import map_npy
 from ganforge.data.formats.readers import SOURCES, locate, read
-from ganforge.data.spec import Array, DataSpec
+from ganforge.data.spec import DataSpec
 from ganforge.errors import DataError, DiskError, UsageError
-from ganforge.rng import Ints
+from ganforge.types import Array, Ints
 
 FORMAT, VERSION = "ganforge-dataset", 1
 MANIFEST, IMAGES, LABELS = "dataset.json", "images.npy", "labels.npy"
