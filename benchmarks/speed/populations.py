@@ -43,7 +43,7 @@ from ganforge.nets import MLP
 from ganforge.plotting import points
 from ganforge.runs import load as runs_load
 from ganforge.training import build
-from ganforge.training.random_inputs import Drawer
+from ganforge.training.random_inputs import RandomInputSource
 
 ROUNDS = 5
 SECONDS = 0.5  # of CPU a measurement
@@ -79,12 +79,12 @@ def one(config: Config) -> Callable[[], int]:
     """One step of one game."""
     data = load(config.data)
     s = build.initial(config, data.spec)
-    drawer = Drawer(config, data.spec, s.players)
+    drawer = RandomInputSource(config, data.spec, s.players)
     batches = Batches(data, device=torch.device("cpu"), seed=0)
 
     def step() -> int:
         real = [Batch(*batches.at(s.step * config.batch, config.batch))]
-        knobs = schedules.knobs(config, s.step, ENDLESS)
+        knobs = schedules.hyperparameters(config, s.step, ENDLESS)
         game.step(s, config.game, real, drawer.at(s.step), knobs)
         return config.batch
 

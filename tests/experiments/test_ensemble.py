@@ -18,15 +18,15 @@ from ganforge.errors import UsageError
 from ganforge.experiments.ensemble import stack
 from ganforge.gan import state
 from ganforge.gan import step as game
-from ganforge.gan.batch import Batch, Draws
+from ganforge.gan.batch import Batch, RandomInputs
 from ganforge.gan.penalties import R1, R2, GradientPenalty
-from ganforge.gan.state import Knobs, State
-from ganforge.gan.step import How
+from ganforge.gan.state import State, StepHyperparameters
+from ganforge.gan.step import StepOptions
 from ganforge.nets import MLP
 from ganforge.training import build
-from ganforge.training.random_inputs import Drawer
+from ganforge.training.random_inputs import RandomInputSource
 
-KNOBS = Knobs({"generator": 1e-3, "discriminator": 1e-3}, 0.9)
+KNOBS = StepHyperparameters({"generator": 1e-3, "discriminator": 1e-3}, 0.9)
 SEEDS = (3, 0, 11)
 
 
@@ -66,7 +66,7 @@ def games() -> dict[str, Config]:
 GAMES = games()
 
 
-def wide(draws: Mapping[str, Sequence[Draws]]) -> dict[str, list[Draws]]:
+def wide(draws: Mapping[str, Sequence[RandomInputs]]) -> dict[str, list[RandomInputs]]:
     """The same draws in double precision."""
     return {side: [replace(d, z=d.z.double()) for d in ds] for side, ds in draws.items()}
 
@@ -85,7 +85,7 @@ def single(config: Config, data: Dataset, seed: int, steps: int) -> State:
     """The run of one seed in double precision, as `loop` plays it."""
     config = replace(config, seed=seed)
     s = build.initial(config, data.spec)
-    drawer = Drawer(config, data.spec, s.players)
+    drawer = RandomInputSource(config, data.spec, s.players)
     batches = Batches(data, device=torch.device("cpu"), seed=seed)
     widen(s)
     k, b = config.game.d_steps, config.batch
@@ -98,7 +98,7 @@ def single(config: Config, data: Dataset, seed: int, steps: int) -> State:
 
 
 def play(p: stack.Population, steps: int) -> None:
-    how = How(reduce=stack.per_member)
+    how = StepOptions(reduce=stack.per_member)
     for step in range(steps):
         real = [replace(b, real=b.real.double()) for b in p.batches()]
         game.step(p.state, p.config.game, real, wide(p.draws(step)), KNOBS, how)
@@ -192,7 +192,7 @@ def test_a_member_that_left_out_a_step_is_still_its_single_run(name: str) -> Non
         generator=replace(base.generator, name=name, **rates),
         discriminator=replace(base.discriminator, name=name, **rates),
     )
-    data, how = data_for(config), How(reduce=stack.per_member)
+    data, how = data_for(config), StepOptions(reduce=stack.per_member)
     p = stack.build(config, SEEDS, data)
     widen(p.state)
     singles = []
@@ -258,7 +258,7 @@ def test_the_first_gradients_agree_in_fp32() -> None:
         mine = replace(config, seed=seed)
         s = build.initial(mine, data.spec)
         batches = Batches(data, device=torch.device("cpu"), seed=seed)
-        draws = Drawer(mine, data.spec, s.players).at(0)
+        draws = RandomInputSource(mine, data.spec, s.players).at(0)
         real = Batch(*batches.at(0, config.batch))
         game.turn(s, config.game, "discriminator", real, draws["discriminator"][0])
         stacked = p.state.players.discriminator
@@ -292,7 +292,7 @@ def test_a_sick_member_is_skipped_alone() -> None:
     real = p.batches()
     for batch in real:
         batch.real[1] = torch.inf
-    how = How(reduce=stack.per_member)
+    how = StepOptions(reduce=stack.per_member)
     stats = game.step(p.state, config.game, real, p.draws(1), KNOBS, how)
     game.step(healthy.state, config.game, healthy.batches(), healthy.draws(1), KNOBS, how)
     assert stats["skipped_d"].tolist() == [0.0, 3.0, 0.0]

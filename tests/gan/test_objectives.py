@@ -17,7 +17,7 @@ from ganforge.gan import optimizers, state, step
 from ganforge.gan.adversarial import Adversarial
 from ganforge.gan.losses import LOSSES
 from ganforge.gan.penalties import R1, GradientPenalty
-from ganforge.gan.step import Batch, Draws, How
+from ganforge.gan.step import Batch, RandomInputs, StepOptions
 from ganforge.nets import MLP
 from ganforge.rng import Stream
 from ganforge.training import build
@@ -57,7 +57,9 @@ def refused(d: nn.Module, count: int, shape: tuple[int, ...], **rules: Any) -> N
     st = with_discriminator(st, d)
     real = torch.zeros(count, *shape)
     with pytest.raises(ValueError, match="one row for each"):
-        step.turn(st, adversarial, "discriminator", Batch(real), Draws(torch.zeros(count, 3)))
+        step.turn(
+            st, adversarial, "discriminator", Batch(real), RandomInputs(torch.zeros(count, 3))
+        )
 
 
 def test_a_discriminator_that_folds_features_into_the_batch_is_refused() -> None:
@@ -159,7 +161,7 @@ def test_both_players_may_be_asked_for_the_label() -> None:
     st = build.initial(classifier(0.5), spec)
     plain, rules = Adversarial("relativistic", fake_labels="data"), classifier(0.5).game
     real = Batch(normal("x", 6, 2, dtype=torch.float32), torch.tensor([0, 3, 1, 1, 2, 0]))
-    draws = Draws(normal("z", 6, 3, dtype=torch.float32))
+    draws = RandomInputs(normal("z", 6, 3, dtype=torch.float32))
     for side in ("discriminator", "generator"):
         without, _, _ = getattr(plain, f"{side}_objective")(st.players, real, draws)
         asked, batch, _ = getattr(rules, f"{side}_objective")(st.players, real, draws)
@@ -188,7 +190,7 @@ def test_without_labels_there_is_nothing_to_tell() -> None:
             config = classifier(weight, labels=False)
             players = build.initial(config, spec).players
             batch = Batch(normal("real", 6, 2, dtype=torch.float32))
-            draws = Draws(normal("z", 6, config.noise.size, dtype=torch.float32))
+            draws = RandomInputs(normal("z", 6, config.noise.size, dtype=torch.float32))
             losses.append(getattr(config.game, f"{side}_objective")(players, batch, draws)[0])
         assert torch.equal(*losses)
 
@@ -217,7 +219,7 @@ def test_the_optimal_logit_between_two_gaussians() -> None:
     for i in range(steps):
         rate = 0.01 * (1 - i / steps)
         optimizers.set_rate(st.optimizers["discriminator"], rate)
-        step.turn(st, rules, "discriminator", Batch(real[i]), Draws(z[i]))
+        step.turn(st, rules, "discriminator", Batch(real[i]), RandomInputs(z[i]))
     x = torch.linspace(-1, 2, 31)[:, None]
     with torch.no_grad():
         logit = st.players.discriminate(x)
@@ -240,11 +242,11 @@ def test_a_micro_batch_gives_the_update_of_the_whole(micro: int, reduction: str,
     for i in range(30):
         real = [Batch(normal(f"real{i}/{j}", 8, 2)) for j in range(2)]
         epsilon = {"epsilon": (normal(f"e{i}", 8, 1).tanh() + 1) / 2}
-        drawn = [Draws(normal(f"z{i}/{j}", 8, 3), extra=epsilon) for j in range(3)]
+        drawn = [RandomInputs(normal(f"z{i}/{j}", 8, 3), extra=epsilon) for j in range(3)]
         draws = {"discriminator": drawn[:2], "generator": drawn[2:]}
         whole, pieces = (
             step.step(st, rules, real, draws, KNOBS, how)
-            for st, how in zip(states, (How(), How(micro=micro)), strict=True)
+            for st, how in zip(states, (StepOptions(), StepOptions(micro_batch=micro)), strict=True)
         )
         for name in whole:
             assert pieces[name].item() == pytest.approx(whole[name].item(), rel=1e-7, abs=1e-9)

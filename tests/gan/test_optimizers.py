@@ -19,7 +19,7 @@ from ganforge.gan.step import Batch
 from ganforge.nets import MLP
 from ganforge.recipes import RECIPES
 from ganforge.training import build
-from ganforge.training.random_inputs import Drawer
+from ganforge.training.random_inputs import RandomInputSource
 
 BY_HAND: dict[str, Any] = {
     "adam": Optimizer("adam", 0.1, betas=(0.8, 0.95)),
@@ -108,11 +108,11 @@ def after_one_step(config: Config, fused: bool) -> dict[str, Tensor]:
     label = None if not config.labels else torch.arange(len(x)) % data.spec.classes
     draws = {
         side: [replace(d, z=d.z.double()) for d in drawn]
-        for side, drawn in Drawer(config, data.spec, st.players).at(0).items()
+        for side, drawn in RandomInputSource(config, data.spec, st.players).at(0).items()
     }
     rates = dict.fromkeys(st.optimizers, 0.01)
     real = [Batch(x, label)] * config.game.d_steps
-    step.step(st, config.game, real, draws, step.Knobs(rates, 0.5))
+    step.step(st, config.game, real, draws, step.StepHyperparameters(rates, 0.5))
     return state.tensors(st)
 
 

@@ -14,7 +14,7 @@ from ganforge.data.spec import DataSpec
 from ganforge.errors import UsageError
 from ganforge.gan.adversarial import Adversarial
 from ganforge.gan.penalties import PENALTIES, R1, R2, GradientPenalty, Penalty
-from ganforge.gan.step import Batch, Draws, How, Players, penalties_due
+from ganforge.gan.step import Batch, Players, RandomInputs, StepOptions, penalties_due
 from ganforge.nets import DCGAN, MLP
 from ganforge.rng import Stream
 
@@ -44,15 +44,15 @@ def batch_of(shape: tuple[int, ...] = (5, 3)) -> Batch:
     return Batch(normal("real", *shape), fake=normal("fake", *shape))
 
 
-def draws_of(penalty: Penalty, count: int) -> Draws:
+def draws_of(penalty: Penalty, count: int) -> RandomInputs:
     extra = {
         name: torch.from_numpy(Stream(0, name).uniform(0, count, size)).double()
         for name, (_, size) in penalty.draws.items()
     }
-    return Draws(normal("z", count, 2), extra=extra)
+    return RandomInputs(normal("z", count, 2), extra=extra)
 
 
-def pay(penalty: Penalty, d: nn.Module, batch: Batch, draws: Draws) -> Tensor:
+def pay(penalty: Penalty, d: nn.Module, batch: Batch, draws: RandomInputs) -> Tensor:
     loss, _ = penalty(Players(nn.Identity(), d), batch, draws, {})
     return loss
 
@@ -80,7 +80,9 @@ def test_gradient_penalty_of_a_linear_discriminator() -> None:
 def test_where_each_penalty_looks() -> None:
     batch, bowl = batch_of(), Bowl()
     fake = batch.generated()
-    draws = Draws(normal("z", 5, 2), extra={"epsilon": torch.linspace(0, 1, 5).double()[:, None]})
+    draws = RandomInputs(
+        normal("z", 5, 2), extra={"epsilon": torch.linspace(0, 1, 5).double()[:, None]}
+    )
     mixed = draws.extra["epsilon"] * batch.real + (1 - draws.extra["epsilon"]) * fake
     assert torch.allclose(pay(R1(2.0), bowl, batch, draws), batch.real.square().sum(1))
     assert torch.allclose(pay(R2(2.0), bowl, batch, draws), fake.square().sum(1))
@@ -206,7 +208,7 @@ def test_a_lazy_penalty_costs_the_same_on_average(name: str) -> None:
         out = []
         for state.step in range(steps):
             game = Adversarial(penalties=(penalty,))
-            due = penalties_due(state, game, every.player, batch, draws, How())
+            due = penalties_due(state, game, every.player, batch, draws, StepOptions())
             out.append(due.detach() if isinstance(due, Tensor) else due)
         return out
 
@@ -221,7 +223,9 @@ def test_only_the_payer_pays() -> None:
     config = Config("test", MLP((4,), (6, 5)), Adversarial())
     state = fp64_state(config, DataSpec((3,), 0, "float32", False, (0.0,), (1.0,)))
     game = Adversarial(penalties=(R1(),))
-    assert penalties_due(state, game, "generator", batch_of(), draws_of(R1(), 5), How()) == 0
+    assert (
+        penalties_due(state, game, "generator", batch_of(), draws_of(R1(), 5), StepOptions()) == 0
+    )
 
 
 def test_on_pictures_too() -> None:

@@ -32,7 +32,7 @@ from ganforge.gan import optimizers, schedules, state
 from ganforge.gan import step as game
 from ganforge.gan.adversarial import Adversarial
 from ganforge.gan.penalties import R1, R2, GradientPenalty
-from ganforge.gan.state import Knobs
+from ganforge.gan.state import StepHyperparameters
 
 PUBLISHED = Optimizer(
     name="sgd", lr=0.1, shrink=1.000004, least=1e-6, momentum=0.5, momentum_to=0.7,
@@ -83,13 +83,13 @@ def test_the_update_pays_the_scaled_penalty() -> None:
     after = []
     for first, scales in ((0.8, (0.25, 1.0)), (0.2, ())):
         st, rules = toy(Adversarial(penalties=(R1(first), R2(0.3))))
-        knobs = Knobs({"generator": 1e-2, "discriminator": 1e-2}, penalties=scales)
+        knobs = StepHyperparameters({"generator": 1e-2, "discriminator": 1e-2}, penalties=scales)
         game.step(st, rules, batches(rules, 6, 2), turns(rules, 6, 3), knobs)
         after.append(copies(state.tensors(st)))
     for name, value in after[0].items():
         assert torch.allclose(value, after[1][name], rtol=1e-12, atol=1e-15), name
     st, rules = toy(Adversarial(penalties=(R1(0.8), R2(0.3))))
-    plain = Knobs({"generator": 1e-2, "discriminator": 1e-2})
+    plain = StepHyperparameters({"generator": 1e-2, "discriminator": 1e-2})
     game.step(st, rules, batches(rules, 6, 2), turns(rules, 6, 3), plain)
     unlike = [n for n, v in state.tensors(st).items() if not torch.allclose(v, after[1][n])]
     assert unlike
@@ -108,12 +108,12 @@ def scheduled() -> Config:
 
 def test_knobs_say_what_the_parts_say() -> None:
     wanted = scheduled()
-    at = schedules.knobs(wanted, 50, 100, rate_scale=0.5)
+    at = schedules.hyperparameters(wanted, 50, 100, rate_scale=0.5)
     assert at.rates["discriminator"] == pytest.approx(0.01 / 1.001**50)
     assert at.momenta == pytest.approx(dict.fromkeys(schedules.SIDES, 0.5 + 0.2 * 50 / 80))
     assert at.penalties == pytest.approx((0.1, 0.1))
-    assert schedules.knobs(recipes.find("cdcgan"), 50, 100).penalties == ()
-    assert schedules.knobs(recipes.find("cdcgan"), 50, 100).momenta == {}
+    assert schedules.hyperparameters(recipes.find("cdcgan"), 50, 100).penalties == ()
+    assert schedules.hyperparameters(recipes.find("cdcgan"), 50, 100).momenta == {}
 
 
 def test_a_stopped_run_goes_on_in_its_schedules(tmp_path: Path) -> None:

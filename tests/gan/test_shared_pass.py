@@ -13,14 +13,14 @@ from ganforge.data.spec import DataSpec
 from ganforge.errors import UsageError
 from ganforge.gan import optimizers, state, step
 from ganforge.gan.adversarial import Adversarial
-from ganforge.gan.batch import Stats
+from ganforge.gan.batch import Log
 from ganforge.gan.penalties import R1, R2
 from ganforge.gan.players import Players
 from ganforge.gan.state import State
-from ganforge.gan.step import Batch, Draws, How
+from ganforge.gan.step import Batch, RandomInputs, StepOptions
 from ganforge.nets import DCGAN, MLP
-from ganforge.nets.base import Headed
-from ganforge.training.random_inputs import Drawer
+from ganforge.nets.base import TwoPartDiscriminator
+from ganforge.training.random_inputs import RandomInputSource
 
 DIGITS = DataSpec((1, 16, 16), 3)
 PAIRS = DataSpec((2,), 3, "float32", False, (0.0,), (1.0,))
@@ -53,26 +53,26 @@ def start(spec: DataSpec, networks: Any, rules: Adversarial) -> State:
     return st
 
 
-def play(st: State, rules: Adversarial, spec: DataSpec, steps: int, micro: int = 0) -> Stats:
+def play(st: State, rules: Adversarial, spec: DataSpec, steps: int, micro: int = 0) -> Log:
     """Some steps on fresh examples, labels, noise and masks; what the last one reports."""
-    stats: Stats = {}
+    stats: Log = {}
     for i in range(steps):
         label = torch.arange(6).remainder(3) if spec.classes else None
         z = normal(f"z{i}", 6, 3)
         drawn = {
-            side: [Draws(z, label, masks(st.players.discriminator, f"{side}/{i}"))]
+            side: [RandomInputs(z, label, masks(st.players.discriminator, f"{side}/{i}"))]
             for side in ("discriminator", "generator")
         }
         drawn["generator"] *= rules.g_steps
         real = Batch(normal(f"real{i}", 6, *spec.shape), None if label is None else label.flip(0))
-        stats = step.step(st, rules, [real], drawn, KNOBS, How(micro=micro))
+        stats = step.step(st, rules, [real], drawn, KNOBS, StepOptions(micro_batch=micro))
     return stats
 
 
 def masks(player: nn.Module, name: str) -> dict[str, dict[str, Tensor]]:
     """Dropout factors for every role of a turn."""
-    assert isinstance(player, Headed)
-    shapes = player.mask_shapes()
+    assert isinstance(player, TwoPartDiscriminator)
+    shapes = player.random_inputs()
     return {
         role: {k: 2 * (normal(f"{name}/{role}/{k}", 6, *s) > 0) for k, (_, s) in shapes.items()}
         for role in ("real", "fake", "penalty")
@@ -94,7 +94,7 @@ def test_one_pass_is_two(name: str) -> None:
     spec, _, rules = GAMES[name]
     together, apart = start(*GAMES[name]), start(*GAMES[name])
     d = together.players.discriminator
-    assert isinstance(d, Headed)
+    assert isinstance(d, TwoPartDiscriminator)
     assert d.alone == (name != "batch norm")
     apart.players.discriminator.alone = False  # type: ignore[assignment]
     sizes: list[int] = []
@@ -132,7 +132,7 @@ def test_a_gradient_that_is_zero_stays_so_to_the_last_bit() -> None:
 class Remade(Adversarial):
     """The same game, but G's turn makes its fakes anew, with batch statistics left as they are."""
 
-    def generator_objective(self, players: Players, batch: Batch, draws: Draws) -> Any:
+    def generator_objective(self, players: Players, batch: Batch, draws: RandomInputs) -> Any:
         before = copies(dict(players.generator.named_buffers()))
         out = super().generator_objective(players, replace(batch, made=None), draws)
         if batch.made is not None:
@@ -171,7 +171,7 @@ def test_the_reused_fakes_count_once_in_the_batch_statistics() -> None:
 def test_fakes_that_come_in_pieces_are_made_anew() -> None:
     whole, pieces = (start(VECTORS, MLP((4,), (8,)), REUSED) for _ in range(2))
     play(whole, REUSED, VECTORS, 5)
-    play(pieces, REUSED, VECTORS, 5, micro=2)
+    play(pieces, REUSED, VECTORS, 5, micro_batch=2)
     assert differ(whole, pieces) < 1e-9
 
 
@@ -187,14 +187,14 @@ def test_fakes_taken_up_keep_the_labels_and_dropout_they_were_made_with(g_steps:
     whole.players.generator.register_forward_hook(lambda _, x, y: made.append((y, x[1])))
     whole.players.discriminator.register_forward_hook(lambda _, x, y: asked.append((x[0], x[1])))
     for st, micro in ((whole, 0), (pieces, 2)):
-        drawer = Drawer(config, PAIRS, st.players)
+        drawer = RandomInputSource(config, PAIRS, st.players)
         for i in range(4):
             real = Batch(normal(f"real{i}", 6, 2), torch.arange(6).remainder(3))
             drawn = {
                 side: [replace(turn, z=turn.z.double()) for turn in turns]
                 for side, turns in drawer.at(i).items()
             }
-            step.step(st, rules, [real], drawn, KNOBS, How(micro=micro))
+            step.step(st, rules, [real], drawn, KNOBS, StepOptions(micro_batch=micro))
     assert len(asked) == 4 * g_steps
     for x, label in asked:
         (own,) = [given for fake, given in made if torch.equal(fake, x)]
@@ -209,7 +209,7 @@ def test_a_skipped_turn_of_d_leaves_its_fakes_to_g() -> None:
     before = copies(dict(st.players.generator.named_buffers()))
     weights = copies(dict(st.players.discriminator.named_parameters()))
     moved = copies(dict(st.players.generator.named_parameters()))
-    poisoned, draws = Batch(torch.full((6, 2), torch.nan).double()), Draws(normal("z", 6, 3))
+    poisoned, draws = Batch(torch.full((6, 2), torch.nan).double()), RandomInputs(normal("z", 6, 3))
     drawn = {"discriminator": [draws], "generator": [draws]}
     stats = step.step(st, REUSED, [poisoned], drawn, KNOBS)
     assert stats["skipped_d"].item() == 1
@@ -233,14 +233,14 @@ def test_simultaneous_updates_are_those_of_two_turns_from_one_point(
     in_turn = Adversarial(fresh_noise=fresh)
     both, d_moved, g_moved = (start(VECTORS, MLP((4,), (8,)), at_once) for _ in range(3))
     z = normal("z", 6, 3), normal("other" if fresh else "z", 6, 3)
-    real, drawn = Batch(normal("real", 6, 2)), {"discriminator": [Draws(z[0])]}
-    drawn["generator"] = [Draws(z[1])]
-    stats = step.step(both, at_once, [real], drawn, KNOBS, How(micro=micro))
+    real, drawn = Batch(normal("real", 6, 2)), {"discriminator": [RandomInputs(z[0])]}
+    drawn["generator"] = [RandomInputs(z[1])]
+    stats = step.step(both, at_once, [real], drawn, KNOBS, StepOptions(micro_batch=micro))
     for st in (d_moved, g_moved):
         for optimizer in st.optimizers.values():
             optimizers.set_rate(optimizer, 1e-2)
-    seen = step.turn(d_moved, in_turn, "discriminator", real, Draws(z[0]))
-    seen |= step.turn(g_moved, in_turn, "generator", real, Draws(z[1]))
+    seen = step.turn(d_moved, in_turn, "discriminator", real, RandomInputs(z[0]))
+    seen |= step.turn(g_moved, in_turn, "generator", real, RandomInputs(z[1]))
     for side, alone in (("generator", g_moved), ("discriminator", d_moved)):
         own = dict(getattr(both.players, side).named_parameters())
         for name, p in getattr(alone.players, side).named_parameters():
@@ -256,7 +256,7 @@ def test_simultaneous_updates_skipped_together_leave_everything_as_it_was() -> N
     before = copies(state.tensors(st))
     z = normal("z", 6, 3)
     z[0, 0] = torch.nan
-    drawn = {"discriminator": [Draws(z)], "generator": [Draws(z)]}
+    drawn = {"discriminator": [RandomInputs(z)], "generator": [RandomInputs(z)]}
     stats = step.step(st, rules, [Batch(normal("real", 6, 2))], drawn, KNOBS)
     assert (stats["skipped_d"].item(), stats["skipped_g"].item()) == (1, 1)
     assert all(torch.equal(before[k], t) for k, t in state.tensors(st).items())

@@ -31,7 +31,7 @@ from ganforge.gan import optimizers, state
 from ganforge.gan import step as game
 from ganforge.gan.adversarial import Adversarial
 from ganforge.gan.penalties import R1
-from ganforge.gan.step import Batch, Draws, Players
+from ganforge.gan.step import Batch, Players, RandomInputs
 from ganforge.nets import MLP
 from ganforge.sampling.sampler import Sampler
 from ganforge.training import build
@@ -102,10 +102,10 @@ def test_the_toy_step_against_numpy(fused: bool, scale: float) -> None:
         [p.detach().numpy().copy() for p in players.discriminator.parameters()],
         [p.detach().numpy().copy() for p in players.generator.parameters()],
     )
-    knobs = game.Knobs({"generator": 0.005, "discriminator": 0.05})
+    knobs = game.StepHyperparameters({"generator": 0.005, "discriminator": 0.05})
     for i in range(8):
         x, z = normal(f"x{i}", 8, 2) + 1, normal(f"z{i}", 8, 2)
-        draws = {"discriminator": [Draws(z)], "generator": [Draws(z)]}
+        draws = {"discriminator": [RandomInputs(z)], "generator": [RandomInputs(z)]}
         stats = game.step(st, recipe.game, [Batch(x)], draws, knobs)
         loss_d, loss_g = by_hand.step(x.numpy(), z.numpy())
         assert stats["loss_d"].item() == pytest.approx(loss_d, abs=1e-9)
@@ -207,7 +207,9 @@ def test_the_other_player_is_out_of_the_graph() -> None:
 def test_parameters_are_thawed_after_an_error() -> None:
     st, rules = toy()
     with pytest.raises(RuntimeError):
-        game.turn(st, rules, "generator", Batch(torch.zeros(6, 2)), Draws(torch.zeros(6, 99)))
+        game.turn(
+            st, rules, "generator", Batch(torch.zeros(6, 2)), RandomInputs(torch.zeros(6, 99))
+        )
     assert all(p.requires_grad for p in st.players.discriminator.parameters())
 
 
@@ -257,7 +259,7 @@ def test_an_update_that_is_not_finite_changes_nothing(
     game.step(st, rules, real, draws, KNOBS)  # so that there are moments to lose
     poisoned = replace(real[0], real=real[0].real.clone())
     poisoned.real[2, 1] = bad
-    drawn = Draws(draws[side][0].z.clone())
+    drawn = RandomInputs(draws[side][0].z.clone())
     if side == "generator":
         drawn.z[1, 0] = bad
     before = copies(state.tensors(st))
@@ -289,7 +291,7 @@ def test_a_gradient_that_is_not_finite_under_a_loss_that_is() -> None:
         rules,
         "discriminator",
         Batch(torch.ones(4, 2)),
-        Draws(torch.zeros(4, 3, dtype=torch.float64)),
+        RandomInputs(torch.zeros(4, 3, dtype=torch.float64)),
     )
     assert math.isfinite(stats["loss_d"].item())
     assert stats["skipped_d"].item() == 1.0
@@ -305,7 +307,7 @@ def bf16_moments(step: Callable[..., Any], autocast: Callable[[], Any]) -> dict[
     config = Config("test", MLP((8,), (8, 8)), rules, noise=Noise(3))
     st = build.initial(config, VECTORS)
     st.players = replace(st.players, autocast=autocast)
-    knobs = game.Knobs({"generator": 0.1, "discriminator": 0.3})
+    knobs = game.StepHyperparameters({"generator": 0.1, "discriminator": 0.3})
     real = batches(rules, 16, 2, dtype=torch.float32)
     step(st, rules, real, turns(rules, 16, 3, torch.float32), knobs)
     return copies({k: v for k, v in state.tensors(st).items() if k.endswith("exp_avg")})

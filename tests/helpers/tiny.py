@@ -23,7 +23,7 @@ from ganforge.data.spec import DataSpec
 from ganforge.gan import optimizers
 from ganforge.gan.adversarial import Adversarial
 from ganforge.gan.penalties import R1
-from ganforge.gan.step import Batch, Draws, Knobs, Players, State
+from ganforge.gan.step import Batch, Players, RandomInputs, State, StepHyperparameters
 from ganforge.nets import MLP
 from ganforge.rng import Stream
 from ganforge.runs import checkpoint
@@ -31,7 +31,7 @@ from ganforge.runs.records import Control, Progress
 from ganforge.training import loop
 
 VECTORS = DataSpec((2,), 0, "float32", False, (0.0,), (1.0,))
-KNOBS = Knobs({"generator": 1e-2, "discriminator": 1e-2})
+KNOBS = StepHyperparameters({"generator": 1e-2, "discriminator": 1e-2})
 
 
 def pictures(
@@ -105,11 +105,11 @@ def normal(name: str, *shape: int, dtype: torch.dtype = torch.float64) -> torch.
 
 def turns(
     game: Adversarial, batch: int, noise: int, dtype: torch.dtype = torch.float64
-) -> dict[str, list[Draws]]:
+) -> dict[str, list[RandomInputs]]:
     """Fresh noise for every turn of one step, without labels and masks."""
     counts = {"discriminator": game.d_steps, "generator": game.g_steps}
     return {
-        side: [Draws(normal(f"{side}{i}", batch, noise, dtype=dtype)) for i in range(n)]
+        side: [RandomInputs(normal(f"{side}{i}", batch, noise, dtype=dtype)) for i in range(n)]
         for side, n in counts.items()
     }
 

@@ -18,7 +18,7 @@ from ganforge.data.spec import DataSpec, decode
 from ganforge.errors import UsageError
 from ganforge.experiments.ensemble import stack
 from ganforge.gan.adversarial import Adversarial
-from ganforge.gan.batch import Draws
+from ganforge.gan.batch import RandomInputs
 from ganforge.gan.penalties import squared_gradient
 from ganforge.gan.players import Players
 from ganforge.nets import MLP, Init, Player
@@ -61,7 +61,7 @@ def test_maxout_of_both_players_and_its_second_derivative() -> None:
 
     def penalty(w: Tensor) -> Tensor:
         d = _With(both.discriminator, w)
-        return squared_gradient(Players(both.generator, d), x, None, Draws(x))
+        return squared_gradient(Players(both.generator, d), x, None, RandomInputs(x))
 
     assert torch.autograd.gradcheck(penalty, (weight.detach().clone().requires_grad_(),))
     assert both.generate(normal("z", 3, 100)).shape == (3, 2)

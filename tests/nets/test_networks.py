@@ -14,7 +14,7 @@ from ganforge.config.schema import Noise
 from ganforge.data.spec import DataSpec
 from ganforge.errors import UsageError
 from ganforge.gan import state
-from ganforge.nets import DCGAN, MLP, NETWORKS, Init, Plain, Player
+from ganforge.nets import DCGAN, MLP, NETWORKS, Init, PlainModule, Player
 from ganforge.nets import dcgan as convolutional
 from ganforge.recipes import RECIPES
 from ganforge.rng import Stream
@@ -355,11 +355,11 @@ def test_plain_modules_are_wrapped() -> None:
         return {"generator": nn.Linear(noise, spec.size), "discriminator": nn.Linear(spec.size, 1)}
 
     g, d = players(own, VECTORS)
-    assert isinstance(g, Plain) and isinstance(d, Plain)
+    assert isinstance(g, PlainModule) and isinstance(d, PlainModule)
     z = torch.randn(3, Z)
     assert torch.equal(g(z, None, {}), g.module(z))
     assert d(g(z), None).shape == (3, 1)
-    conditional = Plain(nn.Bilinear(2, 3, 1), True)
+    conditional = PlainModule(nn.Bilinear(2, 3, 1), True)
     assert conditional(torch.zeros(4, 2), torch.zeros(4, 3)).shape == (4, 1)
 
 

@@ -32,12 +32,12 @@ from ganforge.config.schema import Config, Noise
 from ganforge.gan import state
 from ganforge.gan import step as game
 from ganforge.gan.adversarial import Adversarial
-from ganforge.gan.batch import Batch, Draws
+from ganforge.gan.batch import Batch, RandomInputs
 from ganforge.gan.penalties import R1, GradientPenalty
 from ganforge.gan.state import State
-from ganforge.gan.step import How
+from ganforge.gan.step import StepOptions
 from ganforge.nets import DCGAN, MLP, spectral
-from ganforge.nets.base import Headed
+from ganforge.nets.base import TwoPartDiscriminator
 from ganforge.nets.init import Init
 from ganforge.training import build
 
@@ -179,7 +179,7 @@ def test_every_weight_of_a_fresh_discriminator_has_length_one(networks: Any, ini
     for layer in layers.values():  # 15 rounds find almost all of sigma
         length = torch.linalg.matrix_norm(layer.normal().detach().flatten(1), 2).item()
         assert 1 - 1e-5 <= length < 1.15
-    assert isinstance(d, Headed) and d.alone
+    assert isinstance(d, TwoPartDiscriminator) and d.alone
     assert not [m for m in players.generator.modules() if isinstance(m, spectral.Spectral)]
 
 
@@ -228,7 +228,7 @@ def test_one_round_a_turn_of_the_discriminator(monkeypatch: pytest.MonkeyPatch) 
     drawn["discriminator"] = [replace(d, extra=epsilon) for d in drawn["discriminator"]]
     for micro in (0, 3):
         rounds.clear()
-        game.step(st, rules, batches(rules, 8, 2), drawn, KNOBS, How(micro=micro))
+        game.step(st, rules, batches(rules, 8, 2), drawn, KNOBS, StepOptions(micro_batch=micro))
         assert len(rounds) == rules.d_steps * len(st.players.normalised) == 4
 
 
@@ -253,7 +253,14 @@ def test_pieces_of_the_batch_are_the_batch() -> None:
     (whole, _), (pieces, _) = (toy(rules, discriminator_norm="spectral") for _ in range(2))
     for st, micro in ((whole, 0), (pieces, 3)):
         for _ in range(4):
-            game.step(st, rules, batches(rules, 8, 2), turns(rules, 8, 3), KNOBS, How(micro=micro))
+            game.step(
+                st,
+                rules,
+                batches(rules, 8, 2),
+                turns(rules, 8, 3),
+                KNOBS,
+                StepOptions(micro_batch=micro),
+            )
     found = state.tensors(pieces)
     for name, tensor in state.tensors(whole).items():
         torch.testing.assert_close(tensor, found[name], rtol=1e-9, atol=1e-9, msg=name)
@@ -265,7 +272,7 @@ def test_a_skipped_update_puts_the_vectors_back(side: str) -> None:
     real, draws = batches(rules, 6, 2), turns(rules, 6, 3)
     game.step(st, rules, real, draws, KNOBS)
     before = copies(state.tensors(st))
-    sick = Draws(draws[side][0].z * torch.nan)
+    sick = RandomInputs(draws[side][0].z * torch.nan)
     assert game.turn(st, rules, side, real[0], sick)[f"skipped_{side[0]}"] == 1
     for name, tensor in state.tensors(st).items():
         assert torch.equal(before[name], tensor), name

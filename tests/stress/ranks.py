@@ -25,13 +25,13 @@ from ganforge.gan.adversarial import Adversarial
 from ganforge.gan.batch import Batch
 from ganforge.gan.losses import LOSSES
 from ganforge.gan.penalties import R1
-from ganforge.gan.state import Knobs, State
-from ganforge.gan.step import How
+from ganforge.gan.state import State, StepHyperparameters
+from ganforge.gan.step import StepOptions
 from ganforge.nets import DCGAN, MLP
 from ganforge.rng import Stream
 from ganforge.training import build, distributed
 from ganforge.training.distributed import World
-from ganforge.training.random_inputs import Drawer
+from ganforge.training.random_inputs import RandomInputSource
 from tests.stress import mutations
 from tests.stress.harness import Options, Tally, run
 
@@ -70,9 +70,9 @@ def play(world: World, loss: str, kind: str, dtype: torch.dtype, steps: int) -> 
     config, spec = setting(loss, kind)
     st = began(config, spec, dtype)
     first, count = world.part(BATCH)
-    drawer = Drawer(config, spec, st.players, "cpu", (first, count))
-    how = How(batch=BATCH, exchange=distributed.exchange if world.size > 1 else None)
-    knobs = Knobs({"generator": RATE, "discriminator": RATE}, 0.9)
+    drawer = RandomInputSource(config, spec, st.players, "cpu", (first, count))
+    how = StepOptions(batch=BATCH, all_reduce=distributed.exchange if world.size > 1 else None)
+    knobs = StepHyperparameters({"generator": RATE, "discriminator": RATE}, 0.9)
     kept: dict[str, Any] = {}
     for step in range(steps):
         x = Stream(0, "real").normal(step * BATCH + first, count, spec.size)

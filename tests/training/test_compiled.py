@@ -19,10 +19,10 @@ from ganforge.data.spec import DataSpec
 from ganforge.gan import optimizers, schedules, state
 from ganforge.gan import step as game
 from ganforge.gan.adversarial import Adversarial
-from ganforge.gan.batch import Draws
+from ganforge.gan.batch import RandomInputs
 from ganforge.gan.penalties import R1, R2, GradientPenalty
-from ganforge.gan.state import Knobs, State
-from ganforge.gan.step import Batch, How
+from ganforge.gan.state import State, StepHyperparameters
+from ganforge.gan.step import Batch, StepOptions
 from ganforge.nets import DCGAN, MLP
 from ganforge.nets.layers import SPECTRAL
 from ganforge.runs import folder
@@ -32,8 +32,8 @@ from ganforge.training.compiled.compile import Compiled, eagerly
 from ganforge.training.compiled.flat import Block
 from ganforge.training.compiled.formulas import Formula
 from ganforge.training.cuda_graph import Captured, replayed
-from ganforge.training.inputs import NotCompiledError, due, exchanged
-from ganforge.training.random_inputs import Drawer, assemble
+from ganforge.training.inputs import NotCompiledError, due, tree_map
+from ganforge.training.random_inputs import RandomInputSource, assemble
 
 PAIRS = DataSpec((2,), 3, "float32", False, (0.0,), (1.0,))
 MOVING = Optimizer("sgd", 0.05, momentum=0.1, momentum_to=0.7, momentum_steps=20, shrink=1.01)
@@ -69,10 +69,10 @@ class Play:
             self.state.average.load_state_dict(self.state.players.generator.state_dict())
         classes = 3 if config.labels else 0
         self.state.players = replace(self.state.players, classes=classes)
-        self.drawer = Drawer(config, spec, self.state.players)
+        self.drawer = RandomInputSource(config, spec, self.state.players)
         self.spec = spec
 
-    def given(self, step: int, count: int) -> tuple[list[Batch], dict[str, list[Draws]]]:
+    def given(self, step: int, count: int) -> tuple[list[Batch], dict[str, list[RandomInputs]]]:
         """Of `count` steps, stacked."""
         rules, b = self.config.game, self.config.batch
         make = torch.Generator().manual_seed(0)
@@ -86,14 +86,14 @@ class Play:
             for side, turns in self.drawer.turns.items()
         }
         batches = [Batch(real[:, j], label) for j in range(rules.d_steps)]
-        return exchanged(lambda t: t.double() if t.is_floating_point() else t, batches, draws)
+        return tree_map(lambda t: t.double() if t.is_floating_point() else t, batches, draws)
 
-    def one(self, step: int) -> tuple[list[Batch], dict[str, list[Draws]]]:
+    def one(self, step: int) -> tuple[list[Batch], dict[str, list[RandomInputs]]]:
         """Of one step."""
-        return exchanged(lambda t: t[0], *self.given(step, 1))
+        return tree_map(lambda t: t[0], *self.given(step, 1))
 
-    def knobs(self, step: int) -> Knobs:
-        return schedules.knobs(self.config, step, STEPS)
+    def knobs(self, step: int) -> StepHyperparameters:
+        return schedules.hyperparameters(self.config, step, STEPS)
 
 
 def eager_steps(config: Config, count: int) -> tuple[State, dict[str, Tensor]]:
@@ -102,7 +102,7 @@ def eager_steps(config: Config, count: int) -> tuple[State, dict[str, Tensor]]:
     for step in range(count):
         batches, draws = play.one(step)
         rules = config.game
-        stats = game.step(play.state, rules, batches, draws, play.knobs(step), How())
+        stats = game.step(play.state, rules, batches, draws, play.knobs(step), StepOptions())
         totals = {k: totals.get(k, 0.0) + v for k, v in stats.items()}
     return play.state, totals
 
@@ -182,8 +182,8 @@ def test_an_update_that_is_not_finite_is_skipped_and_counted() -> None:
     totals = steps.play(given, drawn, [play.knobs(s) for s in range(3)], {})
     assert totals["skipped_d"] == 1 and totals["skipped_g"] == 0
     for step in range(3):
-        batches, draws = exchanged(lambda t, s=step: t[s], given, drawn)
-        game.step(other.state, config.game, batches, draws, other.knobs(step), How())
+        batches, draws = tree_map(lambda t, s=step: t[s], given, drawn)
+        game.step(other.state, config.game, batches, draws, other.knobs(step), StepOptions())
     assert gap(state.tensors(play.state), state.tensors(other.state)) < 1e-9
 
 
@@ -407,7 +407,7 @@ def test_a_captured_step_is_the_step(name: str) -> None:
     config = CAPTURED[name]
     wanted, totals = eager_steps(config, 14)
     play = Play(config)
-    steps = Captured(play.state, config.game, How(), replayed)
+    steps = Captured(play.state, config.game, StepOptions(), replayed)
     sums: dict[str, Tensor] = {}
     for step in range(14):
         batches, draws = play.one(step)
@@ -423,13 +423,13 @@ def test_a_captured_step_is_the_step(name: str) -> None:
 
 def test_a_captured_step_that_is_not_finite_is_skipped() -> None:
     play, other = Play(NORMED), Play(NORMED)
-    steps = Captured(play.state, NORMED.game, How(), replayed)
+    steps = Captured(play.state, NORMED.game, StepOptions(), replayed)
     for step in range(4):
         batches, draws = play.one(step)
         if step == 2:
             batches[0].real[0] = torch.inf
         stats = steps(batches, draws, play.knobs(step))
-        game.step(other.state, NORMED.game, batches, draws, other.knobs(step), How())
+        game.step(other.state, NORMED.game, batches, draws, other.knobs(step), StepOptions())
         assert stats["skipped_d"] == float(step == 2)
     assert gap(state.tensors(play.state), state.tensors(other.state)) == 0
 
@@ -438,7 +438,7 @@ def test_recordings_are_made_before_the_first_step() -> None:
     config = CAPTURED["lazy"]
     play = Play(config)
     before = copies(state.tensors(play.state))
-    steps = Captured(play.state, config.game, How(), replayed)
+    steps = Captured(play.state, config.game, StepOptions(), replayed)
     steps.prepare(*play.one(0), play.knobs(0))
     assert set(steps.recordings) == {due(config.game, s) for s in range(6)}
     assert play.state.step == 0
@@ -447,7 +447,7 @@ def test_recordings_are_made_before_the_first_step() -> None:
 
 def captures(t: trainer.Training, record: Any) -> list[str]:
     """In place of `compile_step`, where there is no GPU."""
-    t.captured = Captured(t.state, t.config.game, How(batch=t.config.batch), record)
+    t.captured = Captured(t.state, t.config.game, StepOptions(batch=t.config.batch), record)
     return []
 
 
@@ -478,9 +478,9 @@ def test_a_captured_run_is_the_run_also_where_recording_fails(
 def test_what_is_not_captured() -> None:
     play = Play(GAMES["descent"])
     with pytest.raises(NotCompiledError, match="no fused kernel"):
-        Captured(play.state, BASE.game, How(), replayed)
+        Captured(play.state, BASE.game, StepOptions(), replayed)
     with pytest.raises(NotCompiledError, match="micro-batches"):
-        Captured(Play(BASE).state, BASE.game, How(micro=2), replayed)
+        Captured(Play(BASE).state, BASE.game, StepOptions(micro_batch=2), replayed)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")

@@ -26,11 +26,11 @@ import numpy as np, torch
 from ganforge import distributed, game, state
 from ganforge.codec import DataSpec
 from ganforge.config import Config, Noise, Optimizer
-from ganforge.draws import Drawer
-from ganforge.game import Adversarial, How
+from ganforge.draws import RandomInputSource
+from ganforge.game import Adversarial, StepOptions
 from ganforge.nets import DCGAN, MLP
 from ganforge.penalties import R1, R2
-from ganforge.players import Batch, Draws, Knobs
+from ganforge.players import Batch, RandomInputs, StepHyperparameters
 from ganforge.rng import Stream
 
 loss, kind, steps, out = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]
@@ -51,8 +51,8 @@ began.optimizers = {
     for side in ("generator", "discriminator")
 }
 first, count = world.part(16)
-drawer = Drawer(config, spec, began.players, "cpu", (first, count))
-how = How(batch=16, exchange=distributed.exchange if world.size > 1 else None)
+drawer = RandomInputSource(config, spec, began.players, "cpu", (first, count))
+how = StepOptions(batch=16, all_reduce=distributed.exchange if world.size > 1 else None)
 
 def double(d):
     return replace(d, z=d.z.double())
@@ -62,7 +62,7 @@ for step in range(steps):
     real = torch.from_numpy(x.copy()).double().view(count, *spec.shape)
     draws = {side: [double(d) for d in ds] for side, ds in drawer.at(step).items()}
     game.step(began, config.game, [Batch(real)], draws,
-              Knobs({"generator": 1e-3, "discriminator": 1e-3}, 0.9), how)
+              StepHyperparameters({"generator": 1e-3, "discriminator": 1e-3}, 0.9), how)
 np.savez(f"{out}-{world.rank}-of-{world.size}.npz",
          **{k: v.numpy() for k, v in state.tensors(began).items()})
 distributed.leave()

@@ -27,7 +27,7 @@ from ganforge.gan.penalties import R1
 from ganforge.recipes import RECIPES
 from ganforge.runs import model
 from ganforge.training import build
-from ganforge.training.random_inputs import Drawer
+from ganforge.training.random_inputs import RandomInputSource
 
 L = pytest.importorskip("lightning")
 
@@ -70,10 +70,10 @@ def by_hand(config: Config, data: Dataset, steps: int, precision: str = "fp32") 
     """The state after `steps` calls of `game.step`, with no Lightning in sight."""
     st = build.initial(config, data.spec, precision=precision)
     batches = Batches(data, device=torch.device("cpu"), seed=config.seed)
-    drawer, k = Drawer(config, data.spec, st.players), config.game.d_steps
+    drawer, k = RandomInputSource(config, data.spec, st.players), config.game.d_steps
     for step in range(steps):
         real = [Batch(*batches.at((step * k + j) * config.batch, config.batch)) for j in range(k)]
-        knobs = schedules.knobs(config, step, steps)
+        knobs = schedules.hyperparameters(config, step, steps)
         game.step(st, config.game, real, drawer.at(step), knobs)
     return st
 

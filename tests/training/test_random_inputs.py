@@ -16,14 +16,14 @@ from ganforge.config.schema import Config, Noise
 from ganforge.gan import state
 from ganforge.gan.adversarial import Adversarial
 from ganforge.gan.penalties import GradientPenalty
-from ganforge.gan.step import Batch, Draws, Knobs, step
+from ganforge.gan.step import Batch, RandomInputs, StepHyperparameters, step
 from ganforge.nets import MLP
 from ganforge.recipes import RECIPES
 from ganforge.rng import Stream
 from ganforge.sampling.sampler import Sampler
 from ganforge.training import build
 from ganforge.training import random_inputs as module
-from ganforge.training.random_inputs import Drawer
+from ganforge.training.random_inputs import RandomInputSource
 
 
 def config_with_everything(**changes: Any) -> Config:
@@ -34,12 +34,12 @@ def config_with_everything(**changes: Any) -> Config:
     return replace(base, **changes)
 
 
-def drawer(config: Config, part: tuple[int, int] | None = None) -> Drawer:
+def drawer(config: Config, part: tuple[int, int] | None = None) -> RandomInputSource:
     spec = data_for(replace(config, data="mnist")).spec
-    return Drawer(config, spec, build.initial(config, spec).players, part=part)
+    return RandomInputSource(config, spec, build.initial(config, spec).players, part=part)
 
 
-def flat(drawn: dict[str, list[Draws]]) -> dict[str, Tensor]:
+def flat(drawn: dict[str, list[RandomInputs]]) -> dict[str, Tensor]:
     """Every tensor of a step's draws by name."""
     out: dict[str, Tensor] = {}
     for side, turns in drawn.items():
@@ -184,13 +184,13 @@ def trained(sampling: bool) -> dict[str, Tensor]:
     config = replace(config, networks=replace(config.networks, generator_norm="batch"))
     data = data_for(config)
     st = build.initial(config, data.spec)
-    d = Drawer(config, data.spec, st.players)
+    d = RandomInputSource(config, data.spec, st.players)
     sampler = Sampler(st.players.generator, data.spec, config.noise)
     x = torch.from_numpy(data.values[:8]).float().permute(0, 3, 1, 2) / 127.5 - 1
     label = torch.arange(8)
     for i in range(10):
         rates = {"generator": 1e-3, "discriminator": 1e-3}
-        step(st, config.game, [Batch(x, label)], d.at(i), Knobs(rates))
+        step(st, config.game, [Batch(x, label)], d.at(i), StepHyperparameters(rates))
         if sampling:
             sampler.sample(3 + i, seed=i)
             sampler.grid(20)

@@ -21,7 +21,7 @@ from ganforge import recipes
 from ganforge.data.load import load
 from ganforge.gan import optimizers
 from ganforge.gan import step as game
-from ganforge.gan.batch import Batch, Draws
+from ganforge.gan.batch import Batch, RandomInputs
 from ganforge.gan.players import Players
 from ganforge.gan.state import State
 from ganforge.runs.folder import Run
@@ -67,10 +67,10 @@ def case(wanted: Case, seed: int = 0) -> tuple[Arrays, Arrays]:
     noise = t.drawer.at(wanted.step)["discriminator"][0].z.to(wanted.dtype)
     given: Arrays = {"real": real.numpy(), "noise": noise.numpy()}
     given |= arrays("G", G) | arrays("D", D)
-    game.turn(state, config.game, "discriminator", Batch(real), Draws(noise))
+    game.turn(state, config.game, "discriminator", Batch(real), RandomInputs(noise))
     of_D = arrays("D", D, gradient=True)
     given |= arrays("later", D)
-    game.turn(state, config.game, "generator", Batch(real), Draws(noise))
+    game.turn(state, config.game, "generator", Batch(real), RandomInputs(noise))
     return given, of_D | arrays("G", G, gradient=True)
 
 

@@ -22,7 +22,7 @@ from ganforge.errors import DataError, DiskError, GanforgeError, UsageError
 from ganforge.evaluation import evaluate
 from ganforge.evaluation.score import Score
 from ganforge.gan import state
-from ganforge.gan.state import compare
+from ganforge.gan.state import require_same_tensors
 from ganforge.runs import checkpoint, folder, model
 from ganforge.runs.folder import Run
 from ganforge.runs.model import OwnNetworks
@@ -157,7 +157,7 @@ def place(patient: Patient, wanted: Config, spec: DataSpec, found: checkpoint.Ch
     for name, module in modules.items():
         tensors = part(found.tensors, name)
         own = module.state_dict()
-        compare(own, tensors, f"{found.path}: {name}")
+        require_same_tensors(own, tensors, f"{found.path}: {name}")
         module.load_state_dict(tensors)
         module.eval().requires_grad_(False)
     patient.players = players

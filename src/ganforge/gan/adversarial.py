@@ -1,4 +1,4 @@
-"""The unconditional and the class-conditional game."""
+"""The game of the paper, with or without labels; its losses and penalties are arguments."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from torch import Tensor
 
 from ganforge.errors import check, choice
 from ganforge.gan import losses
-from ganforge.gan.batch import Batch, Draws, Stats
+from ganforge.gan.batch import Batch, Log, RandomInputs
 from ganforge.gan.losses import LOSSES
+from ganforge.gan.objective import Objective, Term
 from ganforge.gan.players import Players
 
 
 @dataclass(frozen=True)
 class Adversarial:
-    """The game of the paper, its losses and penalties as arguments.
+    """The two-player game.
 
     loss: see `losses.LOSSES`. smoothing: the real target is 1 - smoothing for D (cross-entropy
     losses only). classify: weight of an auxiliary classification (see `losses.classification`): D
-    tells the label of real examples, G makes examples whose label D tells. reduction: "mean" or
+    classifies real examples, G makes examples that D classifies as asked for. reduction: "mean" or
     "sum" over the batch. halve: D's loss is (real + fake) / 2.
     d_steps: k. g_steps: generator steps. fresh_noise: False lets G's turn reuse D's last z, labels
     and dropout of G, and so its fakes. simultaneous: both gradients at one point, before either
@@ -56,60 +57,93 @@ class Adversarial:
         check(ok, "smoothing", self.smoothing, smooth)
         check(0 <= self.classify < math.inf, "classify", self.classify, "a weight of 0 or more")
 
-    def roles(self, side: str) -> tuple[str, ...]:
+    def passes(self, side: str) -> dict[str, str]:
+        """The forward passes of a turn that want random inputs of their own -> their network."""
         if side == "discriminator":
-            return ("generator", "real", "fake", *(("penalty",) if self.penalties else ()))
-        return ("generator", "fake", *(("real",) if LOSSES[self.loss].uses_real else ()))
+            found = {"generator": "generator", "real": "discriminator", "fake": "discriminator"}
+            return found | ({"penalty": "discriminator"} if self.penalties else {})
+        found = {"generator": "generator", "fake": "discriminator"}
+        return found | ({"real": "discriminator"} if LOSSES[self.loss].uses_real else {})
 
     def discriminator_objective(
-        self, players: Players, batch: Batch, draws: Draws
-    ) -> tuple[Tensor, Batch, Stats]:
-        label = self.label_of_fakes(batch, draws)
+        self, players: Players, batch: Batch, inputs: RandomInputs
+    ) -> Objective:
+        """D's terms: the adversarial one, and the classification of real examples."""
+        label = self.label_of_fakes(batch, inputs)
         with torch.set_grad_enabled(not self.fresh_noise):
-            made = players.generate(draws.z, label, draws.masks.get("generator"))
-        # G's turn may take these fakes up, and then wants the graph they were made by
-        kept = None if self.fresh_noise else made
-        batch = replace(batch, fake=made.detach(), fake_label=label, made=kept)
-        real_logit, fake_logit = players.discriminate_both(batch, draws.masks, self.classify > 0)
-        real_logit, extra = self.own(real_logit, batch.label)
-        fake_logit, _ = self.own(fake_logit, label)
-        same_shape(real_logit, fake_logit, len(made))
-        loss = LOSSES[self.loss].discriminator(real_logit, fake_logit) + extra
+            fake = players.generate(inputs.z, label, batch.source, inputs.networks.get("generator"))
+        # G's turn may start from these fakes, and then needs the graph of their making
+        with_graph = None if self.fresh_noise else fake
+        batch = replace(batch, fake=fake.detach(), fake_label=label, fake_with_graph=with_graph)
+
+        logits = players.discriminate_both(batch, inputs.networks, self.classify > 0)
+        real_logit, classification = self.split_class_logits(logits[0], batch.label)
+        fake_logit, _ = self.split_class_logits(logits[1], label)
+        require_same_shape(real_logit, fake_logit, len(fake))
+
+        loss = LOSSES[self.loss].discriminator(real_logit, fake_logit)
         if self.smoothing:
             loss = loss + losses.smoothing(real_logit, self.smoothing)
-        if self.halve:
-            loss = loss / 2
-        return loss, batch, {"logit_real": real_logit.detach(), "logit_fake": fake_logit.detach()}
+        terms = self.terms(loss, classification, 0.5 if self.halve else 1.0)
+        return Objective(terms, batch, logged_logits(real_logit.detach(), fake_logit.detach()))
 
     def generator_objective(
-        self, players: Players, batch: Batch, draws: Draws
-    ) -> tuple[Tensor, Batch, Stats]:
-        fake, label = batch.made, batch.fake_label
+        self, players: Players, batch: Batch, inputs: RandomInputs
+    ) -> Objective:
+        """G's terms: the adversarial one, and the classification of its fakes."""
+        fake, label = batch.fake_with_graph, batch.fake_label
         if fake is None:
-            label = self.label_of_fakes(batch, draws)
-            fake = players.generate(draws.z, label, draws.masks.get("generator"))
-        fake_logit = players.discriminate(fake, label, draws.masks.get("fake"), self.classify > 0)
-        fake_logit, extra = self.own(fake_logit, label)
+            label = self.label_of_fakes(batch, inputs)
+            fake = players.generate(inputs.z, label, batch.source, inputs.networks.get("generator"))
+        on_fake, on_real = inputs.networks.get("fake"), inputs.networks.get("real")
+        fake_logit, classification = self.split_class_logits(
+            players.discriminate(fake, label, batch.source, on_fake, self.classify > 0), label
+        )
+
         real_logit = fake_logit.new_empty(0)
         if LOSSES[self.loss].uses_real:
             with torch.no_grad():
-                real_logit = players.discriminate(batch.real, batch.label, draws.masks.get("real"))
-            same_shape(real_logit, fake_logit, len(fake))
+                real_logit = players.discriminate(batch.real, batch.label, batch.source, on_real)
+            require_same_shape(real_logit, fake_logit, len(fake))
+
+        loss = LOSSES[self.loss].generator(real_logit, fake_logit)
         batch = replace(batch, fake=fake, fake_label=label)
-        return LOSSES[self.loss].generator(real_logit, fake_logit) + extra, batch, {}
+        return Objective(self.terms(loss, classification), batch, {})
 
-    def own(self, logit: Tensor, label: Tensor | None) -> tuple[Tensor, Tensor | float]:
-        """Logits with the own label and the auxiliary loss, of logits (B, K) with every label."""
+    def terms(
+        self, loss: Tensor, classification: Tensor | None, weight: float = 1.0
+    ) -> dict[str, Term]:
+        """The terms of an objective, by name."""
+        terms = {"adversarial": Term(loss, weight, self.reduction)}
+        if classification is not None:
+            terms["classification"] = Term(classification, weight * self.classify, self.reduction)
+        return terms
+
+    def split_class_logits(
+        self, logit: Tensor, label: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """(B, K) logits, one a label -> those of the labels (B,), and the classification loss."""
         if not self.classify or label is None:
-            return logit, 0.0
-        own = logit.gather(-1, label.unsqueeze(-1)).squeeze(-1)
-        return own, self.classify * losses.classification(logit, own)
+            return logit, None
+        labelled = logit.gather(-1, label.unsqueeze(-1)).squeeze(-1)
+        return labelled, losses.classification(logit, labelled)
 
-    def label_of_fakes(self, batch: Batch, draws: Draws) -> Tensor | None:
-        return batch.label if self.fake_labels == "data" else draws.label
+    def label_of_fakes(self, batch: Batch, inputs: RandomInputs) -> Tensor | None:
+        """The labels of the fakes: those of the real batch, or drawn."""
+        return batch.label if self.fake_labels == "data" else inputs.label
 
 
-def same_shape(real: Tensor, fake: Tensor, count: int) -> None:
+def logged_logits(real: Tensor, fake: Tensor) -> Log:
+    """What D says of real and fake examples: its logits a, and D(x) = sigmoid(a)."""
+    return {
+        "logit_real": real,
+        "d_real": torch.sigmoid(real),
+        "logit_fake": fake,
+        "d_fake": torch.sigmoid(fake),
+    }
+
+
+def require_same_shape(real: Tensor, fake: Tensor, count: int) -> None:
     """Guard: (B, 1) minus (B,) would broadcast to (B, B), and train on every pair, silently."""
     if real.shape != fake.shape or real.shape[:1] != (count,):
         raise ValueError(

@@ -1,4 +1,4 @@
-"""What a turn is played with: real examples, fakes, random inputs."""
+"""What a turn is played with: real examples, fakes, and the random numbers that come in."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 Aux = dict[str, Tensor]  # what penalties and controllers keep between steps
-
-
-Stats = dict[str, Tensor]  # scalars, left on the device
-
-
-Reduce = Callable[[Tensor, str], Tensor]  # (losses, "mean" or "sum") -> scalar
+Log = dict[str, Tensor]  # numbers to report, left on the device
 
 
 @dataclass(frozen=True)
 class Batch:
-    """real (B, ...) in model values, label (B,) or None; fake and its labels once they exist.
+    """The examples of one turn.
 
-    made: the fakes with the graph they were made by, where G's turn is to start from them.
+    Args:
+        real: (B, ...) in model values. In a paired game these are the targets.
+        label: (B,) int64, or None.
+        source: (B, ...) what a translator starts from, or None.
+        fake, fake_label: the generated examples and their labels, once they exist.
+        fake_with_graph: the fakes with the graph of their making, if G's turn starts from them.
     """
 
     real: Tensor
@@ -28,40 +28,53 @@ class Batch:
     source: Tensor | None = None
     fake: Tensor | None = None
     fake_label: Tensor | None = None
-    made: Tensor | None = None
+    fake_with_graph: Tensor | None = None
 
-    def rows(self, part: slice) -> Batch:
-        """The examples of a slice."""
+    def map(self, f: Callable[[Tensor], Tensor]) -> Batch:
+        """The same examples, each tensor replaced by f of it; fakes are left out."""
         return Batch(
-            self.real[part],
-            None if self.label is None else self.label[part],
-            None if self.source is None else self.source[part],
+            f(self.real),
+            None if self.label is None else f(self.label),
+            None if self.source is None else f(self.source),
         )
 
+    def rows(self, part: slice) -> Batch:
+        """The real examples of a slice."""
+        return self.map(lambda tensor: tensor[part])
+
     def generated(self) -> Tensor:
+        """The fakes; ValueError before there are any."""
         if self.fake is None:
             raise ValueError("this batch holds no generated examples")
         return self.fake
 
 
 @dataclass(frozen=True)
-class Draws:
-    """The random numbers of one player's turn.
+class RandomInputs:
+    """The random numbers of one player's turn; nothing in this folder draws any.
 
-    z (B, Z); label (B,) for the fakes, or None; masks: "generator", "real", "fake", "penalty" ->
-    layer -> dropout factors; extra: what penalties and games ask for.
+    Args:
+        z: (B, Z), noise.
+        label: (B,) int64, of the fakes, or None.
+        networks: forward pass ("generator", "real", "fake", "penalty", ...) -> the name of a
+            network's random input -> (B, ...).
+        extra: (B, ...) by name, what penalties and games ask for.
     """
 
     z: Tensor
     label: Tensor | None = None
-    masks: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
+    networks: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
     extra: Mapping[str, Tensor] = field(default_factory=dict)
 
-    def rows(self, part: slice) -> Draws:
-        """The numbers of the examples of a slice."""
-        return Draws(
-            self.z[part],
-            None if self.label is None else self.label[part],
-            {role: {k: v[part] for k, v in masks.items()} for role, masks in self.masks.items()},
-            {name: value[part] for name, value in self.extra.items()},
+    def map(self, f: Callable[[Tensor], Tensor]) -> RandomInputs:
+        """The same numbers, each tensor replaced by f of it."""
+        return RandomInputs(
+            f(self.z),
+            None if self.label is None else f(self.label),
+            {name: {k: f(v) for k, v in ones.items()} for name, ones in self.networks.items()},
+            {name: f(value) for name, value in self.extra.items()},
         )
+
+    def rows(self, part: slice) -> RandomInputs:
+        """The numbers of the examples of a slice."""
+        return self.map(lambda tensor: tensor[part])

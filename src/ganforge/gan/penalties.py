@@ -1,10 +1,9 @@
-"""Penalties: f(players, batch, draws, aux) -> (one loss per example, aux), frozen dataclasses.
+"""Penalties: f(players, batch, inputs, aux) -> (one value per example, aux), frozen dataclasses.
 
-Each names the player it is paid by and how often: a penalty with interval n is computed every
-n-th step and counted n times, which leaves its expectation alone (lazy regularisation, Karras et
-al. 2020). Gradients with respect to the input are taken of the sum of the logits; that is the
-gradient of each logit only where a logit depends on its own example, so a discriminator with batch
-norm pays a coupled penalty.
+Each names the player that pays it and how often: a penalty with interval n is computed every n-th
+step and counted n times, which does not change its expectation (lazy regularisation, Karras et al.
+2020). Gradients with respect to x are taken of the sum of the logits. That is the gradient of each
+logit only if a logit depends on one example alone: with batch norm, D pays a coupled penalty.
 """
 
 from __future__ import annotations
@@ -17,9 +16,10 @@ import torch
 from torch import Tensor
 
 from ganforge.errors import check
+from ganforge.nets.base import RandomInput
 
 if TYPE_CHECKING:
-    from ganforge.gan.batch import Aux, Batch, Draws
+    from ganforge.gan.batch import Aux, Batch, RandomInputs
     from ganforge.gan.players import Players
 
 
@@ -27,33 +27,39 @@ class Penalty(Protocol):
     """What the step knows of a penalty.
 
     player: "discriminator" or "generator", who pays. interval: steps between payments.
-    draws: random numbers wanted for each example, name -> (law, count).
+    random_inputs: random numbers wanted for each example, name -> (law, shape).
     """
 
     kind: ClassVar[str]
     player: ClassVar[str]
-    draws: ClassVar[dict[str, tuple[str, int]]]
+    random_inputs: ClassVar[dict[str, RandomInput]]
 
     @property
     def interval(self) -> int: ...
 
     def scale(self, used: float) -> float:
-        """By what the loss is multiplied when the fraction `used` of the budget is used."""
+        """The factor of the values when the fraction `used` of the budget is used."""
         ...
 
     def __call__(
-        self, players: Players, batch: Batch, draws: Draws, aux: Aux
+        self, players: Players, batch: Batch, inputs: RandomInputs, aux: Aux
     ) -> tuple[Tensor, Aux]:
-        """(B,) losses, before `interval` is counted, and the new aux."""
+        """(B,) values, before `interval` is counted, and the new aux."""
         ...
 
 
-def squared_gradient(players: Players, x: Tensor, label: Tensor | None, draws: Draws) -> Tensor:
+def squared_gradient(
+    players: Players,
+    x: Tensor,
+    label: Tensor | None,
+    source: Tensor | None,
+    inputs: RandomInputs,
+) -> Tensor:
     """|grad_x D(x)|^2 for each example, (B,), differentiable in D's parameters."""
     x = x.detach().requires_grad_()
-    logits = players.discriminate(x, label, draws.masks.get("penalty"))
+    logits = players.discriminate(x, label, source, inputs.networks.get("penalty"))
     (gradient,) = torch.autograd.grad(logits.sum(), x, create_graph=True)
-    return gradient.square().flatten(players.lead).sum(players.lead)
+    return gradient.square().flatten(1).sum(1)
 
 
 @dataclass(frozen=True)
@@ -66,7 +72,7 @@ class R1:
 
     kind: ClassVar[str] = "r1"
     player: ClassVar[str] = "discriminator"
-    draws: ClassVar[dict[str, tuple[str, int]]] = {}
+    random_inputs: ClassVar[dict[str, RandomInput]] = {}
     gamma: float = 1.0
     interval: int = 1
     gamma_to: float | None = None
@@ -79,9 +85,9 @@ class R1:
         return _geometric(self.gamma, self.gamma_to, used / self.until)
 
     def __call__(
-        self, players: Players, batch: Batch, draws: Draws, aux: Aux
+        self, players: Players, batch: Batch, inputs: RandomInputs, aux: Aux
     ) -> tuple[Tensor, Aux]:
-        norm = squared_gradient(players, batch.real, batch.label, draws)
+        norm = squared_gradient(players, batch.real, batch.label, batch.source, inputs)
         return 0.5 * self.gamma * norm, aux
 
 
@@ -94,7 +100,7 @@ class R2:
 
     kind: ClassVar[str] = "r2"
     player: ClassVar[str] = "discriminator"
-    draws: ClassVar[dict[str, tuple[str, int]]] = {}
+    random_inputs: ClassVar[dict[str, RandomInput]] = {}
     gamma: float = 1.0
     interval: int = 1
     gamma_to: float | None = None
@@ -107,9 +113,9 @@ class R2:
         return _geometric(self.gamma, self.gamma_to, used / self.until)
 
     def __call__(
-        self, players: Players, batch: Batch, draws: Draws, aux: Aux
+        self, players: Players, batch: Batch, inputs: RandomInputs, aux: Aux
     ) -> tuple[Tensor, Aux]:
-        norm = squared_gradient(players, batch.generated(), batch.fake_label, draws)
+        norm = squared_gradient(players, batch.generated(), batch.fake_label, batch.source, inputs)
         return 0.5 * self.gamma * norm, aux
 
 
@@ -117,13 +123,13 @@ class R2:
 class GradientPenalty:
     """weight (|grad D| - target)^2 between pairs of real and generated. Gulrajani et al. 2017.
 
-    epsilon ~ U[0, 1) mixes each real example with a generated one; it is a draw, not drawn here.
+    epsilon ~ U[0, 1) mixes each real example with a generated one; it is an input.
     In a conditional game both have the same label (`fake_labels = "data"`).
     """
 
     kind: ClassVar[str] = "gradient-penalty"
     player: ClassVar[str] = "discriminator"
-    draws: ClassVar[dict[str, tuple[str, int]]] = {"epsilon": ("unit", 1)}
+    random_inputs: ClassVar[dict[str, RandomInput]] = {"epsilon": RandomInput("unit", (1,))}
     weight: float = 10.0
     target: float = 1.0
     interval: int = 1
@@ -135,14 +141,12 @@ class GradientPenalty:
         return 1.0
 
     def __call__(
-        self, players: Players, batch: Batch, draws: Draws, aux: Aux
+        self, players: Players, batch: Batch, inputs: RandomInputs, aux: Aux
     ) -> tuple[Tensor, Aux]:
         fake = batch.generated()
-        lead = players.lead
-        epsilon = draws.extra["epsilon"]
-        epsilon = epsilon.view(*epsilon.shape[:lead], *[1] * (fake.dim() - lead))
+        epsilon = inputs.extra["epsilon"].view(-1, *[1] * (fake.dim() - 1))
         mixed = epsilon * batch.real + (1 - epsilon) * fake
-        norm = squared_gradient(players, mixed, batch.label, draws)
+        norm = squared_gradient(players, mixed, batch.label, batch.source, inputs)
         # sqrt has an infinite gradient at 0, where a dead D would put a NaN into every weight
         return self.weight * (norm.clamp_min(1e-24).sqrt() - self.target).square(), aux
 
@@ -155,7 +159,7 @@ def _check(weight: float, interval: int, to: float | None = None, until: float =
 
 
 def _geometric(first: float, last: float | None, share: float) -> float:
-    """(last / first)^share, 1 where there is no last."""
+    """(last / first)^share; 1 if there is no last."""
     return 1.0 if last is None else math.pow(last / first, min(1.0, share))
 
 

@@ -1,4 +1,4 @@
-"""What a game is played with: the two networks, a batch, the draws of a turn, the state."""
+"""The two sides of a game, called in one way whatever networks they hold."""
 
 from __future__ import annotations
 
@@ -12,91 +12,119 @@ import torch
 from torch import Tensor, nn
 
 from ganforge.gan.batch import Batch
-from ganforge.nets.base import Headed, Player
-from ganforge.nets.spectral import Triple
+from ganforge.nets.base import Inputs, Network, TwoPartDiscriminator
+from ganforge.nets.spectral import SpectralWeight
 
 
 @dataclass(frozen=True)
 class Players:
-    """The two networks, called in one way.
+    """The networks of both sides.
 
-    autocast: the precision of every forward pass. members: of a population, whose tensors all have
-    one more axis in front (M, B, ...); 0 for a single game. classes: K, 0 without labels.
-
-    Each pass has an autocast of its own: one around a whole step would keep using the cast of D's
+    Each pass has an autocast of its own: one around a whole step would keep the cast of D's
     weights from before D's update.
+
+    Args:
+        generator, discriminator: a network each, or an `nn.ModuleDict` of several by name.
+        autocast: the precision of every forward pass.
+        classes: K, 0 without labels.
     """
 
     generator: nn.Module
     discriminator: nn.Module
     autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
-    members: int = 0
     classes: int = 0
+
+    def network(self, name: str) -> nn.Module:
+        """A network by name: "generator", or "generator.ab" of a side that holds several."""
+        side, _, part = name.partition(".")
+        module: nn.Module = getattr(self, side)
+        return module.get_submodule(part) if part else module
 
     @cached_property
     def buffers(self) -> list[Tensor]:
-        """The buffers of both networks (batch statistics), which are looked for once."""
+        """The buffers of both sides (batch statistics), looked up once."""
         return [b for m in (self.generator, self.discriminator) for b in m.buffers()]
 
     @cached_property
-    def normalised(self) -> list[Triple]:
-        """(W, u, v) of D's spectrally normalised weights, which are looked for once."""
+    def spectral_weights(self) -> list[SpectralWeight]:
+        """D's spectrally normalised weights, looked up once."""
         d = self.discriminator
-        return d.normalised() if isinstance(d, Player) else []
-
-    @property
-    def lead(self) -> int:
-        """Axes in front of an example: (B, ...) or (M, B, ...)."""
-        return 2 if self.members else 1
+        networks = d.values() if isinstance(d, nn.ModuleDict) else [d]
+        return [w for n in networks if isinstance(n, Network) for w in n.spectral_weights()]
 
     def generate(
-        self, z: Tensor, label: Tensor | None = None, masks: Mapping[str, Tensor] | None = None
+        self,
+        z: Tensor,
+        label: Tensor | None = None,
+        source: Tensor | None = None,
+        inputs: Inputs | None = None,
+        network: str = "generator",
     ) -> Tensor:
-        """z (B, Z), label (B,) -> examples (B, ...), in z's precision."""
+        """z (B, Z), label (B,), source (B, ...) -> fakes (B, ...), in z's precision."""
         with self.autocast():
-            x: Tensor = self.generator(z, label, masks)
+            x: Tensor = self.network(network)(z, label, source, inputs)
         return x.to(z.dtype)
 
     def discriminate(
         self,
         x: Tensor,
         label: Tensor | None = None,
-        masks: Mapping[str, Tensor] | None = None,
-        every: bool = False,
+        source: Tensor | None = None,
+        inputs: Inputs | None = None,
+        all_classes: bool = False,
+        network: str = "discriminator",
     ) -> Tensor:
-        """x (B, ...), label (B,) -> logits, in x's precision; (B, K) with `every` label in turn."""
+        """x (B, ...) -> logits (B,) or (B, 1, h, w), in x's precision.
+
+        all_classes: D is asked for every label in turn, and the logits are (B, K).
+        """
+        queries = self.label_queries(x, label, all_classes)
         with self.autocast():
-            logits: Tensor = self.discriminator(x, self.asked(x, label, every), masks)
+            logits: Tensor = self.network(network)(x, queries, source, inputs)
         return logits.to(x.dtype)
 
     def discriminate_both(
-        self, batch: Batch, masks: Mapping[str, Mapping[str, Tensor]], every: bool = False
+        self,
+        batch: Batch,
+        inputs: Mapping[str, Mapping[str, Tensor]],
+        all_classes: bool = False,
     ) -> tuple[Tensor, Tensor]:
-        """The logits of a batch's real and of its fake examples.
+        """The logits of a batch's real examples and of its fakes.
 
-        In one pass where D judges each example alone: weights are read and cast once, and products
-        of matrices are twice as tall.
+        They share a pass if D judges each example by itself: weights are read and cast once, and
+        products of matrices are twice as tall.
+
+        Args:
+            inputs: "real" and "fake" -> D's random inputs in these passes.
         """
         real, fake, d = batch.real, batch.generated(), self.discriminator
-        on_real, on_fake = masks.get("real", {}), masks.get("fake", {})
-        if not (isinstance(d, Headed) and d.alone):
-            real_logit = self.discriminate(real, batch.label, on_real or None, every)
-            return real_logit, self.discriminate(fake, batch.fake_label, on_fake or None, every)
-        both = {name: torch.cat([mask, on_fake[name]]) for name, mask in on_real.items()}
+        on_real, on_fake = inputs.get("real"), inputs.get("fake")
+        if batch.source is not None or not (
+            isinstance(d, TwoPartDiscriminator) and d.batch_independent
+        ):
+            return (
+                self.discriminate(real, batch.label, batch.source, on_real, all_classes),
+                self.discriminate(fake, batch.fake_label, batch.source, on_fake, all_classes),
+            )
+
+        both = None
+        if on_real and on_fake:
+            both = {name: torch.cat([value, on_fake[name]]) for name, value in on_real.items()}
         label = batch.label
         if label is not None and batch.fake_label is not None:
             label = torch.cat([label, batch.fake_label])
         with self.autocast():
-            features = d.features(torch.cat([real, fake]), label, both or None)
-            # a head for each: where a loss sees only differences of logits, as the relativistic
-            # one, the gradient of the head's bias is 0, and so it stays to the last bit
-            real_logit = d.out(features[: len(real)], self.asked(real, batch.label, every))
-            fake_logit = d.out(features[len(real) :], self.asked(fake, batch.fake_label, every))
+            features = d.features(torch.cat([real, fake]), label, both)
+            # a head for each: if a loss sees only differences of logits, as the relativistic one,
+            # the gradient of the head's bias is 0, and it must be 0 to the last bit
+            real_queries = self.label_queries(real, batch.label, all_classes)
+            fake_queries = self.label_queries(fake, batch.fake_label, all_classes)
+            real_logit = d.out(features[: len(real)], real_queries)
+            fake_logit = d.out(features[len(real) :], fake_queries)
         return real_logit.to(real.dtype), fake_logit.to(fake.dtype)
 
-    def asked(self, x: Tensor, label: Tensor | None, every: bool) -> Tensor | None:
-        """The labels D is asked for: each example's own (B,), or every one (B, K)."""
-        if not (every and self.classes):
+    def label_queries(self, x: Tensor, label: Tensor | None, all_classes: bool) -> Tensor | None:
+        """The labels D is asked for: each example's (B,), or all of them (B, K)."""
+        if not (all_classes and self.classes):
             return label
-        labels = torch.arange(self.classes, device=x.device)
-        return labels.expand(*x.shape[: self.lead], -1)
+        return torch.arange(self.classes, device=x.device).expand(len(x), -1)

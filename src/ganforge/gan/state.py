@@ -25,12 +25,16 @@ class State:
 
 
 @dataclass(frozen=True)
-class Knobs:
-    """What a schedule may change from step to step.
+class StepHyperparameters:
+    """What schedules may change from step to step.
 
-    rates: of learning, by player; momenta: of SGD and RMSprop, where they change. penalties: by
-    what each penalty of the game is multiplied, in its order; none where all are as written.
-    All may be tensors, which a captured step reads anew at every replay.
+    All may be tensors, which a recorded step reads anew at every replay.
+
+    Args:
+        rates: learning rate by player.
+        ema: the decay of the averaged generator.
+        momenta: of SGD and RMSprop by player, if they change.
+        penalties: the factor of each penalty of the game, in its order; empty if all are 1.
     """
 
     rates: Mapping[str, float | Tensor]
@@ -40,7 +44,7 @@ class Knobs:
 
 
 def sampling_model(state: State) -> nn.Module:
-    """The generator to sample from: the averaged one where there is one."""
+    """The generator to sample from: the average, if there is one."""
     return state.average if state.average is not None else state.players.generator
 
 
@@ -53,9 +57,9 @@ def tensors(state: State) -> dict[str, Tensor]:
     out: dict[str, Tensor] = {}
     for side, module in players.items():
         out |= {f"{side}.{name}": tensor for name, tensor in module.state_dict().items()}
-        held = state.optimizers[side].state
+        moments = state.optimizers[side].state
         for name, parameter in module.named_parameters():
-            for key, value in sorted(held.get(parameter, {}).items()):
+            for key, value in sorted(moments.get(parameter, {}).items()):
                 out[f"optimizer.{side}.{name}.{key}"] = value
     if state.average is not None:
         out |= {f"ema.{name}": tensor for name, tensor in state.average.state_dict().items()}
@@ -65,23 +69,25 @@ def tensors(state: State) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def load(state: State, saved: Mapping[str, Tensor], source: str) -> None:
-    """Copy `saved` into the state's own tensors, so their strides and alignment stay.
+    """Copy `saved` into the tensors of the state, so that their strides and alignment stay.
 
     Names, shapes and dtypes are compared before anything is changed; DataError names `source`.
     """
-    own = tensors(state)
-    compare(own, saved, source)
-    for name, tensor in own.items():
+    ours = tensors(state)
+    require_same_tensors(ours, saved, source)
+    for name, tensor in ours.items():
         tensor.copy_(saved[name])
 
 
-def compare(own: Mapping[str, Tensor], saved: Mapping[str, Tensor], source: str) -> None:
-    """DataError unless `saved` has exactly the names, shapes and dtypes of `own`."""
-    for name in [*own, *saved]:
-        if name not in saved or name not in own:
+def require_same_tensors(
+    ours: Mapping[str, Tensor], saved: Mapping[str, Tensor], source: str
+) -> None:
+    """DataError unless `saved` has exactly the names, shapes and dtypes of `ours`."""
+    for name in [*ours, *saved]:
+        if name not in saved or name not in ours:
             side = "lacks" if name not in saved else "holds an unknown"
             raise DataError(f"{source} {side} tensor {name!r}: it belongs to another configuration")
-        a, b = own[name], saved[name]
+        a, b = ours[name], saved[name]
         if a.shape != b.shape or a.dtype != b.dtype:
             raise DataError(
                 f"{source}: tensor {name!r} is {tuple(b.shape)} {b.dtype}, expected "
@@ -91,8 +97,8 @@ def compare(own: Mapping[str, Tensor], saved: Mapping[str, Tensor], source: str)
 
 def buffers(state: State) -> list[Tensor]:
     """Every buffer of the state (batch statistics), the average's too."""
-    modules = [state.players.generator, state.players.discriminator]
-    return [b for m in (*modules, *([state.average] if state.average else [])) for b in m.buffers()]
+    average = [] if state.average is None else list(state.average.buffers())
+    return [*state.players.buffers, *average]
 
 
 def all_finite(state: State) -> bool:

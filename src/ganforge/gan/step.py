@@ -11,8 +11,8 @@
       update the generator by descending its stochastic gradient
         grad 1/m sum log(1 - D(G(z)))                   (or by ascending log D(G(z)))
 
-This page knows no files, no logs and no devices, and draws nothing: examples, noise, labels and
-dropout masks come in. Letters: B batch, Z size of the noise, K classes.
+The step knows no files and no devices, and draws nothing: examples, noise, labels and dropout masks
+come in. Letters: B batch, Z size of the noise, K classes.
 """
 
 from __future__ import annotations
@@ -27,10 +27,11 @@ import torch
 from torch import Tensor
 
 from ganforge.gan import ema, optimizers
-from ganforge.gan.batch import Batch, Draws, Reduce, Stats
+from ganforge.gan.batch import Batch, Log, RandomInputs
+from ganforge.gan.objective import Objective, Reduce, Term
 from ganforge.gan.penalties import Penalty
 from ganforge.gan.players import Players
-from ganforge.gan.state import Knobs, State
+from ganforge.gan.state import State, StepHyperparameters
 from ganforge.nets import spectral
 
 
@@ -54,26 +55,195 @@ class Game(Protocol):
     @property
     def penalties(self) -> tuple[Penalty, ...]: ...
 
-    def roles(self, side: str) -> tuple[str, ...]:
-        """The forward passes of a turn that want dropout masks of their own."""
+    def passes(self, side: str) -> Mapping[str, str]:
+        """The forward passes of a turn that want random inputs of their own -> their network."""
         ...
 
     def discriminator_objective(
-        self, players: Players, batch: Batch, draws: Draws
-    ) -> tuple[Tensor, Batch, Stats]:
-        """D's loss for each example, the batch with its fakes, what to report."""
+        self, players: Players, batch: Batch, inputs: RandomInputs
+    ) -> Objective:
+        """What D descends."""
         ...
 
     def generator_objective(
-        self, players: Players, batch: Batch, draws: Draws
-    ) -> tuple[Tensor, Batch, Stats]:
-        """G's loss for each example, the batch with its fakes, what to report."""
+        self, players: Players, batch: Batch, inputs: RandomInputs
+    ) -> Objective:
+        """What G descends."""
         ...
 
 
-def reduce_batch(loss: Tensor, how: str) -> Tensor:
-    """The step's only reduction: mean over all logits, or their sum."""
-    return loss.mean() if how == "mean" else loss.sum()
+def step(
+    state: State,
+    game: Game,
+    batches: Sequence[Batch],
+    inputs: Mapping[str, Sequence[RandomInputs]],
+    hyper: StepHyperparameters,
+    options: StepOptions | None = None,
+) -> Log:
+    """One iteration of Algorithm 1: k discriminator turns, then the generator's.
+
+    Changes `state` in place.
+
+    Args:
+        batches: k of them, fresh examples each.
+        inputs: "discriminator" -> k, "generator" -> g_steps random inputs.
+        hyper: learning rates and the like at this step.
+        options: how the step is carried out.
+
+    Returns:
+        Scalars on the device, of each player's last turn: its loss (and each term, if there are
+        several), its gradient's norm, what the game logs; and the number of skipped updates.
+    """
+    options = options or StepOptions()
+    for side, optimizer in state.optimizers.items():
+        optimizers.set_rate(optimizer, hyper.rates[side], hyper.momenta.get(side))
+    log: Log = {}
+
+    for batch, drawn in zip(batches, inputs["discriminator"], strict=True):
+        update = compute_gradients(state, game, "discriminator", batch, drawn, hyper, options)
+        if not game.simultaneous:
+            merge(log, options.apply_gradients(state, update))
+
+    # the same z through the same G: its turn starts from D's fakes, unless they came in pieces
+    batch = batches[-1]
+    if not options.micro_batch:
+        made = update.batch
+        batch = replace(batch, fake_with_graph=made.fake_with_graph, fake_label=made.fake_label)
+    for drawn in inputs["generator"]:
+        answer = compute_gradients(state, game, "generator", batch, drawn, hyper, options)
+        merge(log, options.apply_gradients(state, answer))
+        if game.simultaneous:
+            merge(log, options.apply_gradients(state, update))
+        batch = batches[-1]  # G has moved: D's fakes are no longer those of this G
+
+    if state.average is not None:
+        ema.update(state.average, state.players.generator, hyper.ema)
+    state.step += 1
+    return log
+
+
+@dataclass(frozen=True)
+class Update:
+    """A player's gradients, not applied yet.
+
+    log: what the turn reports. saved_buffers: the players' buffers before it. batch: the last
+    piece of its batch, as it was played.
+    """
+
+    side: str
+    gradients: list[Tensor]
+    log: Log
+    saved_buffers: list[Tensor]
+    batch: Batch
+
+
+def compute_gradients(
+    state: State,
+    game: Game,
+    side: str,
+    batch: Batch,
+    inputs: RandomInputs,
+    hyper: StepHyperparameters | None = None,
+    options: StepOptions | None = None,
+) -> Update:
+    """The gradients of one player's turn: its objective, and the penalties due at this step."""
+    options = options or StepOptions()
+    ours = side == "discriminator"
+    objective_of = game.discriminator_objective if ours else game.generator_objective
+    parameters = optimizers.parameters(state.optimizers[side])
+    others = optimizers.parameters(state.optimizers["generator" if ours else "discriminator"])
+
+    saved_buffers = [b.clone() for b in state.players.buffers]
+    if ours:  # once a turn: all passes up to D's next one, whoever makes them, share u and v
+        for weight in state.players.spectral_weights:
+            spectral.iterate(*weight)
+
+    log: Log = {}
+    gradients: list[Tensor] = []
+    with nullcontext() if ours and not game.fresh_noise else frozen(others):
+        for piece, drawn, share in options.pieces(batch, inputs):
+            objective = objective_of(state.players, piece, drawn)
+            means = {name: term.mean(options.reduce) for name, term in objective.terms.items()}
+            totals = [
+                term.total(options.reduce, share, means[name])
+                for name, term in objective.terms.items()
+            ]
+            due = penalties_due(state, game, side, objective.batch, drawn, hyper)
+            totals += [penalty.total(options.reduce, share) for penalty in due]
+            # several games in one batch share no weights: the sum's gradient is each one's
+            found = torch.autograd.grad(add_up(totals).sum(), parameters, allow_unused=True)
+            accumulate(gradients, used(parameters, found))
+            add_log(log, observed(side, means, objective.log, options.reduce), share)
+
+    if options.all_reduce is not None:
+        options.all_reduce([*gradients, *log.values()])
+    return Update(side, gradients, log, saved_buffers, objective.batch)
+
+
+def apply_gradients(state: State, update: Update) -> Log:
+    """One step of a player's optimiser, skipped whole if a gradient is not finite.
+
+    A skipped update leaves weights, moments and buffers as they were; the flag stays on the device,
+    so nothing waits for it. Returns all there is to report of the turn.
+    """
+    optimizer, initial = state.optimizers[update.side], update.side[0]
+    optimizers.assign(optimizers.parameters(optimizer), update.gradients)
+    norm = optimizers.total_norm(update.gradients)
+    skipped = optimizers.guarded_step(optimizer, norm + update.log[f"loss_{initial}"])
+    restore(state.players, update.saved_buffers, skipped)
+    return update.log | {f"gradient_{initial}": norm, f"skipped_{initial}": skipped}
+
+
+def turn(
+    state: State,
+    game: Game,
+    side: str,
+    batch: Batch,
+    inputs: RandomInputs,
+    options: StepOptions | None = None,
+) -> Log:
+    """One update of one player, the other standing still."""
+    options = options or StepOptions()
+    update = compute_gradients(state, game, side, batch, inputs, options=options)
+    return options.apply_gradients(state, update)
+
+
+def reduce_batch(values: Tensor, how: str) -> Tensor:
+    """The step's only reduction: the mean of all values, or their sum."""
+    return values.mean() if how == "mean" else values.sum()
+
+
+@dataclass(frozen=True)
+class StepOptions:
+    """How a step is carried out, which does not change what it computes.
+
+    Args:
+        batch: the global batch B, 0 for that of the tensors given.
+        micro_batch: examples a forward pass, 0 for all at once.
+        all_reduce: the sum of tensors over all processes, in place.
+        reduce: how values become a number; or numbers, one for each game in the batch.
+        apply_gradients: what takes the optimiser's step.
+    """
+
+    batch: int = 0
+    micro_batch: int = 0
+    all_reduce: Callable[[list[Tensor]], None] | None = None
+    reduce: Reduce = reduce_batch
+    apply_gradients: Callable[[State, Update], Log] = apply_gradients
+
+    def pieces(
+        self, batch: Batch, inputs: RandomInputs
+    ) -> Iterator[tuple[Batch, RandomInputs, float]]:
+        """The pieces of a turn, each with its share of the global batch."""
+        count = len(batch.real)
+        size = self.micro_batch or count
+        for first in range(0, count, size):
+            part = slice(first, min(first + size, count))
+            share = (part.stop - first) / (self.batch or count)
+            if size >= count:
+                yield batch, inputs, share
+            else:
+                yield batch.rows(part), inputs.rows(part), share
 
 
 @contextmanager
@@ -88,106 +258,22 @@ def frozen(parameters: Sequence[Tensor]) -> Iterator[None]:
             p.requires_grad_(True)
 
 
-@dataclass(frozen=True)
-class How:
-    """Where a step runs, which does not change what it computes.
-
-    reduce: how losses become a number (a population keeps one a member). batch: the global batch
-    B, 0 for that of the tensors given. micro: examples a forward pass, 0 for all at once.
-    exchange: the sum of tensors over all ranks, in place.
-    """
-
-    reduce: Reduce = reduce_batch
-    batch: int = 0
-    micro: int = 0
-    exchange: Callable[[list[Tensor]], None] | None = None
-
-    def parts(self, batch: Batch, draws: Draws) -> Iterator[tuple[Batch, Draws, float]]:
-        """The pieces of a turn, each with its share of the global batch."""
-        count = len(batch.real)
-        size = self.micro or count
-        for first in range(0, count, size):
-            part = slice(first, min(first + size, count))
-            share = (part.stop - first) / (self.batch or count)
-            if size >= count:
-                yield batch, draws, share
-            else:
-                yield batch.rows(part), draws.rows(part), share
-
-
-@dataclass(frozen=True)
-class Move:
-    """An update that is not taken yet.
-
-    stats: what the turn reports; kept: the players' buffers before it; batch: the last piece of its
-    batch, as it was played.
-    """
-
-    side: str
-    gradients: list[Tensor]
-    stats: Stats
-    kept: list[Tensor]
-    batch: Batch
-
-
-def prepare(
+def penalties_due(
     state: State,
     game: Game,
     side: str,
     batch: Batch,
-    draws: Draws,
-    how: How = How(),
-    scales: Sequence[float | Tensor] = (),
-) -> Move:
-    """The gradients of one player's turn: its objective, and the penalties due at this step.
-
-    scales: by what each penalty of the game is multiplied, 1 where it is empty.
-    """
-    ours = side == "discriminator"
-    objective = game.discriminator_objective if ours else game.generator_objective
-    parameters = optimizers.parameters(state.optimizers[side])
-    others = optimizers.parameters(state.optimizers["generator" if ours else "discriminator"])
-    kept = [b.clone() for b in state.players.buffers]
-    if ours:  # once a turn: all passes up to D's next one, whoever makes them, share u and v
-        for triple in state.players.normalised:
-            spectral.iterate(*triple)
-    stats: Stats = {}
-    gradients: list[Tensor] = []
-    with nullcontext() if ours and not game.fresh_noise else frozen(others):
-        for piece, drawn, share in how.parts(batch, draws):
-            loss, part, seen = objective(state.players, piece, drawn)
-            total = how.reduce(loss, game.reduction)
-            total = total + penalties_due(state, game, side, part, drawn, how, scales)
-            if game.reduction == "mean":
-                total = total * share
-            # a population's members share no weights: the gradient of the sum is each one's own
-            found = torch.autograd.grad(total.sum(), parameters, allow_unused=True)
-            add(gradients, used(parameters, found))
-            add_stats(stats, observed(side, loss, seen, how), share)
-    if how.exchange is not None:
-        how.exchange([*gradients, *stats.values()])
-    return Move(side, gradients, stats, kept, part)
-
-
-def take(state: State, move: Move) -> Stats:
-    """One step of a player's optimiser, skipped whole where a gradient is not finite.
-
-    A skipped update leaves weights, moments and buffers as they were; the flag stays on the device,
-    so nothing waits for it. Returns all there is to report of the turn.
-    """
-    optimizer, initial = state.optimizers[move.side], move.side[0]
-    optimizers.assign(optimizers.parameters(optimizer), move.gradients)
-    norm = optimizers.total_norm(move.gradients, state.players.members)
-    skipped = optimizers.guarded_step(optimizer, norm + move.stats[f"loss_{initial}"])
-    restore(state.players, move.kept, skipped)
-    return move.stats | {f"gradient_{initial}": norm, f"skipped_{initial}": skipped}
-
-
-def turn(
-    state: State, game: Game, side: str, batch: Batch, draws: Draws, how: How = How()
-) -> Stats:
-    """One update of one player, the other standing still."""
-    return take(state, prepare(state, game, side, batch, draws, how))
+    inputs: RandomInputs,
+    hyper: StepHyperparameters | None = None,
+) -> list[Term]:
+    """The penalties a player pays at this step, each counted `interval` times."""
+    terms = []
+    scales = (hyper.penalties if hyper else ()) or (1,) * len(game.penalties)
+    for penalty, scale in zip(game.penalties, scales, strict=True):
+        if penalty.player == side and state.step % penalty.interval == 0:
+            values, state.aux = penalty(state.players, batch, inputs, state.aux)
+            terms.append(Term(values, penalty.interval * scale, game.reduction))
+    return terms
 
 
 def used(parameters: Sequence[Tensor], found: Sequence[Tensor | None]) -> list[Tensor]:
@@ -195,7 +281,7 @@ def used(parameters: Sequence[Tensor], found: Sequence[Tensor | None]) -> list[T
     return [torch.zeros_like(p) if g is None else g for p, g in zip(parameters, found, strict=True)]
 
 
-def add(totals: list[Tensor], parts: Sequence[Tensor]) -> None:
+def accumulate(totals: list[Tensor], parts: Sequence[Tensor]) -> None:
     """Add gradients of one piece of the batch to those of the pieces before."""
     if totals:
         torch._foreach_add_(totals, list(parts))
@@ -203,91 +289,41 @@ def add(totals: list[Tensor], parts: Sequence[Tensor]) -> None:
         totals.extend(parts)
 
 
-def add_stats(totals: Stats, parts: Stats, share: float) -> None:
-    """Means over the global batch, from those of a piece of it."""
-    for name, value in parts.items():
-        mine = value if share == 1 else value * share
-        totals[name] = totals[name] + mine if name in totals else mine
+def observed(side: str, means: Log, values: Mapping[str, Tensor], reduce: Reduce) -> Log:
+    """What a turn reports: its loss, each term if there are several, and what the game logs."""
+    means = {f"{name}_{side[0]}": mean.detach() for name, mean in means.items()}
+    log = {f"loss_{side[0]}": add_up(list(means.values()))} | (means if len(means) > 1 else {})
+    return log | {name: reduce(value, "mean") for name, value in values.items()}
 
 
-def observed(side: str, loss: Tensor, seen: Stats, how: How) -> Stats:
-    """What a turn reports: its loss for each example, logits, and D(x) = sigmoid of them."""
-    stats = {f"loss_{side[0]}": how.reduce(loss.detach(), "mean")}
-    for name, logit in seen.items():
-        stats[name] = how.reduce(logit, "mean")
-        stats[name.replace("logit", "d")] = how.reduce(torch.sigmoid(logit), "mean")
-    return stats
-
-
-def penalties_due(
-    state: State,
-    game: Game,
-    side: str,
-    batch: Batch,
-    draws: Draws,
-    how: How,
-    scales: Sequence[float | Tensor] = (),
-) -> Tensor | float:
-    """The sum of the penalties a player pays at this step, each counted `interval` times."""
-    total: Tensor | float = 0.0
-    for penalty, scale in zip(game.penalties, scales or (1,) * len(game.penalties), strict=True):
-        if penalty.player == side and state.step % penalty.interval == 0:
-            loss, state.aux = penalty(state.players, batch, draws, state.aux)
-            total = total + penalty.interval * scale * how.reduce(loss, game.reduction)
+def add_up(numbers: Sequence[Tensor]) -> Tensor:
+    """Their sum."""
+    total = numbers[0]
+    for number in numbers[1:]:
+        total = total + number
     return total
 
 
-def restore(players: Players, kept: list[Tensor], skipped: Tensor) -> None:
-    """Put the buffers back where the turn was skipped, without waiting for the flag."""
-    if kept and (skipped.device.type != "cpu" or bool(skipped.any())):
-        for buffer, before in zip(players.buffers, kept, strict=True):
-            gone = skipped.view(-1, *[1] * (buffer.dim() - 1)) if skipped.dim() else skipped
+def add_log(totals: Log, parts: Log, share: float) -> None:
+    """Means over the global batch, from those of a piece of it."""
+    for name, value in parts.items():
+        part = value if share == 1 else value * share
+        totals[name] = totals[name] + part if name in totals else part
+
+
+def restore(players: Players, saved: list[Tensor], skipped: Tensor) -> None:
+    """Put the buffers back if the turn was skipped, without waiting for the flag."""
+    if saved and (skipped.device.type != "cpu" or bool(skipped)):
+        for buffer, before in zip(players.buffers, saved, strict=True):
             # .data: a graph that G's turn will still go through saved them, and does not read them
-            buffer.data.copy_(torch.where(gone > 0, before, buffer))
+            buffer.data.copy_(torch.where(skipped > 0, before, buffer))
 
 
-def step(
-    state: State,
-    game: Game,
-    batches: Sequence[Batch],
-    draws: Mapping[str, Sequence[Draws]],
-    knobs: Knobs,
-    how: How = How(),
-) -> Stats:
-    """One iteration of Algorithm 1: k discriminator turns, then the generator's.
-
-    batches: k of them, fresh data each. draws: "discriminator" -> k, "generator" -> g_steps.
-    Returns scalars on the device, of each player's last turn: loss_d, loss_g, mean logits and
-    D(x), gradient norms; and how many updates were skipped. Changes `state` in place.
-    """
-    for side, optimizer in state.optimizers.items():
-        optimizers.set_rate(optimizer, knobs.rates[side], knobs.momenta.get(side))
-    stats: Stats = {}
-    for batch, drawn in zip(batches, draws["discriminator"], strict=True):
-        move = prepare(state, game, "discriminator", batch, drawn, how, knobs.penalties)
-        if not game.simultaneous:
-            merge(stats, take(state, move))
-    # the same z through the same G: its turn starts from D's fakes, unless they came in pieces
-    batch = batches[-1]
-    if not how.micro:
-        batch = replace(batch, made=move.batch.made, fake_label=move.batch.fake_label)
-    for drawn in draws["generator"]:
-        answer = prepare(state, game, "generator", batch, drawn, how, knobs.penalties)
-        merge(stats, take(state, answer))
-        if game.simultaneous:
-            merge(stats, take(state, move))
-        batch = batches[-1]  # G has moved: D's fakes are no longer its own
-    if state.average is not None:
-        ema.update(state.average, state.players.generator, knobs.ema)
-    state.step += 1
-    return stats
-
-
-def merge(stats: Stats, turn_stats: Stats) -> None:
+def merge(log: Log, turn_log: Log) -> None:
     """Keep the newest of everything, but count every skipped update."""
-    for name, value in turn_stats.items():
-        counted = name.startswith("skipped") and name in stats
-        stats[name] = stats[name] + value if counted else value
+    for name, value in turn_log.items():
+        counted = name.startswith("skipped") and name in log
+        log[name] = log[name] + value if counted else value
 
 
 def steps_for(images: int, batch: int, game: Game) -> int:

@@ -1,15 +1,16 @@
-"""Players: `networks(spec, noise) -> {"generator": ..., "discriminator": ...}`."""
+"""The networks of both sides, from `networks(spec, noise)`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import nn
 
 from ganforge.data.spec import DataSpec
 from ganforge.errors import UsageError
-from ganforge.nets.base import Masks, Plain, Player
+from ganforge.nets.base import Inputs, Network, PlainModule, RandomInput, TwoPartDiscriminator
 from ganforge.nets.dcgan import DCGAN
 from ganforge.nets.init import Init
 from ganforge.nets.mlp import MLP
@@ -20,11 +21,20 @@ SIDES = ("generator", "discriminator")
 
 
 def build(
-    networks: Callable[[DataSpec, int], dict[str, nn.Module]], spec: DataSpec, noise: int
-) -> dict[str, Player]:
-    """Both sides as `Player`s; modules that are none are wrapped, so plain torch modules will do.
+    networks: Callable[[DataSpec, int], dict[str, Any]], spec: DataSpec, noise: int
+) -> dict[str, nn.Module]:
+    """Both sides; modules that are no `Network` are wrapped, so plain torch modules will do.
 
-    spec: with classes = 0 for an unconditional game. noise: size of z.
+    Args:
+        networks: a function of (spec, noise); a side may be a dictionary of several modules.
+        spec: of the data, with classes = 0 for an unconditional game.
+        noise: Z, the size of z.
+
+    Returns:
+        {"generator": ..., "discriminator": ...}, a `Network` each, or an `nn.ModuleDict` of them.
+
+    Raises:
+        UsageError: the function does not return such sides, or a module does not fit its side.
     """
     if not callable(networks):
         raise UsageError(
@@ -37,18 +47,32 @@ def build(
         raise UsageError(
             f"networks returned {got}: expected {{'generator': module, 'discriminator': module}}"
         )
-    players = {
-        side: m if isinstance(m := modules[side], Player) else Plain(m, spec.classes > 0)
-        for side in SIDES
-    }
-    probe(players, spec, noise)
-    return players
+    sides: dict[str, nn.Module] = {}
+    for side in SIDES:
+        several = modules[side]
+        if isinstance(several, Mapping):
+            sides[side] = nn.ModuleDict({k: wrapped(m, spec) for k, m in several.items()})
+        else:
+            sides[side] = wrapped(several, spec)
+    probe(sides, spec, noise)
+    return sides
+
+
+def wrapped(module: nn.Module, spec: DataSpec) -> Network:
+    """The module as a `Network`."""
+    return module if isinstance(module, Network) else PlainModule(module, spec.classes > 0)
+
+
+def networks_of(side: nn.Module) -> list[Network]:
+    """The networks of a side: one, or several in an `nn.ModuleDict`."""
+    modules = side.values() if isinstance(side, nn.ModuleDict) else [side]
+    return [m for m in modules if isinstance(m, Network)]
 
 
 def made(
-    networks: Callable[[DataSpec, int], dict[str, nn.Module]], spec: DataSpec, noise: int
-) -> dict[str, nn.Module]:
-    """The modules; UsageError where the package's own cannot have such sizes."""
+    networks: Callable[[DataSpec, int], dict[str, Any]], spec: DataSpec, noise: int
+) -> dict[str, Any]:
+    """The modules; UsageError if the package's networks cannot have such sizes."""
     if not isinstance(networks, tuple(NETWORKS.values())):
         return networks(spec, noise)
     try:
@@ -62,11 +86,11 @@ def made(
 
 
 @torch.no_grad()
-def probe(players: dict[str, Player], spec: DataSpec, noise: int) -> None:
-    """UsageError where a user's own module does not take or give what its side must."""
+def probe(players: dict[str, nn.Module], spec: DataSpec, noise: int) -> None:
+    """UsageError if a user's module does not take or give what its side must."""
     for side in SIDES:
         player = players[side]
-        if not isinstance(player, Plain):
+        if not isinstance(player, PlainModule):
             continue
         player.eval()
         for count in (2, 3):
@@ -89,5 +113,6 @@ def probe(players: dict[str, Player], spec: DataSpec, noise: int) -> None:
 
 
 __all__ = [
-    "DCGAN", "MLP", "NETWORKS", "SIDES", "Init", "Masks", "Plain", "Player", "build",
+    "DCGAN", "MLP", "NETWORKS", "SIDES", "Init", "Inputs", "Network", "PlainModule",
+    "RandomInput", "TwoPartDiscriminator", "build", "networks_of",
 ]  # fmt: skip

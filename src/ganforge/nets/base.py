@@ -2,77 +2,138 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from torch import Tensor, nn
 
 from ganforge.data.spec import DataSpec
+from ganforge.errors import check, choice
 from ganforge.nets import spectral
 
-Masks = Mapping[str, Tensor]  # layer name -> (B, ...) factors, 0 or 1 / (1 - p)
+Inputs = Mapping[str, Tensor]  # random input by name -> (B, ...)
+
+LAWS = ("normal", "uniform", "unit", "dropout")
+
+
+@dataclass(frozen=True)
+class RandomInput:
+    """Numbers that are drawn for each example outside the networks, and come in.
+
+    Args:
+        law: "normal" N(0, 1), "uniform" U(-1, 1), "unit" U[0, 1), or "dropout": 0 with probability
+            `drop`, else 1 / (1 - drop).
+        shape: of the numbers for one example.
+        drop: probability in [0, 1), of dropout.
+    """
+
+    law: str
+    shape: tuple[int, ...]
+    drop: float = 0.0
+
+    def __post_init__(self) -> None:
+        choice("law", self.law, LAWS)
+        check(0 <= self.drop < 1, "drop", self.drop, "a probability in [0, 1)")
+
+    @property
+    def size(self) -> int:
+        """How many numbers an example gets."""
+        return math.prod(self.shape)
 
 
 class Networks(Protocol):
-    """Makes the two players. Any callable with this signature will do."""
+    """Makes the networks of both sides. Any callable with this signature will do."""
 
-    def __call__(self, spec: DataSpec, noise: int) -> dict[str, nn.Module]:
-        """{"generator": z (B, noise) -> x, "discriminator": x -> logits} for examples of `spec`."""
+    def __call__(self, spec: DataSpec, noise: int) -> dict[str, Any]:
+        """{"generator": z (B, noise) -> x, "discriminator": x -> logits} for examples of `spec`.
+
+        A side may be a dictionary of several networks by name.
+        """
         ...
 
 
-class Player(nn.Module):
-    """A network with no randomness inside: what it drops is passed in.
+class Network(nn.Module):
+    """A network with no randomness inside: all random numbers are inputs.
 
-    forward(x, label, masks): x (B, ...), label (B,) int64 or None, masks the dropout factors by
-    layer name or None for none. In eval mode, with masks None, it is a plain function.
+    In eval mode, with `inputs` None, it is a plain function.
     """
 
-    def mask_shapes(self) -> dict[str, tuple[float, tuple[int, ...]]]:
-        """Dropout layers: name -> (drop probability, shape for one example)."""
+    def random_inputs(self) -> dict[str, RandomInput]:
+        """What the network wants drawn for each example, by name."""
         return {}
 
-    def normalised(self) -> list[spectral.Triple]:
+    def spectral_weights(self) -> list[spectral.SpectralWeight]:
         """(W, u, v) of every weight that is divided by its largest singular value."""
-        return [m.triple() for m in self.modules() if isinstance(m, spectral.Spectral)]
+        return [m.parts() for m in self.modules() if isinstance(m, spectral.Spectral)]
 
-    def start(self, mean: Callable[[], Tensor]) -> None:
-        """Take from the data what the first weights need; nothing, unless a network says so.
+    def init_from_data(self, mean: Callable[[], Tensor]) -> None:
+        """Set what the first weights take from the data; nothing, unless a network says so.
 
-        mean() -> the mean example, float64, in model values and of the data's shape.
+        Args:
+            mean: gives the mean example, float64, in model values and of the data's shape.
         """
 
-    def forward(self, x: Tensor, label: Tensor | None = None, masks: Masks | None = None) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        label: Tensor | None = None,
+        source: Tensor | None = None,
+        inputs: Inputs | None = None,
+    ) -> Tensor:
+        """The network's output.
+
+        Args:
+            x: (B, Z) noise of a generator, (B, ...) examples of a discriminator.
+            label: (B,) int64, or None.
+            source: (B, ...) what a translator starts from, or None.
+            inputs: the random inputs by name, or None for none: no dropout.
+        """
         raise NotImplementedError
 
 
-class Headed(Player):
+class TwoPartDiscriminator(Network):
     """A discriminator in two parts: features of the examples, and their logits by `out`.
 
-    alone: no example's features depend on another example of the batch, so that real and fake ones
-    may share a pass. With batch norm they do.
+    batch_independent: no example's features depend on other examples of the batch, so that real
+    and fake ones may share a pass. With batch norm they do depend.
     """
 
-    alone = False
+    batch_independent = False
     out: nn.Module
 
-    def features(self, x: Tensor, label: Tensor | None, masks: Masks | None) -> Tensor:
+    def features(self, x: Tensor, label: Tensor | None, inputs: Inputs | None) -> Tensor:
         """x (B, ...) -> (B, F)."""
         raise NotImplementedError
 
-    def forward(self, x: Tensor, label: Tensor | None = None, masks: Masks | None = None) -> Tensor:
-        logits: Tensor = self.out(self.features(x, label, masks), label)
+    def forward(
+        self,
+        x: Tensor,
+        label: Tensor | None = None,
+        source: Tensor | None = None,
+        inputs: Inputs | None = None,
+    ) -> Tensor:
+        logits: Tensor = self.out(self.features(x, label, inputs), label)
         return logits
 
 
-class Plain(Player):
-    """A user's own module as a player: called with x, and with the label in a conditional game."""
+class PlainModule(Network):
+    """A user's module as a network: called with x, and with label and source if there are such."""
 
     def __init__(self, module: nn.Module, conditional: bool):
         super().__init__()
         self.module = module
         self.conditional = conditional
 
-    def forward(self, x: Tensor, label: Tensor | None = None, masks: Masks | None = None) -> Tensor:
-        out: Tensor = self.module(x, label) if self.conditional else self.module(x)
+    def forward(
+        self,
+        x: Tensor,
+        label: Tensor | None = None,
+        source: Tensor | None = None,
+        inputs: Inputs | None = None,
+    ) -> Tensor:
+        given = [label] if self.conditional else []
+        given += [] if source is None else [source]
+        out: Tensor = self.module(x, *given)
         return out

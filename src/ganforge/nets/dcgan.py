@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from ganforge.data.spec import DataSpec
 from ganforge.errors import UsageError, check, choice
 from ganforge.nets import spectral
-from ganforge.nets.base import Headed, Masks, Player
+from ganforge.nets.base import Inputs, Network, TwoPartDiscriminator
 from ganforge.nets.init import Init
 from ganforge.nets.layers import LABELS, SPECTRAL, Join, Projection, required
 
@@ -44,7 +44,7 @@ def widths(base: int, levels: int) -> list[int]:
     return [base * min(2**i, 8) for i in range(levels)]
 
 
-class Generator(Player):
+class Generator(Network):
     """z (B, Z), label (B,) -> pictures (B, C, H, W) in [-1, 1]."""
 
     def __init__(self, spec: DataSpec, noise: int, config: DCGAN):
@@ -72,7 +72,13 @@ class Generator(Player):
                 layers += [nn.BatchNorm2d(maps[i + 1]), nn.ReLU()]
         self.body = nn.Sequential(*layers)
 
-    def forward(self, x: Tensor, label: Tensor | None = None, masks: Masks | None = None) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        label: Tensor | None = None,
+        source: Tensor | None = None,
+        inputs: Inputs | None = None,
+    ) -> Tensor:
         if self.join is not None:
             x = self.join(x, required(label))
         x = self.project(x).unflatten(1, self.grid)
@@ -82,7 +88,7 @@ class Generator(Player):
         return torch.tanh(self.body(x))
 
 
-class Discriminator(Headed):
+class Discriminator(TwoPartDiscriminator):
     """Pictures (B, C, H, W), label (B,) -> logits (B,)."""
 
     def __init__(self, spec: DataSpec, config: DCGAN):
@@ -93,7 +99,7 @@ class Discriminator(Headed):
         self.plane = nn.Embedding(spec.classes, height * width) if plane else None
         maps = [channels + plane, *widths(config.discriminator_width, levels)]
         norm = config.discriminator_norm == "batch"
-        self.alone = not norm
+        self.batch_independent = not norm
         conv = spectral.Conv2d if config.discriminator_norm == SPECTRAL else nn.Conv2d
         layers: list[nn.Module] = []
         for i in range(levels):
@@ -107,7 +113,7 @@ class Discriminator(Headed):
         projected = spec.classes if config.label == "projection" else 0
         self.out = Projection(features, projected, config.discriminator_norm)
 
-    def features(self, x: Tensor, label: Tensor | None, masks: Masks | None) -> Tensor:
+    def features(self, x: Tensor, label: Tensor | None, inputs: Inputs | None) -> Tensor:
         if self.plane is not None:
             plane = self.plane(required(label)).to(x.dtype)
             x = torch.cat([x, plane.view(-1, 1, *x.shape[2:])], dim=1)

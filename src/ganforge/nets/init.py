@@ -11,14 +11,22 @@ from ganforge.errors import check, choice
 from ganforge.nets import spectral
 from ganforge.nets.layers import Sines
 
+NORMS = (
+    nn.modules.batchnorm._NormBase,  # batch norm and instance norm
+    nn.LayerNorm,
+    nn.GroupNorm,
+    nn.RMSNorm,
+)
+
 
 @dataclass(frozen=True)
 class Init:
     """How fresh weights are drawn.
 
     law: "default" (torch's own), "normal" N(0, scale^2) or "uniform" U(-scale, scale), for the
-    weights of linear, convolution and embedding layers; scales of norm layers are N(1, scale^2).
-    biases: draw biases from the same law; otherwise they are 0.
+    weights of linear, convolution and embedding layers. Gains of batch norm are N(1, scale^2), as
+    published for DCGAN, and those of other norm layers 1.
+    biases: draw biases from the same law; otherwise they are 0, as those of norm layers always are.
     """
 
     law: str = "default"
@@ -35,24 +43,23 @@ class Init:
             self._draw_all(module)
         for layer in module.modules():
             if isinstance(layer, spectral.Spectral):
-                layer.begin()
+                layer.reset()
 
     def _draw_all(self, module: nn.Module) -> None:
-        waves = {
-            m.linear for m in module.modules() if isinstance(m, Sines)
-        }  # of a law of their own
+        sines = {m.linear for m in module.modules() if isinstance(m, Sines)}  # have their own law
         for layer in module.modules():
-            if layer in waves:
+            weight, bias = getattr(layer, "weight", None), getattr(layer, "bias", None)
+            if layer in sines:
                 continue
-            weight = getattr(layer, "weight", None)
-            bias = getattr(layer, "bias", None)
             if isinstance(weight, nn.Parameter):
                 if isinstance(layer, nn.modules.batchnorm._BatchNorm):
                     nn.init.normal_(weight, 1.0, self.scale)
+                elif isinstance(layer, NORMS):
+                    nn.init.ones_(weight)
                 else:
                     self._draw(weight)
             if isinstance(bias, nn.Parameter):
-                if self.biases and not isinstance(layer, nn.modules.batchnorm._BatchNorm):
+                if self.biases and not isinstance(layer, NORMS):
                     self._draw(bias)
                 else:
                     nn.init.zeros_(bias)

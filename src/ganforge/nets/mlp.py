@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ganforge.data.spec import DataSpec
 from ganforge.errors import check, choice
 from ganforge.nets import layers, spectral
-from ganforge.nets.base import Headed, Masks, Player
+from ganforge.nets.base import Inputs, Network, RandomInput, TwoPartDiscriminator
 from ganforge.nets.init import Init
 from ganforge.nets.layers import (
     LABELS,
@@ -30,7 +30,7 @@ ACTIVATIONS = (*layers.ACTIVATIONS, "maxout")
 EPSILON = 1e-7  # of a probability that a bias is made from
 
 
-class Perceptron(Player):
+class Perceptron(Network):
     """Linear, norm, activation, dropout for each hidden width: (B, inputs) -> (B, widths[-1]).
 
     A maxout unit takes `pieces` of its linear layer's outputs; input_dropout is of the input. Sines
@@ -68,26 +68,33 @@ class Perceptron(Player):
         )
         self.activation = Maxout(pieces) if act == "maxout" else activation(act)
 
-    def mask_shapes(self) -> dict[str, tuple[float, tuple[int, ...]]]:
-        shapes: dict[str, tuple[float, tuple[int, ...]]] = {}
+    def random_inputs(self) -> dict[str, RandomInput]:
+        wanted = {}
         if self.input_dropout:
-            shapes["input"] = (self.input_dropout, (self.inputs,))
+            wanted["input"] = RandomInput("dropout", (self.inputs,), self.input_dropout)
         if self.dropout:
-            shapes |= {f"hidden{i}": (self.dropout, (w,)) for i, w in enumerate(self.widths)}
-        return shapes
+            for i, width in enumerate(self.widths):
+                wanted[f"hidden{i}"] = RandomInput("dropout", (width,), self.dropout)
+        return wanted
 
-    def forward(self, x: Tensor, label: Tensor | None = None, masks: Masks | None = None) -> Tensor:
-        if self.input_dropout and masks is not None:
-            x = x * masks["input"].to(x.dtype)
+    def forward(
+        self,
+        x: Tensor,
+        label: Tensor | None = None,
+        source: Tensor | None = None,
+        inputs: Inputs | None = None,
+    ) -> Tensor:
+        if self.input_dropout and inputs is not None:
+            x = x * inputs["input"].to(x.dtype)
         x = self.sines(x)
         for i, (linear, norm) in enumerate(zip(self.linears, self.norms, strict=True)):
             x = self.activation(norm(linear(x)))
-            if self.dropout and masks is not None:
-                x = x * masks[f"hidden{i}"].to(x.dtype)
+            if self.dropout and inputs is not None:
+                x = x * inputs[f"hidden{i}"].to(x.dtype)
         return x
 
 
-class Generator(Player):
+class Generator(Network):
     """z (B, Z), label (B,) -> x (B, *shape); tanh where the data are bounded, linear elsewhere.
 
     With unit pixels tanh gives way to 2 sigmoid - 1: the sigmoid is the picture in [0, 1].
@@ -107,11 +114,11 @@ class Generator(Player):
         )  # fmt: skip
         self.out = nn.Linear(self.body.outputs, spec.size)
 
-    def mask_shapes(self) -> dict[str, tuple[float, tuple[int, ...]]]:
-        return self.body.mask_shapes()
+    def random_inputs(self) -> dict[str, RandomInput]:
+        return self.body.random_inputs()
 
     @torch.no_grad()
-    def start(self, mean: Callable[[], Tensor]) -> None:
+    def init_from_data(self, mean: Callable[[], Tensor]) -> None:
         if self.output_bias != "data":
             return
         bias = mean().flatten()
@@ -120,17 +127,23 @@ class Generator(Player):
             bias = torch.logit((bias + 1) / 2, EPSILON) / (1 if self.unit else 2)
         self.out.bias.copy_(bias)
 
-    def forward(self, x: Tensor, label: Tensor | None = None, masks: Masks | None = None) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        label: Tensor | None = None,
+        source: Tensor | None = None,
+        inputs: Inputs | None = None,
+    ) -> Tensor:
         if self.join is not None:
             x = self.join(x, required(label))
-        x = self.out(self.body(x, masks=masks))
+        x = self.out(self.body(x, inputs=inputs))
         if self.bounded:
             wide = x.to(torch.promote_types(x.dtype, torch.float32))  # bf16 near 1 is coarse
             x = 2 * torch.sigmoid(wide) - 1 if self.unit else torch.tanh(x)
         return x.view(-1, *self.shape)
 
 
-class Discriminator(Headed):
+class Discriminator(TwoPartDiscriminator):
     """x (B, *shape), label (B,) -> logits (B,)."""
 
     def __init__(self, spec: DataSpec, config: MLP):
@@ -145,18 +158,18 @@ class Discriminator(Headed):
             config.discriminator_activation, config.pieces, config.discriminator_input_dropout,
             config.discriminator_sines, config.discriminator_frequency,
         )  # fmt: skip
-        self.alone = config.discriminator_norm in ("none", SPECTRAL)
+        self.batch_independent = config.discriminator_norm in ("none", SPECTRAL)
         projected = spec.classes if config.label == "projection" else 0
         self.out = Projection(self.body.outputs, projected, config.discriminator_norm)
 
-    def mask_shapes(self) -> dict[str, tuple[float, tuple[int, ...]]]:
-        return self.body.mask_shapes()
+    def random_inputs(self) -> dict[str, RandomInput]:
+        return self.body.random_inputs()
 
-    def features(self, x: Tensor, label: Tensor | None, masks: Masks | None) -> Tensor:
+    def features(self, x: Tensor, label: Tensor | None, inputs: Inputs | None) -> Tensor:
         x = (x.flatten(1) + 1) / 2 if self.unit else x.flatten(1)
         if self.join is not None:
             x = self.join(x, required(label))
-        out: Tensor = self.body(x, masks=masks)
+        out: Tensor = self.body(x, inputs=inputs)
         return out
 
 

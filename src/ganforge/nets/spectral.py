@@ -1,7 +1,7 @@
 """Spectral normalisation: layers whose weight is W / sigma, sigma the largest singular value of W.
 
 Miyato et al. 2018. sigma = u^T W v, where u and v are near the first singular vectors: a power
-iteration keeps them so, one round at each turn of D (see `game.prepare`). They are buffers, the
+iteration keeps them so, one round at each turn of D (see `gan/step.py`). They are buffers, the
 state of that iteration; in the graph they are constants and W is not, so gradients flow through
 sigma. A convolution's weight is the matrix (out, in * height * width). In a generator these layers
 would keep the u and v they began with: nothing iterates there.
@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 ROUNDS = 15  # of the power iteration on fresh weights
 
-Triple = tuple[Tensor, Tensor, Tensor]  # W (..., O, I, h, w), u (..., O), v (..., I h w)
+SpectralWeight = tuple[Tensor, Tensor, Tensor]  # W (..., O, I, h, w), u (..., O), v (..., I h w)
 
 
 @torch.no_grad()
@@ -31,8 +31,8 @@ def iterate(weight: Tensor, u: Tensor, v: Tensor) -> None:
 def normalised(weight: Tensor, u: Tensor, v: Tensor) -> Tensor:
     """W / (u^T W v), of W's shape. No product of matrices: autocast would make sigma a bf16."""
     outer = u.unsqueeze(-1) * v.unsqueeze(-2)
-    own = tuple(range(u.dim() - 1, weight.dim()))  # axes of one member's weight
-    sigma = (outer.view(weight.shape) * weight).sum(own, keepdim=True)
+    axes = tuple(range(u.dim() - 1, weight.dim()))  # of one weight, if several are stacked
+    sigma = (outer.view(weight.shape) * weight).sum(axes, keepdim=True)
     return weight / (sigma + (sigma == 0))  # weights that are all 0 stay so
 
 
@@ -48,20 +48,20 @@ class Spectral(nn.Module):
         matrix = self.weight.detach().flatten(1)
         self.register_buffer("u", F.normalize(torch.randn(len(matrix)), dim=0))
         self.register_buffer("v", torch.zeros(matrix.shape[1]))
-        self.begin()
+        self.reset()
 
-    def begin(self) -> None:
+    def reset(self) -> None:
         """Bring u and v near the singular vectors of fresh weights."""
         for _ in range(ROUNDS):
-            iterate(*self.triple())
+            iterate(*self.parts())
 
-    def triple(self) -> Triple:
+    def parts(self) -> SpectralWeight:
         """W, u and v."""
         return self.weight, self.u, self.v
 
     def normal(self) -> Tensor:
         """The weight that the layer multiplies with."""
-        return normalised(*self.triple())
+        return normalised(*self.parts())
 
 
 class Linear(Spectral, nn.Linear):

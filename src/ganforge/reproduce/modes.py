@@ -149,7 +149,7 @@ def claim(folder: Path, config: Config, seeds: Sequence[int]) -> None:
         raise UsageError(f"{folder} holds another experiment ({told}): give --out for a new folder")
 
 
-def play(population: stack.Population, folder: Path) -> float:
+def play(population: stack.Ensemble, folder: Path) -> float:
     """Train to the end of the budget, from the newest checkpoint; the seconds it took in all."""
     checkpoint.clean(folder)
     found, _ = checkpoint.newest(folder)
@@ -183,7 +183,7 @@ def play(population: stack.Population, folder: Path) -> float:
     return seconds + time.perf_counter() - began
 
 
-def score(population: stack.Population, name: str, folder: Path) -> Iterator[Run]:
+def score(population: stack.Ensemble, name: str, folder: Path) -> Iterator[Run]:
     """Each member's samples, kept in the folder, and what they hold."""
     config = population.config
     for index, seed in enumerate(population.seeds):

@@ -22,7 +22,7 @@ from ganforge.config.user_code import OwnCode
 from ganforge.data.spec import DataSpec
 from ganforge.errors import DataError, GanforgeError, UsageError
 from ganforge.files import save as save_file
-from ganforge.gan.state import compare
+from ganforge.gan.state import require_same_tensors
 from ganforge.runs import checkpoint
 from ganforge.sampling.sampler import Sampler
 
@@ -114,7 +114,7 @@ def built(
         if ours
         else nets.build(networks, spec, noise)["generator"]
     )
-    compare(model.state_dict(), tensors, str(folder / WEIGHTS))
+    require_same_tensors(model.state_dict(), tensors, str(folder / WEIGHTS))
     if ours:
         model.to_empty(device="cpu")
     model.load_state_dict(tensors)

@@ -42,7 +42,8 @@ def initial(
         torch.manual_seed(int(Stream(config.seed, "init").words(0, 1)[0]))
         modules = nets.build(config.networks, players_spec(config, spec), config.noise.size)
     if data is not None:
-        modules["generator"].start(partial(mean_example, data))
+        for network in nets.networks_of(modules["generator"]):
+            network.init_from_data(partial(mean_example, data))
     for module in modules.values():
         module.to(device).train()
         if config.sync_bn and torch.distributed.is_initialized():

@@ -21,15 +21,15 @@ from torch import Tensor
 
 from ganforge.gan import optimizers
 from ganforge.gan import step as game
-from ganforge.gan.batch import Batch, Draws, Stats
-from ganforge.gan.state import Knobs, State
-from ganforge.gan.step import Game, How
-from ganforge.nets import SIDES, Plain
-from ganforge.training.inputs import Inputs, NotCompiledError, due, knobs_of, numbers
+from ganforge.gan.batch import Batch, Log, RandomInputs
+from ganforge.gan.state import State, StepHyperparameters
+from ganforge.gan.step import Game, StepOptions
+from ganforge.nets import SIDES, PlainModule
+from ganforge.training.inputs import NotCompiledError, StaticInputs, due, from_numbers, numbers
 
 WARM = 3  # steps on a side stream before a recording: kernels are chosen, workspaces taken
 
-Record = Callable[[Callable[[], Stats]], tuple[Callable[[], None], Stats]]
+Record = Callable[[Callable[[], Log]], tuple[Callable[[], None], Log]]
 
 
 class Captured:
@@ -43,17 +43,20 @@ class Captured:
     next one.
     """
 
-    def __init__(self, state: State, rules: Game, how: How, record: Record | None = None):
+    def __init__(self, state: State, rules: Game, how: StepOptions, record: Record | None = None):
         refuse(state, how)
         self.state, self.rules, self.how = state, rules, how
         self.record = record or Graphs()
-        self.recordings: dict[tuple[bool, ...], tuple[Callable[[], None], Stats]] = {}
-        self.inputs: Inputs | None = None
+        self.recordings: dict[tuple[bool, ...], tuple[Callable[[], None], Log]] = {}
+        self.inputs: StaticInputs | None = None
         self.row = torch.zeros(0)
 
     def __call__(
-        self, batches: Sequence[Batch], draws: Mapping[str, Sequence[Draws]], knobs: Knobs
-    ) -> Stats:
+        self,
+        batches: Sequence[Batch],
+        draws: Mapping[str, Sequence[RandomInputs]],
+        knobs: StepHyperparameters,
+    ) -> Log:
         """`game.step` on these, by the recording for the penalties due now."""
         self.take(batches, draws, knobs)
         pattern = due(self.rules, self.state.step)
@@ -66,7 +69,10 @@ class Captured:
         return stats
 
     def prepare(
-        self, batches: Sequence[Batch], draws: Mapping[str, Sequence[Draws]], knobs: Knobs
+        self,
+        batches: Sequence[Batch],
+        draws: Mapping[str, Sequence[RandomInputs]],
+        knobs: StepHyperparameters,
     ) -> None:
         """Record the coming steps, one for every set of penalties due together.
 
@@ -80,25 +86,28 @@ class Captured:
                 self.recordings[due(self.rules, number)] = self.recorded(knobs, number)
 
     def take(
-        self, batches: Sequence[Batch], draws: Mapping[str, Sequence[Draws]], knobs: Knobs
+        self,
+        batches: Sequence[Batch],
+        draws: Mapping[str, Sequence[RandomInputs]],
+        knobs: StepHyperparameters,
     ) -> None:
         """Copy what a step is given to where recordings read it."""
         now = torch.tensor(numbers(knobs, self.rules), dtype=torch.float64)
         if self.inputs is None:
-            self.inputs = Inputs(batches, draws)
+            self.inputs = StaticInputs(batches, draws)
             self.row = now.to(self.inputs.tensors[0].device)
         self.inputs.fill(batches, draws)
         self.row.copy_(now)
 
-    def recorded(self, knobs: Knobs, number: int) -> tuple[Callable[[], None], Stats]:
+    def recorded(self, knobs: StepHyperparameters, number: int) -> tuple[Callable[[], None], Log]:
         """A recording of the step `number`; the state is left as it was, also where it fails."""
         assert self.inputs is not None
         batches, draws = self.inputs.shown(self.inputs.tensors)
         stands, kept = self.state.step, [t.detach().clone() for t in held(self.state)]
 
-        def step() -> Stats:
+        def step() -> Log:
             self.state.step = number  # a number of Python's, which a replay does not see
-            now = knobs_of(self.row.unbind(), knobs, batches[0].real.dtype)
+            now = from_numbers(self.row.unbind(), knobs, batches[0].real.dtype)
             return game.step(self.state, self.rules, batches, draws, now, self.how)
 
         try:
@@ -117,11 +126,13 @@ class Captured:
             self.state.step = stands
 
 
-def refuse(state: State, how: How) -> None:
+def refuse(state: State, how: StepOptions) -> None:
     """NotCompiledError, with the reason, for a game that a recording would not get right."""
-    if any(isinstance(m, Plain) for m in (state.players.generator, state.players.discriminator)):
+    if any(
+        isinstance(m, PlainModule) for m in (state.players.generator, state.players.discriminator)
+    ):
         raise NotCompiledError("a module of your own may draw numbers or wait for the device")
-    if how.exchange is not None or how.micro:
+    if how.all_reduce is not None or how.micro_batch:
         raise NotCompiledError("micro-batches and several processes are not captured")
     for side in SIDES:
         optimizer = state.optimizers[side]
@@ -141,7 +152,7 @@ def held(state: State) -> list[Tensor]:
     return out
 
 
-def warmed(step: Callable[[], Stats], device: torch.device) -> None:
+def warmed(step: Callable[[], Log], device: torch.device) -> None:
     """A few steps on a side stream, as a recording wants before it."""
     if device.type != "cuda":
         step()
@@ -168,7 +179,7 @@ class Graphs:
     def __init__(self) -> None:
         self.pool = torch.cuda.graph_pool_handle()
 
-    def __call__(self, step: Callable[[], Stats]) -> tuple[Callable[[], None], Stats]:
+    def __call__(self, step: Callable[[], Log]) -> tuple[Callable[[], None], Log]:
         """`step` recorded: what replays it, and where it leaves what it reports."""
         recording = torch.cuda.CUDAGraph()
         with torch.cuda.graph(recording, pool=self.pool):
@@ -176,7 +187,7 @@ class Graphs:
         return recording.replay, stats
 
 
-def replayed(step: Callable[[], Stats]) -> tuple[Callable[[], None], Stats]:
+def replayed(step: Callable[[], Log]) -> tuple[Callable[[], None], Log]:
     """In place of `Graphs` where there is no GPU: every replay calls the step again."""
     stats = {name: value.clone() for name, value in step().items()}
 

@@ -1,4 +1,4 @@
-"""Where a captured or compiled step finds what it is given: tensors that stay in one place."""
+"""Where a recorded or compiled step finds its inputs: tensors that stay in one place."""
 
 from __future__ import annotations
 
@@ -9,97 +9,82 @@ import torch
 from torch import Tensor
 
 from ganforge.errors import UsageError
-from ganforge.gan.batch import Batch, Draws
-from ganforge.gan.state import Knobs
+from ganforge.gan.batch import Batch, RandomInputs
+from ganforge.gan.state import StepHyperparameters
 from ganforge.gan.step import Game
 from ganforge.nets import SIDES
 
-Given = tuple[list[Batch], dict[str, list[Draws]]]
+Examples = Sequence[Batch]
+Drawn = Mapping[str, Sequence[RandomInputs]]
 
 
 class NotCompiledError(UsageError):
     """This game is played step by step; the text says why."""
 
 
-class Inputs:
-    """Static copies of a step's examples and draws.
+class StaticInputs:
+    """Copies of a step's examples and random inputs that stay in one place.
 
-    Arguments:
-        batches, draws: as of one step, or of several, each tensor with their number in front.
-        rows: the most steps at a time, 0 where the tensors have no such axis.
+    Args:
+        batches, drawn: as of one step, or of several, each tensor with their number in front.
+        rows: the most steps at a time, 0 if the tensors have no such axis.
     """
 
-    def __init__(
-        self, batches: Sequence[Batch], draws: Mapping[str, Sequence[Draws]], rows: int = 0
-    ):
+    def __init__(self, batches: Examples, drawn: Drawn, rows: int = 0):
         self.rows = rows
-        self.form = exchanged(lambda t: t, batches, draws)
+        self.form = tree_map(lambda t: t, batches, drawn)
         self.tensors = [
             t.new_zeros(rows, *t.shape[1:]) if rows else t.clone() for t in leaves(*self.form)
         ]
 
-    def fill(self, batches: Sequence[Batch], draws: Mapping[str, Sequence[Draws]]) -> int:
-        """Take in examples and draws; returns the number of steps they are for."""
-        news = leaves(batches, draws)
+    def fill(self, batches: Examples, drawn: Drawn) -> int:
+        """Copy examples and random inputs in; returns the number of steps they are for."""
+        news = leaves(batches, drawn)
         for place, new in zip(self.tensors, news, strict=True):
             (place[: len(new)] if self.rows else place).copy_(new)
         return len(news[0]) if self.rows else 1
 
-    def shown(self, tensors: Sequence[Tensor]) -> Given:
-        """These tensors, in the order of `self.tensors`, as batches and draws."""
+    def shown(self, tensors: Sequence[Tensor]) -> tuple[list[Batch], dict[str, list[RandomInputs]]]:
+        """These tensors, in the order of `self.tensors`, as batches and random inputs."""
         source: Iterator[Tensor] = iter(tensors)
-        return exchanged(lambda _: next(source), *self.form)
+        return tree_map(lambda _: next(source), *self.form)
 
 
-def exchanged(
-    f: Callable[[Tensor], Tensor],
-    batches: Sequence[Batch],
-    draws: Mapping[str, Sequence[Draws]],
-) -> Given:
-    """The same batches and draws, each tensor exchanged by `f`, in an order that never changes."""
-
-    def maybe(t: Tensor | None) -> Tensor | None:
-        return None if t is None else f(t)
-
-    played = [Batch(f(b.real), maybe(b.label), maybe(b.source)) for b in batches]
-    drawn = {
-        side: [
-            Draws(
-                f(d.z),
-                maybe(d.label),
-                {role: {k: f(v) for k, v in masks.items()} for role, masks in d.masks.items()},
-                {name: f(value) for name, value in d.extra.items()},
-            )
-            for d in draws[side]
-        ]
-        for side in SIDES
-    }
-    return played, drawn
+def tree_map(
+    f: Callable[[Tensor], Tensor], batches: Examples, drawn: Drawn
+) -> tuple[list[Batch], dict[str, list[RandomInputs]]]:
+    """The same batches and inputs, each tensor replaced by f of it, in a fixed order."""
+    mapped = [batch.map(f) for batch in batches]
+    return mapped, {side: [one.map(f) for one in drawn[side]] for side in SIDES}
 
 
-def leaves(batches: Sequence[Batch], draws: Mapping[str, Sequence[Draws]]) -> list[Tensor]:
-    """All tensors of batches and draws, in the order of `exchanged`."""
+def leaves(batches: Examples, drawn: Drawn) -> list[Tensor]:
+    """All tensors of batches and random inputs, in the order of `tree_map`."""
     found: list[Tensor] = []
 
     def see(t: Tensor) -> Tensor:
         found.append(t)
         return t
 
-    exchanged(see, batches, draws)
+    tree_map(see, batches, drawn)
     return found
 
 
-def numbers(knobs: Knobs, game: Game) -> list[Any]:
-    """What the schedules say at a step, in a row: rates, EMA decay, momenta, penalties' scales."""
-    scales = knobs.penalties or (1.0,) * len(game.penalties)
-    momenta = [knobs.momenta[side] for side in SIDES if side in knobs.momenta]
-    return [*(knobs.rates[s] for s in SIDES), knobs.ema, *momenta, *map(float, scales)]
+def numbers(hyper: StepHyperparameters, game: Game) -> list[Any]:
+    """The hyperparameters of a step in a row: rates, EMA decay, momenta, penalties' factors."""
+    scales = hyper.penalties or (1.0,) * len(game.penalties)
+    momenta = [hyper.momenta[side] for side in SIDES if side in hyper.momenta]
+    return [*(hyper.rates[s] for s in SIDES), hyper.ema, *momenta, *map(float, scales)]
 
 
-def knobs_of(row: Sequence[Tensor], like: Knobs, dtype: torch.dtype) -> Knobs:
+def from_numbers(
+    row: Sequence[Tensor], like: StepHyperparameters, dtype: torch.dtype
+) -> StepHyperparameters:
     """The inverse of `numbers`, of tensors in double precision.
 
-    like: tells which momenta there are. dtype: of losses, which double precision would widen.
+    Args:
+        like: says which momenta there are.
+        dtype: of losses, which double precision would widen.
     """
     values = iter(row)
     # the fused kernels of a GPU read rates in single precision
@@ -109,7 +94,7 @@ def knobs_of(row: Sequence[Tensor], like: Knobs, dtype: torch.dtype) -> Knobs:
         rates[side] = value if value.device.type == "cpu" else value.float()
     average = next(values)
     momenta = {side: next(values) for side in SIDES if side in like.momenta}
-    return Knobs(rates, average, momenta, tuple(scale.to(dtype) for scale in values))
+    return StepHyperparameters(rates, average, momenta, tuple(scale.to(dtype) for scale in values))
 
 
 def due(game: Game, step: int) -> tuple[bool, ...]:

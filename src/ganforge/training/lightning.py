@@ -34,13 +34,13 @@ from ganforge.gan import optimizers, schedules
 from ganforge.gan import state as states
 from ganforge.gan import step as game
 from ganforge.gan.batch import Batch
-from ganforge.gan.state import Knobs
+from ganforge.gan.state import StepHyperparameters
 from ganforge.nets import norm
 from ganforge.runs import model
 from ganforge.sampling.sampler import Sampler
 from ganforge.training import build, checks, distributed
 from ganforge.training.distributed import ALONE, World
-from ganforge.training.random_inputs import Drawer, seed_own_modules
+from ganforge.training.random_inputs import RandomInputSource, seed_user_modules
 from ganforge.types import Array
 
 try:
@@ -107,8 +107,8 @@ class GANModule(L.LightningModule):
         if self.state.average is not None:
             self.ema = self.state.average
         self.steps = 1.0
-        self.how = game.How()
-        self.drawer: Drawer | None = None
+        self.how = game.StepOptions()
+        self.drawer: RandomInputSource | None = None
         self.skipped = torch.zeros(())
 
     @property
@@ -198,13 +198,13 @@ class GANModule(L.LightningModule):
         state.step = self.trainer.global_step
         state.aux = {name: tensor.to(self.device) for name, tensor in state.aux.items()}
         self.steps = float(self.trainer.estimated_stepping_batches)
-        self.how = game.How(
+        self.how = game.StepOptions(
             batch=self.config.batch,
-            micro=self.config.micro_batch,
-            exchange=distributed.exchange if world.size > 1 else None,
+            micro_batch=self.config.micro_batch,
+            all_reduce=distributed.exchange if world.size > 1 else None,
         )
         part = world.part(self.config.batch)
-        self.drawer = Drawer(self.config, self.spec, state.players, self.device, part)
+        self.drawer = RandomInputSource(self.config, self.spec, state.players, self.device, part)
         self.skipped = torch.zeros((), device=self.device)
         for module in self.children():
             module.train()
@@ -213,7 +213,7 @@ class GANModule(L.LightningModule):
         """One iteration of Algorithm 1; returns what `game.step` tells, for callbacks."""
         state, players = self.state, self.state.players
         assert self.drawer is not None
-        seed_own_modules(players, self.config.seed, state.step)
+        seed_user_modules(players, self.config.seed, state.step)
         turns, draws = self.turns(batch), self.drawer.at(state.step)
         # Lightning's autocast spans losses and penalties too, and keeps casts of D's weights beyond
         # D's update; ours has each forward pass in an autocast of its own, and nothing else.
@@ -259,9 +259,9 @@ class GANModule(L.LightningModule):
         parts = [slice(j * size, (j + 1) * size) for j in range(k)]
         return [Batch(real[p], None if label is None else label[p]) for p in parts]
 
-    def knobs(self) -> Knobs:
+    def knobs(self) -> StepHyperparameters:
         """What the schedules say at this step; the Trainer's length is the budget."""
-        return schedules.knobs(self.config, self.state.step, self.steps)
+        return schedules.hyperparameters(self.config, self.state.step, self.steps)
 
     @contextmanager
     def counted(self) -> Iterator[None]:

@@ -1,13 +1,13 @@
-"""What a step needs drawn: noise, labels of fakes, dropout masks, penalties' numbers.
+"""Draws what a step wants: noise, labels of fakes, dropout masks, numbers of penalties.
 
-Each is a stream of its own, and its position is the global sample index
-(step * turns + turn) * batch + i. Streams are read in blocks of steps: for a small game, asking
-once for 256 steps costs a hundredth of asking 256 times.
+Each kind is a stream of its own, and its position is the global sample index
+(step * turns + turn) * batch + i. Streams are read in blocks of steps: for a small game, reading
+256 steps at once costs a hundredth of reading them one by one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,35 +15,43 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganforge.config.schema import Config, Noise
+from ganforge.config.schema import Config
 from ganforge.data.spec import DataSpec
-from ganforge.gan.batch import Draws
+from ganforge.gan.batch import RandomInputs
 from ganforge.gan.players import Players
-from ganforge.nets import Plain, Player
+from ganforge.nets.base import Network, PlainModule, RandomInput
 from ganforge.rng import Stream
+from ganforge.types import Array
 
-BLOCK_NUMBERS = 2**20  # numbers drawn at once, at the most
+BLOCK_NUMBERS = 2**20  # numbers drawn at once, at most
 BLOCK_STEPS = 256
-OF_FAKES = ("z", "label", "generator")  # what decides what G makes: noise, labels, its own masks
+OF_FAKES = ("z", "label", "generator")  # what decides what G makes: noise, labels, its masks
+
+Path = tuple[str, ...]  # ("z",), ("label",), ("extra", name), or (forward pass, name)
+Block = dict[str, dict[Path, Tensor]]  # side -> path -> (steps, turns, B, ...)
 
 
 @dataclass(frozen=True)
-class Need:
-    """One stream: `read(first, count)` -> (count, ...) array; `size` numbers an example."""
+class Draw:
+    """One stream: `read(first, count)` gives (count, ...); `size` numbers an example."""
 
-    path: tuple[str, ...]
+    path: Path
     size: int
-    read: Callable[[int, int], Any]
+    read: Callable[[int, int], Array]
 
 
-class Drawer:
-    """`at(step)` gives the draws of every turn of that step.
+class RandomInputSource:
+    """`at(step)` gives the random inputs of every turn of that step.
 
-    Arguments:
-        config: of the run; spec: of its data.
-        players: whose dropout layers say which masks they want.
-        device: where the tensors go.
-        part: (first, count) of the global batch that this process plays.
+    Args:
+        config: of the run.
+        spec: of its data.
+        players: whose networks name what they want.
+        device: of the tensors.
+        part: (first, count), the slice of the global batch that this process plays; only that
+            slice is drawn.
+        block_steps: steps drawn at once; None chooses by size. Positions, not blocks, decide what
+            is drawn.
     """
 
     def __init__(
@@ -53,130 +61,138 @@ class Drawer:
         players: Players,
         device: torch.device | str = "cpu",
         part: tuple[int, int] | None = None,
+        block_steps: int | None = None,
     ):
         self.batch = config.batch
         self.device = torch.device(device)
         self.first, self.count = part or (0, config.batch)
-        self.fresh = config.game.fresh_noise
         self.turns = {"discriminator": config.game.d_steps, "generator": config.game.g_steps}
-        self.needs = {side: self._needs(config, spec, players, side) for side in self.turns}
-        self.block_steps = self._block_steps()
-        self._block: dict[str, dict[tuple[str, ...], Tensor]] = {}
+        self.draws = {side: draws_of(config, spec, players, side) for side in self.turns}
+        self.block_steps = block_steps or fitting_steps(self.numbers_a_step, BLOCK_NUMBERS)
+        self._block: Block = {}
         self._block_first = -1
 
-    def _needs(self, config: Config, spec: DataSpec, players: Players, side: str) -> list[Need]:
-        seed, z = config.seed, config.noise
-        needs = []
-        makes = side == "discriminator" or self.fresh  # fakes of its own
-        if makes:
-            needs.append(noise_need(Stream(seed, f"z/{side}"), z))
-        if makes and config.labels and config.game.fake_labels == "uniform":
-            labels = Stream(seed, f"label/{side}")
-            needs.append(Need(("label",), 1, lambda f, n: labels.integers(f, n, spec.classes)))
-        for role in config.game.roles(side):
-            if role == "generator" and not makes:
-                continue
-            player = players.generator if role == "generator" else players.discriminator
-            shapes = player.mask_shapes() if isinstance(player, Player) else {}
-            for layer, (drop, shape) in shapes.items():
-                stream = Stream(seed, f"{side}/{role}/{layer}")
-                needs.append(mask_need(stream, role, layer, drop, shape))
-        for penalty in config.game.penalties:
-            if penalty.player == side:
-                for name, (law, size) in penalty.draws.items():
-                    needs.append(extra_need(Stream(seed, f"{side}/{name}"), name, law, size))
-        return needs
-
-    def _block_steps(self) -> int:
-        numbers: int = sum(
-            need.size * self.turns[side] * self.batch
-            for side, needs in self.needs.items()
-            for need in needs
+    @property
+    def numbers_a_step(self) -> int:
+        """How many numbers one step takes."""
+        return sum(
+            draw.size * self.turns[side] * self.count
+            for side, draws in self.draws.items()
+            for draw in draws
         )
-        return max(1, min(BLOCK_STEPS, BLOCK_NUMBERS // max(1, numbers)))
 
-    def _fill(self, block: int) -> None:
-        steps = self.block_steps
-        self._block = {}
-        for side, needs in self.needs.items():
-            turns = self.turns[side]
-            drawn = {}
-            for need in needs:
-                count = steps * turns * self.batch
-                values = torch.from_numpy(np.ascontiguousarray(need.read(block * count, count)))
-                values = values.view(steps, turns, self.batch, *values.shape[1:])
-                values = values[:, :, self.first : self.first + self.count]
-                drawn[need.path] = values.to(self.device)
-            self._block[side] = drawn
-        self._block_first = block * steps
+    def block(self, step: int) -> tuple[int, Block]:
+        """The place of a step in its block, and the block.
 
-    def block(self, step: int) -> tuple[int, dict[str, dict[tuple[str, ...], Tensor]]]:
-        """The place of a step in its block, and the block: side -> path -> (steps, turns, B, ...).
-
-        The place alone tells whether the block is a new one: 0 for its first step.
+        The place alone tells whether the block is a new one: it is 0 for its first step.
         """
-        block, offset = divmod(step, self.block_steps)
-        if self._block_first != block * self.block_steps:
-            self._fill(block)
-        return offset, self._block
+        number, place = divmod(step, self.block_steps)
+        if self._block_first != number * self.block_steps:
+            self._block = {
+                side: {draw.path: self._read(draw, side, number) for draw in draws}
+                for side, draws in self.draws.items()
+            }
+            self._block_first = number * self.block_steps
+        return place, self._block
 
-    def at(self, step: int) -> dict[str, list[Draws]]:
-        """{"discriminator": k Draws, "generator": g Draws} of a step."""
-        offset, block = self.block(step)
-        return {
-            side: [assemble(block, side, (offset, turn), (offset, -1)) for turn in range(turns)]
-            for side, turns in self.turns.items()
-        }
+    def _read(self, draw: Draw, side: str, number: int) -> Tensor:
+        """The values of one block, (steps, turns, B, ...), for this process's slice."""
+        turns = self.block_steps * self.turns[side]
+        first = number * turns * self.batch
+        if self.count == self.batch:
+            values = draw.read(first, turns * self.batch)
+        else:
+            values = np.concatenate(
+                [draw.read(first + t * self.batch + self.first, self.count) for t in range(turns)]
+            )
+        tensor = torch.from_numpy(np.ascontiguousarray(values)).to(self.device)
+        return tensor.view(self.block_steps, self.turns[side], self.count, *values.shape[1:])
+
+    def at(self, step: int) -> dict[str, list[RandomInputs]]:
+        """{"discriminator": k, "generator": g} random inputs of a step."""
+        place, block = self.block(step)
+        return inputs_of(block, self.turns, place)
+
+
+def fitting_steps(numbers_a_step: int, at_once: int) -> int:
+    """Steps whose numbers are drawn at once."""
+    return max(1, min(BLOCK_STEPS, at_once // max(1, numbers_a_step)))
+
+
+def inputs_of(
+    block: Block, turns: Mapping[str, int], place: int | slice
+) -> dict[str, list[RandomInputs]]:
+    """The random inputs of a step, or of several with their number in front, from a block."""
+    return {
+        side: [assemble(block, side, (place, turn), (place, -1)) for turn in range(count)]
+        for side, count in turns.items()
+    }
 
 
 def assemble(
-    block: dict[str, dict[tuple[str, ...], Tensor]],
-    side: str,
-    place: tuple[Any, ...],
-    last: tuple[Any, ...],
-) -> Draws:
-    """One turn's draws from a block. place: of the turn; last: of D's last turn in that step."""
-    masks: dict[str, dict[str, Tensor]] = {}
-    extra: dict[str, Tensor] = {}
+    block: Block, side: str, place: tuple[Any, ...], last: tuple[Any, ...]
+) -> RandomInputs:
+    """One turn's inputs from a block; last: the place of D's last turn in that step."""
+    networks: dict[str, dict[str, Tensor]] = {}
     drawn = {path: values[place] for path, values in block[side].items()}
     if ("z",) not in drawn:
-        # G's turn reuses D's last fakes: all that they were made of, not a new draw
+        # G's turn reuses D's last fakes: all that they were made of, not new numbers
         drawn |= {p: v[last] for p, v in block["discriminator"].items() if p[0] in OF_FAKES}
-    z, label = drawn[("z",)], None
+
+    z, label = drawn.pop(("z",)), drawn.pop(("label",), None)
+    extra = {path[1]: value for path, value in drawn.items() if path[0] == "extra"}
     for path, value in drawn.items():
-        if path[0] == "z":
-            continue
-        if path[0] == "label":
-            label = value
-        elif path[0] == "extra":
-            extra[path[1]] = value
+        if path[0] != "extra":
+            networks.setdefault(path[0], {})[path[1]] = value
+    return RandomInputs(z, label, networks, extra)
+
+
+def draws_of(config: Config, spec: DataSpec, players: Players, side: str) -> list[Draw]:
+    """What a side's turn wants drawn."""
+    game, seed = config.game, config.seed
+    draws = []
+    makes_fakes = side == "discriminator" or game.fresh_noise
+    if makes_fakes:
+        z = RandomInput(config.noise.law, (config.noise.size,))
+        draws.append(draw_of(Stream(seed, f"z/{side}"), ("z",), z))
+    if makes_fakes and config.labels and game.fake_labels == "uniform":
+        labels = Stream(seed, f"label/{side}")
+        draws.append(Draw(("label",), 1, lambda f, n: labels.integers(f, n, spec.classes)))
+
+    for name, network in game.passes(side).items():
+        module = players.network(network)
+        skipped = name == "generator" and not makes_fakes
+        if isinstance(module, Network) and not skipped:
+            for key, wanted in module.random_inputs().items():
+                draws.append(draw_of(Stream(seed, f"{side}/{name}/{key}"), (name, key), wanted))
+    for penalty in game.penalties:
+        if penalty.player == side:
+            for key, wanted in penalty.random_inputs.items():
+                draws.append(draw_of(Stream(seed, f"{side}/{key}"), ("extra", key), wanted))
+    return draws
+
+
+def draw_of(stream: Stream, path: Path, wanted: RandomInput) -> Draw:
+    """The numbers of a random input, by its law."""
+    size, shape = wanted.size, wanted.shape
+
+    def read(first: int, count: int) -> Array:
+        if wanted.law == "dropout":
+            values = stream.keep(first, count, size, wanted.drop)
+        elif wanted.law == "unit":
+            values = stream.uniform(first, count, size)
         else:
-            masks.setdefault(path[0], {})[path[1]] = value
-    return Draws(z, label, masks, extra)
+            values = stream.draw(wanted.law, first, count, size)
+        return values.reshape(count, *shape)
+
+    return Draw(path, size, read)
 
 
-def noise_need(stream: Stream, z: Noise) -> Need:
-    """z of one turn, from its law."""
-    return Need(("z",), z.size, lambda f, n: stream.draw(z.law, f, n, z.size))
+def seed_user_modules(players: Players, seed: int, step: int) -> None:
+    """Make what a user's modules draw a function of (seed, step) too.
 
-
-def mask_need(stream: Stream, role: str, layer: str, drop: float, shape: tuple[int, ...]) -> Need:
-    """Dropout factors of one layer in one forward pass."""
-    size = int(np.prod(shape))
-    return Need((role, layer), size, lambda f, n: stream.keep(f, n, size, drop).reshape(n, *shape))
-
-
-def extra_need(stream: Stream, name: str, law: str, size: int) -> Need:
-    """Numbers a penalty asks for: law "unit" is U[0, 1), else a law of the noise."""
-    if law == "unit":
-        return Need(("extra", name), size, lambda f, n: stream.uniform(f, n, size))
-    return Need(("extra", name), size, lambda f, n: stream.draw(law, f, n, size))
-
-
-def seed_own_modules(players: Players, seed: int, step: int) -> None:
-    """Make what a user's own modules draw a function of (seed, step) too.
-
-    Our players draw nothing; a plain module may, from torch's global generator.
+    Our networks draw nothing; a plain module may, from torch's global generator.
     """
-    if isinstance(players.generator, Plain) or isinstance(players.discriminator, Plain):
+    sides = (players.generator, players.discriminator)
+    if any(isinstance(module, PlainModule) for side in sides for module in side.modules()):
         torch.manual_seed(int(Stream(seed, "module").words(step, 1)[0]))

@@ -10,12 +10,12 @@ import torch
 from ganforge.errors import OutOfMemoryError, lacks_memory
 from ganforge.gan import schedules
 from ganforge.gan import step as game
-from ganforge.gan.batch import Batch, Draws, Stats
-from ganforge.gan.state import Knobs
-from ganforge.gan.step import How
+from ganforge.gan.batch import Batch, Log, RandomInputs
+from ganforge.gan.state import StepHyperparameters
+from ganforge.gan.step import StepOptions
 from ganforge.training import distributed
 from ganforge.training.inputs import NotCompiledError
-from ganforge.training.random_inputs import assemble, seed_own_modules
+from ganforge.training.random_inputs import assemble, seed_user_modules
 from ganforge.training.trainer import Training, eager
 
 CHECK_STEPS = 50  # steps between two looks at whether all weights are finite
@@ -30,16 +30,16 @@ def advance(t: Training) -> None:
         t.counted += count
         return
     step, batches = t.state.step, examples(t)
-    seed_own_modules(t.state.players, t.config.seed, step)
-    how = How(
+    seed_user_modules(t.state.players, t.config.seed, step)
+    how = StepOptions(
         batch=t.config.batch,
-        micro=t.config.micro_batch,
-        exchange=distributed.exchange if t.world.size > 1 else None,
+        micro_batch=t.config.micro_batch,
+        all_reduce=distributed.exchange if t.world.size > 1 else None,
     )
-    stats: Stats = {}
+    stats: Log = {}
     try:
         draws = t.drawer.at(step)
-        knobs = schedules.knobs(t.config, step, t.steps, t.rate_scale)
+        knobs = schedules.hyperparameters(t.config, step, t.steps, t.rate_scale)
         if t.captured is not None:
             stats = t.captured(batches, draws, knobs)
         else:
@@ -72,7 +72,9 @@ def next_stop(t: Training) -> int:
     return min(t.steps, *(step - step % n + n for n in every))
 
 
-def several(t: Training, count: int) -> tuple[list[Batch], dict[str, list[Draws]], list[Knobs]]:
+def several(
+    t: Training, count: int
+) -> tuple[list[Batch], dict[str, list[RandomInputs]], list[StepHyperparameters]]:
     """The examples, draws and knobs of the next `count` steps, stacked."""
     k, batch, step = t.config.game.d_steps, t.config.batch, t.state.step
     real, label = t.batches.at(step * k * batch, count * k * batch)
@@ -86,7 +88,11 @@ def several(t: Training, count: int) -> tuple[list[Batch], dict[str, list[Draws]
         for side, turns in t.drawer.turns.items()
     }
     steps = range(step, step + count)
-    return batches, draws, [schedules.knobs(t.config, s, t.steps, t.rate_scale) for s in steps]
+    return (
+        batches,
+        draws,
+        [schedules.hyperparameters(t.config, s, t.steps, t.rate_scale) for s in steps],
+    )
 
 
 def compiled_now(t: Training) -> list[str]:
@@ -102,7 +108,7 @@ def compiled_now(t: Training) -> list[str]:
 def captured_now(t: Training) -> list[str]:
     """Record the steps that the game has, or note why not."""
     assert t.captured is not None
-    knobs = schedules.knobs(t.config, t.state.step, t.steps, t.rate_scale)
+    knobs = schedules.hyperparameters(t.config, t.state.step, t.steps, t.rate_scale)
     try:
         t.captured.prepare(examples(t), t.drawer.at(t.state.step), knobs)
     except NotCompiledError as reason:

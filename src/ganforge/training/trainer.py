@@ -22,7 +22,7 @@ from ganforge.data.load import Dataset
 from ganforge.errors import DataError, DiskError, DivergedError
 from ganforge.gan import state, step
 from ganforge.gan.state import State
-from ganforge.gan.step import How
+from ganforge.gan.step import StepOptions
 from ganforge.runs import checkpoint, folder, model
 from ganforge.runs.folder import Run
 from ganforge.runs.records import LOGGED, MEANS, Progress
@@ -35,7 +35,7 @@ from ganforge.training.cuda_graph import Captured
 from ganforge.training.device import Resolved
 from ganforge.training.distributed import ALONE, World
 from ganforge.training.inputs import NotCompiledError
-from ganforge.training.random_inputs import Drawer
+from ganforge.training.random_inputs import RandomInputSource
 
 BEST = "best.json"
 INTERVAL = (*MEANS, "skipped", "images_per_second")  # of a record: what an interval has brought
@@ -57,7 +57,7 @@ class Training:
     batches: Batches
     resolved: Resolved
     state: State
-    drawer: Drawer
+    drawer: RandomInputSource
     steps: int
     world: World = ALONE
     seconds: float = 0.0
@@ -117,7 +117,7 @@ def build(
         Batches(data, device=device, seed=wanted.seed),
         resolved,
         began,
-        Drawer(wanted, data.spec, began.players, device, world.part(wanted.batch)),
+        RandomInputSource(wanted, data.spec, began.players, device, world.part(wanted.batch)),
         step.steps_for(wanted.images(len(data)), wanted.batch, wanted.game),
         world,
     )
@@ -133,7 +133,7 @@ def compile_step(t: Training) -> list[str]:
         if torch.device(t.resolved.device).type == "cuda":
             if any(getattr(t.config, side).momentum_steps for side in nets.SIDES):
                 raise NotCompiledError("a momentum that changes is not captured")
-            how = How(batch=t.config.batch, micro=t.config.micro_batch)
+            how = StepOptions(batch=t.config.batch, micro_batch=t.config.micro_batch)
             t.captured = Captured(t.state, t.config.game, how)
         else:
             t.compiled = Compiled(t.state, t.config)

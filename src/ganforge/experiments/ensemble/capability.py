@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -15,20 +16,18 @@ from ganforge.errors import GanforgeError
 from ganforge.experiments.ensemble import stack
 from ganforge.gan import state, step
 from ganforge.gan.adversarial import Adversarial
-from ganforge.gan.batch import Batch
 from ganforge.gan.penalties import R1, R2, GradientPenalty
-from ganforge.gan.state import Knobs, State
-from ganforge.gan.step import How
+from ganforge.gan.state import State, StepHyperparameters
 from ganforge.nets import SIDES
 from ganforge.training import build
 from ganforge.training.device import Resolved
-from ganforge.training.random_inputs import seed_own_modules
+from ganforge.training.random_inputs import seed_user_modules
 
 PAYS = 150_000  # parameters of both players beyond which stacking brings nothing
 # of the largest gradient: by how much a stacked one may differ
 PRECISIONS = ((torch.float64, 1e-6), (torch.float32, 2e-2))
 OBJECTS = 200_000  # bytes of a member's modules, folders and streams
-STILL = Knobs(dict.fromkeys(SIDES, 0.0))
+STILL = StepHyperparameters(dict.fromkeys(SIDES, 0.0))
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ def trial(config: Config, data: Dataset, resolved: Resolved) -> tuple[str, Cost 
     why = ""
     for dtype, close in PRECISIONS:
         p = stack.build(config, (config.seed, config.seed + 1), data, device=resolved.device)
-        for each in (p.state, *p.alone):
+        for each in (p.state, *p.singles):
             convert(each, dtype)
         try:
             saved, same = compare(p, dtype, close)
@@ -99,12 +98,12 @@ def convert(whole: State, dtype: torch.dtype) -> None:
             held.update({k: v.to(dtype) if v.dim() else v for k, v in held.items()})
 
 
-def compare(p: stack.Population, dtype: torch.dtype, close: float) -> tuple[int, bool]:
+def compare(p: stack.Ensemble, dtype: torch.dtype, close: float) -> tuple[int, bool]:
     """(bytes that a member keeps for the backward passes of a step, whether gradients agree)."""
     rows = [replace(b, real=b.real.to(dtype)) for b in p.batches()]
     draws = {
         side: [replace(turn, z=turn.z.to(dtype)) for turn in turns]
-        for side, turns in p.draws(0).items()
+        for side, turns in p.random_inputs(0).items()
     }
     held: dict[int, int] = {}
 
@@ -112,28 +111,32 @@ def compare(p: stack.Population, dtype: torch.dtype, close: float) -> tuple[int,
         held[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
         return tensor
 
-    how = How(reduce=stack.per_member)
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        step.step(p.state, p.config.game, rows, draws, STILL, how)
+        step.step(p.state, p.config.game, rows, draws, STILL, p.options)
     for i, seed in enumerate(p.seeds):
-        one = p.alone[i]
-        own = [Batch(b.real[i].clone(), None if b.label is None else b.label[i]) for b in rows]
+        one = p.singles[i]
+        own = [b.map(partial(row_of, len(p.seeds), i)) for b in rows]
         mine = {
             side: [replace(turn, z=turn.z.to(dtype)) for turn in turns]
-            for side, turns in p.drawers[i].at(0).items()
+            for side, turns in p.sources[i].at(0).items()
         }
-        seed_own_modules(one.players, seed, 0)
+        seed_user_modules(one.players, seed, 0)
         step.step(one, p.config.game, own, mine, STILL)
         if not agree(p, i, close):
             return 0, False
     return sum(held.values()) // 2, True
 
 
-def agree(p: stack.Population, index: int, close: float) -> bool:
+def row_of(members: int, index: int, t: Tensor) -> Tensor:
+    """A member's part of a tensor (M B, ...), copied."""
+    return t.view(members, -1, *t.shape[1:])[index].clone()
+
+
+def agree(p: stack.Ensemble, index: int, close: float) -> bool:
     """Whether a member's gradients are those of its own single step."""
     for side in SIDES:
         stacked = getattr(p.state.players, side)
-        own = dict(getattr(p.alone[index].players, side).named_parameters())
+        own = dict(getattr(p.singles[index].players, side).named_parameters())
         pairs = [
             (getattr(stacked, mangled).grad[index], own[name].grad)
             for name, mangled in stacked.names.items()
@@ -146,7 +149,7 @@ def agree(p: stack.Population, index: int, close: float) -> bool:
     return True
 
 
-def cost(p: stack.Population, one: State, saved: int) -> Cost:
+def cost(p: stack.Ensemble, one: State, saved: int) -> Cost:
     """What a member costs: its state, gradients, the forward pass's memory, its order of the data.
 
     saved: bytes kept for one member's backward passes in a step; as much again comes and goes.

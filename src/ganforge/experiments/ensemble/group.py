@@ -19,7 +19,7 @@ from ganforge.callbacks.evaluate import Scorer
 from ganforge.data.batches import Batches
 from ganforge.errors import DiskError, DivergedError, GanforgeError, OutOfMemoryError, lacks_memory
 from ganforge.experiments.ensemble import stack as members
-from ganforge.experiments.ensemble.stack import Population
+from ganforge.experiments.ensemble.stack import Ensemble
 from ganforge.experiments.seeds.plan import Plan, common_step
 from ganforge.runs import checkpoint, folder
 from ganforge.runs.records import LOGGED, MEANS, SUMS, Control
@@ -40,7 +40,7 @@ class Group:
     notes: what is worth telling, until somebody has. fallen: why each seed that diverged did.
     """
 
-    population: Population
+    population: Ensemble
     members: list[Training]
     live: list[int]
     controls: list[Control]
@@ -83,14 +83,14 @@ def enter(stack: ExitStack, plan: Plan, seeds: tuple[int, ...]) -> Group:
         checkpoint.drop_after(plan.run(seeds[i]).checkpoints, step or 0)
     p = members.build(plan.config, seeds, plan.data, plan.resolved.precision, plan.resolved.device)
     checks.one_label_a_mix(plan.config)
-    checks.enough_for_batch_norm(plan.config, p.alone[0], ALONE)
+    checks.enough_for_batch_norm(plan.config, p.singles[0], ALONE)
     batches = Batches(plan.data, device=torch.device("cpu"), seed=0)
     resolved = replace(plan.resolved, stacked=len(seeds))
     stack.callback(batches.close)
     made = [
         Training(
             plan.config_of(seed), plan.run(seed), plan.data, batches, resolved,
-            p.member(i), p.drawers[i], p.steps,
+            p.member(i), p.sources[i], p.steps,
         )
         for i, seed in enumerate(seeds)
     ]  # fmt: skip
@@ -100,10 +100,10 @@ def enter(stack: ExitStack, plan: Plan, seeds: tuple[int, ...]) -> Group:
         if i in before:
             group.notes += trainer.resume(t) + trainer.same_machine(t, before[i])
             t.exact = t.exact and seeds[i] not in plan.moved
-            p.enter(i, t.state.step)
+            p.sync_step_counts(i, t.state.step)
             group.seconds = max(group.seconds, t.seconds)
     for i in set(range(len(seeds))) - set(live):
-        p.leave(i)
+        p.deactivate(i)
     gather(group)
     for i in live:
         made[i].run.write_info(**trainer.facts(made[i], "running"))
@@ -225,7 +225,7 @@ def leave(group: Group, index: int, status: str) -> None:
     curve(group, index)
     group.members[index].run.write_info(status=status)
     group.live.remove(index)
-    group.population.leave(index)
+    group.population.deactivate(index)
 
 
 def log(group: Group, clock: Clock, skipped: list[float]) -> None:

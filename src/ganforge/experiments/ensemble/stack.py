@@ -1,9 +1,10 @@
-"""Many games at once: the same step on stacked players, one member a seed.
+"""Many games at once: the same step on stacked networks, one member a seed.
 
-Parameters, moments and buffers of M games lie in tensors with one more axis in front; gradients
-are taken of the sum over members, who share no weights. Each member is its own single run: the
-same start, data order and draws as a run with its seed, and the same update (fp32 trajectories
-part in the last digits, as sums are taken in another order).
+Parameters, moments and buffers of M games lie in tensors with one more axis in front, and their
+examples in one batch, member after member. Members share no weights, so the gradient of the sum
+of their losses is each one's own gradient. Each member is its single run: the same start, data
+order and random inputs as a run with its seed, and the same update (fp32 trajectories part in the
+last digits, as sums are taken in another order).
 """
 
 from __future__ import annotations
@@ -21,35 +22,40 @@ from ganforge.config.schema import Config
 from ganforge.data.load import Dataset
 from ganforge.data.spec import encode
 from ganforge.errors import UsageError
-from ganforge.experiments.ensemble import layers as together
-from ganforge.gan import optimizers, schedules, state
-from ganforge.gan import step as game
-from ganforge.gan.batch import Batch, Draws, Stats
+from ganforge.experiments.ensemble import layers, optimizer
+from ganforge.gan import optimizers, schedules, state, step
+from ganforge.gan.batch import Batch, Log, RandomInputs
 from ganforge.gan.players import Players
 from ganforge.gan.state import State
-from ganforge.gan.step import How
-from ganforge.nets import SIDES, Masks, Player, spectral
+from ganforge.gan.step import StepOptions
+from ganforge.nets import SIDES, Inputs, Network, RandomInput, spectral
 from ganforge.rng import Order
-from ganforge.training import build as training_build
-from ganforge.training.random_inputs import BLOCK_STEPS, Drawer, assemble
+from ganforge.training import build as build_state
+from ganforge.training.random_inputs import (
+    Block,
+    RandomInputSource,
+    fitting_steps,
+    inputs_of,
+)
 
-BLOCK_NUMBERS = 2**22  # drawn for all members at once, at the most
+BLOCK_NUMBERS = 2**22  # drawn for all members at once, at most
 ROW_STEPS = 64  # of data order looked up at once
 
 
-class Stacked(Player):
-    """M modules of one kind as one: x (M, B, ...), label (M, B), masks (M, B, ...) -> (M, B, ...).
+class Stacked(Network):
+    """M networks of one kind as one, the batch member after member: x (M B, ...) -> (M B, ...).
 
-    Its parameters and buffers are those of the members, stacked; a '.' in a name becomes '/'.
-    Where all of them lie in layers that `nets.together` knows, it goes through those, else through
-    the module under vmap.
+    Its parameters and buffers are those of the members, stacked; a '.' in a name becomes '/'. If
+    all of them lie in layers that `layers` knows, it goes through those, else through the network
+    under vmap.
     """
 
     def __init__(self, modules: Sequence[nn.Module]):
         super().__init__()
+        self.members = len(modules)
         parameters, buffers = stack_module_state(list(modules))
-        direct = together.exchanged(modules[0], len(modules))
-        # hidden in lists: the skeleton's own (empty) parameters must not be found
+        direct = layers.replaced(modules[0], len(modules))
+        # hidden in lists: the (empty) parameters of the skeleton must not be found
         self.direct = [] if direct is None else [direct]
         self.skeleton = [copy.deepcopy(modules[0]).to("meta")]
         self.names = {name: name.replace(".", "/") for name in [*parameters, *buffers]}
@@ -65,7 +71,7 @@ class Stacked(Player):
         return {name: getattr(self, mangled) for name, mangled in self.names.items()}
 
     def bind(self) -> None:
-        """Let the stacked layers see the tensors, which `to` may have exchanged."""
+        """Let the stacked layers see the tensors, which `to` may have replaced."""
         for direct in self.direct:
             direct.bind(self.tensors())
 
@@ -81,30 +87,40 @@ class Stacked(Player):
             module.train(mode)
         return self
 
-    def mask_shapes(self) -> dict[str, tuple[float, tuple[int, ...]]]:
-        player = self.skeleton[0]
-        return player.mask_shapes() if isinstance(player, Player) else {}
+    def random_inputs(self) -> dict[str, RandomInput]:
+        network = self.skeleton[0]
+        return network.random_inputs() if isinstance(network, Network) else {}
 
-    def normalised(self) -> list[spectral.Triple]:
-        held = self.tensors()
-        layers = self.skeleton[0].named_modules()
-        names = [name for name, layer in layers if isinstance(layer, spectral.Spectral)]
-        return [(held[f"{n}.weight"], held[f"{n}.u"], held[f"{n}.v"]) for n in names]
+    def spectral_weights(self) -> list[spectral.SpectralWeight]:
+        tensors = self.tensors()
+        modules = self.skeleton[0].named_modules()
+        names = [name for name, layer in modules if isinstance(layer, spectral.Spectral)]
+        return [(tensors[f"{n}.weight"], tensors[f"{n}.u"], tensors[f"{n}.v"]) for n in names]
 
-    def forward(self, x: Tensor, label: Tensor | None = None, masks: Masks | None = None) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        label: Tensor | None = None,
+        source: Tensor | None = None,
+        inputs: Inputs | None = None,
+    ) -> Tensor:
         for direct in self.direct:
-            made: Tensor = direct(x, label, masks)
+            made: Tensor = direct(x, label, source, inputs)
             return made
 
-        def one(weights: dict[str, Tensor], *inputs: object) -> Tensor:
-            out: Tensor = functional_call(self.skeleton[0], weights, inputs)
+        def one(weights: dict[str, Tensor], *arguments: object) -> Tensor:
+            out: Tensor = functional_call(self.skeleton[0], weights, arguments)
             return out
 
-        mapped = torch.func.vmap(
-            one, in_dims=(0, 0, None if label is None else 0, None if masks is None else 0)
-        )
-        out: Tensor = mapped(self.tensors(), x, label, None if masks is None else dict(masks))
-        return out
+        def apart(value: Tensor | None) -> Tensor | None:
+            return None if value is None else value.view(self.members, -1, *value.shape[1:])
+
+        given = [apart(x), apart(label), apart(source)]
+        named = None if inputs is None else {name: apart(value) for name, value in inputs.items()}
+        axes = (0, *(None if value is None else 0 for value in (*given, named)))
+        mapped = torch.func.vmap(one, in_dims=axes)
+        out: Tensor = mapped(self.tensors(), *given, named)
+        return out.flatten(0, 1)
 
     def show(self, index: int, module: nn.Module) -> None:
         """Make `module`'s parameters and buffers views of a member's."""
@@ -117,143 +133,141 @@ class Stacked(Player):
                 owner._buffers[last] = value
 
 
-def per_member(loss: Tensor, how: str) -> Tensor:
-    """(M, B, ...) losses -> one a member, (M,)."""
-    flat = loss.flatten(1)
-    return flat.mean(1) if how == "mean" else flat.sum(1)
+def per_member(members: int) -> Callable[[Tensor, str], Tensor]:
+    """How values (M B, ...), member after member, become one number each, (M,)."""
+
+    def reduce(values: Tensor, how: str) -> Tensor:
+        flat = values.reshape(members, -1)
+        return flat.mean(1) if how == "mean" else flat.sum(1)
+
+    return reduce
 
 
 @dataclass
-class Population:
-    """M games in one state. `step` plays one iteration of all.
+class Ensemble:
+    """M games in one state. `step` plays one iteration of all; what it reports is (M,) each.
 
-    config: of every member but for its seed. alone: the members' own states, see `member`.
-    Statistics are one number a member, (M,).
+    config: of every member but for its seed. singles: the members' states, see `member`.
     """
 
     config: Config
     seeds: tuple[int, ...]
     data: Dataset
     state: State
-    alone: list[State]
+    singles: list[State]
     steps: int
-    drawers: list[Drawer]
+    sources: list[RandomInputSource]
     orders: list[Order]
     values: Tensor
     labels: Tensor | None
+    options: StepOptions
     rows: tuple[int, Tensor]
-    drawn: tuple[int, dict[str, dict[tuple[str, ...], Tensor]]]
+    drawn: tuple[int, Block]
 
-    def step(self, rate_scale: float = 1.0) -> Stats:
+    def step(self, rate_scale: float = 1.0) -> Log:
         """One iteration of Algorithm 1 for every member; rate_scale: of all learning rates."""
-        how = How(reduce=per_member)
-        knobs = schedules.knobs(self.config, self.state.step, self.steps, rate_scale)
-        draws = self.draws(self.state.step)
-        return game.step(self.state, self.config.game, self.batches(), draws, knobs, how)
+        now, game = self.state.step, self.config.game
+        hyper = schedules.hyperparameters(self.config, now, self.steps, rate_scale)
+        return step.step(
+            self.state, game, self.batches(), self.random_inputs(now), hyper, self.options
+        )
 
     def batches(self) -> list[Batch]:
-        """The real batches of this step, k of (M, B, ...)."""
-        k, batch, step = self.config.game.d_steps, self.config.batch, self.state.step
-        block, offset = divmod(step, ROW_STEPS)
+        """The real batches of this step, k of (M B, ...)."""
+        k, batch = self.config.game.d_steps, self.config.batch
+        block, place = divmod(self.state.step, ROW_STEPS)
         if self.rows[0] != block:
             count = ROW_STEPS * k * batch
             rows = np.stack([order.indices(block * count, count) for order in self.orders])
-            # a step's rows side by side, so that taking them is no copy
+            # the rows of a step side by side, so that looking them up is no copy
             turns = rows.reshape(len(rows), ROW_STEPS * k, batch).swapaxes(0, 1)
             index = torch.from_numpy(np.ascontiguousarray(turns)).to(self.values.device)
             self.rows = (block, index)
-        spec, shape = self.data.spec, (len(self.seeds), batch)
+
+        spec = self.data.spec
         out = []
         for j in range(k):
-            index = self.rows[1][offset * k + j].flatten()
+            index = self.rows[1][place * k + j].flatten()
             x = encode(self.values.index_select(0, index).view(-1, *spec.stored_shape), spec)
-            label = None if self.labels is None else self.labels.index_select(0, index)
-            out.append(
-                Batch(x.reshape(*shape, *spec.shape), None if label is None else label.view(shape))
-            )
+            out.append(Batch(x, None if self.labels is None else self.labels[index]))
         return out
 
-    def draws(self, step: int) -> Mapping[str, Sequence[Draws]]:
-        """The draws of a step, (M, B, ...): every member's own, stacked a block at a time."""
-        number, offset = divmod(step, self.drawers[0].block_steps)
+    def random_inputs(self, now: int) -> Mapping[str, Sequence[RandomInputs]]:
+        """The random inputs of a step, (M B, ...): every member's, joined a block at a time."""
+        number, place = divmod(now, self.sources[0].block_steps)
         if self.drawn[0] != number:
-            blocks = [drawer.block(step)[1] for drawer in self.drawers]
-            whole = {
-                side: {path: torch.stack([b[side][path] for b in blocks], 2) for path in needs}
-                for side, needs in blocks[0].items()
+            blocks = [source.block(now)[1] for source in self.sources]
+            joined = {
+                side: {path: torch.cat([b[side][path] for b in blocks], 2) for path in paths}
+                for side, paths in blocks[0].items()
             }
-            self.drawn = (number, whole)
-        return {
-            side: [
-                assemble(self.drawn[1], side, (offset, turn), (offset, -1)) for turn in range(turns)
-            ]
-            for side, turns in self.drawers[0].turns.items()
-        }
+            self.drawn = (number, joined)
+        return inputs_of(self.drawn[1], self.sources[0].turns, place)
 
     def member(self, index: int) -> State:
-        """One member as a state of its own, as its single run has it: views, but for the counts.
+        """One member as a state, as its single run has it: views, but for the step counts.
 
-        What is copied into its weights, buffers and moments is the population's (see `enter`).
+        What is copied into its weights, buffers and moments is copied into the ensemble's (see
+        `sync_step_counts`).
         """
-        one = self.alone[index]
+        one = self.singles[index]
         for side, stacked, module in self.pairs(one):
             stacked.show(index, module)
             if side in self.state.optimizers:
-                seats = optimizers.seats_of(self.state.optimizers[side], len(self.seeds))
-                late = int(seats.late[index])
-                mine = dict(module.named_parameters())
+                whole = self.state.optimizers[side]
+                behind = int(optimizer.member_steps(whole, len(self.seeds)).skipped_steps[index])
+                parameters = dict(module.named_parameters())
                 for name, mangled in stacked.names.items():
-                    held = self.state.optimizers[side].state.get(getattr(stacked, mangled), {})
-                    if held:
-                        one.optimizers[side].state[mine[name]] = {
-                            key: value[index] if value.dim() else value - late
-                            for key, value in held.items()
+                    moments = whole.state.get(getattr(stacked, mangled), {})
+                    if moments:
+                        one.optimizers[side].state[parameters[name]] = {
+                            key: value[index] if value.dim() else value - behind
+                            for key, value in moments.items()
                         }
         one.step = self.state.step
         return one
 
     def pairs(self, one: State) -> list[tuple[str, Stacked, nn.Module]]:
         """(side or "ema", the stacked module, the member's) of every module."""
-        whole = self.state
         found: list[tuple[str, nn.Module | None, nn.Module | None]] = [
-            (side, getattr(whole.players, side), getattr(one.players, side)) for side in SIDES
+            (side, getattr(self.state.players, side), getattr(one.players, side)) for side in SIDES
         ]
-        found.append(("ema", whole.average, one.average))
+        found.append(("ema", self.state.average, one.average))
         return [
             (side, stacked, module)
             for side, stacked, module in found
             if isinstance(stacked, Stacked) and module is not None
         ]
 
-    def enter(self, index: int, step: int) -> None:
-        """Take the counts of a member's optimisers, after its state was loaded at a step.
+    def sync_step_counts(self, index: int, now: int) -> None:
+        """Set the step counts of a member's optimisers, after its state was loaded at step `now`.
 
         All members stand at the same step.
         """
-        self.state.step = step
+        self.state.step = now
         turns = {"discriminator": self.config.game.d_steps, "generator": self.config.game.g_steps}
-        for side, optimizer in self.state.optimizers.items():
-            seats = optimizers.seats_of(optimizer, len(self.seeds))
-            for held in optimizer.state.values():
-                if "step" in held:
-                    held["step"].fill_(step * turns[side])
-            own = [
-                h["step"] for h in self.alone[index].optimizers[side].state.values() if "step" in h
-            ]
-            seats.late[index] = step * turns[side] - int(own[0]) if own else 0
-            seats.behind = bool((seats.late > 0).any())
+        for side, whole in self.state.optimizers.items():
+            steps = optimizer.member_steps(whole, len(self.seeds))
+            for moments in whole.state.values():
+                if "step" in moments:
+                    moments["step"].fill_(now * turns[side])
+            of_member = self.singles[index].optimizers[side].state.values()
+            counts = [moments["step"] for moments in of_member if "step" in moments]
+            steps.skipped_steps[index] = now * turns[side] - int(counts[0]) if counts else 0
+            steps.any_behind = bool((steps.skipped_steps > 0).any())
 
     @torch.no_grad()
-    def leave(self, index: int) -> None:
-        """Take a member out: its seat stays, with weights 0, and takes no updates any more."""
-        for _, stacked, _ in self.pairs(self.alone[index]):
+    def deactivate(self, index: int) -> None:
+        """Stop training a member: its weights and moments become 0 and take no updates any more."""
+        for _, stacked, _ in self.pairs(self.singles[index]):
             for tensor in stacked.tensors().values():
                 tensor[index] = 0
-        for optimizer in self.state.optimizers.values():
-            seats = optimizers.seats_of(optimizer, len(self.seeds))
-            seats.shut[index] = seats.closed = True
-            for held in optimizer.state.values():
-                for value in held.values():
+        for whole in self.state.optimizers.values():
+            steps = optimizer.member_steps(whole, len(self.seeds))
+            steps.inactive[index] = True
+            steps.any_inactive = True
+            for moments in whole.state.values():
+                for value in moments.values():
                     if value.dim():
                         value[index] = 0
 
@@ -272,61 +286,53 @@ def build(
     data: Dataset,
     precision: str = "fp32",
     device: torch.device | str = "cpu",
-) -> Population:
+) -> Ensemble:
     """M games, one a seed, in the state before their first step.
 
-    Raises UsageError for no seeds, or the same twice.
+    Raises:
+        UsageError: no seeds, or the same twice.
     """
     if not seeds or len(set(seeds)) != len(seeds):
         raise UsageError(f"seeds {list(seeds)}: give at least one, and each once")
-    device = torch.device(device)
+    device, count = torch.device(device), len(seeds)
     configs = [replace(config, seed=seed) for seed in seeds]
-    alone = [training_build.initial(c, data.spec, device, precision, data=data) for c in configs]
-    players = {side: Stacked([getattr(s.players, side) for s in alone]) for side in SIDES}
-    choices = {"generator": config.generator, "discriminator": config.discriminator}
-    average = [s.average for s in alone if s.average is not None]
+    singles = [build_state.initial(c, data.spec, device, precision, data=data) for c in configs]
+    players = {side: Stacked([getattr(s.players, side) for s in singles]) for side in SIDES}
+    averages = [s.average for s in singles if s.average is not None]
     whole = State(
         Players(
-            players["generator"],
-            players["discriminator"],
-            training_build.autocast(device, precision),
-            members=len(seeds),
-            classes=alone[0].players.classes,
+            **players,
+            autocast=build_state.autocast(device, precision),
+            classes=singles[0].players.classes,
         ),
         {
             side: optimizers.build(
-                choices[side], [p for p in players[side].parameters() if p.requires_grad]
+                getattr(config, side), [p for p in players[side].parameters() if p.requires_grad]
             )
             for side in SIDES
         },
-        average=Stacked(average).requires_grad_(False) if average else None,
+        average=Stacked(averages).requires_grad_(False) if averages else None,
     )
-    drawers = [Drawer(c, data.spec, s.players, device) for c, s in zip(configs, alone, strict=True)]
-    for drawer in drawers:  # positions, not blocks, decide what is drawn
-        drawer.block_steps = block_steps(drawer, len(seeds))
+    one = RandomInputSource(configs[0], data.spec, singles[0].players, device)
+    together = fitting_steps(one.numbers_a_step * count, BLOCK_NUMBERS)
+    sources = [
+        RandomInputSource(c, data.spec, s.players, device, block_steps=together)
+        for c, s in zip(configs, singles, strict=True)
+    ]
     values, labels = np.ascontiguousarray(data.values).reshape(len(data), -1), data.labels
     values = values if values.flags.writeable else values.copy()
-    return Population(
+    return Ensemble(
         config,
         tuple(seeds),
         data,
         whole,
-        alone,
-        game.steps_for(config.images(len(data)), config.batch, config.game),
-        drawers,
+        singles,
+        step.steps_for(config.images(len(data)), config.batch, config.game),
+        sources,
         [Order(seed, len(data)) for seed in seeds],
         torch.from_numpy(values).to(device),
         None if labels is None else torch.from_numpy(np.array(labels)).to(device),
+        StepOptions(reduce=per_member(count), apply_gradients=optimizer.apply_gradients),
         (-1, torch.empty(0)),
         (-1, {}),
     )
-
-
-def block_steps(drawer: Drawer, members: int) -> int:
-    """Steps whose draws are made at once, for all members."""
-    a_step: int = sum(
-        need.size * drawer.turns[side] * drawer.batch
-        for side, needs in drawer.needs.items()
-        for need in needs
-    )
-    return max(1, min(BLOCK_STEPS, BLOCK_NUMBERS // max(1, a_step * members)))

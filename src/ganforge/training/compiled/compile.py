@@ -28,12 +28,12 @@ from torch import Tensor, nn
 
 from ganforge._version import __version__
 from ganforge.config.schema import Config
-from ganforge.gan.batch import Batch, Draws
-from ganforge.gan.state import Knobs, State
-from ganforge.gan.step import How
-from ganforge.nets import Player
+from ganforge.gan.batch import Batch, RandomInputs
+from ganforge.gan.state import State, StepHyperparameters
+from ganforge.gan.step import StepOptions
+from ganforge.nets import Network
 from ganforge.training.compiled.flat import Block, Flat, traced
-from ganforge.training.inputs import Inputs, NotCompiledError, due, numbers
+from ganforge.training.inputs import NotCompiledError, StaticInputs, due, numbers
 
 ROWS = 64  # steps a call, at the most
 WIDEST = 100_000  # parameters, from where on the arithmetic takes longer than its calls
@@ -61,7 +61,7 @@ class Compiled:
         self.compile_block = compile_block or Store(key()).compiled
         self.flat = Flat(state, config.game)
         self.blocks: dict[tuple[bool, ...], tuple[tuple[str, ...], Run]] = {}
-        self.inputs: Inputs | None = None
+        self.inputs: StaticInputs | None = None
 
     def reach(self, step: int, most: int) -> int:
         """How many of `most` steps from `step` on are one block: those with the same penalties."""
@@ -74,8 +74,8 @@ class Compiled:
     def prepare(
         self,
         batches: Sequence[Batch],
-        draws: Mapping[str, Sequence[Draws]],
-        knobs: Sequence[Knobs],
+        draws: Mapping[str, Sequence[RandomInputs]],
+        knobs: Sequence[StepHyperparameters],
     ) -> float:
         """Compile the blocks of the coming steps, given one step's; returns the seconds it took.
 
@@ -83,7 +83,7 @@ class Compiled:
         """
         began = time.perf_counter()
         rules, step = self.config.game, self.state.step
-        self.inputs = Inputs(batches, draws, ROWS)
+        self.inputs = StaticInputs(batches, draws, ROWS)
         self.inputs.fill(batches, draws)
         row = numbers(knobs[0], rules)
         self.table = torch.tensor([row] * ROWS, dtype=torch.float64)
@@ -93,10 +93,10 @@ class Compiled:
                 self.blocks[due(rules, number)] = self.built(knobs[0], number)
         return time.perf_counter() - began
 
-    def built(self, knobs: Knobs, number: int) -> tuple[tuple[str, ...], Run]:
+    def built(self, knobs: StepHyperparameters, number: int) -> tuple[tuple[str, ...], Run]:
         """The block for the penalties due at step `number`, its first step compared."""
         assert self.inputs is not None
-        how = How(batch=self.config.batch)
+        how = StepOptions(batch=self.config.batch)
         block = traced(self.flat, self.inputs, self.table, knobs, how, number)
         carry = list(self.flat.read().values())
         sums = carry[0].new_zeros(len(block.stats))
@@ -108,8 +108,8 @@ class Compiled:
     def play(
         self,
         batches: Sequence[Batch],
-        draws: Mapping[str, Sequence[Draws]],
-        knobs: Sequence[Knobs],
+        draws: Mapping[str, Sequence[RandomInputs]],
+        knobs: Sequence[StepHyperparameters],
         totals: Mapping[str, Tensor],
     ) -> dict[str, Tensor]:
         """The steps from `state.step` on, one for each of `knobs`; changes the state in place.
@@ -156,7 +156,7 @@ def refuse(state: State, config: Config) -> None:
     parts = [config.networks, config.game, *config.game.penalties, *players]
     if not all(type(part).__module__.startswith("ganforge.") for part in parts):
         raise NotCompiledError("a network, game or penalty is not of this package")
-    if not all(isinstance(player, Player) for player in players) or state.players.members:
+    if not all(isinstance(player, Network) for player in players):
         raise NotCompiledError("it is not one game of two networks of this package")
     if state.players.buffers or any(isinstance(m, nn.Conv2d) for p in players for m in p.modules()):
         raise NotCompiledError("batch norm, spectral norm and convolutions are not compiled")

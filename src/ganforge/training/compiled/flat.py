@@ -17,12 +17,12 @@ from torch import Tensor, nn
 
 from ganforge.gan import optimizers
 from ganforge.gan import step as game
-from ganforge.gan.batch import Batch, Draws, Stats
-from ganforge.gan.state import Knobs, State
-from ganforge.gan.step import Game, How
+from ganforge.gan.batch import Batch, Log, RandomInputs
+from ganforge.gan.state import State, StepHyperparameters
+from ganforge.gan.step import Game, StepOptions
 from ganforge.nets import SIDES
 from ganforge.training.compiled.formulas import Formula
-from ganforge.training.inputs import Inputs, knobs_of
+from ganforge.training.inputs import StaticInputs, from_numbers
 
 Carry = dict[str, Tensor]
 
@@ -63,11 +63,11 @@ class Flat:
         self,
         carry: Carry,
         batches: Sequence[Batch],
-        draws: Mapping[str, Sequence[Draws]],
-        knobs: Knobs,
-        how: How,
+        draws: Mapping[str, Sequence[RandomInputs]],
+        knobs: StepHyperparameters,
+        how: StepOptions,
         number: int,
-    ) -> tuple[Carry, Stats]:
+    ) -> tuple[Carry, Log]:
         """`game.step` number `number` from `carry`; returns the new carry and what it reports."""
         players = self.state.players
         twins = {side: copy.deepcopy(getattr(players, side)) for side in SIDES}
@@ -171,7 +171,14 @@ class Block:
         return carried
 
 
-def traced(flat: Flat, inputs: Inputs, table: Tensor, like: Knobs, how: How, number: int) -> Block:
+def traced(
+    flat: Flat,
+    inputs: StaticInputs,
+    table: Tensor,
+    like: StepHyperparameters,
+    how: StepOptions,
+    number: int,
+) -> Block:
     """The step `number` (for the penalties due in it) as a flat graph without side effects."""
     from torch.func import functionalize
     from torch.fx.experimental.proxy_tensor import make_fx
@@ -183,7 +190,7 @@ def traced(flat: Flat, inputs: Inputs, table: Tensor, like: Knobs, how: How, num
     def one(place: Tensor, *given: Tensor) -> tuple[Tensor, ...]:
         rows = [t.index_select(0, place.view(1)).squeeze(0) for t in given[: count + 1]]
         batches, draws = inputs.shown(rows[:count])
-        knobs = knobs_of(rows[count].unbind(), like, batches[0].real.dtype)
+        knobs = from_numbers(rows[count].unbind(), like, batches[0].real.dtype)
         held = dict(zip(names, given[count + 1 : -1], strict=True))
         new, seen = flat.step(held, batches, draws, knobs, how, number)
         stats[:] = list(seen)

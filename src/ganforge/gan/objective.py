@@ -1,0 +1,68 @@
+"""What a player plays for: named terms, each with its weight and its reduction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from ganforge.gan.batch import Batch
+
+Reduce = Callable[[Tensor, str], Tensor]  # (values, "mean" or "sum") -> a number
+
+
+@dataclass(frozen=True)
+class Term:
+    """One addend of an objective: weight * reduction of values over the batch.
+
+    Terms of different shapes, as a patch loss (B, 1, h, w) and an L1 distance (B,), are numbers
+    before they are added: as tensors they would broadcast, or fail.
+
+    Args:
+        values: (B, ...), one or more for each example, not reduced.
+        weight: the factor of the term.
+        reduction: "mean" over all values, or their "sum".
+    """
+
+    values: Tensor
+    weight: float | Tensor = 1.0
+    reduction: str = "mean"
+
+    def mean(self, reduce: Reduce) -> Tensor:
+        """weight * mean of the values, whatever the reduction: what is logged of the term."""
+        return self.weighted(reduce(self.values, "mean"))
+
+    def total(self, reduce: Reduce, share: float = 1.0, mean: Tensor | None = None) -> Tensor:
+        """weight * reduction of the values: what the player descends.
+
+        Args:
+            reduce: how values become a number.
+            share: of the global batch that the values are for; it scales means, and sums are whole.
+            mean: `self.mean(reduce)`, if it is known.
+        """
+        if self.reduction == "sum":
+            return self.weighted(reduce(self.values, "sum"))
+        mean = self.mean(reduce) if mean is None else mean
+        return mean if share == 1 else mean * share
+
+    def weighted(self, number: Tensor) -> Tensor:
+        """weight * number; no operation for a weight of 1."""
+        return (
+            number if isinstance(self.weight, float) and self.weight == 1 else self.weight * number
+        )
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A player's objective at one batch.
+
+    Args:
+        terms: by name; their sum is what the player descends.
+        batch: the batch with its fakes.
+        log: values to report besides, by name; their means are logged.
+    """
+
+    terms: Mapping[str, Term]
+    batch: Batch
+    log: Mapping[str, Tensor]
