@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
+
 from benchmarks.diagnosis import table
 from benchmarks.diagnosis.measure import read
 from benchmarks.diagnosis.scenarios import HEALTHY, SICK, WAYS
-
 from ganforge.diagnosis import CHECKS
 from ganforge.diagnosis.checks import BOUNDS
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from benchmarks.speed.frameworks import __main__ as parent
 from benchmarks.speed.frameworks import environment, gradients, measure, table
 from benchmarks.speed.frameworks.environment import ENVIRONMENTS, UnavailableError

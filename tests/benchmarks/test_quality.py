@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from benchmarks.quality import search as script
 
+from benchmarks.quality import search as script
 from ganforge import recipes
 
 TINY = ("networks.generator_width=2", "networks.discriminator_width=2", "game.classify=0.5")

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from benchmarks.speed import __main__ as bench
 from benchmarks.speed import everyday, machine, populations, small
 from benchmarks.speed.systems import SYSTEMS
-
 from ganforge.experiments.ensemble import capability
 
 ROOT = Path(__file__).parents[2]

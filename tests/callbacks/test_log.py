@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.helpers import tiny
 
 from ganforge import files as ganforge_files
 from ganforge import images, recipes
@@ -18,6 +17,7 @@ from ganforge.callbacks.log import FOLDER, TAGS, Events
 from ganforge.errors import UsageError
 from ganforge.runs.records import Control, Progress
 from ganforge.training import loop
+from tests.helpers import tiny
 
 accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
 

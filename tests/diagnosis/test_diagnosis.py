@@ -11,15 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.diagnosis.test_figures import log
-from tests.helpers.tiny import (
-    StopAfter,
-    fingerprint,
-    folder_hashes,
-    log_without_times,
-    pictures,
-    shortened,
-)
 from torch import nn
 
 from ganforge import api, diagnosis, recipes
@@ -37,6 +28,15 @@ from ganforge.runs import checkpoint
 from ganforge.runs import folder as runs
 from ganforge.runs.records import Progress
 from ganforge.training import loop, stepping
+from tests.diagnosis.test_figures import log
+from tests.helpers.tiny import (
+    StopAfter,
+    fingerprint,
+    folder_hashes,
+    log_without_times,
+    pictures,
+    shortened,
+)
 
 ROOT = Path(__file__).parents[2]
 HEALTHY = {

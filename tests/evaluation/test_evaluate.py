@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 from safetensors.torch import load_file
-from tests.helpers.tiny import fingerprint, folder_hashes, log_without_times, pictures, shortened
 
 from ganforge import api, recipes
 from ganforge.callbacks import evaluate
@@ -28,6 +27,7 @@ from ganforge.runs import checkpoint, folder, load, model
 from ganforge.runs.folder import Run
 from ganforge.training import stepping, trainer
 from ganforge.training.trainer import Training
+from tests.helpers.tiny import fingerprint, folder_hashes, log_without_times, pictures, shortened
 
 EACH = {"score_every": 0.16}  # of the Gaussian's 125 steps an epoch: every 20
 CARD = Score("frechet", 1.0, 0.1, 0.5, 100, "identity", "ab" * 32, 0, "validation", "lower")

@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 from PIL import Image
 from scipy import stats
-from tests.helpers.tiny import StopAfter, folder_hashes
 
 import ganforge as gf
 from ganforge import api, recipes
@@ -34,6 +33,7 @@ from ganforge.runs import checkpoint
 from ganforge.runs import folder as runs
 from ganforge.runs.folder import Run
 from ganforge.training import loop, stepping
+from tests.helpers.tiny import StopAfter, folder_hashes
 
 RNG = np.random.default_rng(0)
 SCORED = Scoring(n=100)

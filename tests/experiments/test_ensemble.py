@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tests.helpers.tiny import data_for, shortened
+from torch import Tensor
 
 from ganforge import recipes
 from ganforge.config.schema import Config
@@ -21,17 +21,17 @@ from ganforge.gan import step as game
 from ganforge.gan.batch import Batch, RandomInputs
 from ganforge.gan.penalties import R1, R2, GradientPenalty
 from ganforge.gan.state import State, StepHyperparameters
-from ganforge.gan.step import StepOptions
 from ganforge.nets import MLP
 from ganforge.training import build
 from ganforge.training.random_inputs import RandomInputSource
+from tests.helpers.tiny import data_for, shortened
 
 KNOBS = StepHyperparameters({"generator": 1e-3, "discriminator": 1e-3}, 0.9)
 SEEDS = (3, 0, 11)
 
 
 def games() -> dict[str, Config]:
-    """Every kind of part a population must hold."""
+    """Every kind of part an ensemble must hold."""
     cdcgan, mlp = recipes.cdcgan(), recipes.mnist_mlp()
     penalised = replace(mlp.game, penalties=(R1(1.0, 1), GradientPenalty(1.0)))
     return {
@@ -71,6 +71,11 @@ def wide(draws: Mapping[str, Sequence[RandomInputs]]) -> dict[str, list[RandomIn
     return {side: [replace(d, z=d.z.double()) for d in ds] for side, ds in draws.items()}
 
 
+def members_of(values: Tensor) -> Tensor:
+    """(M B, ...) -> (M, B, ...), a view."""
+    return values.view(len(SEEDS), -1, *values.shape[1:])
+
+
 def widen(s: State) -> None:
     for module in (s.players.generator, s.players.discriminator, s.average):
         if module is not None:
@@ -97,11 +102,10 @@ def single(config: Config, data: Dataset, seed: int, steps: int) -> State:
     return s
 
 
-def play(p: stack.Population, steps: int) -> None:
-    how = StepOptions(reduce=stack.per_member)
+def play(p: stack.Ensemble, steps: int) -> None:
     for step in range(steps):
         real = [replace(b, real=b.real.double()) for b in p.batches()]
-        game.step(p.state, p.config.game, real, wide(p.draws(step)), KNOBS, how)
+        game.step(p.state, p.config.game, real, wide(p.random_inputs(step)), KNOBS, p.options)
 
 
 def agree(
@@ -162,7 +166,7 @@ def test_exchanged_layers_are_the_module_under_vmap(name: str, count: int) -> No
     config = shortened(GAMES[name], 2)
     p = stack.build(config, range(count), data_for(config))
     widen(p.state)
-    drawn = wide(p.draws(0))
+    drawn = wide(p.random_inputs(0))
     real = p.batches()[0]
     for side, role in (("generator", "generator"), ("discriminator", "real")):
         stacked = getattr(p.state.players, side)
@@ -172,12 +176,12 @@ def test_exchanged_layers_are_the_module_under_vmap(name: str, count: int) -> No
         label = real.label if config.labels else None
         found = []
         for direct in (True, False):
-            kept = stacked.direct
-            stacked.direct = kept if direct else []
-            out = stacked(x, label, draws.masks.get(role))
+            layers = stacked.direct
+            stacked.direct = layers if direct else []
+            out = stacked(x, label, None, draws.networks.get(role))
             wanted = [q for q in stacked.parameters() if q.requires_grad]
             found.append([out, *torch.autograd.grad(out.sin().sum(), wanted)])
-            stacked.direct = kept
+            stacked.direct = layers
         for a, b in zip(*found, strict=True):
             torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
 
@@ -192,7 +196,7 @@ def test_a_member_that_left_out_a_step_is_still_its_single_run(name: str) -> Non
         generator=replace(base.generator, name=name, **rates),
         discriminator=replace(base.discriminator, name=name, **rates),
     )
-    data, how = data_for(config), StepOptions(reduce=stack.per_member)
+    data = data_for(config)
     p = stack.build(config, SEEDS, data)
     widen(p.state)
     singles = []
@@ -201,13 +205,17 @@ def test_a_member_that_left_out_a_step_is_still_its_single_run(name: str) -> Non
         widen(s)
         singles.append(s)
     for step in range(8):
-        real, draws = [replace(b, real=b.real.double()) for b in p.batches()], wide(p.draws(step))
+        real, draws = (
+            [replace(b, real=b.real.double()) for b in p.batches()],
+            wide(p.random_inputs(step)),
+        )
         if step in (0, 3):
-            real[0].real[1] = torch.inf
+            members_of(real[0].real)[1] = torch.inf
         for i, s in enumerate(singles):
-            mine = {side: [replace(d, z=d.z[i]) for d in turns] for side, turns in draws.items()}
-            game.step(s, config.game, [Batch(b.real[i]) for b in real], mine, KNOBS)
-        game.step(p.state, config.game, real, draws, KNOBS, how)
+            mine = {side: [replace(d, z=members_of(d.z)[i]) for d in turns]
+                    for side, turns in draws.items()}  # fmt: skip
+            game.step(s, config.game, [Batch(members_of(b.real)[i]) for b in real], mine, KNOBS)
+        game.step(p.state, config.game, real, draws, KNOBS, p.options)
     for i, s in enumerate(singles):
         member = state.tensors(p.member(i))
         for key, value in state.tensors(s).items():
@@ -217,7 +225,7 @@ def test_a_member_that_left_out_a_step_is_still_its_single_run(name: str) -> Non
         assert set(counts) == {6, 8} or set(counts) == {6}
 
 
-def test_an_empty_seat_takes_no_updates_and_disturbs_nobody() -> None:
+def test_an_inactive_member_takes_no_updates_and_disturbs_nobody() -> None:
     kinds = "batch norm, k = 3", "convolutions", "labels, projection, average", "spectral norm"
     for name in kinds:
         config = shortened(GAMES[name], 3)
@@ -225,7 +233,7 @@ def test_an_empty_seat_takes_no_updates_and_disturbs_nobody() -> None:
         p, full = (stack.build(config, SEEDS, data) for _ in range(2))
         for each in (p, full):
             each.step()
-        p.leave(1)
+        p.deactivate(1)
         for each in (p, full):
             each.step()
             each.step()
@@ -241,12 +249,12 @@ def test_an_empty_seat_takes_no_updates_and_disturbs_nobody() -> None:
 def test_draws_take_bounded_memory() -> None:
     config = shortened(GAMES["labels and dropout"], 2)
     p = stack.build(config, range(4), data_for(config))
-    assert p.drawers[0].block_steps >= 1
+    assert p.sources[0].block_steps >= 1
     one = stack.build(config, (2,), data_for(config))
-    assert one.drawers[0].block_steps >= p.drawers[0].block_steps
-    for side, turns in one.draws(0).items():
-        for a, b in zip(turns, p.draws(0)[side], strict=True):
-            assert torch.equal(a.z[0], b.z[2])
+    assert one.sources[0].block_steps >= p.sources[0].block_steps
+    for side, turns in one.random_inputs(0).items():
+        for a, b in zip(turns, p.random_inputs(0)[side], strict=True):
+            assert torch.equal(a.z, b.z.view(4, *a.z.shape)[2])
 
 
 def test_the_first_gradients_agree_in_fp32() -> None:
@@ -291,10 +299,11 @@ def test_a_sick_member_is_skipped_alone() -> None:
     before = {k: v.clone() for k, v in state.tensors(p.member(1)).items()}
     real = p.batches()
     for batch in real:
-        batch.real[1] = torch.inf
-    how = StepOptions(reduce=stack.per_member)
-    stats = game.step(p.state, config.game, real, p.draws(1), KNOBS, how)
-    game.step(healthy.state, config.game, healthy.batches(), healthy.draws(1), KNOBS, how)
+        members_of(batch.real)[1] = torch.inf
+    stats = game.step(p.state, config.game, real, p.random_inputs(1), KNOBS, p.options)
+    game.step(
+        healthy.state, config.game, healthy.batches(), healthy.random_inputs(1), KNOBS, p.options
+    )
     assert stats["skipped_d"].tolist() == [0.0, 3.0, 0.0]
     after = state.tensors(p.member(1))
     for key, value in before.items():

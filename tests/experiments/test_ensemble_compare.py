@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 import torch
-from tests.helpers.tiny import StopAfter, folder_hashes, killed_in_save, log_without_times, newest
 
 import ganforge as gf
 from ganforge import api, diagnosis, recipes
@@ -29,6 +28,7 @@ from ganforge.runs import checkpoint
 from ganforge.runs import folder as runs
 from ganforge.runs.folder import Run
 from ganforge.training import loop, stepping
+from tests.helpers.tiny import StopAfter, folder_hashes, killed_in_save, log_without_times, newest
 
 SHORT = Budget(kimg=0.8)  # 100 steps of the Gaussian, scored at every 20th
 THREE = (0, 1, 3)

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.helpers.tiny import StopAfter, fingerprint, killed_in_save, newest, pictures, shortened
 from torch import Tensor, nn
 
 import ganforge as gf
@@ -36,6 +35,7 @@ from ganforge.runs import folder as runs
 from ganforge.runs.records import Control, Progress
 from ganforge.training import loop, stepping
 from ganforge.training.device import resolve
+from tests.helpers.tiny import StopAfter, fingerprint, killed_in_save, newest, pictures, shortened
 
 THREE = (0, 3, 5)
 

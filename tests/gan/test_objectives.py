@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 import torch
-from tests.helpers.tiny import KNOBS, Recorder, batches, normal, toy, turns, with_discriminator
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
@@ -21,6 +20,7 @@ from ganforge.gan.step import Batch, RandomInputs, StepOptions
 from ganforge.nets import MLP
 from ganforge.rng import Stream
 from ganforge.training import build
+from tests.helpers.tiny import KNOBS, Recorder, batches, normal, toy, turns, with_discriminator
 
 # --- logits: one for each example -------------------------------------------------------------
 
@@ -32,7 +32,9 @@ class Folding(nn.Module):
         super().__init__()
         self.linear = nn.Linear(128 * 4 * 4, 1)
 
-    def forward(self, x: Tensor, label: Any = None, masks: Any = None) -> Tensor:
+    def forward(
+        self, x: Tensor, label: Any = None, source: Any = None, inputs: Any = None
+    ) -> Tensor:
         features = x.flatten(1)[:, :1].repeat(1, 128 * 3 * 3)
         return self.linear(features.view(-1, 128 * 4 * 4))  # type: ignore[no-any-return]
 
@@ -44,7 +46,9 @@ class Shaped(nn.Module):
         super().__init__()
         self.w, self.shapes, self.calls = nn.Parameter(torch.ones(())), (real, fake), 0
 
-    def forward(self, x: Tensor, label: Any = None, masks: Any = None) -> Tensor:
+    def forward(
+        self, x: Tensor, label: Any = None, source: Any = None, inputs: Any = None
+    ) -> Tensor:
         self.calls += 1
         return self.w * torch.ones(self.shapes[(self.calls - 1) % 2])
 
@@ -83,10 +87,10 @@ def test_logits_that_are_not_one_for_each_example_are_refused(
 def test_any_other_shape_of_logits_will_do(shape: tuple[int, ...]) -> None:
     st, rules = toy()
     st = with_discriminator(st, Shaped(shape, shape))
-    loss, _, _ = rules.discriminator_objective(
+    found = rules.discriminator_objective(
         st.players, batches(rules, 8, 2)[0], turns(rules, 8, 3)["discriminator"][0]
     )
-    assert loss.shape == shape
+    assert found.terms["adversarial"].values.shape == shape
 
 
 # --- losses, labels, smoothing ----------------------------------------------------------------
@@ -97,12 +101,12 @@ def test_the_generator_sees_real_logits_where_its_loss_reads_them(loss: str) -> 
     st, rules = toy(Adversarial(loss=loss))
     st = with_discriminator(st, d := Recorder())
     real, draws = batches(rules, 6, 2)[0], turns(rules, 6, 3)["generator"][0]
-    objective, _, _ = rules.generator_objective(st.players, real, draws)
+    found = rules.generator_objective(st.players, real, draws)
     shown = [x for x in d.seen if torch.equal(x, real.real)]
     assert len(shown) == int(LOSSES[loss].uses_real)
     fake = st.players.generate(draws.z)
     exact = LOSSES[loss].generator(d.linear(real.real)[:, 0], d.linear(fake)[:, 0])
-    assert torch.allclose(objective, exact)
+    assert torch.allclose(found.terms["adversarial"].values, exact)
 
 
 @pytest.mark.parametrize("loss", [n for n in sorted(LOSSES) if not LOSSES[n].cross_entropy])
@@ -122,19 +126,27 @@ def test_rules_out_of_range(bad: dict[str, Any]) -> None:
 def test_smoothing_halving_and_sum_are_arguments() -> None:
     st, rules = toy()
     real, draws = batches(rules, 6, 2)[0], turns(rules, 6, 3)["discriminator"][0]
-    plain, _, seen = rules.discriminator_objective(st.players, real, draws)
-    smooth, _, _ = replace(rules, smoothing=0.1).discriminator_objective(st.players, real, draws)
-    halved, _, _ = replace(rules, halve=True).discriminator_objective(st.players, real, draws)
-    assert torch.allclose(smooth, plain + 0.1 * seen["logit_real"])
-    assert torch.allclose(halved, plain / 2)
-    assert torch.allclose(step.reduce_batch(plain, "sum"), 6 * step.reduce_batch(plain, "mean"))
+    variants = {"plain": {}, "smooth": {"smoothing": 0.1}, "half": {"halve": True},
+                "sum": {"reduction": "sum"}}  # fmt: skip
+    found = {
+        name: replace(rules, **change).discriminator_objective(st.players, real, draws)
+        for name, change in variants.items()
+    }
+    terms = {name: one.terms["adversarial"] for name, one in found.items()}
+    totals = {name: term.total(step.reduce_batch) for name, term in terms.items()}
+    smooth = terms["plain"].values + 0.1 * found["plain"].log["logit_real"]
+    assert torch.allclose(terms["smooth"].values, smooth)
+    assert torch.allclose(totals["half"], totals["plain"] / 2)
+    assert torch.allclose(totals["sum"], 6 * totals["plain"])
 
 
 def test_conditional_players_are_shown_the_labels_of_their_examples() -> None:
     seen: list[Tensor] = []
 
     class Conditional(Recorder):
-        def forward(self, x: Tensor, label: Any = None, masks: Any = None) -> Tensor:
+        def forward(
+            self, x: Tensor, label: Any = None, source: Any = None, inputs: Any = None
+        ) -> Tensor:
             seen.append(label)
             return super().forward(x)
 
@@ -145,7 +157,7 @@ def test_conditional_players_are_shown_the_labels_of_their_examples() -> None:
         real = replace(batches(rules, 6, 2)[0], label=labels["real"])
         draws = replace(turns(rules, 6, 3)["discriminator"][0], label=labels["drawn"])
         seen.clear()
-        _, batch, _ = rules.discriminator_objective(st.players, real, draws)
+        batch = rules.discriminator_objective(st.players, real, draws).batch
         assert seen == [labels["real"], labels[expected]]
         assert batch.fake_label is labels[expected]
 
@@ -163,16 +175,19 @@ def test_both_players_may_be_asked_for_the_label() -> None:
     real = Batch(normal("x", 6, 2, dtype=torch.float32), torch.tensor([0, 3, 1, 1, 2, 0]))
     draws = RandomInputs(normal("z", 6, 3, dtype=torch.float32))
     for side in ("discriminator", "generator"):
-        without, _, _ = getattr(plain, f"{side}_objective")(st.players, real, draws)
-        asked, batch, _ = getattr(rules, f"{side}_objective")(st.players, real, draws)
+        without = getattr(plain, f"{side}_objective")(st.players, real, draws).terms
+        found = getattr(rules, f"{side}_objective")(st.players, real, draws)
+        batch, terms = found.batch, found.terms
         x = batch.real if side == "discriminator" else batch.generated()
         each = [st.players.discriminate(x, torch.full((6,), k)) for k in range(4)]
         exact = cross_entropy(torch.stack(each, 1), batch.label, reduction="none")
-        assert torch.allclose(asked, without + 0.5 * exact, atol=1e-6)
+        term = terms["classification"]
+        assert term.weight == 0.5 and torch.allclose(term.values, exact, atol=1e-6)
+        same = without["adversarial"].values
+        assert torch.allclose(terms["adversarial"].values, same, atol=1e-6)
         player = getattr(st.players, side)
-        assert any(
-            g.any() for g in torch.autograd.grad((asked - without).sum(), player.parameters())
-        )
+        gradients = torch.autograd.grad(term.values.sum(), player.parameters(), allow_unused=True)
+        assert any(g is not None and g.any() for g in gradients)
 
 
 def test_a_label_that_cannot_be_told_is_refused() -> None:
@@ -185,14 +200,16 @@ def test_a_label_that_cannot_be_told_is_refused() -> None:
 def test_without_labels_there_is_nothing_to_tell() -> None:
     spec = DataSpec((2,), 4, "float32", False, (0.0,), (1.0,))
     for side in ("discriminator", "generator"):
-        losses = []
+        found = []
         for weight in (0.5, 0.0):
             config = classifier(weight, labels=False)
             players = build.initial(config, spec).players
             batch = Batch(normal("real", 6, 2, dtype=torch.float32))
             draws = RandomInputs(normal("z", 6, config.noise.size, dtype=torch.float32))
-            losses.append(getattr(config.game, f"{side}_objective")(players, batch, draws)[0])
-        assert torch.equal(*losses)
+            terms = getattr(config.game, f"{side}_objective")(players, batch, draws).terms
+            assert terms.keys() == {"adversarial"}
+            found.append(terms["adversarial"].values)
+        assert torch.equal(*found)
 
 
 # --- the best discriminator -------------------------------------------------------------------
@@ -205,7 +222,9 @@ def test_the_optimal_logit_between_two_gaussians() -> None:
     class Law(nn.Module):
         """A generator that stays where it is."""
 
-        def forward(self, x: Tensor, label: Any = None, masks: Any = None) -> Tensor:
+        def forward(
+            self, x: Tensor, label: Any = None, source: Any = None, inputs: Any = None
+        ) -> Tensor:
             return mean + std * x
 
     rules, spec = Adversarial(), DataSpec((1,), 0, "float32", False, (0.0,), (1.0,))

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from tests.helpers.tiny import data_for, narrow, with_r1
 from torch import Tensor, nn
 
 from ganforge import recipes
@@ -20,6 +19,7 @@ from ganforge.nets import MLP
 from ganforge.recipes import RECIPES
 from ganforge.training import build
 from ganforge.training.random_inputs import RandomInputSource
+from tests.helpers.tiny import data_for, narrow, with_r1
 
 BY_HAND: dict[str, Any] = {
     "adam": Optimizer("adam", 0.1, betas=(0.8, 0.95)),

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 import torch
-from tests.helpers.tiny import fp64_state, normal, pictures
 from torch import Tensor, nn
 
 from ganforge.config.schema import Config
@@ -14,9 +13,10 @@ from ganforge.data.spec import DataSpec
 from ganforge.errors import UsageError
 from ganforge.gan.adversarial import Adversarial
 from ganforge.gan.penalties import PENALTIES, R1, R2, GradientPenalty, Penalty
-from ganforge.gan.step import Batch, Players, RandomInputs, StepOptions, penalties_due
+from ganforge.gan.step import Batch, Players, RandomInputs, penalties_due, reduce_batch
 from ganforge.nets import DCGAN, MLP
 from ganforge.rng import Stream
+from tests.helpers.tiny import fp64_state, normal, pictures
 
 SLOPE = torch.tensor([3.0, -4.0, 12.0], dtype=torch.float64)  # |a| = 13
 
@@ -29,14 +29,18 @@ class Linear(nn.Module):
         self.a = nn.Parameter(SLOPE.clone())
         self.b = nn.Parameter(torch.tensor(0.5, dtype=torch.float64))
 
-    def forward(self, x: Tensor, label: Any = None, masks: Any = None) -> Tensor:
+    def forward(
+        self, x: Tensor, label: Any = None, source: Any = None, inputs: Any = None
+    ) -> Tensor:
         return x.flatten(1) @ self.a + self.b
 
 
 class Bowl(nn.Module):
     """D(x) = |x|^2 / 2, whose gradient is x: it tells where it was evaluated."""
 
-    def forward(self, x: Tensor, label: Any = None, masks: Any = None) -> Tensor:
+    def forward(
+        self, x: Tensor, label: Any = None, source: Any = None, inputs: Any = None
+    ) -> Tensor:
         return 0.5 * x.flatten(1).square().sum(1)
 
 
@@ -46,8 +50,8 @@ def batch_of(shape: tuple[int, ...] = (5, 3)) -> Batch:
 
 def draws_of(penalty: Penalty, count: int) -> RandomInputs:
     extra = {
-        name: torch.from_numpy(Stream(0, name).uniform(0, count, size)).double()
-        for name, (_, size) in penalty.draws.items()
+        name: torch.from_numpy(Stream(0, name).uniform(0, count, wanted.size)).double()
+        for name, wanted in penalty.random_inputs.items()
     }
     return RandomInputs(normal("z", count, 2), extra=extra)
 
@@ -104,7 +108,9 @@ def test_each_penalty_hands_d_the_labels_of_its_examples() -> None:
     seen = []
 
     class Conditional(Linear):
-        def forward(self, x: Tensor, label: Any = None, masks: Any = None) -> Tensor:
+        def forward(
+            self, x: Tensor, label: Any = None, source: Any = None, inputs: Any = None
+        ) -> Tensor:
             seen.append(label)
             return super().forward(x)
 
@@ -187,7 +193,7 @@ def test_it_draws_nothing_and_changes_nothing(name: str) -> None:
     assert all(p.grad is None for p in (*g.parameters(), *d.parameters()))
 
 
-@pytest.mark.parametrize("name", [n for n in sorted(PENALTIES) if PENALTIES[n]().draws])
+@pytest.mark.parametrize("name", [n for n in sorted(PENALTIES) if PENALTIES[n]().random_inputs])
 def test_its_draws_matter(name: str) -> None:
     penalty = PENALTIES[name]()
     players, batch = Players(*smooth_players()), batch_of((6, 3))
@@ -208,8 +214,8 @@ def test_a_lazy_penalty_costs_the_same_on_average(name: str) -> None:
         out = []
         for state.step in range(steps):
             game = Adversarial(penalties=(penalty,))
-            due = penalties_due(state, game, every.player, batch, draws, StepOptions())
-            out.append(due.detach() if isinstance(due, Tensor) else due)
+            due = penalties_due(state, game, every.player, batch, draws)
+            out.append(due[0].total(reduce_batch).detach() if due else 0.0)
         return out
 
     always, lazily = payments(every, 8), payments(replace(every, interval=4), 8)
@@ -223,9 +229,7 @@ def test_only_the_payer_pays() -> None:
     config = Config("test", MLP((4,), (6, 5)), Adversarial())
     state = fp64_state(config, DataSpec((3,), 0, "float32", False, (0.0,), (1.0,)))
     game = Adversarial(penalties=(R1(),))
-    assert (
-        penalties_due(state, game, "generator", batch_of(), draws_of(R1(), 5), StepOptions()) == 0
-    )
+    assert penalties_due(state, game, "generator", batch_of(), draws_of(R1(), 5)) == []
 
 
 def test_on_pictures_too() -> None:

@@ -10,17 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.helpers.tiny import (
-    StopAfter,
-    batches,
-    copies,
-    data_for,
-    fingerprint,
-    run,
-    shortened,
-    toy,
-    turns,
-)
 from torch import nn
 
 from ganforge import recipes, registry
@@ -33,6 +22,17 @@ from ganforge.gan import step as game
 from ganforge.gan.adversarial import Adversarial
 from ganforge.gan.penalties import R1, R2, GradientPenalty
 from ganforge.gan.state import StepHyperparameters
+from tests.helpers.tiny import (
+    StopAfter,
+    batches,
+    copies,
+    data_for,
+    fingerprint,
+    run,
+    shortened,
+    toy,
+    turns,
+)
 
 PUBLISHED = Optimizer(
     name="sgd", lr=0.1, shrink=1.000004, least=1e-6, momentum=0.5, momentum_to=0.7,

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 import torch
-from tests.helpers.tiny import KNOBS, VECTORS, copies, fp64_state, normal
 from torch import Tensor, nn
 
 from ganforge.config.schema import Config, Noise
@@ -21,6 +20,7 @@ from ganforge.gan.step import Batch, RandomInputs, StepOptions
 from ganforge.nets import DCGAN, MLP
 from ganforge.nets.base import TwoPartDiscriminator
 from ganforge.training.random_inputs import RandomInputSource
+from tests.helpers.tiny import KNOBS, VECTORS, copies, fp64_state, normal
 
 DIGITS = DataSpec((1, 16, 16), 3)
 PAIRS = DataSpec((2,), 3, "float32", False, (0.0,), (1.0,))
@@ -72,9 +72,9 @@ def play(st: State, rules: Adversarial, spec: DataSpec, steps: int, micro: int =
 def masks(player: nn.Module, name: str) -> dict[str, dict[str, Tensor]]:
     """Dropout factors for every role of a turn."""
     assert isinstance(player, TwoPartDiscriminator)
-    shapes = player.random_inputs()
+    wanted = player.random_inputs().items()
     return {
-        role: {k: 2 * (normal(f"{name}/{role}/{k}", 6, *s) > 0) for k, (_, s) in shapes.items()}
+        role: {k: 2 * (normal(f"{name}/{role}/{k}", 6, *w.shape) > 0) for k, w in wanted}
         for role in ("real", "fake", "penalty")
     }
 
@@ -95,12 +95,12 @@ def test_one_pass_is_two(name: str) -> None:
     together, apart = start(*GAMES[name]), start(*GAMES[name])
     d = together.players.discriminator
     assert isinstance(d, TwoPartDiscriminator)
-    assert d.alone == (name != "batch norm")
-    apart.players.discriminator.alone = False  # type: ignore[assignment]
+    assert d.batch_independent == (name != "batch norm")
+    apart.players.discriminator.batch_independent = False  # type: ignore[assignment]
     sizes: list[int] = []
     d.body.register_forward_pre_hook(lambda _, x: sizes.append(len(x[0])))  # type: ignore[union-attr]
     seen = [play(st, rules, spec, 5) for st in (together, apart)]
-    assert (12 in sizes) == d.alone
+    assert (12 in sizes) == d.batch_independent
     assert differ(together, apart) < 1e-9
     for key in seen[0]:
         assert seen[0][key].item() == pytest.approx(seen[1][key].item(), abs=1e-9)
@@ -109,7 +109,7 @@ def test_one_pass_is_two(name: str) -> None:
 def test_batch_norm_would_mix_real_and_fake() -> None:
     """The guard is needed: with it taken out, the update is another one."""
     mixed, apart = start(*GAMES["batch norm"]), start(*GAMES["batch norm"])
-    mixed.players.discriminator.alone = True  # type: ignore[assignment]
+    mixed.players.discriminator.batch_independent = True  # type: ignore[assignment]
     for st in (mixed, apart):
         play(st, GAMES["batch norm"][2], PAIRS, 1)
     assert differ(mixed, apart) > 1e-3
@@ -134,8 +134,8 @@ class Remade(Adversarial):
 
     def generator_objective(self, players: Players, batch: Batch, draws: RandomInputs) -> Any:
         before = copies(dict(players.generator.named_buffers()))
-        out = super().generator_objective(players, replace(batch, made=None), draws)
-        if batch.made is not None:
+        out = super().generator_objective(players, replace(batch, fake_with_graph=None), draws)
+        if batch.fake_with_graph is not None:
             for name, buffer in players.generator.named_buffers():
                 buffer.data.copy_(before[name])
         return out
@@ -171,7 +171,7 @@ def test_the_reused_fakes_count_once_in_the_batch_statistics() -> None:
 def test_fakes_that_come_in_pieces_are_made_anew() -> None:
     whole, pieces = (start(VECTORS, MLP((4,), (8,)), REUSED) for _ in range(2))
     play(whole, REUSED, VECTORS, 5)
-    play(pieces, REUSED, VECTORS, 5, micro_batch=2)
+    play(pieces, REUSED, VECTORS, 5, micro=2)
     assert differ(whole, pieces) < 1e-9
 
 

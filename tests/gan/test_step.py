@@ -9,6 +9,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
+
+from ganforge import recipes
+from ganforge.config.schema import Config, Noise, Optimizer
+from ganforge.gan import optimizers, state
+from ganforge.gan import step as game
+from ganforge.gan.adversarial import Adversarial
+from ganforge.gan.penalties import R1
+from ganforge.gan.step import Batch, Players, RandomInputs
+from ganforge.nets import MLP
+from ganforge.sampling.sampler import Sampler
+from ganforge.training import build
 from tests.helpers.tiny import (
     KNOBS,
     VECTORS,
@@ -23,18 +35,6 @@ from tests.helpers.tiny import (
     turns,
     with_discriminator,
 )
-from torch import Tensor, nn
-
-from ganforge import recipes
-from ganforge.config.schema import Config, Noise, Optimizer
-from ganforge.gan import optimizers, state
-from ganforge.gan import step as game
-from ganforge.gan.adversarial import Adversarial
-from ganforge.gan.penalties import R1
-from ganforge.gan.step import Batch, Players, RandomInputs
-from ganforge.nets import MLP
-from ganforge.sampling.sampler import Sampler
-from ganforge.training import build
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -281,7 +281,9 @@ def test_a_gradient_that_is_not_finite_under_a_loss_that_is() -> None:
             super().__init__()
             self.w = nn.Parameter(torch.zeros(2))
 
-        def forward(self, x: Tensor, label: Any = None, masks: Any = None) -> Tensor:
+        def forward(
+            self, x: Tensor, label: Any = None, source: Any = None, inputs: Any = None
+        ) -> Tensor:
             return (x * self.w).sum(1).square().sqrt()
 
     st, rules = toy()

@@ -188,7 +188,9 @@ class Recorder(nn.Module):
         self.linear = nn.Linear(2, 1).double()
         self.seen: list[Tensor] = []
 
-    def forward(self, x: Tensor, label: Any = None, masks: Any = None) -> Tensor:
+    def forward(
+        self, x: Tensor, label: Any = None, source: Any = None, inputs: Any = None
+    ) -> Tensor:
         self.seen.append(x.detach().clone())
         return self.linear(x).squeeze(1)  # type: ignore[no-any-return]
 

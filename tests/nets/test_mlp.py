@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.helpers.tiny import VECTORS, fp64_state, normal, pictures
 from torch import Tensor
 
 from ganforge import recipes
@@ -21,9 +20,10 @@ from ganforge.gan.adversarial import Adversarial
 from ganforge.gan.batch import RandomInputs
 from ganforge.gan.penalties import squared_gradient
 from ganforge.gan.players import Players
-from ganforge.nets import MLP, Init, Player
+from ganforge.nets import MLP, Init, Network, RandomInput
 from ganforge.nets.layers import Sines
 from ganforge.training import build
+from tests.helpers.tiny import VECTORS, fp64_state, normal, pictures
 
 PICTURES = DataSpec((1, 2, 3))
 SMALL = {"generator": (4,), "discriminator": (4, 3)}
@@ -61,7 +61,7 @@ def test_maxout_of_both_players_and_its_second_derivative() -> None:
 
     def penalty(w: Tensor) -> Tensor:
         d = _With(both.discriminator, w)
-        return squared_gradient(Players(both.generator, d), x, None, RandomInputs(x))
+        return squared_gradient(Players(both.generator, d), x, None, None, RandomInputs(x))
 
     assert torch.autograd.gradcheck(penalty, (weight.detach().clone().requires_grad_(),))
     assert both.generate(normal("z", 3, 100)).shape == (3, 2)
@@ -87,16 +87,22 @@ def test_dropout_of_the_input_and_between() -> None:
     )  # fmt: skip
     made = players(networks)
     d, g = made["discriminator"], made["generator"]
-    assert d.mask_shapes() == {"input": (0.2, (6,)), "hidden0": (0.5, (4,)), "hidden1": (0.5, (3,))}
-    assert g.mask_shapes() == {}
+    assert d.random_inputs() == {
+        "input": RandomInput("dropout", (6,), 0.2),
+        "hidden0": RandomInput("dropout", (4,), 0.5),
+        "hidden1": RandomInput("dropout", (3,), 0.5),
+    }
+    assert g.random_inputs() == {}
     x = normal("x", 5, 1, 2, 3)
-    masks = {name: (normal(name, 5, *shape).abs()) for name, (_, shape) in d.mask_shapes().items()}
+    masks = {
+        name: (normal(name, 5, *wanted.shape).abs()) for name, wanted in d.random_inputs().items()
+    }
     w1, b1, w2, b2, w3, b3 = arrays(d)
     kept = {name: mask.numpy() for name, mask in masks.items()}
     hidden = np.maximum((x.flatten(1).numpy() * kept["input"]) @ w1.T + b1, 0) * kept["hidden0"]
     hidden = np.maximum(hidden @ w2.T + b2, 0) * kept["hidden1"]
     expected = (hidden @ w3.T + b3)[:, 0]
-    assert d(x, None, masks).detach().numpy() == pytest.approx(expected, rel=1e-12)
+    assert d(x, None, None, masks).detach().numpy() == pytest.approx(expected, rel=1e-12)
 
 
 def test_unit_pixels_are_seen_and_made_in_0_to_1() -> None:
@@ -167,15 +173,18 @@ def test_stacked_members_are_the_members() -> None:
     )  # fmt: skip
     made = [networks(PICTURES, 2) for _ in range(3)]
     for side, x in (
-        ("generator", normal("z", 3, 5, 2)),
-        ("discriminator", normal("x", 3, 5, 1, 2, 3)),
+        ("generator", normal("z", 15, 2)),
+        ("discriminator", normal("x", 15, 1, 2, 3)),
     ):
-        modules: list[Player] = [m[side].double() for m in made]  # type: ignore[misc]
-        masks = {n: normal(n, 3, 5, *s) for n, (_, s) in modules[0].mask_shapes().items()} or None
-        whole = stack.Stacked(modules)(x, None, masks)
+        modules: list[Network] = [m[side].double() for m in made]  # type: ignore[misc]
+        wanted = modules[0].random_inputs()
+        inputs = {n: normal(n, 15, *w.shape) for n, w in wanted.items()} or None
+        whole = stack.Stacked(modules)(x, None, None, inputs)
         for i, module in enumerate(modules):
-            mine = None if masks is None else {n: m[i] for n, m in masks.items()}
-            torch.testing.assert_close(whole[i], module(x[i], None, mine), rtol=1e-9, atol=1e-12)
+            rows = slice(5 * i, 5 * i + 5)
+            one = None if inputs is None else {n: m[rows] for n, m in inputs.items()}
+            alone = module(x[rows], None, None, one)
+            torch.testing.assert_close(whole[rows], alone, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.helpers.tiny import data_for, narrow
 from torch import Tensor, nn
 
 from ganforge import nets, recipes
@@ -14,11 +13,12 @@ from ganforge.config.schema import Noise
 from ganforge.data.spec import DataSpec
 from ganforge.errors import UsageError
 from ganforge.gan import state
-from ganforge.nets import DCGAN, MLP, NETWORKS, Init, PlainModule, Player
+from ganforge.nets import DCGAN, MLP, NETWORKS, Init, Network, PlainModule, RandomInput
 from ganforge.nets import dcgan as convolutional
 from ganforge.recipes import RECIPES
 from ganforge.rng import Stream
 from ganforge.training import build, checks
+from tests.helpers.tiny import data_for, narrow
 
 Z = 7
 VECTORS = DataSpec((2,), 0, "float32", False, (0.0,), (1.0,))
@@ -30,7 +30,7 @@ def seeded() -> None:
     torch.manual_seed(0)
 
 
-def players(networks: Any, spec: DataSpec, noise: int = Z) -> tuple[Player, Player]:
+def players(networks: Any, spec: DataSpec, noise: int = Z) -> tuple[Network, Network]:
     made = nets.build(networks, spec, noise)
     return made["generator"], made["discriminator"]
 
@@ -321,15 +321,18 @@ def test_laws_out_of_range(bad: dict[str, Any]) -> None:
 def test_given_masks_are_used_and_none_means_none() -> None:
     networks = MLP((40, 30), (50,), generator_dropout=0.3, discriminator_dropout=0.6)
     g, d = players(networks, VECTORS)
-    assert g.mask_shapes() == {"hidden0": (0.3, (40,)), "hidden1": (0.3, (30,))}
-    assert d.mask_shapes() == {"hidden0": (0.6, (50,))}
+    assert g.random_inputs() == {
+        "hidden0": RandomInput("dropout", (40,), 0.3),
+        "hidden1": RandomInput("dropout", (30,), 0.3),
+    }
+    assert d.random_inputs() == {"hidden0": RandomInput("dropout", (50,), 0.6)}
     z = torch.randn(5, Z)
     ones = {"hidden0": torch.ones(5, 40), "hidden1": torch.ones(5, 30)}
     for mode in (True, False):
         g.train(mode)
-        assert torch.equal(g(z, None, ones), g(z, None, None))
+        assert torch.equal(g(z, None, None, ones), g(z, None, None))
     gone = {"hidden0": torch.zeros(5, 40), "hidden1": torch.zeros(5, 30)}
-    assert torch.allclose(g(z, None, gone), g.out.bias.expand(5, 2))  # type: ignore[union-attr,operator]
+    assert torch.allclose(g(z, None, None, gone), g.out.bias.expand(5, 2))  # type: ignore[union-attr,operator]
 
 
 def test_masks_keep_the_mean() -> None:
@@ -337,14 +340,14 @@ def test_masks_keep_the_mean() -> None:
     g, _ = players(networks, VECTORS)
     z = torch.randn(1, Z).expand(20_000, Z)
     mask = torch.from_numpy(Stream(0, "mask").keep(0, 20_000, 400, 0.3))
-    dropped = g(z, None, {"hidden0": mask})
+    dropped = g(z, None, None, {"hidden0": mask})
     spread = dropped.std(0) / 20_000**0.5
     assert ((dropped.mean(0) - g(z[:1], None, None)[0]).abs() < 5 * spread).all()
 
 
 def test_without_dropout_there_are_no_masks() -> None:
     g, d = players(MLP((4,), (4,)), VECTORS)
-    assert g.mask_shapes() == d.mask_shapes() == {}
+    assert g.random_inputs() == d.random_inputs() == {}
 
 
 # --- one's own --------------------------------------------------------------------------------
@@ -357,7 +360,7 @@ def test_plain_modules_are_wrapped() -> None:
     g, d = players(own, VECTORS)
     assert isinstance(g, PlainModule) and isinstance(d, PlainModule)
     z = torch.randn(3, Z)
-    assert torch.equal(g(z, None, {}), g.module(z))
+    assert torch.equal(g(z, None, None, {}), g.module(z))
     assert d(g(z), None).shape == (3, 1)
     conditional = PlainModule(nn.Bilinear(2, 3, 1), True)
     assert conditional(torch.zeros(4, 2), torch.zeros(4, 3)).shape == (4, 1)
@@ -400,3 +403,15 @@ def test_the_initial_state_is_a_function_of_the_seed() -> None:
     assert any(not torch.equal(states[0][n], states[2][n]) for n in names)
     assert replace(config, noise=Noise(3)).noise.size == 3
     assert np.isfinite(float(sum(states[0][n].sum() for n in names)))
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [nn.LayerNorm(64), nn.GroupNorm(4, 64), nn.InstanceNorm2d(64, affine=True), nn.RMSNorm(64)],
+)
+def test_gains_of_norm_layers_start_at_one(layer: nn.Module) -> None:
+    """As weights they would start around 0, and the network would be silent."""
+    Init("normal", 0.02, biases=True).apply(layer)
+    assert torch.equal(layer.weight, torch.ones_like(layer.weight))
+    if getattr(layer, "bias", None) is not None:
+        assert not layer.bias.any()

@@ -8,22 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from tests.helpers.tiny import (
-    KNOBS,
-    VECTORS,
-    StopAfter,
-    batches,
-    copies,
-    data_for,
-    fp64_state,
-    normal,
-    pictures,
-    run,
-    shortened,
-    toy,
-    turns,
-)
-from tests.training.test_resume import outcome
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
@@ -40,6 +24,22 @@ from ganforge.nets import DCGAN, MLP, spectral
 from ganforge.nets.base import TwoPartDiscriminator
 from ganforge.nets.init import Init
 from ganforge.training import build
+from tests.helpers.tiny import (
+    KNOBS,
+    VECTORS,
+    StopAfter,
+    batches,
+    copies,
+    data_for,
+    fp64_state,
+    normal,
+    pictures,
+    run,
+    shortened,
+    toy,
+    turns,
+)
+from tests.training.test_resume import outcome
 
 KINDS: dict[str, tuple[Any, Any, tuple[int, ...], Tensor]] = {
     "linear": (spectral.Linear, nn.Linear, (6, 5), normal("x", 3, 6)),
@@ -70,7 +70,7 @@ def conditional(**changes: Any) -> Config:
 
 def vectors(st: State) -> list[Tensor]:
     """Every u and v of D, copied."""
-    return [t.clone() for _, *uv in st.players.normalised for t in uv]
+    return [t.clone() for _, *uv in st.players.spectral_weights for t in uv]
 
 
 def same(a: list[Tensor], b: list[Tensor]) -> bool:
@@ -104,7 +104,7 @@ def test_many_rounds_find_the_largest_singular_value(name: str) -> None:
     layer = layers(name)[0]
     matrix = layer.weight.detach().flatten(1)
     for _ in range(500):
-        spectral.iterate(*layer.triple())
+        spectral.iterate(*layer.parts())
     assert (layer.u @ matrix @ layer.v).item() == pytest.approx(
         torch.linalg.svdvals(matrix)[0].item(), rel=1e-9
     )
@@ -127,7 +127,7 @@ def test_weights_of_zero_stay_zero() -> None:
     layer = spectral.Linear(3, 2)
     for tensor in (layer.weight.data, layer.u, layer.v):
         tensor.zero_()
-    spectral.iterate(*layer.triple())
+    spectral.iterate(*layer.parts())
     assert not layer.normal().any() and not layer.u.any()
 
 
@@ -139,7 +139,7 @@ def test_no_layer_stretches_a_difference() -> None:
             ours.weight.mul_(100)
             plain.get_parameter("weight").mul_(100)
         for _ in range(300):
-            spectral.iterate(*ours.triple())
+            spectral.iterate(*ours.parts())
         step, stretched = normal("step", *x.shape), []
         for layer in (ours, plain):
             stretched.append(((layer(x + step) - layer(x)).norm() / step.norm()).item())
@@ -148,7 +148,7 @@ def test_no_layer_stretches_a_difference() -> None:
 
 def test_a_perceptron_never_rises_by_more_than_the_way() -> None:
     st, _ = toy(discriminator_norm="spectral", discriminator_init=Init("normal", 30.0))
-    for triple in st.players.normalised:
+    for triple in st.players.spectral_weights:
         for _ in range(300):
             spectral.iterate(*triple)
     x, y = normal("x", 500, 2), normal("y", 500, 2)
@@ -179,7 +179,7 @@ def test_every_weight_of_a_fresh_discriminator_has_length_one(networks: Any, ini
     for layer in layers.values():  # 15 rounds find almost all of sigma
         length = torch.linalg.matrix_norm(layer.normal().detach().flatten(1), 2).item()
         assert 1 - 1e-5 <= length < 1.15
-    assert isinstance(d, TwoPartDiscriminator) and d.alone
+    assert isinstance(d, TwoPartDiscriminator) and d.batch_independent
     assert not [m for m in players.generator.modules() if isinstance(m, spectral.Spectral)]
 
 
@@ -198,9 +198,9 @@ def test_real_and_fake_may_share_a_pass() -> None:
     st.players = replace(st.players, classes=10)
     label = torch.tensor([1, 2, 3])
     batch = Batch(normal("real", 3, 1, 16, 16), label, None, normal("fake", 3, 1, 16, 16), label)
-    both = st.players.discriminate_both(batch, {}, every=True)
+    both = st.players.discriminate_both(batch, {}, all_classes=True)
     for logits, x in zip(both, (batch.real, batch.generated()), strict=True):
-        torch.testing.assert_close(logits, st.players.discriminate(x, label, every=True))
+        torch.testing.assert_close(logits, st.players.discriminate(x, label, all_classes=True))
         own = logits.gather(1, label[:, None]).squeeze(1)
         torch.testing.assert_close(own, st.players.discriminate(x, label))
 
@@ -229,12 +229,12 @@ def test_one_round_a_turn_of_the_discriminator(monkeypatch: pytest.MonkeyPatch) 
     for micro in (0, 3):
         rounds.clear()
         game.step(st, rules, batches(rules, 8, 2), drawn, KNOBS, StepOptions(micro_batch=micro))
-        assert len(rounds) == rules.d_steps * len(st.players.normalised) == 4
+        assert len(rounds) == rules.d_steps * len(st.players.spectral_weights) == 4
 
 
 def test_the_round_is_one_of_the_weights_before_the_update() -> None:
     st, rules = toy(discriminator_norm="spectral")
-    wanted = [[t.detach().clone() for t in triple] for triple in st.players.normalised]
+    wanted = [[t.detach().clone() for t in triple] for triple in st.players.spectral_weights]
     began = vectors(st)
     for triple in wanted:
         spectral.iterate(triple[0], triple[1], triple[2])

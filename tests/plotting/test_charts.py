@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.helpers.drawn import line, opened, pixels, record
 
 from ganforge.data import toy
 from ganforge.errors import DataError
 from ganforge.plotting import charts, plots
 from ganforge.rng import Stream
+from tests.helpers.drawn import line, opened, pixels, record
 
 LOG2 = math.log(2)
 

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
-from tests.helpers.drawn import opened, pixels, record
 
 from ganforge import files, recipes
 from ganforge import images as pictures
@@ -29,6 +28,7 @@ from ganforge.runs import load as runs_load
 from ganforge.runs import samples as runs_samples
 from ganforge.runs.folder import Run
 from ganforge.runs.samples import Moment
+from tests.helpers.drawn import opened, pixels, record
 
 STEPS = [0, 100, 200, 300, 400]
 

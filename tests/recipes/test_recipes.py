@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.helpers.tiny import data_for, fingerprint, narrow, pictures, shortened
 
 from ganforge import recipes
 from ganforge.config.schema import Config
@@ -25,6 +24,7 @@ from ganforge.runs import folder as runs
 from ganforge.runs import model
 from ganforge.sampling.sampler import Sampler
 from ganforge.training import build, loop
+from tests.helpers.tiny import data_for, fingerprint, narrow, pictures, shortened
 
 NAMES = sorted(RECIPES)
 

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.helpers import reported
 
 from ganforge import report
 from ganforge.diagnosis import Diagnosis, Finding
 from ganforge.report import page as pages
 from ganforge.report import samples
+from tests.helpers import reported
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 playwright.expect.set_options(timeout=30_000)  # of a machine that is busy

@@ -20,10 +20,6 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from tests.helpers import reported
-from tests.helpers.drawn import record
-from tests.helpers.reported import CARD, HOSTILE, add_scores, trained
-from tests.helpers.tiny import pictures as noise
 
 from ganforge import files, images, recipes, report
 from ganforge.cli import main
@@ -41,6 +37,10 @@ from ganforge.runs import model
 from ganforge.runs import samples as runs_samples
 from ganforge.runs.folder import Run
 from ganforge.sampling.sampler import Sampler
+from tests.helpers import reported
+from tests.helpers.drawn import record
+from tests.helpers.reported import CARD, HOSTILE, add_scores, trained
+from tests.helpers.tiny import pictures as noise
 
 HEALTHY = Diagnosis((), ("GF001",), {}, 4)
 

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 from sklearn.neighbors import KernelDensity
-from tests.helpers.tiny import folder_hashes, pictures, shortened
 
 from ganforge import recipes
 from ganforge.cli import main
@@ -26,6 +25,7 @@ from ganforge.reproduce import EXPERIMENTS, modes, parzen
 from ganforge.reproduce.table import stated
 from ganforge.runs import checkpoint
 from ganforge.text import columns
+from tests.helpers.tiny import folder_hashes, pictures, shortened
 
 # --- the tables -------------------------------------------------------------------------------
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tests.helpers.tiny import narrow
 
 from ganforge import api, recipes
 from ganforge.data.formats import idx, readers
@@ -17,6 +16,7 @@ from ganforge.evaluation import evaluate
 from ganforge.evaluation.score import Score
 from ganforge.experiments.compare import Comparison, Entry, Group, Scoring
 from ganforge.reproduce import EXPERIMENTS, ranking
+from tests.helpers.tiny import narrow
 
 
 def compared(figures: Mapping[str, Sequence[float]]) -> Comparison:

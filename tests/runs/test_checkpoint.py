@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 import torch
-from tests.helpers.tiny import fingerprint, folder_hashes
 from torch import Tensor
 
 from ganforge import files
 from ganforge.errors import DataError, DiskError
 from ganforge.runs import checkpoint
+from tests.helpers.tiny import fingerprint, folder_hashes
 
 FACTS = {"samples_seen": 7, "config_hash": "c"}
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.helpers.tiny import StopAfter, data_for, folder_hashes, run, setting, shortened
 
 from ganforge import api, cli, recipes
 from ganforge.commands import look
@@ -16,6 +15,7 @@ from ganforge.errors import DataError, UsageError
 from ganforge.runs import checkpoint
 from ganforge.runs import folder as runs
 from ganforge.training import loop, stepping
+from tests.helpers.tiny import StopAfter, data_for, folder_hashes, run, setting, shortened
 
 
 def test_readers_of_a_log_never_raise(tmp_path: Path) -> None:

@@ -7,8 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-from tests.helpers.tiny import StopAfter, copies, fp64_state, run, setting
-from tests.training.test_resume import outcome
 from torch import Tensor
 
 from ganforge import cli, recipes
@@ -34,6 +32,8 @@ from ganforge.training.compiled.formulas import Formula
 from ganforge.training.cuda_graph import Captured, replayed
 from ganforge.training.inputs import NotCompiledError, due, tree_map
 from ganforge.training.random_inputs import RandomInputSource, assemble
+from tests.helpers.tiny import StopAfter, copies, fp64_state, run, setting
+from tests.training.test_resume import outcome
 
 PAIRS = DataSpec((2,), 3, "float32", False, (0.0,), (1.0,))
 MOVING = Optimizer("sgd", 0.05, momentum=0.1, momentum_to=0.7, momentum_steps=20, shrink=1.01)

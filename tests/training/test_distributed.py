@@ -26,7 +26,7 @@ import numpy as np, torch
 from ganforge import distributed, game, state
 from ganforge.codec import DataSpec
 from ganforge.config import Config, Noise, Optimizer
-from ganforge.draws import RandomInputSource
+from ganforge.training.random_inputs import RandomInputSource
 from ganforge.game import Adversarial, StepOptions
 from ganforge.nets import DCGAN, MLP
 from ganforge.penalties import R1, R2

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.helpers import tiny
 from torch.utils.data import DataLoader, TensorDataset
 
 from ganforge import recipes
@@ -28,6 +27,7 @@ from ganforge.recipes import RECIPES
 from ganforge.runs import model
 from ganforge.training import build
 from ganforge.training.random_inputs import RandomInputSource
+from tests.helpers import tiny
 
 L = pytest.importorskip("lightning")
 

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
-from tests.helpers.tiny import copies, data_for, fingerprint, narrow
 from torch import Tensor
 
 from ganforge import recipes
@@ -24,6 +23,7 @@ from ganforge.sampling.sampler import Sampler
 from ganforge.training import build
 from ganforge.training import random_inputs as module
 from ganforge.training.random_inputs import RandomInputSource
+from tests.helpers.tiny import copies, data_for, fingerprint, narrow, pictures
 
 
 def config_with_everything(**changes: Any) -> Config:
@@ -47,7 +47,7 @@ def flat(drawn: dict[str, list[RandomInputs]]) -> dict[str, Tensor]:
             out[f"{side}/{i}/z"] = d.z
             if d.label is not None:
                 out[f"{side}/{i}/label"] = d.label
-            for role, masks in d.masks.items():
+            for role, masks in d.networks.items():
                 out |= {f"{side}/{i}/{role}/{layer}": m for layer, m in masks.items()}
             out |= {f"{side}/{i}/{name}": e for name, e in d.extra.items()}
     return out
@@ -125,11 +125,11 @@ def test_fakes_made_of_the_last_noise_have_its_labels_and_dropout_too(fresh: boo
     for own in drawn["generator"]:
         assert own.label is not None and last.label is not None
         assert torch.equal(own.label, last.label) == (not fresh)
-        assert own.masks["generator"].keys() == last.masks["generator"].keys()
-        for layer, mask in own.masks["generator"].items():
-            assert torch.equal(mask, last.masks["generator"][layer]) == (not fresh)
-        for layer, mask in own.masks["fake"].items():  # how D looks at them is drawn anew
-            assert not torch.equal(mask, last.masks["fake"][layer])
+        assert own.networks["generator"].keys() == last.networks["generator"].keys()
+        for layer, mask in own.networks["generator"].items():
+            assert torch.equal(mask, last.networks["generator"][layer]) == (not fresh)
+        for layer, mask in own.networks["fake"].items():  # how D looks at them is drawn anew
+            assert not torch.equal(mask, last.networks["fake"][layer])
 
 
 @pytest.mark.parametrize("law", ["normal", "uniform"])
@@ -154,12 +154,12 @@ def test_the_labels_of_fakes_cover_all_classes() -> None:
 def test_masks_are_dropout_with_its_mean_kept() -> None:
     config = config_with_everything(batch=500)
     drawn = drawer(config).at(0)["discriminator"][0]
-    assert set(drawn.masks) == {"generator", "real", "fake", "penalty"}
-    assert drawn.masks["generator"]["hidden0"].shape == (500, 5)
-    mask = drawn.masks["real"]["hidden0"]
+    assert set(drawn.networks) == {"generator", "real", "fake", "penalty"}
+    assert drawn.networks["generator"]["hidden0"].shape == (500, 5)
+    mask = drawn.networks["real"]["hidden0"]
     assert mask.unique().tolist() == pytest.approx([0, 1 / 0.6])
     assert mask.mean().item() == pytest.approx(1, abs=0.1)
-    assert not torch.equal(mask, drawn.masks["fake"]["hidden0"])
+    assert not torch.equal(mask, drawn.networks["fake"]["hidden0"])
     assert drawn.extra["epsilon"].shape == (500, 1)
     assert 0 <= drawn.extra["epsilon"].min() < drawn.extra["epsilon"].max() < 1
 
@@ -202,3 +202,30 @@ def trained(sampling: bool) -> dict[str, Tensor]:
 
 def test_sampling_in_between_shifts_nothing() -> None:
     assert fingerprint(trained(True)) == fingerprint(trained(False))
+
+
+def tensors(drawn: RandomInputs) -> list[Tensor]:
+    found: list[Tensor] = []
+
+    def see(tensor: Tensor) -> Tensor:
+        found.append(tensor)
+        return tensor
+
+    drawn.map(see)
+    return found
+
+
+@pytest.mark.parametrize("name", ["cdcgan", "mnist-dropout", "parzen"])
+def test_a_process_draws_its_slice_alone_and_it_is_the_slice_of_the_whole(name: str) -> None:
+    config = replace(narrow(recipes.RECIPES[name]()), batch=12)
+    spec = pictures().spec
+    players = build.initial(config, spec).players
+    whole = RandomInputSource(config, spec, players)
+    part = RandomInputSource(config, spec, players, part=(4, 3))
+    for number in (0, 7, whole.block_steps):
+        for side, turns in whole.at(number).items():
+            for a, b in zip(turns, part.at(number)[side], strict=True):
+                wanted, found = [t[4:7] for t in tensors(a)], tensors(b)
+                assert len(found) == len(wanted) > 0
+                assert all(map(torch.equal, wanted, found))
+    assert part.numbers_a_step * 4 == whole.numbers_a_step

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.helpers.tiny import StopAfter, copies, run, setting
 
 from ganforge import cli
 from ganforge.errors import DataError, DiskError, DivergedError, OutOfMemoryError, UsageError
@@ -25,6 +24,7 @@ from ganforge.runs.records import Control
 from ganforge.training import build, distributed, loop, trainer
 from ganforge.training.device import resolve
 from ganforge.training.distributed import World
+from tests.helpers.tiny import StopAfter, copies, run, setting
 
 TOY = ("train", "gaussian", "--epochs", "1", "--threads", "1", "--output.score", "false")
 
@@ -184,7 +184,7 @@ def test_the_batch_that_fits_is_named(tmp_path: Path, monkeypatch: pytest.Monkey
     prepare = step.prepare
 
     def small(st: Any, played: Any, side: str, batch: Any, draws: Any, how: Any, *more: Any) -> Any:
-        if (how.micro or len(batch.real)) > (5 if side == "discriminator" else 2):
+        if (how.micro_batch or len(batch.real)) > (5 if side == "discriminator" else 2):
             raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
         return prepare(st, played, side, batch, draws, how, *more)
 

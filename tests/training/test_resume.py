@@ -14,15 +14,6 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from tests.helpers.tiny import (
-    StopAfter,
-    fingerprint,
-    folder_hashes,
-    log_without_times,
-    run,
-    setting,
-    shortened,
-)
 
 from ganforge import recipes
 from ganforge.config.schema import Config
@@ -35,6 +26,15 @@ from ganforge.runs.records import Control
 from ganforge.training import build, loop
 from ganforge.training.device import Resolved
 from ganforge.training.trainer import different_machine
+from tests.helpers.tiny import (
+    StopAfter,
+    fingerprint,
+    folder_hashes,
+    log_without_times,
+    run,
+    setting,
+    shortened,
+)
 
 GAMES = ("gaussian", "mnist-dropout", "mnist-mlp", "cdcgan")
 

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.helpers.tiny import log_without_times, shortened
 
 from ganforge import api, cli, recipes
 from ganforge.callbacks import evaluate
@@ -29,6 +28,7 @@ from ganforge.evaluation import evaluate as evaluation_evaluate
 from ganforge.runs import checkpoint, folder
 from ganforge.runs.records import Control, Progress
 from ganforge.training import loop, signals, stepping, trainer
+from tests.helpers.tiny import log_without_times, shortened
 
 CODES = [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)]
 TOY = ["train", "gaussian", "--epochs", "0.5", "--threads", "1", "--output.score", "false"]
