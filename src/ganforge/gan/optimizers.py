@@ -34,43 +34,45 @@ def light(kind: type[torch.optim.Optimizer]) -> type[torch.optim.Optimizer]:
     return type(kind.__name__, (kind,), bare)
 
 
-LightAdam: Any = light(TorchAdam)
+LightAdam = light(TorchAdam)
 
 
-class Adam(LightAdam):
-    """Adam, with the lists that its fused kernel reads kept from one step to the next.
+def adam_step(self: Any) -> None:
+    """A step of Adam, with the lists that its fused kernel reads kept from one step to the next.
 
     torch sorts the tensors by device and precision at every step, which takes longer than the
     update of a small game. On one CPU and in one precision there is nothing to sort.
     """
+    (group,) = self.param_groups
+    parameters = group["params"]
+    if not group["fused"] or parameters[0].device.type != "cpu":
+        LightAdam.step(self)
+        return
+    first = self.state[parameters[0]]["exp_avg"]
+    if getattr(self, "first", None) is not first:  # its state was replaced, as by a load
+        moments = [self.state[p] for p in parameters]
+        self.first = first
+        self.lists = [[m[key] for m in moments] for key in ("exp_avg", "exp_avg_sq", "step")]
+    exp_avgs, exp_avg_sqs, steps = self.lists
+    beta1, beta2 = group["betas"]
+    found_inf = getattr(self, "found_inf", None)
 
-    def step(self) -> None:
-        (group,) = self.param_groups
-        parameters = group["params"]
-        if not group["fused"] or parameters[0].device.type != "cpu":
-            LightAdam.step(self)
-            return
-        first = self.state[parameters[0]]["exp_avg"]
-        if getattr(self, "first", None) is not first:  # its state was replaced, as by a load
-            moments = [self.state[p] for p in parameters]
-            self.first = first
-            self.lists = [[m[key] for m in moments] for key in ("exp_avg", "exp_avg_sq", "step")]
-        exp_avgs, exp_avg_sqs, steps = self.lists
-        beta1, beta2 = group["betas"]
-        found_inf = getattr(self, "found_inf", None)
-
-        with torch.no_grad():
-            torch._foreach_add_(steps, 1)
-            torch._fused_adam_(
-                parameters, [p.grad for p in parameters], exp_avgs, exp_avg_sqs, [], steps,
-                lr=group["lr"], beta1=beta1, beta2=beta2, weight_decay=group["weight_decay"],
-                eps=group["eps"], amsgrad=False, maximize=False, found_inf=found_inf,
-            )  # fmt: skip
-            if found_inf is not None:
-                torch._foreach_sub_(steps, [found_inf] * len(steps))
+    with torch.no_grad():
+        torch._foreach_add_(steps, 1)
+        torch._fused_adam_(
+            parameters, [p.grad for p in parameters], exp_avgs, exp_avg_sqs, [], steps,
+            lr=group["lr"], beta1=beta1, beta2=beta2, weight_decay=group["weight_decay"],
+            eps=group["eps"], amsgrad=False, maximize=False, found_inf=found_inf,
+        )  # fmt: skip
+        if found_inf is not None:
+            torch._foreach_sub_(steps, [found_inf] * len(steps))
 
 
-KINDS: dict[str, Any] = {"adam": Adam, "sgd": light(SGD), "rmsprop": light(RMSprop)}
+KINDS: dict[str, Any] = {
+    "adam": type("Adam", (LightAdam,), {"step": adam_step}),
+    "sgd": light(SGD),
+    "rmsprop": light(RMSprop),
+}
 
 
 def build(
