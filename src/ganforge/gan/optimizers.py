@@ -68,6 +68,8 @@ def adam_step(self: Any) -> None:
             torch._foreach_sub_(steps, [found_inf] * len(steps))
 
 
+adam_step.hooked = True  # type: ignore[attr-defined]  # as torch marks those it has wrapped
+
 KINDS: dict[str, Any] = {
     "adam": type("Adam", (LightAdam,), {"step": adam_step}),
     "sgd": light(SGD),
