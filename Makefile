@@ -2,7 +2,7 @@
 PYTHON ?= .venv/bin/python
 SHELL := /bin/bash
 
-.PHONY: install test check format bench bench-frameworks bench-quality fast crash crash-long fuzz fuzz-long stress
+.PHONY: install test check format bench bench-threads bench-frameworks bench-quality fast crash crash-long fuzz fuzz-long stress
 
 install:            ## a virtual environment with everything the tests need
 	python3 -m venv .venv && .venv/bin/pip install -c constraints.txt -e '.[test]'
@@ -37,6 +37,9 @@ bench:              ## ours beside the published loops, by turns: 15 minutes of 
 	$(PYTHON) -m benchmarks.speed.small --json runs/bench/small.json
 	$(PYTHON) -m benchmarks.speed.populations --json runs/bench/populations.json
 	$(PYTHON) -m benchmarks.speed.everyday --json runs/bench/everyday.json
+
+bench-threads:      ## what threads = 0 chooses, quiet and beside busy processes: 5 quiet minutes
+	$(PYTHON) -m benchmarks.threads --json runs/bench/threads.json
 
 bench-quality:      ## time to quality: ten seeds beside the published DCGAN, an hour and a half
 	$(PYTHON) -m benchmarks.quality.time_to_quality --json runs/bench/quality.jsonl

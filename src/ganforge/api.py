@@ -72,13 +72,17 @@ def train(
     show: str | display.Display = "auto",
     data: Dataset | None = None,
     validation: Dataset | None = None,
+    take_over: bool = False,
+    timeout: float = distributed.TIMEOUT,
+    race: bool = True,
 ) -> Trained:
     """Train a config in the folder `out`, or go on with the run that is there.
 
     out: `runs/<name>` where none is given. show: "auto" (a bar on a terminal, pictures in a
     notebook, lines elsewhere), "terminal", "plain", "notebook", "quiet", or an object like those.
     data: a `Dataset` of your own in place of what `config.data` names; validation: examples held
-    out of it, to score by.
+    out of it, to score by. race: whether `threads = 0` is settled by a race at the start of a fresh
+    run (see `threads`); False takes all cores.
     Ctrl-C, SIGTERM: the step is finished, the run saved, and what is there returned; before there
     is a run, while data are loaded, Interrupted (a KeyboardInterrupt) is raised.
     """
@@ -87,14 +91,14 @@ def train(
     path = Path(out) if out is not None else default_folder(config)
     leads = distributed.from_environment().leads
     shown = display.choose(show if leads else "quiet") if isinstance(show, str) else show
-    control = Control()
+    control = Control(take_over=take_over, timeout=timeout)
     with signals(control):
         with control.may_give_up():
             scorer = Scorer(config, path, control, data, validation)
         watcher = Watcher(config, path, scorer.validation)
         last = None
         with shown, events(config, path) as record:
-            for last in loop.training(config, path, control, data):
+            for last in loop.training(config, path, control, data, race):
                 record(last[1])
                 told = watcher.watch(last[0], scorer.watch(*last))
                 with suppress(OSError):  # nobody reads any more, or a full disk: the run goes on

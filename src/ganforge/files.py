@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ganforge.errors import DataError, DiskError
+from ganforge.text import json_bytes
 
 CHUNK = 2**20
 
@@ -109,4 +110,4 @@ def read(path: Path, default: Any = None) -> Any:
 def write(path: Path, table: Any) -> None:
     """A JSON file, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(path, json.dumps(table, indent=1).encode())
+    replace_file(path, json_bytes(table, indent=1))

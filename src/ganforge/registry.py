@@ -19,7 +19,6 @@ from ganforge.nets import NETWORKS
 
 GAMES: dict[str, type[Game]] = {"adversarial": Adversarial}
 
-
 # Where the `kind` of a saved part is looked up.
 PARTS: Parts = {
     "networks": {**NETWORKS, "python": OwnCode},

@@ -16,13 +16,13 @@ import torch
 import ganforge as gf
 from ganforge import api, diagnosis, recipes
 from ganforge.callbacks import evaluate
-from ganforge.errors import DataError, OutOfMemoryError, UsageError
+from ganforge.errors import BusyError, DataError, OutOfMemoryError
 from ganforge.experiments import compare, seeds
 from ganforge.experiments.compare import Budget, Job, Scoring, plan
 from ganforge.experiments.ensemble import capability
 from ganforge.experiments.ensemble import compare as together
 from ganforge.experiments.ensemble import stack as members
-from ganforge.experiments.ensemble.stack import Population
+from ganforge.experiments.ensemble.stack import Ensemble
 from ganforge.experiments.seeds import plan as plans
 from ganforge.runs import checkpoint
 from ganforge.runs import folder as runs
@@ -134,14 +134,14 @@ def test_the_table_says_whose_seconds_they_are(whole: Path) -> None:
 
 def at_step(patch: pytest.MonkeyPatch, step: int, act: Callable[[], None]) -> None:
     """Let `act` be called at the start of a step of a population."""
-    played = Population.step
+    played = Ensemble.step
 
-    def acting(self: Population) -> Any:
+    def acting(self: Ensemble) -> Any:
         if self.state.step == step:
             act()
         return played(self)
 
-    patch.setattr(members.Population, "step", acting)
+    patch.setattr(stack.Ensemble, "step", acting)
 
 
 @pytest.mark.parametrize("step", [37, 99])
@@ -242,15 +242,15 @@ def test_fewer_seeds_than_before_are_told(tmp_path: Path, monkeypatch: pytest.Mo
 def test_one_that_diverges_is_told_and_left(
     whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    batches = Population.batches
+    batches = Ensemble.batches
 
-    def poisoned(self: Population) -> Any:
+    def poisoned(self: Ensemble) -> Any:
         made = batches(self)
         if self.state.step >= 30:
             made[0].real[1] = torch.inf
         return made
 
-    monkeypatch.setattr(Population, "batches", poisoned)
+    monkeypatch.setattr(Ensemble, "batches", poisoned)
     lines = trained(jobs(tmp_path))
     assert len(lines) == 5 and lines[4].startswith("gaussian, seed 1: diverged by step 50")
     assert "a lower rate (--" in lines[4]
@@ -304,10 +304,10 @@ def test_memory_bounds_how_many_go_together(
 
 
 def test_no_memory_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(self: Population, *rest: Any) -> None:
+    def full(self: Ensemble, *rest: Any) -> None:
         raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
 
-    monkeypatch.setattr(Population, "step", full)
+    monkeypatch.setattr(Ensemble, "step", full)
     with pytest.raises(OutOfMemoryError, match="gaussian: cpu cannot hold 3 games at once: ") as e:
         trained(jobs(tmp_path))
     assert "fewer --seeds" in str(e.value) and "--at-once" not in str(e.value)
@@ -319,7 +319,7 @@ def test_no_memory_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_run_that_is_being_trained_is_named(tmp_path: Path) -> None:
     todo = jobs(tmp_path)
     run = runs.prepare(todo[1].folder, todo[1].config)
-    with runs.locked(run), pytest.raises(UsageError, match="seed-1 is being trained"):
+    with runs.locked(run), pytest.raises(BusyError, match="seed-1 is being trained"):
         trained(todo)
     assert not (todo[0].folder / "run.lock").exists()
 
@@ -330,7 +330,7 @@ def test_other_data_in_the_folder_are_named_before_the_first_step(
     todo = jobs(tmp_path)
     list(loop.train(todo[0].config, todo[0].folder))
     Run(todo[0].folder).write_info(data_sha256="0" * 64)
-    monkeypatch.setattr(Population, "step", None)
+    monkeypatch.setattr(Ensemble, "step", None)
     with pytest.raises(DataError, match=r"not the data .*seed-0 was trained on"):
         trained(todo)
 

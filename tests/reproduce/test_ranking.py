@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -12,9 +13,10 @@ from PIL import Image
 
 from ganforge import api, recipes
 from ganforge.data.formats import idx, readers
+from ganforge.errors import UsageError
 from ganforge.evaluation import evaluate
 from ganforge.evaluation.score import Score
-from ganforge.experiments.compare import Comparison, Entry, Group, Scoring
+from ganforge.experiments.compare import Comparison, Entry, Group, Scoring, subject
 from ganforge.reproduce import EXPERIMENTS, ranking
 from tests.helpers.tiny import narrow
 
@@ -89,3 +91,12 @@ def test_the_command_in_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(api, "train", None)
     again = ranking.run(tmp_path, display="quiet", **asked)  # type: ignore[arg-type]
     assert again == text
+
+
+def test_a_ranking_over_other_seeds_is_refused_before_it_trains(tmp_path: Path) -> None:
+    there = subject.subject({name: [(0, tmp_path / name / "seed-0")] for name in ranking.NAMES},
+                            tmp_path)  # fmt: skip
+    (tmp_path / "compare.json").write_text(json.dumps({"runs": there}))
+    with pytest.raises(UsageError, match="over the seeds 0: give another --out"):
+        ranking.run(tmp_path, seeds=[1])
+    assert [p.name for p in tmp_path.iterdir()] == ["compare.json"]

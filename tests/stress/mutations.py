@@ -26,6 +26,7 @@ from ganforge.errors import DataError
 from ganforge.gan import optimizers, state
 from ganforge.runs import checkpoint
 from ganforge.runs import folder as runs
+from ganforge.runs import lock as locks
 from ganforge.training import distributed, loop, signals, trainer
 
 
@@ -143,7 +144,7 @@ def exchange() -> None:
 
 def lock() -> None:
     """A run folder is open to any number of trainers."""
-    runs.hold = lambda path, stack: None
+    locks.hold = lambda path, stack, take_over=False: None
 
 
 def paths() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import os
 import weakref
 from dataclasses import replace
@@ -16,14 +15,14 @@ import pytest
 import torch
 
 from ganforge import cli
-from ganforge.errors import DataError, DiskError, DivergedError, OutOfMemoryError, UsageError
+from ganforge.errors import DataError, DiskError, DivergedError, OutOfMemoryError
 from ganforge.gan import optimizers, state, step
-from ganforge.runs import checkpoint
-from ganforge.runs import folder as runs
+from ganforge.runs import checkpoint, folder
 from ganforge.runs.records import Control
-from ganforge.training import build, distributed, loop, trainer
+from ganforge.training import build, distributed, loop, meeting, trainer
 from ganforge.training.device import resolve
 from ganforge.training.distributed import World
+from ganforge.training.meeting import Meeting
 from tests.helpers.tiny import StopAfter, copies, run, setting
 
 TOY = ("train", "gaussian", "--epochs", "1", "--threads", "1", "--output.score", "false")
@@ -56,90 +55,10 @@ def test_leftovers_of_every_writer_are_cleaned_at_the_start(tmp_path: Path) -> N
     assert [p for p in (*left, mine) if p.exists()] == [mine]
 
 
-def owner(folder: Path) -> int:
-    """The process that the lock file in a folder names."""
-    found = runs.lock_holder(folder / runs.LOCK)
-    return int(found["pid"]) if found else 0
-
-
-def test_a_lock_names_its_owner_and_goes_with_it(tmp_path: Path) -> None:
-    with runs.locked(runs.Run(tmp_path)):
-        assert owner(tmp_path) == os.getpid()
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("system", [True, False])
-@pytest.mark.parametrize("text", ["", "{", '{"pid": 4194304, "started": 1.0, "host": "HOST"}'])
-def test_a_lock_of_nobody_is_taken(
-    text: str, system: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Where the system has locks of its own, and where it has none."""
-    if not system:
-        monkeypatch.setattr(runs, "fcntl", None)
-    (tmp_path / runs.LOCK).write_text(text.replace("HOST", runs.host()))
-    with runs.locked(runs.Run(tmp_path)):
-        assert owner(tmp_path) == os.getpid()
-        with pytest.raises(UsageError, match="being trained"), runs.locked(runs.Run(tmp_path)):
-            pass
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_two_who_find_a_stale_lock_at_once_do_not_both_get_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The first has looked and found it stale; before it goes on, the second looks and takes it."""
-    run_, inside = runs.Run(tmp_path), []
-    (tmp_path / runs.LOCK).write_text("")
-    look = runs.lock_holder
-    second = contextlib.ExitStack()
-
-    def looked(path: Path) -> Any:
-        found = look(path)
-        monkeypatch.setattr(runs, "lock_holder", look)
-        with contextlib.suppress(UsageError):
-            second.enter_context(runs.locked(run_))
-            inside.append("second")
-        return found
-
-    monkeypatch.setattr(runs, "lock_holder", looked)
-    with second, contextlib.suppress(UsageError), runs.locked(run_):
-        inside.append("first")
-    assert len(inside) == 1
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_lock_removed_by_its_owner_after_it_was_opened_here_is_not_taken(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Else this one would hold a file that is gone, and a third make a new one."""
-    run_, take, others = runs.Run(tmp_path), runs.take, [True]
-
-    def taken(file: Any) -> bool:
-        if others and others.pop():
-            (tmp_path / runs.LOCK).unlink()
-        return take(file)
-
-    monkeypatch.setattr(runs, "take", taken)
-    with runs.locked(run_):
-        assert owner(tmp_path) == os.getpid()
-        with pytest.raises(UsageError), runs.locked(run_):
-            pass
-
-
-def test_a_lock_of_another_container_on_this_machine_is_known_to_be_stale(tmp_path: Path) -> None:
-    """A container that is started again has another host name."""
-    if not runs.boot():
-        pytest.skip("this system does not name its boots")
-    lock = {"pid": 1, "started": -1.0, "host": "a-container", "boot": runs.boot()}
-    (tmp_path / runs.LOCK).write_text(json.dumps(lock))
-    with runs.locked(runs.Run(tmp_path)):
-        assert owner(tmp_path) == os.getpid()
-
-
 def test_half_a_line_of_the_log_does_not_stay(tmp_path: Path) -> None:
     """Else the next record would be glued to it, and both lost."""
     log = tmp_path / "log.jsonl"
-    runs.append_log(log, [{"step": 1, "epoch": 0.1}])
+    folder.append_log(log, [{"step": 1, "epoch": 0.1}])
     original = Path.open
 
     class Half:
@@ -159,9 +78,9 @@ def test_half_a_line_of_the_log_does_not_stay(tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Path, "open", lambda self, mode: Half(original(self, mode)))
         with pytest.raises(DiskError):
-            runs.append_log(log, [{"step": 2, "epoch": 0.2}])
-    runs.append_log(log, [{"step": s, "epoch": 0.1 * s} for s in (2, 3)])
-    assert [r["step"] for r in runs.read_log(log)] == [1, 2, 3]
+            folder.append_log(log, [{"step": 2, "epoch": 0.2}])
+    folder.append_log(log, [{"step": s, "epoch": 0.1 * s} for s in (2, 3)])
+    assert [r["step"] for r in folder.read_log(log)] == [1, 2, 3]
 
 
 @pytest.mark.parametrize("text", ['{"seconds": "x"}', '{"resolved": []}', '{"step": 1e400}',
@@ -172,7 +91,7 @@ def test_half_a_line_of_the_log_does_not_stay(tmp_path: Path) -> None:
 def test_a_run_json_of_other_types_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text(text)
     with pytest.raises(DataError, match=r"run\.json"):
-        runs.Run(tmp_path).info()
+        folder.Run(tmp_path).info()
 
 
 # --- memory -----------------------------------------------------------------------------------
@@ -279,13 +198,13 @@ def test_rollback_goes_on_at_half_the_rates(
         rates.append(t.rate_scale)
     assert len(notes) == 2 and "back at step 40" in notes[0]
     assert rates[-1] == 0.25 and progress.done
-    assert runs.Run(tmp_path).info()["rate_scale"] == 0.25
-    assert [r["step"] for r in runs.Run(tmp_path).log()] == list(range(20, 201, 20))
+    assert folder.Run(tmp_path).info()["rate_scale"] == 0.25
+    assert [r["step"] for r in folder.Run(tmp_path).log()] == list(range(20, 201, 20))
 
 
 def full_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The log record of step 40 meets a full disk, the first time."""
-    append = runs.append_log
+    append = folder.append_log
     full = [True]
 
     def sometimes(path: Path, records: Any) -> None:
@@ -307,7 +226,7 @@ def test_a_rollback_forgets_the_records_that_a_full_disk_has_not_taken(
     full_once(monkeypatch)
     sick_at(monkeypatch, {45})
     run(config, tmp_path, data)
-    assert [r["step"] for r in runs.Run(tmp_path).log()] == [20, 40, 60, 80, 100]
+    assert [r["step"] for r in folder.Run(tmp_path).log()] == [20, 40, 60, 80, 100]
 
 
 def test_rollback_before_the_first_checkpoint_begins_again(
@@ -321,9 +240,9 @@ def test_rollback_before_the_first_checkpoint_begins_again(
         notes += [progress.note] if "learning rates halved" in progress.note else []
         if notes and not first:
             first = copies(state.tensors(t.state))
-            assert t.state.step == 0 and not list(runs.Run(tmp_path / "run").log())
+            assert t.state.step == 0 and not list(folder.Run(tmp_path / "run").log())
     assert len(notes) == 1 and "back at step 0" in notes[0] and progress.done
-    again = trainer.build(config, runs.Run(tmp_path / "new"), data, resolve(config))
+    again = trainer.build(config, folder.Run(tmp_path / "new"), data, resolve(config))
     start = state.tensors(again.state)
     assert all(torch.equal(first[name], tensor) for name, tensor in start.items())
     assert t.rate_scale == 0.5
@@ -336,7 +255,7 @@ def test_rollbacks_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(optimizers, "guarded_step", lambda o, w: torch.ones_like(w))  # all skipped
     with pytest.raises(DivergedError):
         run(config, tmp_path, data)
-    assert runs.Run(tmp_path).info()["status"] == "diverged"
+    assert folder.Run(tmp_path).info()["status"] == "diverged"
 
 
 def test_a_stop_between_the_looks_does_not_save_a_sick_run(
@@ -387,6 +306,11 @@ def test_other_processes_write_and_show_nothing(
 ) -> None:
     """The second of two, whose exchanges are answered as if it were alone."""
     monkeypatch.setattr(distributed, "from_environment", lambda: World(1, 2, 1))
+    leader: Any = {"exists": False, "before": {}, "enough": False}
+    answers = iter([leader, {}])  # of a fresh run, without a checkpoint
+    second = contextlib.nullcontext(Meeting(World(1, 2, 1)))
+    monkeypatch.setattr(meeting, "attended", lambda world, timeout: second)
+    monkeypatch.setattr(meeting, "from_leader", lambda m, value: next(answers))
     monkeypatch.setattr(distributed, "any_rank", lambda world, flags, device: flags)
     for name in ("join", "barrier", "broadcast", "exchange"):
         monkeypatch.setattr(distributed, name, lambda *arguments: None)
@@ -427,5 +351,5 @@ def test_a_pending_record_is_written_at_the_end(
     config, data = setting("gaussian", 40)
     full_once(monkeypatch)
     run(config, tmp_path, data)
-    assert [r["step"] for r in runs.Run(tmp_path).log()] == [20, 40]
-    assert np.isfinite([r["loss_d"] for r in runs.Run(tmp_path).log()]).all()
+    assert [r["step"] for r in folder.Run(tmp_path).log()] == [20, 40]
+    assert np.isfinite([r["loss_d"] for r in folder.Run(tmp_path).log()]).all()

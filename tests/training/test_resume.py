@@ -25,7 +25,7 @@ from ganforge.runs import checkpoint, folder, model
 from ganforge.runs.records import Control
 from ganforge.training import build, loop
 from ganforge.training.device import Resolved
-from ganforge.training.trainer import different_machine
+from ganforge.training.restore import different_machine
 from tests.helpers.tiny import (
     StopAfter,
     fingerprint,

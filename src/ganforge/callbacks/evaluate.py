@@ -11,7 +11,6 @@ best/                  its model folder
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -33,7 +32,8 @@ from ganforge.runs import checkpoint, model
 from ganforge.runs import folder as runs
 from ganforge.runs.folder import Run
 from ganforge.runs.records import Control, Progress
-from ganforge.training import loop, stepping, trainer
+from ganforge.text import json_bytes
+from ganforge.training import distributed, loop, stepping, trainer
 from ganforge.training.trainer import Training
 
 LOG, CURVE, BEST_MODEL = "scores.jsonl", "scores.png", "best"
@@ -66,7 +66,9 @@ class Scorer:
         self.trained = False
         if self.output.score_every:
             self.held = self.validation()  # what it lacks is told before the first step
-        if self.output.patience and self.run.exists():
+        # another rank may see another folder, or none: the loop gives it the leader's answer
+        leads = distributed.from_environment().leads
+        if leads and self.output.patience and self.run.exists():
             over = stale(list(runs.read_log(self.run.path / LOG)), self.output.patience)
             control.enough = bool(over) and self.run.info().get("status") == "finished"
 
@@ -167,7 +169,7 @@ class Scorer:
         facts = trainer.model_facts(t) | {"frechet": frechet}
         model.save(self.run.path / BEST_MODEL, t.sampler(), t.config, facts)
         table = {"step": step, "frechet": frechet, "split": "validation", "n": n, "seed": SEED}
-        files.replace_file(folder / trainer.BEST, json.dumps(table, indent=1).encode())
+        files.replace_file(folder / trainer.BEST, json_bytes(table, indent=1))
         return True
 
     def close(self, t: Training) -> tuple[tuple[Score, ...], str]:

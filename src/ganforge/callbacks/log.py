@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from ganforge import images
 from ganforge.errors import UsageError
 from ganforge.runs.records import Progress
+from ganforge.text import printable
 from ganforge.training import distributed
 
 if TYPE_CHECKING:
@@ -43,11 +44,16 @@ class Events:
     """The event files of one run; made with the first record that holds something to show.
 
     run_path: the run folder. Of several processes only the leader writes.
-    Raises UsageError where tensorboard is not installed.
+    Raises UsageError where tensorboard is not installed, or cannot write to such a path.
     """
 
     def __init__(self, run_path: Path | str):
         self.path = Path(run_path) / FOLDER
+        if printable(str(self.path)) != str(self.path):
+            raise UsageError(
+                f"{run_path}: tensorboard takes no path that is not UTF-8: choose another folder, "
+                "or leave --tensorboard out"
+            )
         self.summary_writer: Any = import_writer()
         self.leads = distributed.from_environment().leads
         self._writer: SummaryWriter | None = None

@@ -8,7 +8,6 @@ from __future__ import annotations
 import errno
 import io
 import os
-import shlex
 import signal
 import sys
 import threading
@@ -19,18 +18,20 @@ from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, MissingArgumentError, Parameter, UnusedCliTokensError
 
 from ganforge._version import __version__
 from ganforge.cli.arguments import split_overrides, whole_numbers
 from ganforge.errors import (
+    BusyError,
     DiskError,
     GanforgeError,
     OutOfMemoryError,
     UsageError,
     lacks_memory,
-    lacks_peer,
 )
+from ganforge.text import ERRORS, command_line
+from ganforge.training import openmp
 
 app = App(
     name="ganforge",
@@ -59,7 +60,7 @@ def again() -> str:
     """The command as it was typed; the launcher of several processes has kept its --gpus."""
     size = os.environ.get("WORLD_SIZE", "1")
     here = size != "1" and size == os.environ.get("LOCAL_WORLD_SIZE")
-    return shlex.join(["ganforge", *arguments, *(["--gpus", size] if here else [])])
+    return command_line(["ganforge", *arguments, *(["--gpus", size] if here else [])])
 
 
 def main(given: Sequence[str] | None = None) -> int:
@@ -68,8 +69,12 @@ def main(given: Sequence[str] | None = None) -> int:
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     if given is None:
         _streams()
+    left_out = openmp.unset()  # before torch is imported
+    if left_out and os.environ.get("RANK", "0") == "0":
+        print(f"ganforge: {left_out}", file=sys.stderr)
     code = run(given)
-    if given is None and code > 128:  # told to go: taking torch apart would cost a second
+    gone = code > 128 or code == BusyError.exit_code
+    if given is None and gone:  # taking torch apart costs a second, or waits for who is missing
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
@@ -84,6 +89,8 @@ def loading() -> Iterator[None]:
         print(NOTHING.format(again()), flush=True)
         os._exit(128 + number)  # nothing is open yet
 
+    if os.environ.get("WORLD_SIZE", "1") != "1":  # a lost process is one line of ours, not torch's
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "FATAL")
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -95,12 +102,12 @@ def loading() -> Iterator[None]:
 
 
 def _streams() -> None:
-    """Output that was closed goes nowhere; a letter that the terminal has not is written as \\u."""
+    """Output that was closed goes nowhere; a letter that the terminal lacks is an escape."""
     sys.stdout = sys.stdout or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
     sys.stderr = sys.stderr or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+            stream.reconfigure(errors=ERRORS)
 
 
 def run(given: Sequence[str] | None) -> int:
@@ -119,11 +126,12 @@ def run(given: Sequence[str] | None) -> int:
         sys.stdout.flush()
         return int(result or 0)
     except CycloptsError as error:
-        return _fail(UsageError(" ".join(str(error).split())), debug)
+        return _fail(mistyped(error), debug)
     except GanforgeError as error:
         return _fail(error, debug)
     except KeyboardInterrupt as error:
-        print(NOTHING.format(again()))
+        if _rank() == 0:
+            print(NOTHING.format(again()))
         return 128 + getattr(error, "signal", 2)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -134,6 +142,28 @@ def run(given: Sequence[str] | None) -> int:
         return _unforeseen(error)
 
 
+def mistyped(error: CycloptsError) -> UsageError:
+    """What the parser refuses, in one line; a word too few or too many with the usage."""
+    chain = error.command_chain or ()
+    if isinstance(error, UnusedCliTokensError):
+        fault = f"{' '.join(error.unused_tokens or ())!r} is too much"
+    elif isinstance(error, MissingArgumentError):
+        name = error.keyword or (error.argument.name if error.argument else "an argument")
+        fault = f"{name} {'needs a value' if name.startswith('-') else 'is missing'}"
+    else:
+        return UsageError(" ".join(str(error).split()))
+    return UsageError(f"{' '.join(chain)}: {fault}; usage: {usage(chain)}")
+
+
+def usage(command: Sequence[str]) -> str:
+    """The first line of a command's help, as `ganforge data show [OPTIONS] SOURCE`."""
+    from rich.console import Console
+
+    text = io.StringIO()
+    app.help_print(list(command), console=Console(file=text, width=LONGEST))
+    return text.getvalue().strip().splitlines()[0].removeprefix("Usage: ")
+
+
 def _unforeseen(error: Exception) -> int:
     if lacks_memory(error):
         text = "the machine has too little memory for this: use smaller networks, --size or --batch"
@@ -142,13 +172,6 @@ def _unforeseen(error: Exception) -> int:
         where = error.filename or "standard output"
         text = f"{where}: {error.strerror}: choose another path, or check the disk"
         return _fail(DiskError(text), False)
-    if "RANK" in os.environ and lacks_peer(error):
-        print(
-            "ganforge: another process of this run has ended; its last checkpoint is whole, and "
-            "the same command goes on from there",
-            file=sys.stderr,
-        )
-        return 1
     print(
         f"ganforge: a bug of ours: {type(error).__name__}: {error}\n"
         "Add --debug for the traceback, and please report it.",
@@ -157,12 +180,17 @@ def _unforeseen(error: Exception) -> int:
     return 1
 
 
+def _rank() -> int:
+    """This one of several processes; 0 alone."""
+    rank = os.environ.get("RANK", "0")
+    return int(rank) if rank.isdecimal() else 0
+
+
 def _fail(error: GanforgeError, debug: bool) -> int:
     if debug:
         traceback.print_exception(error)
         return error.exit_code
-    # of several processes one speaks, but for what only one of them may know
-    if os.environ.get("RANK", "0") == "0" or error.exit_code in (71, 74):
+    if error.printed_by(_rank()):
         text = str(error)
         if len(text) > LONGEST:  # somebody typed a value of thousands of letters
             text = f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"

@@ -9,6 +9,7 @@ import numpy as np
 from ganforge import files, images
 from ganforge.commands.text import target
 from ganforge.data import load, spec
+from ganforge.experiments import naming
 from ganforge.plotting import plots
 from ganforge.training.device import cores
 
@@ -16,8 +17,7 @@ from ganforge.training.device import cores
 def data_show(name: str, size: int | None, output: Path | None) -> str:
     """What is in a data set, and where the grid of it was saved."""
     data = load.load(name, size=size)
-    stem = Path(name).name.split(".")[0] or "data"
-    out = target(Path(), output, f"data-{stem}.png", (".png",))
+    out = target(Path(), output, f"data-{naming.joined([name])}.png", (".png",))
     lines = [f"{label:<12} {value}" for label, value in load.describe(data)]
     if data.spec.is_image:
         count, columns = preview_layout(data)

@@ -8,7 +8,8 @@ from pathlib import Path
 from ganforge import report as pages
 from ganforge.commands.text import own_networks, target
 from ganforge.errors import UsageError
-from ganforge.runs import folder as runs
+from ganforge.experiments import naming
+from ganforge.runs import folder
 
 NAME = "report.html"
 
@@ -18,9 +19,12 @@ def report(paths: Sequence[Path], output: Path | None, code: Path | None = None)
     if not paths:
         raise UsageError("no run: name at least one, as `ganforge report runs/cdcgan`")
     for path in paths:
-        runs.open_run(path)  # before --code is read for its networks
-    folder = paths[0] if len(paths) == 1 else Path()
-    out = target(folder, output, NAME, (".html",))
+        folder.open_run(path)  # before --code is read for its networks
+    if len(paths) == 1:
+        out = target(paths[0], output, NAME, (".html",))
+    else:
+        named = naming.joined([str(path) for path in paths])
+        out = target(Path(), output, f"report-{named}.html", (".html",))
     own = None if code is None else [own_networks(code, path) for path in paths]
     written = pages.write(paths, out, own)
     lines = [f"{page.label}: {page.verdict.text}" for page in written]

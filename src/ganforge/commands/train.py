@@ -20,8 +20,9 @@ from ganforge.errors import UsageError, check, choice
 from ganforge.evaluation import evaluate as evaluation_evaluate
 from ganforge.plotting import points
 from ganforge.runs import folder
-from ganforge.training import checks, distributed, trainer
+from ganforge.training import checks, distributed, threads, trainer
 from ganforge.training.device import resolve
+from ganforge.training.distributed import World
 from ganforge.types import Array
 
 dumps = convert.dumps
@@ -88,7 +89,7 @@ def rehearse(chosen: Config, out: Path | None) -> list[str]:
     """Everything of a run but its steps: what it would train, on what, for how long."""
     checks.refuse_size(chosen.networks, chosen.size)
     data = load.load(chosen.data, size=chosen.size)
-    resolved = resolve(chosen, spec=data.spec)
+    resolved = resolve(chosen, world=World(here=distributed.here()), spec=data.spec)
     t = trainer.build(chosen, folder.Run(out or api.default_folder(chosen)), data, resolved)
     if t.run.exists():
         folder.refuse_changes(t.run, chosen)
@@ -105,7 +106,7 @@ def rehearse(chosen: Config, out: Path | None) -> list[str]:
         f"data           {chosen.data}: {len(data):,} examples of shape {data.spec.shape}",
         *(f"{side:<14} {count:,} parameters" for side, count in counts.items()),
         f"budget         {t.steps:,} steps of {chosen.batch}",
-        f"device         {resolved.device}, {resolved.precision}, {resolved.threads} threads",
+        f"device         {resolved.device}, {resolved.precision}, {threads.planned(t)}",
         f"folder         {t.run.path}",
         "nothing was trained or written",
     ]
@@ -114,7 +115,7 @@ def rehearse(chosen: Config, out: Path | None) -> list[str]:
 def launch(processes: int, chosen: Config, arguments: Sequence[str]) -> int:
     """The same command in several processes, without its --gpus; the exit code."""
     check(processes >= 1, "gpus", processes, "at least 1 process")
-    distributed.World(0, processes).part(chosen.batch)  # refused once, not by each of them
+    World(0, processes).part(chosen.batch)  # refused once, not by each of them
     words = [w for w in arguments if not w.startswith("--gpus=")]
     if "--gpus" in words:
         at = words.index("--gpus")

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from ganforge.errors import check, choice, in_range
+from ganforge.text import printable
 
 Parts = Mapping[str, Mapping[str, type]]  # field name -> kind -> dataclass
 
@@ -126,9 +127,10 @@ class Config:
     data. micro_batch: examples a forward pass, 0 for the whole batch; the update is the same where
     there is no batch norm. epochs: the budget, in passes of D over the real data; kimg, where
     given, is the budget in thousands of real images instead. ema: decay a step of the averaged
-    generator, 0 for none. threads: CPU threads, 0 for all. compile: small games on the CPU many
-    steps a call, GPUs by captured graphs (docs/performance.md). sync_bn: batch norm over the whole
-    batch of all processes. on_nan: "stop", or "rollback" to the last checkpoint at half the rates.
+    generator, 0 for none. threads: CPU threads, 0 for one or all, by a race at the start
+    (docs/performance.md). compile: small games on the CPU many steps a call, GPUs by captured
+    graphs (docs/performance.md). sync_bn: batch norm over the whole batch of all processes.
+    on_nan: "stop", or "rollback" to the last checkpoint at half the rates.
     """
 
     name: str
@@ -155,6 +157,9 @@ class Config:
     output: Output = Output()
 
     def __post_init__(self) -> None:
+        for key, text in (("name", self.name), ("data", self.data)):
+            check(isinstance(text, str), key, text, "a string")
+            object.__setattr__(self, key, printable(text))  # TOML holds no other; see on_disk
         check(self.size is None or 1 <= self.size <= 4096, "size", self.size, "1 to 4096 pixels")
         check(self.batch >= 1, "batch", self.batch, "at least 1")
         check(self.micro_batch >= 0, "micro_batch", self.micro_batch, "0 (off) or more")
@@ -164,7 +169,7 @@ class Config:
         check(0 <= self.ema < 1, "ema", self.ema, "a decay in [0, 1)")
         choice("device", self.device.split(":")[0], DEVICES)
         choice("precision", self.precision, PRECISIONS)
-        check(0 <= self.threads <= 1024, "threads", self.threads, "0 (all) to 1024")
+        check(0 <= self.threads <= 1024, "threads", self.threads, "0 (auto) to 1024")
         check_numbers(self)
 
     def images(self, examples: int) -> int:

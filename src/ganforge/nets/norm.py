@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch import distributed as dist
 
 from ganforge.nets.layers import conv_like
+
+if TYPE_CHECKING:
+    pass
 
 
 class SumOverRanks(torch.autograd.Function):

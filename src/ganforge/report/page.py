@@ -30,6 +30,7 @@ from ganforge.runs import folder, load
 from ganforge.runs.folder import Run
 from ganforge.runs.model import OwnNetworks
 from ganforge.sampling.sampler import Sampler
+from ganforge.text import encoded, printable
 
 T = TypeVar("T")
 RECORDS = 500  # of a log that the page's JSON holds
@@ -78,7 +79,7 @@ def write(
         read(run, label, f"run-{i + 1}", mine)
         for i, (run, label, mine) in enumerate(zip(found, labels, own, strict=True))
     ]
-    files.save(out, render(pages).encode())
+    files.save(out, encoded(render(pages)))
     return pages
 
 
@@ -270,9 +271,9 @@ def plain(value: Any) -> Any:
     elif isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if isinstance(value, Mapping):
-        return {str(k): plain(v) for k, v in value.items()}
+        return {printable(str(k)): plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [plain(v) for v in value]
     if isinstance(value, bytes) or (isinstance(value, float) and not math.isfinite(value)):
         return None
-    return value if isinstance(value, str | int | float | None) else str(value)
+    return value if isinstance(value, int | float | None) else printable(str(value))

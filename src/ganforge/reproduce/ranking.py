@@ -19,7 +19,16 @@ from ganforge.config.schema import Config
 from ganforge.data import spec
 from ganforge.evaluation import evaluate
 from ganforge.experiments import compare, statistics
-from ganforge.experiments.compare import Budget, Comparison, Entry, Group, Scoring, show
+from ganforge.experiments.compare import (
+    Budget,
+    Comparison,
+    Entry,
+    Group,
+    Scoring,
+    plan,
+    show,
+    subject,
+)
 from ganforge.plotting import charts, history, plots
 from ganforge.runs import load
 from ganforge.runs.folder import Run
@@ -62,10 +71,13 @@ def run(
         threads: of the CPU, 0 for all.
         variants: configs in place of the recipes, by their names.
         n: samples that are scored. display: how training shows itself, see `session.train`.
+    Raises UsageError where the folder holds the ranking over other seeds.
     """
     named = variants or {name: recipes.find(name) for name in NAMES}
     named = {name: replace(one, threads=threads) for name, one in named.items()}
     epochs = EPOCHS if budget is None else budget
+    runs = {k: [(seed, plan.run_folder(folder, k, seed)) for seed in seeds] for k in named}
+    subject.refuse_another(folder, subject.subject(runs, folder))
     found = compare.of_recipes(
         named,
         seeds,

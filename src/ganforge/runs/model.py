@@ -25,6 +25,7 @@ from ganforge.files import save as save_file
 from ganforge.gan.state import require_same_tensors
 from ganforge.runs import checkpoint
 from ganforge.sampling.sampler import Sampler
+from ganforge.text import encoded, json_bytes, printable
 
 FORMAT = 1
 MOST = 2**31  # of any one size in a config.json
@@ -51,8 +52,8 @@ def save(folder: Path, sampler: Sampler, of: Config, facts: dict[str, Any]) -> P
         "training": {**facts, "config": convert.to_dict(of)},
     }
     save_file(folder / WEIGHTS, checkpoint.encode_tensors(sampler.model.state_dict()))
-    save_file(folder / CONFIG, json.dumps(table, indent=1).encode())
-    save_file(folder / CARD, card(table).encode())
+    save_file(folder / CONFIG, json_bytes(table, indent=1))
+    save_file(folder / CARD, encoded(card(table)))
     return folder
 
 
@@ -72,7 +73,7 @@ def load(
         table = json.loads(files.read_file(path))
         spec = read_spec(table["spec"])
         noise = convert.from_dict(Noise, table["noise"], {}, "noise")
-        name, class_names = str(table["name"]), tuple(map(str, table["class_names"]))
+        name, class_names = printable(str(table["name"])), read_names(table)
         saved, version = table["networks"], table["format"]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(f"{path}: damaged ({error}): restore it from a copy") from None
@@ -163,6 +164,11 @@ def read_spec(table: dict[str, Any]) -> DataSpec:
         if len(numbers) != 1 and (spec.is_image or len(numbers) != spec.size):
             raise ValueError("offset and scale do not fit the shape")
     return spec
+
+
+def read_names(table: dict[str, Any]) -> tuple[str, ...]:
+    """The class names of a config.json; KeyError or TypeError where there are none."""
+    return tuple(printable(str(name)) for name in table["class_names"])
 
 
 def whole(value: Any) -> int:

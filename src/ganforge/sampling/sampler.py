@@ -14,6 +14,7 @@ from ganforge.config.schema import Noise
 from ganforge.data.spec import DataSpec, decode_numpy
 from ganforge.errors import UsageError
 from ganforge.rng import Stream
+from ganforge.text import printable
 from ganforge.types import Array
 
 Labels = int | str | Sequence[int | str] | Array | None
@@ -63,6 +64,7 @@ class Sampler:
     def label(self, given: int | str) -> int:
         """A label by its number or its class name."""
         names, last = self.class_names, self.spec.classes - 1
+        given = printable(given) if isinstance(given, str) else given
         if isinstance(given, str) and given in names:
             return names.index(given)
         if isinstance(given, str) and given.removeprefix("-").isdecimal():

@@ -8,15 +8,13 @@ import torch
 
 from ganforge.errors import DivergedError
 from ganforge.gan import state
-from ganforge.runs import checkpoint
 from ganforge.runs.records import MEANS, SUMS
 from ganforge.training import distributed
 from ganforge.training.clock import Clock
+from ganforge.training.restore import begin_again, resume
 from ganforge.training.trainer import (
     Training,
     append_log,
-    begin_again,
-    resume,
 )
 
 MAX_ROLLBACKS = 3
@@ -64,9 +62,8 @@ def diverged(t: Training, finite: bool, skipped: int) -> str:
     rollbacks = round(-math.log2(t.rate_scale))
     if t.config.on_nan == "rollback" and rollbacks < MAX_ROLLBACKS:
         scale = t.rate_scale / 2
-        if checkpoint.newest(t.run.checkpoints)[0] is not None:
-            resume(t)
-        else:
+        found, _ = resume(t)
+        if not found:
             begin_again(t)
         t.rate_scale = scale
         return f"{message}; back at step {t.state.step:,} with the learning rates halved"

@@ -4,30 +4,33 @@
         print(progress.step, progress.loss_d)
 
 It resumes by itself: the same config and folder go on where the last good checkpoint stands, bit
-for bit. It prints nothing and evaluates nothing.
+for bit. It evaluates nothing, and prints nothing unless its first step does not end.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ganforge.config import convert
 from ganforge.config.schema import Config
 from ganforge.data.load import Dataset, load
-from ganforge.errors import DataError, DivergedError, UsageError
+from ganforge.errors import DataError, DivergedError, Interrupted, UsageError
 from ganforge.runs import folder
 from ganforge.runs.folder import Run
 from ganforge.runs.records import Control, Progress
-from ganforge.training import checks, distributed, stepping
+from ganforge.training import checks, distributed, meeting, openmp, stepping, stuck, threads
 from ganforge.training.checks import every_class
 from ganforge.training.clock import Clock
-from ganforge.training.device import resolve
+from ganforge.training.device import Resolved, resolve
 from ganforge.training.distributed import World
 from ganforge.training.divergence import watch
+from ganforge.training.meeting import Meeting
+from ganforge.training.restore import resume, same_machine, same_start
 from ganforge.training.stepping import CHECK_STEPS, advance, captured_now, compiled_now, interval
 from ganforge.training.trainer import (
     Training,
@@ -35,8 +38,6 @@ from ganforge.training.trainer import (
     compile_step,
     facts,
     finish,
-    resume,
-    same_machine,
     save,
     save_grid,
 )
@@ -63,43 +64,26 @@ def training(
     path: Path | str,
     control: Control | None = None,
     data: Dataset | None = None,
+    race: bool = True,
 ) -> Iterator[tuple[Training, Progress]]:
-    """`train`, with the run in progress beside each record, for whoever samples or scores it."""
+    """`train`, with the run in progress beside each record, for whoever samples or scores it.
+
+    race: False where the threads must not depend on the machine's load, see `threads.settle`.
+    """
     if not isinstance(wanted, Config):
         raise UsageError(f"{wanted!r}: expected a Config; call the recipe, as gf.recipes.cdcgan()")
     control = control or Control()
     run = Run(Path(path))
-    if run.exists():
-        folder.refuse_changes(run, wanted)  # before the data are loaded: they may be what changed
-    checks.refuse_size(wanted.networks, wanted.size)
-    with control.may_give_up():
-        data = data or load(wanted.data, size=wanted.size)
-    checks.players_spec(wanted, data.spec)  # refused before a folder is made
-    if wanted.labels:
-        every_class(wanted, data)
-    before = folder.last_known(run) if run.exists() else {}
-    if before.get("data_sha256", data.sha256) != data.sha256:
-        raise DataError(
-            f"{wanted.data}: not the data this run was trained on (their sha256 differs): restore "
-            "them, or give --out for a new run"
-        )
-    world = distributed.from_environment()
-    resolved = resolve(wanted, chosen_before(before, world), world, data.spec)
     with ExitStack() as stack:
-        distributed.join(world, resolved.device)
-        stack.callback(distributed.leave)
         with control.may_give_up():
-            t = build(wanted, run, data, resolved, world)
-        if t.steps < int(before.get("step", 0)):
-            raise UsageError(
-                f"{run.path} has already gone {before['step']:,} steps and this budget is "
-                f"{t.steps:,}: give a larger one, or --out for a new run"
-            )
-        stack.callback(t.batches.close)
+            world = distributed.from_environment()
+            m = stack.enter_context(meeting.attended(world, control.timeout))
+            before, t = begin(stack, m, wanted, run, control, data)
         if world.leads:
-            occupy(stack, run, wanted)
-        distributed.barrier(world)
-        notes = compile_step(t) + resume(t)
+            occupy(stack, run, wanted, control.take_over)
+        notes = compile_step(t) + resume(t)[1]
+        if world.leads:
+            folder.prepare(run.path, wanted)
         enough = t.state.step >= t.steps or control.enough
         if enough and before.get("status") == "finished":
             yield t, t.report(note="already finished: nothing to do", done=True)
@@ -110,7 +94,7 @@ def training(
                 notes += compiled_now(t)
         elif t.captured is not None:
             notes += captured_now(t)
-        notes += same_machine(t, before)
+        notes += settled(t, control, before, race)
         if world.leads:
             run.write_info(**facts(t, "running"))
         try:
@@ -121,6 +105,96 @@ def training(
             raise
 
 
+def begin(
+    stack: ExitStack,
+    m: Meeting,
+    wanted: Config,
+    run: Run,
+    control: Control,
+    data: Dataset | None,
+) -> tuple[dict[str, Any], Training]:
+    """What was last known of the run, and `wanted` before its first step, on every process.
+
+    Nothing is written. The leader alone looks into the run folder; a process that would train on
+    other data, or other settings, ends all of them.
+    """
+    world = m.world
+    known = meeting.from_leader(m, last_known(run, wanted, control.enough) if world.leads else None)
+    before: dict[str, Any] = known["before"]
+    control.enough |= known["enough"]
+    checks.refuse_size(wanted.networks, wanted.size)
+    data = data or load(wanted.data, size=wanted.size)
+    checks.players_spec(wanted, data.spec)  # refused before a folder is made
+    if wanted.labels:
+        every_class(wanted, data)
+    if before.get("data_sha256", data.sha256) != data.sha256:
+        raise DataError(
+            f"{wanted.data}: not the data this run was trained on (their sha256 differs): restore "
+            "them, or give --out for a new run"
+        )
+    resolved = resolve(wanted, chosen_before(before, world), world, data.spec)
+    same_everywhere(m, wanted, data, resolved)
+    distributed.join(world, resolved.device, m.store, m.timeout)
+    t = build(wanted, run, data, resolved, m)
+    stack.callback(t.batches.close)
+    if t.steps < int(before.get("step", 0)):
+        raise UsageError(
+            f"{run.path} has already gone {before['step']:,} steps and this budget is "
+            f"{t.steps:,}: give a larger one, or --out for a new run"
+        )
+    if not known["exists"]:
+        same_start(t)
+    return before, t
+
+
+def last_known(run: Run, wanted: Config, enough: bool) -> dict[str, Any]:
+    """What the leader finds in the run folder, for all processes, before the data are loaded.
+
+    Raises UsageError where the folder holds another run: the data may be what differs.
+    """
+    exists = run.exists()
+    if exists:
+        folder.refuse_changes(run, wanted)
+    before = folder.last_known(run) if exists else {}
+    return {"exists": exists, "before": before, "enough": enough}
+
+
+def same_everywhere(m: Meeting, wanted: Config, data: Dataset, resolved: Resolved) -> None:
+    """UsageError, DataError where a process would train otherwise than the leader."""
+    kind = resolved.device.partition(":")[0]
+    choices = {"device": kind, "precision": resolved.precision}
+    settings = convert.to_dict(wanted)
+    for key in ("data", "device", "threads"):  # a path, a number of a GPU, cores: each machine's
+        del settings[key]
+    found = meeting.gather(m, choices | {"settings": settings, "data": data.sha256})
+    for rank, there in enumerate(found):
+        who = f"rank {rank} of {m.world.size}"
+        changed = convert.difference(found[0]["settings"], there["settings"])
+        for key, value, other in changed[:1]:
+            raise UsageError(
+                f"{who} has {key} = {other!r}, rank 0 has {value!r}: give all the same settings"
+            )
+        if there["data"] != found[0]["data"]:
+            raise DataError(
+                f"{wanted.data}: {who} has other data than rank 0 (their sha256 differs): give "
+                "every machine the same"
+            )
+        for key in choices:
+            if there[key] != found[0][key]:
+                raise UsageError(
+                    f"{key}: {who} would train with {there[key]}, rank 0 with {found[0][key]}: "
+                    f"give --{key}, the same for all"
+                )
+
+
+def settled(t: Training, control: Control, before: dict[str, Any], race: bool) -> list[str]:
+    """Choose the threads, now that it is known how steps are played; what the user should know."""
+    notes = openmp.switch_off()
+    with suppress(Interrupted), control.may_give_up():  # `play` then ends before the first step
+        threads.settle(t, before, race)
+    return notes + same_machine(t, before)
+
+
 def chosen_before(before: dict[str, Any], world: World) -> dict[str, Any]:
     """What `auto` chose at the run's start; of several GPUs each process takes its own."""
     kept: dict[str, Any] = before.get("resolved", {})
@@ -129,21 +203,19 @@ def chosen_before(before: dict[str, Any], world: World) -> dict[str, Any]:
     return kept
 
 
-def occupy(stack: ExitStack, run: Run, wanted: Config) -> None:
+def occupy(stack: ExitStack, run: Run, wanted: Config, take_over: bool = False) -> None:
     """Make the run folder, or make sure that it holds this run; and lock it."""
-    if run.exists():
-        folder.refuse_changes(run, wanted)
-        stack.enter_context(folder.locked(run))
+    if not run.exists():
         folder.prepare(run.path, wanted)
-    else:
-        folder.prepare(run.path, wanted)
-        stack.enter_context(folder.locked(run))
+    stack.enter_context(folder.locked(run, take_over))
+    folder.refuse_changes(run, wanted)  # under the lock: another trainer may have changed them
     folder.clean(run)
 
 
 def play(t: Training, control: Control, notes: list[str]) -> Iterator[tuple[Training, Progress]]:
     """The steps from where `t` stands to its last, with logs, grids and checkpoints between."""
-    clock = Clock(t)
+    clock, pace = Clock(t), threads.Pace(t)
+    step_once = stuck.first_watched(advance, t.world.leads)
     output = t.config.output
     for note in notes:
         yield t, t.report(note=note)
@@ -151,7 +223,7 @@ def play(t: Training, control: Control, notes: list[str]) -> Iterator[tuple[Trai
         yield t, t.report(grid=clock.timed("sample", save_grid, t))
     stop = told_to_stop(t, control)
     while t.state.step < t.steps and not stop:
-        clock.timed("step", advance, t)
+        clock.timed("step", step_once, t)
         told = [control.save or clock.save_due(), control.stop]
         ask, stop = distributed.any_rank(t.world, told, t.resolved.device)
         step, last = t.state.step, t.state.step == t.steps
@@ -171,12 +243,14 @@ def play(t: Training, control: Control, notes: list[str]) -> Iterator[tuple[Trai
         path = clock.timed("save", save, t) if saved else None
         if saved:
             control.save = False
-        note = f"{t.disk}; training goes on" if t.disk else ""
+        note = f"{t.disk}; training goes on" if t.disk else pace.look() if logged else ""
         given = time.perf_counter()
         yield t, replace(t.report(), grid=grid, saved=path, note=note)
         clock.start += time.perf_counter() - given  # what the body does is not training
         stop = stop or told_to_stop(t, control)
-    yield t, finish(t, control.enough)
+    end = finish(t, control.enough)
+    distributed.barrier(t.world)  # the leader's save is everybody's
+    yield t, end
 
 
 def told_to_stop(t: Training, control: Control) -> bool:

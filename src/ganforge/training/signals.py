@@ -11,6 +11,7 @@ from types import FrameType
 from typing import Any
 
 from ganforge.runs.records import Control
+from ganforge.training import second_signal
 
 
 @contextmanager
@@ -19,6 +20,8 @@ def signals(control: Control) -> Iterator[list[int]]:
 
     So does SIGHUP, of a terminal that was closed, unless it is ignored already (nohup). What need
     not be finished (loading, building, a score, a plot) is given up: `Interrupted`.
+
+    The second one does so inside a native call too (see `second_signal`).
 
     Yields a list to which the number of the signal is added. Outside the main thread, where
     handlers cannot be set, nothing is changed.
@@ -43,8 +46,10 @@ def signals(control: Control) -> Iterator[list[int]]:
     if hasattr(signal, "SIGUSR1"):
         handlers[signal.SIGUSR1] = save
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    stops = frozenset(number for number, handler in handlers.items() if handler is stop)
     try:
-        yield caught
+        with second_signal.watched(stops):
+            yield caught
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -19,6 +19,7 @@ from ganforge.data.decode import FORMATS, SUFFIXES, Header, quiet, set_filters
 from ganforge.data.formats.labels import find_labels
 from ganforge.data.formats.stores import Archive, Folder, Store, decode_chunk, probe_chunk
 from ganforge.errors import DataError, UsageError
+from ganforge.text import printable
 from ganforge.types import Array
 
 T = TypeVar("T")
@@ -63,7 +64,7 @@ def read(
     pixels = sum(header.height * header.width for header in good.values())
     with quiet(), _executor(workers, pixels) as executor:
         values, kept, damaged = _decode_all(executor, store, list(good), size, values)
-    skipped = sorted(skipped + damaged)
+    skipped = [printable(reason) for reason in sorted(skipped + damaged)]
     _check_share(path, skipped, len(names))
     known = None if labels is None else np.array([labels[n] for n in kept], dtype=np.int64)
     return Examples(values, known, classes, tuple(skipped))

@@ -10,6 +10,7 @@ from ganforge.data import archives, download, toy
 from ganforge.data.dataset import Examples
 from ganforge.data.formats import arrays, cifar, idx, image_folder
 from ganforge.errors import DataError, DiskError, UsageError, did_you_mean
+from ganforge.text import on_disk
 
 # Every data set known by name: a toy law, or a function that reads all of its examples.
 SOURCES: dict[str, Callable[[], Examples] | toy.Law] = {
@@ -26,7 +27,7 @@ KINDS = (
 
 
 def locate(source: str) -> Path:
-    """The path that `source` stands for.
+    """The path that `source` stands for, which may be written as `printable` writes it.
 
     Raises DataError for something written like a path that is not there, UsageError for a word
     that is neither a known name nor a path.
@@ -35,7 +36,7 @@ def locate(source: str) -> Path:
         raise UsageError(f"no data given: {did_you_mean('', list(SOURCES))}, or a path")
     path = Path(source)
     try:
-        path = path.expanduser()
+        path = on_disk(path.expanduser())
         if path.exists():
             return path
     except (OSError, ValueError, RuntimeError) as error:

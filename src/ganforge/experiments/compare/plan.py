@@ -7,7 +7,6 @@ A variant is a recipe with settings changed, written `cdcgan:game.loss=hinge`; s
 from __future__ import annotations
 
 import json
-import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,12 +18,14 @@ from ganforge.config import convert
 from ganforge.config.schema import Config
 from ganforge.data.load import load
 from ganforge.errors import DataError, DivergedError, GanforgeError, UsageError, check
+from ganforge.experiments import naming
 from ganforge.experiments.ensemble import compare
 from ganforge.experiments.ensemble.compare import Job
 from ganforge.files import save
 from ganforge.runs import folder as runs
 from ganforge.runs.folder import Run
 from ganforge.runs.records import Control
+from ganforge.text import json_bytes
 from ganforge.training import loop
 
 CANDIDATES = 5  # scores on the validation split a run, of which the best names its checkpoint
@@ -113,9 +114,7 @@ def jobs(
     if budget == Budget():
         same_budget(sized)
     return [
-        Job(
-            label, scored(replace(one, seed=seed), count), out / folder_name(label) / f"seed-{seed}"
-        )
+        Job(label, scored(replace(one, seed=seed), count), run_folder(out, label, seed))
         for seed in seeds
         for label, one in sized.items()
     ]
@@ -127,9 +126,9 @@ def settled(one: Config, two: Config) -> list[tuple[str, Any, Any]]:
     return [p for p in pairs if not p[0].startswith(FREE)]
 
 
-def folder_name(label: str) -> str:
-    """A label as the name of a folder."""
-    return re.sub(r"[^\w.=+-]+", "-", label).strip(".-") or "recipe"
+def run_folder(out: Path, label: str, seed: int) -> Path:
+    """The folder of one run of a comparison."""
+    return out / (naming.slug(label) or "recipe") / f"seed-{seed}"
 
 
 def spent(label: str, one: Config, budget: Budget, out: Path) -> Config:
@@ -147,7 +146,7 @@ def spent(label: str, one: Config, budget: Budget, out: Path) -> Config:
         kimg = round(max(speed * budget.seconds, one.batch) / 1000, 3)
         known[label] = {"seconds": budget.seconds, "images_per_second": round(speed, 1)}
         known[label]["kimg"] = kimg
-        save(out / SPEEDS, json.dumps(known, indent=1).encode())
+        save(out / SPEEDS, json_bytes(known, indent=1))
     return replace(one, kimg=known[label]["kimg"])
 
 
@@ -169,7 +168,7 @@ def images_a_second(one: Config, seconds: float) -> float:
     trial = replace(one, epochs=1e6, kimg=None, output=output)
     control, seen = Control(), []
     with tempfile.TemporaryDirectory() as folder:
-        for t, progress in loop.training(trial, Path(folder) / "trial", control):
+        for t, progress in loop.training(trial, Path(folder) / "trial", control, race=False):
             if t.state.step and not progress.saved:
                 seen.append((t.samples_seen, t.seconds))
                 control.stop = t.seconds > seconds and len(seen) > 1
@@ -248,6 +247,6 @@ def train_missing(todo: Sequence[Job], show: str = "auto") -> Iterator[str]:
 def alone(job: Job, show: str) -> tuple[int, dict[int, str]]:
     """Train one run; the signal that stopped it, 0 for none, and why it diverged, by its seed."""
     try:
-        return api.train(job.config, job.folder, show=show).signal, {}
+        return api.train(job.config, job.folder, show=show, race=False).signal, {}
     except DivergedError as error:
         return 0, {job.config.seed: str(error)}

@@ -23,7 +23,7 @@ from ganforge.experiments.ensemble.stack import Ensemble
 from ganforge.experiments.seeds.plan import Plan, common_step
 from ganforge.runs import checkpoint, folder
 from ganforge.runs.records import LOGGED, MEANS, SUMS, Control
-from ganforge.training import checks, divergence, loop, stepping, trainer
+from ganforge.training import checks, divergence, loop, openmp, restore, stepping, stuck, trainer
 from ganforge.training.clock import SAVE_SECONDS
 from ganforge.training.distributed import ALONE
 from ganforge.training.trainer import Training
@@ -69,7 +69,7 @@ class Group:
         return "; ".join(dict.fromkeys(told))
 
 
-def enter(stack: ExitStack, plan: Plan, seeds: tuple[int, ...]) -> Group:
+def enter(stack: ExitStack, plan: Plan, seeds: tuple[int, ...], take_over: bool = False) -> Group:
     """The group's population at the step it stands at, its folders made and locked."""
     torch.set_num_threads(plan.resolved.threads)
     live = [i for i, seed in enumerate(seeds) if plan.pending(seed)]
@@ -77,7 +77,8 @@ def enter(stack: ExitStack, plan: Plan, seeds: tuple[int, ...]) -> Group:
     for i in live:
         run = plan.run(seeds[i])
         before[i] = folder.last_known(run) if run.exists() else {}
-        loop.occupy(stack, run, plan.config_of(seeds[i]))
+        loop.occupy(stack, run, plan.config_of(seeds[i]), take_over)
+        folder.prepare(run.path, plan.config_of(seeds[i]))
     step = common_step(plan, [seeds[i] for i in live])
     for i in live:
         checkpoint.drop_after(plan.run(seeds[i]).checkpoints, step or 0)
@@ -95,10 +96,10 @@ def enter(stack: ExitStack, plan: Plan, seeds: tuple[int, ...]) -> Group:
         for i, seed in enumerate(seeds)
     ]  # fmt: skip
     controls = [Control() for _ in seeds]
-    group = Group(p, made, live, controls, [])
+    group = Group(p, made, live, controls, [], notes=openmp.switch_off())
     for i, t in enumerate(made):
         if i in before:
-            group.notes += trainer.resume(t) + trainer.same_machine(t, before[i])
+            group.notes += restore.resume(t)[1] + restore.same_machine(t, before[i])
             t.exact = t.exact and seeds[i] not in plan.moved
             p.sync_step_counts(i, t.state.step)
             group.seconds = max(group.seconds, t.seconds)
@@ -137,13 +138,14 @@ def play(group: Group, control: Control) -> Iterator[bool]:
     """
     clock, output = Clock(group), group.lead.config.output
     group.clock = clock
+    step_once = stuck.first_watched(advance)
     steps = group.lead.steps
     if group.step == 0:
         clock.timed("sample", grids, group)
     score(group, control)  # what a kill kept from it
     yield False
     while group.step < steps and group.live and not control.stop:
-        clock.timed("step", advance, group)
+        clock.timed("step", step_once, group)
         step, t = group.step, spread_step(group)
         last = step == steps
         logged = last or step % output.log_every == 0

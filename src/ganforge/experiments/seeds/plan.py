@@ -25,6 +25,7 @@ from ganforge.gan import step as game
 from ganforge.runs import checkpoint
 from ganforge.runs import folder as runs
 from ganforge.runs.folder import Run
+from ganforge.text import json_bytes
 from ganforge.training import checks, device
 from ganforge.training.device import Resolved
 
@@ -251,7 +252,7 @@ def record(plan: Plan) -> None:
         plan.folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise files.disk_error(plan.folder, error) from error
-    files.replace_file(plan.folder / RECORD, json.dumps(table).encode())
+    files.replace_file(plan.folder / RECORD, json_bytes(table))
 
 
 def good_steps(run: Run) -> list[int]:

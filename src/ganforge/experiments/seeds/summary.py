@@ -6,7 +6,6 @@ can be found, chosen on the validation split; its score is no measure of the rec
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -31,6 +30,7 @@ from ganforge.runs import folder
 from ganforge.runs import load as runs_load
 from ganforge.runs.folder import Run
 from ganforge.runs.records import Control
+from ganforge.text import json_bytes
 
 SUMMARY, PICTURE, FORMAT = "summary.json", "summary.png", 1
 VARIETY = ("modes", "heavy-modes", "coverage")  # whose bad word says that a generator collapsed
@@ -184,7 +184,7 @@ def write(plan: Plan, table: dict[str, Any], picture: bool = True) -> list[Path]
     """summary.json, and summary.png where there is something to draw."""
     if not plan.folder.is_dir():
         return []
-    data = json.dumps(table, indent=1, allow_nan=False).encode()
+    data = json_bytes(table, indent=1, allow_nan=False)
     files.replace_file(plan.folder / SUMMARY, data)
     written = [plan.folder / SUMMARY]
     if picture:
