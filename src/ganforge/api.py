@@ -89,11 +89,11 @@ def train(
     if not isinstance(config, Config):
         raise UsageError(f"{config!r}: expected a Config; call the recipe, as gf.recipes.cdcgan()")
     path = Path(out) if out is not None else default_folder(config)
-    leads = distributed.from_environment().leads
+    leads = distributed.from_environment().is_main_process
     shown = display.choose(show if leads else "quiet") if isinstance(show, str) else show
     control = Control(take_over=take_over, timeout=timeout)
     with signals(control):
-        with control.may_give_up():
+        with control.may_be_interrupted():
             scorer = Scorer(config, path, control, data, validation)
         watcher = Watcher(config, path, scorer.validation)
         last = None
@@ -108,11 +108,11 @@ def train(
         training, progress = last
         plot = None
         # a process that was told to go has seconds: `ganforge plot` draws the same
-        with suppress(Interrupted), control.may_give_up():
+        with suppress(Interrupted), control.may_be_interrupted():
             plot = draw(training.run) if leads else None
         scores, unscored = scorer.close(training)
         found = None
-        with suppress(Interrupted), control.may_give_up():
+        with suppress(Interrupted), control.may_be_interrupted():
             found = watcher.close(training, scores)
     grids = sorted(training.run.samples.glob("*.*"))
     return Trained(
@@ -145,7 +145,7 @@ def default_folder(config: Config) -> Path:
 @contextmanager
 def events(config: Config, path: Path) -> Iterator[Callable[[Progress], None]]:
     """Where records go beside the log: TensorBoard event files, where the config asks for them."""
-    if not (config.output.tensorboard and distributed.from_environment().leads):
+    if not (config.output.tensorboard and distributed.from_environment().is_main_process):
         yield lambda progress: None
         return
     from ganforge.callbacks import log

@@ -141,7 +141,7 @@ def at_step(patch: pytest.MonkeyPatch, step: int, act: Callable[[], None]) -> No
             act()
         return played(self)
 
-    patch.setattr(stack.Ensemble, "step", acting)
+    patch.setattr(Ensemble, "step", acting)
 
 
 @pytest.mark.parametrize("step", [37, 99])

@@ -71,7 +71,7 @@ def play(world: World, loss: str, kind: str, dtype: torch.dtype, steps: int) -> 
     st = began(config, spec, dtype)
     first, count = world.part(BATCH)
     drawer = RandomInputSource(config, spec, st.players, "cpu", (first, count))
-    how = StepOptions(batch=BATCH, all_reduce=distributed.exchange if world.size > 1 else None)
+    how = StepOptions(batch=BATCH, all_reduce=distributed.all_reduce if world.size > 1 else None)
     knobs = StepHyperparameters({"generator": RATE, "discriminator": RATE}, 0.9)
     kept: dict[str, Any] = {}
     for step in range(steps):

@@ -52,7 +52,7 @@ began.optimizers = {
 }
 first, count = world.part(16)
 drawer = RandomInputSource(config, spec, began.players, "cpu", (first, count))
-how = StepOptions(batch=16, all_reduce=distributed.exchange if world.size > 1 else None)
+how = StepOptions(batch=16, all_reduce=distributed.all_reduce if world.size > 1 else None)
 
 def double(d):
     return replace(d, z=d.z.double())
@@ -135,8 +135,8 @@ from ganforge.training import loop
 def stop(*given, **named):
     os.kill(os.getpid(), 9) if os.environ["RANK"] == "1" else None
     return told(*given, **named)
-told = loop.told_to_stop
-loop.told_to_stop = stop
+told = loop.should_stop
+loop.should_stop = stop
 sys.exit(cli.main())
 """
 

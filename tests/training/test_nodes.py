@@ -226,8 +226,8 @@ def stop(t, control):
     if t.world.rank == 1 and t.state.step > 200 and os.environ["TORCHELASTIC_RESTART_COUNT"] == "0":
         os.kill(os.getpid(), 9)
     return stopping(t, control)
-stopping = loop.told_to_stop
-loop.told_to_stop = stop
+stopping = loop.should_stop
+loop.should_stop = stop
 sys.exit(cli.main())
 """
 

@@ -192,7 +192,7 @@ def test_a_second_signal_leaves_at_once(tmp_path: Path, monkeypatch: pytest.Monk
 def test_what_may_be_given_up_is_not_begun_after_a_signal() -> None:
     control = Control()
     control.interrupt(15)
-    with pytest.raises(Interrupted), control.may_give_up():
+    with pytest.raises(Interrupted), control.may_be_interrupted():
         raise AssertionError
     assert (control.stop, control.light) == (True, False)
 

@@ -52,7 +52,7 @@ class Watcher:
 
     def watch(self, t: Training, progress: Progress) -> Progress:
         """The record, with what was found anew in its note."""
-        if not t.world.leads or (progress.done and progress.note):  # "already finished" is both
+        if not t.world.is_main_process or (progress.done and progress.note):  # "already finished" is both
             return progress
         began = time.perf_counter()
         self.trained, self.classes = True, t.data.spec.classes
@@ -136,7 +136,7 @@ class Watcher:
         A run that was finished before keeps the one it has. None where there is nothing to say.
         """
         path = self.run.path / KEPT
-        if not t.world.leads:
+        if not t.world.is_main_process:
             return None
         try:
             if not self.trained:

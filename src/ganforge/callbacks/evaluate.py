@@ -67,7 +67,7 @@ class Scorer:
         if self.output.score_every:
             self.held = self.validation()  # what it lacks is told before the first step
         # another rank may see another folder, or none: the loop gives it the leader's answer
-        leads = distributed.from_environment().leads
+        leads = distributed.from_environment().is_main_process
         if leads and self.output.patience and self.run.exists():
             over = stale(list(runs.read_log(self.run.path / LOG)), self.output.patience)
             control.enough = bool(over) and self.run.info().get("status") == "finished"
@@ -87,7 +87,7 @@ class Scorer:
 
     def watch(self, t: Training, progress: Progress) -> Progress:
         """Score where that is due; the record, with what is worth telling in its note."""
-        if not self.output.score_every or not t.world.leads:
+        if not self.output.score_every or not t.world.is_main_process:
             self.trained |= not (progress.done and progress.note)  # "already finished" is both
             return progress
         if not self.trained or self.last > t.state.step:  # begun, resumed, or rolled back
@@ -118,7 +118,7 @@ class Scorer:
 
     def measure(self, t: Training) -> list[Score]:
         """The quick metrics of the sampler as it is."""
-        with self.control.may_give_up():
+        with self.control.may_be_interrupted():
             sampler, real = t.sampler(), Real(t.data, self.validation())
             names = evaluate.quick_metrics(real, sampler.spec.classes > 0)
             return evaluate.measure(
@@ -178,7 +178,7 @@ class Scorer:
         They are kept in scores.json. A run that was finished before is not scored again.
         """
         ended = t.state.step >= t.steps or self.control.enough
-        if not (t.world.leads and ended and self.output.score):
+        if not (t.world.is_main_process and ended and self.output.score):
             return (), ""
         try:
             kept = self.kept(t)

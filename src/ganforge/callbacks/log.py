@@ -55,7 +55,7 @@ class Events:
                 "or leave --tensorboard out"
             )
         self.summary_writer: Any = import_writer()
-        self.leads = distributed.from_environment().leads
+        self.is_main_process = distributed.from_environment().is_main_process
         self._writer: SummaryWriter | None = None
         self._step = -1  # of the newest record; -1 before the first
         self._purge = 0
@@ -78,7 +78,7 @@ class Events:
         A first record, or one before the last (a resume, a rollback), cuts off what was written
         after it.
         """
-        if not self.leads:
+        if not self.is_main_process:
             return
         scalars = {tag: float(getattr(progress, name)) for name, tag in TAGS.items()}
         scalars = {tag: value for tag, value in scalars.items() if math.isfinite(value)}
@@ -95,7 +95,7 @@ class Events:
             try:
                 self._write(progress, scalars if fresh else {})
             except OSError as error:
-                self.leads = False
+                self.is_main_process = False
                 warnings.warn(f"{self.path}: no more event files, {error}", stacklevel=2)
         self._scalars = scalars
 

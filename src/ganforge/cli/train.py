@@ -126,7 +126,7 @@ def _train(config: Config, out: Path | None, take_over: bool, timeout: float) ->
     from ganforge.training import distributed
 
     path = out or api.default_folder(config)
-    leads = distributed.from_environment().leads
+    leads = distributed.from_environment().is_main_process
     if leads:
         print(f"{config.name} on {config.data}, seed {config.seed}, in {path}", flush=True)
     trained = api.train(config, path, take_over=take_over, timeout=timeout)

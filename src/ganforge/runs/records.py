@@ -1,25 +1,36 @@
-"""What a running loop tells, and what it can be told."""
+"""What a run reports at each interval, and what it can be asked."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ganforge.errors import Interrupted
+
+POSITION = ("step", "samples_seen", "epoch", "seconds", "images_per_second", "skipped")
 
 
 @dataclass(frozen=True)
 class Progress:
-    """One interval of a run: means over the steps since the record before.
+    """One interval of a run.
 
-    step of steps; samples_seen: real examples D has seen; epoch: passes over the data; seconds of
-    training in all; images_per_second: over this interval, everything included; loss_d, loss_g
-    for each example; d_real, d_fake: mean D(x) and D(G(z)); logit_*: their logits; gradient_*:
-    norms; skipped: updates left out because a gradient was not finite.
-    grid, saved: the files written at this step; note: a line worth showing; done: the last record.
+    Args:
+        step: of `steps`.
+        samples_seen: real examples D has seen.
+        epoch: passes over the data.
+        seconds: of training in all.
+        images_per_second: over this interval, everything included.
+        skipped: updates left out because a gradient was not finite.
+        means: what the game logs, by name, its means over the steps since the record before: loss_d
+            and loss_g for each example, gradient_d and gradient_g (norms), and what else there is,
+            as d_real and d_fake (mean D(x) and D(G(z))).
+        grid, saved: the files written at this step.
+        note: a line worth showing.
+        done: whether this is the last record.
     """
 
     step: int
@@ -28,19 +39,19 @@ class Progress:
     epoch: float
     seconds: float = 0.0
     images_per_second: float = 0.0
-    loss_d: float = math.nan
-    loss_g: float = math.nan
-    d_real: float = math.nan
-    d_fake: float = math.nan
-    logit_real: float = math.nan
-    logit_fake: float = math.nan
-    gradient_d: float = math.nan
-    gradient_g: float = math.nan
     skipped: int = 0
+    means: Mapping[str, float] = field(default_factory=dict)
     grid: Path | None = None
     saved: Path | None = None
     note: str = ""
     done: bool = False
+
+    def __getattr__(self, name: str) -> float:
+        """A mean by its name: `progress.loss_d`. NaN before the first interval has ended."""
+        if name.startswith("_") or (self.means and name not in self.means):
+            known = ", ".join(self.means) or "none yet"
+            raise AttributeError(f"a record has no {name!r}; its means: {known}")
+        return self.means.get(name, math.nan)
 
     @property
     def seconds_left(self) -> float:
@@ -49,47 +60,47 @@ class Progress:
             return math.inf
         return self.seconds / self.step * (self.steps - self.step)
 
-
-LOGGED = tuple(
-    f.name for f in fields(Progress) if f.name not in ("grid", "saved", "note", "done", "steps")
-)
-MEANS = ("loss_d", "loss_g", "d_real", "d_fake", "logit_real", "logit_fake",
-         "gradient_d", "gradient_g")  # fmt: skip
-SUMS = ("skipped_d", "skipped_g")
+    def record(self) -> dict[str, Any]:
+        """As a line of the log has it."""
+        return {name: getattr(self, name) for name in POSITION} | dict(self.means)
 
 
 @dataclass
 class Control:
-    """What the outside may ask of a running loop, between two steps.
+    """What may be asked of a run from outside, between two steps.
 
-    stop: finish the step, save and end. save: write a checkpoint and go on. enough: the run has
-    reached what it was to reach: end it here, as finished. signal: the number of the signal that
-    asked to stop, 0 for none. light: what is being done may be given up. take_over: the run folder
-    of another trainer that is known to be gone, on a file system without locks. timeout: seconds
-    that one of several processes waits for the others.
+    Args:
+        stop: finish the step, save and end.
+        save: write a checkpoint and continue.
+        enough: the run has reached its goal: end it here, as finished.
+        signal: the number of the signal that asked to stop, 0 for none.
+        interruptible: what is being done now may be abandoned.
+        take_over: use the run folder of another trainer that is known to be gone, on a file system
+            without locks.
+        timeout: seconds that one of several processes waits for the others.
     """
 
     stop: bool = False
     save: bool = False
     enough: bool = False
     signal: int = 0
-    light: bool = False
+    interruptible: bool = False
     take_over: bool = False
     timeout: float = 600.0
 
     @contextmanager
-    def may_give_up(self) -> Iterator[None]:
-        """Round what a signal need not wait for: `Interrupted` is raised within, at once."""
+    def may_be_interrupted(self) -> Iterator[None]:
+        """Within, a signal raises `Interrupted` at once."""
         if self.signal:
             raise Interrupted(self.signal)
-        self.light = True
+        self.interruptible = True
         try:
             yield
         finally:
-            self.light = False
+            self.interruptible = False
 
     def interrupt(self, number: int) -> None:
-        """A signal has come: to be called by its handler."""
+        """Note a signal; called by its handler."""
         self.stop, self.signal = True, number
-        if self.light:
+        if self.interruptible:
             raise Interrupted(number)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -20,7 +21,6 @@ from ganforge.gan.players import Players
 from ganforge.gan.state import State
 from ganforge.nets import norm
 from ganforge.rng import Stream
-from ganforge.training.checks import labels_can_be_told, players_spec
 
 
 def initial(
@@ -33,14 +33,20 @@ def initial(
 ) -> State:
     """The state before the first step, a function of the config, its seed and the data.
 
-    spec: of the data; its labels are hidden from the players of an unconditional game.
-    precision: "fp32" or "bf16". fused: use torch's fused optimisers. data: for networks whose
-    first weights depend on them; may be left out where saved weights will replace those.
+    Whether the config may be played on the data is asked by `checks.require_playable`.
+
+    Args:
+        spec: of the data; its labels are hidden from the players of an unconditional game.
+        precision: "fp32" or "bf16".
+        fused: use torch's fused optimisers.
+        data: for networks whose first weights depend on them; may be left out if saved weights
+            will replace those.
     """
     device = torch.device(device)
+    shown = spec if config.labels else replace(spec, classes=0)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(Stream(config.seed, "init").words(0, 1)[0]))
-        modules = nets.build(config.networks, players_spec(config, spec), config.noise.size)
+        modules = nets.build(config.networks, shown, config.noise.size)
     if data is not None:
         for network in nets.networks_of(modules["generator"]):
             network.init_from_data(partial(mean_example, data))
@@ -54,9 +60,8 @@ def initial(
         modules["generator"],
         modules["discriminator"],
         autocast(device, precision),
-        classes=players_spec(config, spec).classes,
+        classes=shown.classes,
     )
-    labels_can_be_told(config, players)
     choices = {"generator": config.generator, "discriminator": config.discriminator}
     return State(
         players,

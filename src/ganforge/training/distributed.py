@@ -39,7 +39,7 @@ class World:
     here: int = 1
 
     @property
-    def leads(self) -> bool:
+    def is_main_process(self) -> bool:
         """Whether this process writes files and prints."""
         return self.rank == 0
 
@@ -151,7 +151,7 @@ def pass_on(number: int, frame: FrameType | None) -> None:
                 os.kill(int(child), number)
 
 
-def exchange(tensors: list[Tensor]) -> None:
+def all_reduce(tensors: list[Tensor]) -> None:
     """The sum of each tensor over all ranks, in place, in one flat message."""
     flat = torch.cat([t.reshape(-1) for t in tensors])
     dist.all_reduce(flat)

@@ -1,82 +1,90 @@
-"""When has a game diverged, and what follows."""
+"""When has a game diverged, and what follows: the one rule for every way of training."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import torch
+from torch import Tensor
 
+from ganforge.config.schema import Config
 from ganforge.errors import DivergedError
 from ganforge.gan import state
-from ganforge.runs.records import MEANS, SUMS
-from ganforge.training import distributed
-from ganforge.training.clock import Clock
-from ganforge.training.restore import begin_again, resume
-from ganforge.training.trainer import (
-    Training,
-    append_log,
-)
+from ganforge.gan.state import State
+from ganforge.gan.step import Game
+from ganforge.training import distributed, restore
+from ganforge.training.trainer import Trainer
 
 MAX_ROLLBACKS = 3
 
 
-def watch(t: Training, clock: Clock, logged: bool) -> str:
-    """Log the interval where one ends, and look whether the game still is one.
+def has_diverged(game: Game, step: int, skipped: int, finite: bool) -> bool:
+    """Whether a weight is not finite, or more than 1 % of the updates (and 10) were skipped."""
+    turns = step * (game.d_steps + game.g_steps)
+    return not finite or skipped > max(10, 0.01 * turns)
 
-    Returns a note where the run was rolled back; raises DivergedError where it must stop.
+
+def skipped_in(totals: Mapping[str, Tensor]) -> int:
+    """Updates skipped in the interval under way."""
+    return int(sum(float(v) for name, v in totals.items() if name.startswith("skipped")))
+
+
+def check(t: Trainer) -> str:
+    """Look whether the game has diverged.
+
+    Returns:
+        A note if the run was rolled back, else "".
+
+    Raises:
+        DivergedError: the run must stop.
     """
-    skipped = int(sum(float(t.totals[name]) for name in SUMS if name in t.totals))
+    skipped = t.skipped + skipped_in(t.totals)
     sick = not state.all_finite(t.state)
     finite = not distributed.any_rank(t.world, [sick], t.resolved.device)[0]
-    turns = t.state.step * (t.config.game.d_steps + t.config.game.g_steps)
-    if not finite or t.skipped + skipped > max(10, 0.01 * turns):
-        return diverged(t, finite, skipped)
-    if logged:
-        log(t, clock, skipped)
-    return ""
-
-
-def log(t: Training, clock: Clock, skipped: int) -> None:
-    """Means since the last record, into the log; counted anew from here."""
-    names = list(t.totals)
-    values = torch.stack([t.totals[n].double() for n in names]).tolist()
-    totals, count = dict(zip(names, values, strict=True)), max(1, t.counted)
-    t.means = {name: totals[name] / count for name in MEANS if name in totals}
-    t.means |= {"skipped": skipped, "images_per_second": clock.speed()}
-    t.skipped += skipped
-    t.totals, t.counted = {}, 0
-    append_log(t, t.report())
-
-
-def diverged(t: Training, finite: bool, skipped: int) -> str:
-    """Stop with the cause and a remedy, or go back to the last checkpoint at half the rates."""
+    if not has_diverged(t.config.game, t.state.step, skipped, finite):
+        return ""
     count = max(1, t.counted)
-    loss = {p: float(t.totals.get(f"loss_{p}", math.nan)) / count for p in "dg"}
-    player = sick_player(t, loss)
-    what = f"{t.skipped + skipped} updates were not finite" if finite else "a weight is not finite"
-    rate = getattr(t.config, player).lr * t.rate_scale
-    message = (
-        f"diverged by step {t.state.step:,}: {what}, in the {player} (loss_d {loss['d']:.4g}, "
-        f"loss_g {loss['g']:.4g})"
-    )
+    losses = {p: float(t.totals.get(f"loss_{p}", math.nan)) / count for p in "dg"}
+    player = sick_player(t.state, losses)
+    message = describe(t.state.step, skipped, finite, player, losses)
     rollbacks = round(-math.log2(t.rate_scale))
     if t.config.on_nan == "rollback" and rollbacks < MAX_ROLLBACKS:
         scale = t.rate_scale / 2
-        found, _ = resume(t)
+        found, _ = restore.resume(t)
         if not found:
-            begin_again(t)
+            restore.begin_again(t)
         t.rate_scale = scale
         return f"{message}; back at step {t.state.step:,} with the learning rates halved"
+    raise error(t.config, message, player, t.rate_scale, t.resolved.precision)
+
+
+def describe(
+    step: int, skipped: int, finite: bool, player: str, losses: Mapping[str, float]
+) -> str:
+    """What happened, as a sentence."""
+    what = f"{skipped} updates were not finite" if finite else "a weight is not finite"
+    return (
+        f"diverged by step {step:,}: {what}, in the {player} (loss_d {losses['d']:.4g}, "
+        f"loss_g {losses['g']:.4g})"
+    )
+
+
+def error(
+    config: Config, message: str, player: str, rate_scale: float, precision: str
+) -> DivergedError:
+    """The error, with what to try."""
+    rate = getattr(config, player).lr * rate_scale
     tries = [f"a lower rate (--{player}.lr {rate / 3:.2g})"]
-    tries += ["--precision fp32"] if t.resolved.precision != "fp32" else []
-    tries += ["--on-nan rollback"] if t.config.on_nan == "stop" else []
-    raise DivergedError(f"{message}. Try {' or '.join(tries)}; the last good checkpoint is kept")
+    tries += ["--precision fp32"] if precision != "fp32" else []
+    tries += ["--on-nan rollback"] if config.on_nan == "stop" else []
+    return DivergedError(f"{message}. Try {' or '.join(tries)}; the last good checkpoint is kept")
 
 
-def sick_player(t: Training, loss: dict[str, float]) -> str:
+def sick_player(now: State, losses: Mapping[str, float]) -> str:
     """The player with a weight or a loss that is not finite."""
     for side in ("discriminator", "generator"):
-        module = getattr(t.state.players, side)
+        module = getattr(now.players, side)
         if not all(bool(torch.isfinite(p).all()) for p in module.parameters()):
             return side
-    return "discriminator" if not math.isfinite(loss["d"]) else "generator"
+    return "discriminator" if not math.isfinite(losses["d"]) else "generator"

@@ -201,7 +201,7 @@ class GANModule(L.LightningModule):
         self.how = game.StepOptions(
             batch=self.config.batch,
             micro_batch=self.config.micro_batch,
-            all_reduce=distributed.exchange if world.size > 1 else None,
+            all_reduce=distributed.all_reduce if world.size > 1 else None,
         )
         part = world.part(self.config.batch)
         self.drawer = RandomInputSource(self.config, self.spec, state.players, self.device, part)

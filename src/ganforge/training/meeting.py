@@ -94,7 +94,7 @@ def gather(m: Meeting, value: Any) -> list[Any]:
 
 def from_leader(m: Meeting, value: Any) -> Any:
     """The leader's `value`, on every rank."""
-    return gather(m, value if m.world.leads else None)[0]
+    return gather(m, value if m.world.is_main_process else None)[0]
 
 
 def look(m: Meeting, keys: list[str]) -> bool:
@@ -177,11 +177,11 @@ def met(world: World, timeout: float) -> Meeting:
             base.set(ready[world.rank], leader)
         return bool(agreed)
 
-    first = ready if world.leads else hello
+    first = ready if world.is_main_process else hello
     ask(m, lambda: base.set(first[world.rank], token))
-    if not wait_until(timeout, lambda: ask(m, lead if world.leads else follow)):
+    if not wait_until(timeout, lambda: ask(m, lead if world.is_main_process else follow)):
         absent = [rank for rank, one in enumerate(agreed) if one != token]
-        raise missing(m, absent if world.leads else [0])
+        raise missing(m, absent if world.is_main_process else [0])
     from torch.distributed.distributed_c10d import PrefixStore
 
     return Meeting(world, PrefixStore(f"ganforge/{agreed[0]}", base), timeout)
@@ -260,7 +260,7 @@ def all_ended(m: Meeting) -> dict[int, dict[str, Any]]:
     with suppress(RuntimeError, BusyError):  # whoever serves the store has ended, or is still
         wait_until(GRACE, everybody)
         ask(m, lambda: store.set(f"read/{m.world.rank}", ""), GRACE)
-        if m.world.leads:  # the store may end with this process
+        if m.world.is_main_process:  # the store may end with this process
             wait_until(GRACE, read_by_all)
     return found
 

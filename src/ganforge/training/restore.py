@@ -16,15 +16,12 @@ from ganforge.errors import DataError, UsageError
 from ganforge.gan import state
 from ganforge.runs import checkpoint, folder
 from ganforge.runs.checkpoint import Checkpoint
-from ganforge.runs.records import MEANS
 from ganforge.training import build, distributed, meeting
 from ganforge.training.device import Resolved
-from ganforge.training.trainer import Training
-
-INTERVAL = (*MEANS, "skipped", "images_per_second")  # of a record: what an interval has brought
+from ganforge.training.trainer import Trainer
 
 
-def resume(t: Training) -> tuple[bool, list[str]]:
+def resume(t: Trainer) -> tuple[bool, list[str]]:
     """Load the newest good checkpoint into `t`, on every process.
 
     Returns whether there is one, and what the user should know. Raises UsageError where processes
@@ -32,19 +29,19 @@ def resume(t: Training) -> tuple[bool, list[str]]:
     """
     notes: list[str] = []
     table: dict[str, Any] = {}
-    if t.world.leads:
+    if t.world.is_main_process:
         found, notes = checkpoint.newest(t.run.checkpoints)
         if found is not None:
             load(t, found)
             table = position(t) | {"planned": int(found.manifest.get("steps", t.steps))}
     table = meeting.from_leader(t.meeting, table)
     if table:
-        if not t.world.leads:
+        if not t.world.is_main_process:
             follow(t, table)
         everything = [*state.tensors(t.state).values(), *t.totals.values()]
         distributed.broadcast(t.world, everything, t.resolved.device)
     same_start(t)
-    if t.world.leads:
+    if t.world.is_main_process:
         step = t.state.step if table else -1
         checkpoint.clean(t.run.checkpoints)
         checkpoint.set_aside(t.run.checkpoints, step)
@@ -52,7 +49,7 @@ def resume(t: Training) -> tuple[bool, list[str]]:
     return bool(table), notes + (outlook(t, table["planned"]) if table else [])
 
 
-def load(t: Training, found: Checkpoint) -> None:
+def load(t: Trainer, found: Checkpoint) -> None:
     """Copy a checkpoint into `t`."""
     saved = dict(found.tensors)
     log = {k[4:]: saved.pop(k) for k in list(saved) if k.startswith("log.")}
@@ -64,32 +61,34 @@ def load(t: Training, found: Checkpoint) -> None:
     t.state.aux.update({k[4:]: v.to(device) for k, v in saved.items() if k.startswith("aux.")})
     state.load(t.state, saved, str(found.path))
     t.state.step = found.step
-    t.seconds = float(found.manifest.get("seconds", 0.0))
+    t.clock.seconds = float(found.manifest.get("seconds", 0.0))
     t.skipped = int(found.manifest.get("skipped", 0))
     t.pending = [record for record in t.pending if record["step"] <= found.step]
     t.rate_scale = float(found.manifest.get("rate_scale", 1.0))
     means = found.manifest.get("means", {})
-    t.means = {k: v for k, v in means.items() if k in INTERVAL and folder.well_typed((k, v))}
+    t.means = {k: v for k, v in means.items() if isinstance(v, int | float)}
 
 
-NUMBERS = ("seconds", "skipped", "rate_scale", "counted", "means")  # of Training, beside tensors
+NUMBERS = ("skipped", "rate_scale", "counted", "means")  # of a trainer, beside tensors
 
 
-def position(t: Training) -> dict[str, Any]:
+def position(t: Trainer) -> dict[str, Any]:
     """Where `t` stands, as JSON: its numbers, and what tensors it has."""
     return {name: getattr(t, name) for name in NUMBERS} | {
         "step": t.state.step,
+        "seconds": t.clock.seconds,
         "totals": kinds(t.totals),
         "aux": kinds(t.state.aux),
         "tensors": kinds(state.tensors(t.state)),
     }
 
 
-def follow(t: Training, table: dict[str, Any]) -> None:
+def follow(t: Trainer, table: dict[str, Any]) -> None:
     """Make `t` ready for the leader's tensors. table: the leader's `position`."""
     device = torch.device(t.resolved.device)
     for name in NUMBERS:
         setattr(t, name, table[name])
+    t.clock.seconds = table["seconds"]
     t.state.step = table["step"]
     for target, listed in ((t.totals, table["totals"]), (t.state.aux, table["aux"])):
         target.clear()
@@ -107,7 +106,7 @@ def kinds(tensors: dict[str, Tensor]) -> dict[str, list[Any]]:
     return {k: [list(v.shape), str(v.dtype).removeprefix("torch.")] for k, v in tensors.items()}
 
 
-def outlook(t: Training, planned: int) -> list[str]:
+def outlook(t: Trainer, planned: int) -> list[str]:
     """What the user should know of a run that goes on. planned: the budget before, in steps."""
     notes = []
     if t.state.step < t.steps:
@@ -121,7 +120,7 @@ def outlook(t: Training, planned: int) -> list[str]:
     return notes
 
 
-def same_start(t: Training) -> None:
+def same_start(t: Trainer) -> None:
     """UsageError where a process stands elsewhere than the leader, or has another tensor."""
     if t.world.size == 1:
         return
@@ -135,7 +134,7 @@ def same_start(t: Training) -> None:
             )
 
 
-def digest(t: Training) -> str:
+def digest(t: Trainer) -> str:
     """sha256 of every tensor of the state, with its name."""
     found = hashlib.sha256()
     for name, tensor in sorted(state.tensors(t.state).items()):
@@ -145,7 +144,7 @@ def digest(t: Training) -> str:
     return found.hexdigest()
 
 
-def begin_again(t: Training) -> None:
+def begin_again(t: Trainer) -> None:
     """Back to the state before the first step, the log too."""
     device = torch.device(t.resolved.device)
     fresh = build.initial(t.config, t.data.spec, device, t.resolved.precision, data=t.data)
@@ -155,11 +154,11 @@ def begin_again(t: Training) -> None:
     t.totals, t.means = {}, {}
     t.pending.clear()
     same_start(t)
-    if t.world.leads:
+    if t.world.is_main_process:
         folder.cut_log(t.run.log_path, -1)
 
 
-def same_machine(t: Training, before: dict[str, Any]) -> list[str]:
+def same_machine(t: Trainer, before: dict[str, Any]) -> list[str]:
     """Note whether a resumed run goes on bit for bit; returns what the user should know.
 
     Asked when it is settled how steps are played. before: what was last known of the run

@@ -7,6 +7,7 @@ twin of the run are played with one thread, with half of the cores and with all,
 
 from __future__ import annotations
 
+import copy
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,8 +21,7 @@ from ganforge.errors import OutOfMemoryError, lacks_memory
 from ganforge.gan import state
 from ganforge.nets import MLP
 from ganforge.training import build, stuck
-from ganforge.training.stepping import advance, examples
-from ganforge.training.trainer import Training
+from ganforge.training.trainer import Trainer
 
 SECONDS = 1.0  # that a race takes, where one round of it is no longer
 TURN = 0.04  # seconds of a turn, or one step
@@ -39,7 +39,7 @@ Measure = Callable[[int, int, int], float]  # (threads, first step, steps) -> se
 Glance = Callable[[int], float]  # threads -> seconds of a small part of a step
 
 
-def settle(t: Training, before: Mapping[str, Any], race: bool = True) -> None:
+def settle(t: Trainer, before: Mapping[str, Any], race: bool = True) -> None:
     """Choose the threads of a fresh run on the CPU, in place; its state is not touched.
 
     before: what was last known of the run (`runs.last_known`), {} for a new one. race: False for a
@@ -56,7 +56,7 @@ def settle(t: Training, before: Mapping[str, Any], race: bool = True) -> None:
             take(t, fastest(t.rates))
 
 
-def planned(t: Training) -> str:
+def planned(t: Trainer) -> str:
     """In words what `settle` will do for a new run."""
     threads = t.resolved.threads
     if undecided(t) and tiny(t):
@@ -66,19 +66,19 @@ def planned(t: Training) -> str:
     return f"{threads} thread" + ("s" if threads > 1 else "")
 
 
-def undecided(t: Training) -> bool:
+def undecided(t: Trainer) -> bool:
     """Whether threads are not named, not settled before, and matter: steps played on the CPU."""
     named = t.config.threads or t.state.step or t.rates or t.resolved.threads == 1
     apart = t.world.size > 1 or t.compiled is not None or t.resolved.device != "cpu"
     return not (named or apart)
 
 
-def affordable(t: Training) -> bool:
+def affordable(t: Trainer) -> bool:
     """Whether the shortest race is at most SHARE of the run's steps."""
     return 2 * len(candidates(t.resolved.threads)) <= SHARE * t.steps
 
 
-def take(t: Training, threads: int) -> None:
+def take(t: Trainer, threads: int) -> None:
     """Play the run with so many threads."""
     t.resolved = replace(t.resolved, threads=threads)
     torch.set_num_threads(threads)
@@ -89,7 +89,7 @@ def candidates(cores: int) -> list[int]:
     return sorted({1, max(1, cores // 2), cores})
 
 
-def tiny(t: Training) -> bool:
+def tiny(t: Trainer) -> bool:
     """Whether more threads cannot help: a perceptron with few products a step."""
     if not isinstance(t.config.networks, MLP):
         return False
@@ -119,14 +119,14 @@ def known(before: Mapping[str, Any]) -> Rates:
     return {int(key): float(rate) for key, rate in table.items()} if good else {}
 
 
-def measured(t: Training, numbers: Sequence[int]) -> Rates:
+def measured(t: Trainer, numbers: Sequence[int]) -> Rates:
     """The race of a run: images a second with each number of threads.
 
     Empty where the twin does not fit into memory beside the run.
     """
     try:
         with twin(t) as (measure, glance):
-            seconds = race(numbers, measure, glance, min(t.steps, t.drawer.block_steps))
+            seconds = race(numbers, measure, glance, min(t.steps, t.inputs.block_steps))
     except (OutOfMemoryError, RuntimeError, MemoryError) as error:
         if not isinstance(error, OutOfMemoryError) and not lacks_memory(error):
             raise
@@ -165,35 +165,36 @@ def race(numbers: Sequence[int], measure: Measure, glance: Glance, steps: int) -
 
 
 @contextmanager
-def twin(t: Training) -> Iterator[tuple[Measure, Glance]]:
+def twin(t: Trainer) -> Iterator[tuple[Measure, Glance]]:
     """What times steps of a copy of the run, which shares data and draws with it and no state.
 
     And what times a small part of one: D's pass over real examples, an eighth of a step or less.
     Examples and draws are functions of the position, so asking for them changes nothing either.
     """
     device = torch.device(t.resolved.device)
-    copy = build.initial(t.config, t.data.spec, device, t.resolved.precision)
-    state.load(copy, state.tensors(t.state), "the run itself")
-    other = replace(t, state=copy, totals={}, counted=0)
-    steps: dict[int, Callable[[Training], None]] = {}
+    begun = build.initial(t.config, t.data.spec, device, t.resolved.precision)
+    state.load(begun, state.tensors(t.state), "the run itself")
+    other = copy.copy(t)  # data and random inputs are shared
+    other.state, other.totals, other.counted = begun, {}, 0
+    steps: dict[int, Callable[[], None]] = {}
 
     def measure(threads: int, first: int, count: int) -> float:
         torch.set_num_threads(threads)
-        copy.step = first
-        t.drawer.at(first)  # a block of draws is made for all who play these steps, not by one
-        step = steps.setdefault(threads, stuck.first_watched(advance))
+        begun.step = first
+        t.inputs.at(first)  # a block of draws is made for all who play these steps, not by one
+        step = steps.setdefault(threads, stuck.first_watched(other.step))
         began = time.perf_counter()
         for _ in range(count):
-            step(other)
+            step()
         return time.perf_counter() - began
 
     def glance(threads: int) -> float:
         torch.set_num_threads(threads)
         part = slice(0, t.config.micro_batch or t.config.batch)
-        real, drawn = examples(t)[0].rows(part), t.drawer.at(0)["discriminator"][0].rows(part)
+        real, drawn = t.examples()[0].rows(part), t.inputs.at(0)["discriminator"][0].rows(part)
         began = time.perf_counter()
         with torch.no_grad(), stuck.first_step():
-            copy.players.discriminate(
+            begun.players.discriminate(
                 real.real, real.label, real.source, drawn.networks.get("real")
             )
         return time.perf_counter() - began
@@ -211,19 +212,19 @@ class Pace:
     Of the steps alone: grids, checkpoints and what the body of the loop does have no part in it.
     """
 
-    def __init__(self, t: Training):
+    def __init__(self, t: Trainer):
         self.t, self.said = t, False
-        self.images, self.seconds = t.samples_seen, t.timing.get("step", 0.0)
+        self.images, self.seconds = t.samples_seen, t.clock.timing.get("step", 0.0)
 
     def look(self) -> str:
         """A note where that is so, once; empty else."""
         t = self.t
         threads, single = t.resolved.threads, t.rates.get(1, 0.0)
-        seconds = t.timing.get("step", 0.0) - self.seconds
+        seconds = t.clock.timing.get("step", 0.0) - self.seconds
         if self.said or threads == 1 or not single or seconds < LEAST_LOOK:
             return ""
         rate = (t.samples_seen - self.images) / seconds
-        self.images, self.seconds = t.samples_seen, t.timing["step"]
+        self.images, self.seconds = t.samples_seen, t.clock.timing["step"]
         if rate >= SLOW * single:
             return ""
         self.said = True

@@ -1,12 +1,11 @@
-"""A run in progress: built, resumed, saved. The steps themselves are in `loop`."""
+"""One run: built, stepped, logged, saved, resumed, finished. The loop that does so is `loop`."""
 
 from __future__ import annotations
 
 import json
 import math
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +18,17 @@ from ganforge.config.schema import Config
 from ganforge.data import spec
 from ganforge.data.batches import Batches
 from ganforge.data.load import Dataset
-from ganforge.errors import BusyError, DiskError, DivergedError
-from ganforge.gan import state, step
-from ganforge.gan.state import State
+from ganforge.errors import BusyError, DiskError, DivergedError, OutOfMemoryError, lacks_memory
+from ganforge.gan import schedules, state, step
+from ganforge.gan.batch import Batch, Log, RandomInputs
+from ganforge.gan.state import State, StepHyperparameters
 from ganforge.gan.step import StepOptions
 from ganforge.runs import checkpoint, folder, lock, model
 from ganforge.runs.folder import Run
-from ganforge.runs.records import LOGGED, Progress
+from ganforge.runs.records import Progress
 from ganforge.sampling.sampler import Sampler
-from ganforge.training import build as training_build
-from ganforge.training import checks, distributed
-from ganforge.training.checks import enough_for_batch_norm, one_label_a_mix
+from ganforge.training import checks, distributed, random_inputs
+from ganforge.training.clock import Clock
 from ganforge.training.compiled.compile import Compiled
 from ganforge.training.cuda_graph import Captured
 from ganforge.training.device import Resolved
@@ -39,61 +38,83 @@ from ganforge.training.meeting import NOBODY, Meeting
 from ganforge.training.random_inputs import RandomInputSource
 
 BEST = "best.json"
+CHECK_STEPS = 50  # steps between two looks at whether all weights are finite
+LEAST_GAP = 100  # steps between two grids or two checkpoints of tiny data sets
 
 
-@dataclass
-class Training:
-    """What the loop holds. Read it; only the loop changes it.
+class Trainer:
+    """A run in progress. Read it; only the loop changes it.
 
-    steps: the budget. seconds: of training, over all sessions. totals, counted: the statistics of
-    the interval under way. skipped: updates left out so far. rate_scale: what rollbacks have made
-    of the learning rates. meeting: the processes that share the batch. pending: log records that a
-    full disk has not taken yet. compiled: plays several steps at a call, captured: one by a
-    recording, where they can. rates: images a second by number of threads, as the race at the start
-    found them (see `threads`); {} without one.
+    Args:
+        config, data: of the run.
+        run: its folder.
+        resolved: what `auto` means for it.
+        begun: its state before the first step, see `checks.require_playable`.
+        meeting: the processes that share its batch.
+        batches, inputs: where examples and random inputs come from, if they are shared.
+
+    Attributes:
+        steps: the budget.
+        totals, counted: sums of what the steps of the current interval log, and their number.
+        means: of the newest interval that has ended, by name.
+        skipped: updates left out so far.
+        rate_scale: the factor that rollbacks have put on the learning rates.
+        exact: whether the run has gone on bit for bit at every resume.
+        pending: log records that a full disk has not accepted yet; disk: why, or empty.
+        rates: images a second by number of threads, as measured at the start (see `threads`).
     """
 
-    config: Config
-    run: Run
-    data: Dataset
-    batches: Batches
-    resolved: Resolved
-    state: State
-    drawer: RandomInputSource
-    steps: int
-    meeting: Meeting = NOBODY
-    seconds: float = 0.0
-    totals: dict[str, Tensor] = field(default_factory=dict)
-    counted: int = 0
-    skipped: int = 0
-    rate_scale: float = 1.0
-    exact: bool = True
-    means: dict[str, Any] = field(default_factory=dict)
-    timing: dict[str, float] = field(default_factory=dict)
-    pending: list[dict[str, Any]] = field(default_factory=list)
-    disk: str = ""
-    compiled: Compiled | None = None
-    captured: Captured | None = None
-    rates: dict[int, float] = field(default_factory=dict)
+    def __init__(
+        self,
+        config: Config,
+        data: Dataset,
+        run: Run,
+        resolved: Resolved,
+        begun: State,
+        meeting: Meeting = NOBODY,
+        batches: Batches | None = None,
+        inputs: RandomInputSource | None = None,
+    ):
+        torch.set_num_threads(resolved.threads)
+        device = torch.device(resolved.device)
+        self.config, self.data, self.run, self.resolved = config, data, run, resolved
+        self.state, self.meeting = begun, meeting
+        part = meeting.world.part(config.batch)
+        self.batches = batches or Batches(data, device=device, seed=config.seed)
+        self.inputs = inputs or RandomInputSource(config, data.spec, begun.players, device, part)
+        self.steps = step.steps_for(config.images(len(data)), config.batch, config.game)
+        self.clock = Clock()
+        self.totals: dict[str, Tensor] = {}
+        self.means: dict[str, Any] = {}
+        self.pending: list[dict[str, Any]] = []
+        self.rates: dict[int, float] = {}
+        self.counted = self.skipped = 0
+        self.rate_scale, self.exact, self.disk = 1.0, True, ""
+        self.compiled: Compiled | None = None
+        self.captured: Captured | None = None
 
     @property
     def world(self) -> World:
+        """The processes that share the batch."""
         return self.meeting.world
 
     @property
     def images_a_step(self) -> int:
+        """Real examples that D sees in one step."""
         return self.config.batch * int(self.config.game.d_steps)
 
     @property
     def samples_seen(self) -> int:
+        """Real examples that D has seen."""
         return self.state.step * self.images_a_step
 
     @property
     def epoch(self) -> float:
+        """Passes over the data."""
         return self.samples_seen / len(self.data)
 
     def sampler(self) -> Sampler:
-        """The generator as it is now (the averaged one where there is one)."""
+        """The generator as it is now, or its average if there is one."""
         return Sampler(
             state.sampling_model(self.state),
             checks.players_spec(self.config, self.data.spec),
@@ -102,91 +123,303 @@ class Training:
             self.data.class_names if self.config.labels else (),
         )
 
-    def report(self, **more: Any) -> Progress:
+    def progress(self, **more: Any) -> Progress:
         """A record of where the run stands, with the means of the newest interval."""
-        position = (self.state.step, self.steps, self.samples_seen, self.epoch, self.seconds)
-        return Progress(*position, **(self.means | more))
+        position = (self.state.step, self.steps, self.samples_seen, self.epoch, self.clock.seconds)
+        interval = {k: v for k, v in self.means.items() if k in ("images_per_second", "skipped")}
+        means = {k: v for k, v in self.means.items() if k not in interval}
+        return Progress(*position, **interval, means=means, **more)
 
+    # --- a step -------------------------------------------------------------------------------
 
-def build(
-    wanted: Config, run: Run, data: Dataset, resolved: Resolved, meeting: Meeting = NOBODY
-) -> Training:
-    """Everything a run needs, in the state before its first step; nothing is written."""
-    torch.set_num_threads(resolved.threads)
-    device = torch.device(resolved.device)
-    one_label_a_mix(wanted)
-    began = training_build.initial(wanted, data.spec, device, resolved.precision, data=data)
-    world = meeting.world
-    enough_for_batch_norm(wanted, began, world)
-    return Training(
-        wanted,
-        run,
-        data,
-        Batches(data, device=device, seed=wanted.seed),
-        resolved,
-        began,
-        RandomInputSource(wanted, data.spec, began.players, device, world.part(wanted.batch)),
-        step.steps_for(wanted.images(len(data)), wanted.batch, wanted.game),
-        meeting,
-    )
-
-
-def compile_step(t: Training) -> list[str]:
-    """Let `t` play compiled or captured steps, or say why it does not."""
-    if not t.config.compile:
-        return []
-    try:
-        if t.world.size > 1:
-            raise NotCompiledError("several processes share the batch")
-        if torch.device(t.resolved.device).type == "cuda":
-            if any(getattr(t.config, side).momentum_steps for side in nets.SIDES):
-                raise NotCompiledError("a momentum that changes is not captured")
-            how = StepOptions(batch=t.config.batch, micro_batch=t.config.micro_batch)
-            t.captured = Captured(t.state, t.config.game, how)
+    def step(self) -> None:
+        """One step of the game, or a block of compiled ones; what it logs is added up."""
+        if self.compiled is not None:
+            count = self.compiled.reach(self.state.step, self.next_event() - self.state.step)
+            self.totals = self.compiled.play(*self.stacked_inputs(count), self.totals)
+            self.counted += count
+            return
+        random_inputs.seed_user_modules(self.state.players, self.config.seed, self.state.step)
+        batches, log = self.examples(), self._try_step()
+        if log is None:  # outside the except: the error's frames hold all that filled the memory
+            raise self._out_of_memory(batches[0])
+        if self.totals:
+            names = [name for name in log if name in self.totals]
+            torch._foreach_add_([self.totals[n] for n in names], [log[n] for n in names])
         else:
-            t.compiled = Compiled(t.state, t.config)
-        return []
-    except NotCompiledError as reason:
-        return eager(t, reason)
+            self.totals = {name: value.clone() for name, value in log.items()}
+        self.counted += 1
 
-
-def eager(t: Training, reason: NotCompiledError) -> list[str]:
-    """Play `t` step by step after all; returns what to tell."""
-    t.compiled = t.captured = None
-    t.resolved = replace(t.resolved, compile=False)
-    return [f"not compiled: {reason}; training goes on without"]
-
-
-def save(t: Training) -> Path | None:
-    """Write a checkpoint and the model folder.
-
-    Weights that are not finite never become one; a disk that takes none is remembered in `t.disk`
-    and asked again at the next occasion.
-    """
-    distributed.broadcast(t.world, state.buffers(t.state), t.resolved.device)
-    if not t.world.leads or not state.all_finite(t.state):
-        return None
-    if lock.lost(t.run.path / lock.LOCK):
-        raise BusyError(
-            f"{t.run.path} has been taken over by another process while this one gave no sign of "
-            "life: nothing more is saved here"
+    def _try_step(self) -> Log | None:
+        """The step; None if the memory does not suffice."""
+        now, game = self.state.step, self.config.game
+        options = StepOptions(
+            batch=self.config.batch,
+            micro_batch=self.config.micro_batch,
+            all_reduce=distributed.all_reduce if self.world.size > 1 else None,
         )
-    tensors = state.tensors(t.state) | {f"log.{k}": v for k, v in t.totals.items()}
-    tensors["log.counted"] = torch.tensor(t.counted)
-    table = facts(t, "running") | {"means": t.means}
-    return attempt(t, lambda: _save(t, tensors, table))
+        try:
+            batches, drawn, hyper = self.examples(), self.inputs.at(now), self.hyperparameters(now)
+            if self.captured is not None:
+                return self.captured(batches, drawn, hyper)
+            return step.step(self.state, game, batches, drawn, hyper, options)
+        except (RuntimeError, MemoryError) as error:
+            if not lacks_memory(error):
+                raise
+            return None
 
+    def examples(self) -> list[Batch]:
+        """The k batches of the next step, this process's part of them."""
+        k, batch = self.config.game.d_steps, self.config.batch
+        first, count = self.world.part(batch)
+        start = self.state.step * k
+        return [Batch(*self.batches.at((start + j) * batch + first, count)) for j in range(k)]
 
-def _save(t: Training, tensors: dict[str, Tensor], table: dict[str, Any]) -> Path:
-    path = checkpoint.save(t.run.checkpoints, t.state.step, tensors, table)
-    every = t.config.output.keep_every
-    kept = [int(p.name[5:]) for p in checkpoint.listed(t.run.checkpoints)]
-    # the first of every n steps: checkpoints need not fall on multiples of n
-    also = frozenset({s // every: s for s in kept if s >= every}.values() if every else ())
-    checkpoint.prune(t.run.checkpoints, t.config.output.keep, also | {best(t.run)["step"]})
-    model.save(t.run.model, t.sampler(), t.config, model_facts(t))
-    t.run.write_info(**facts(t, "running"))
-    return path
+    def hyperparameters(self, now: int) -> StepHyperparameters:
+        """Learning rates and the like at a step."""
+        return schedules.hyperparameters(self.config, now, self.steps, self.rate_scale)
+
+    def stacked_inputs(
+        self, count: int
+    ) -> tuple[list[Batch], dict[str, list[RandomInputs]], list[StepHyperparameters]]:
+        """What the next `count` steps want, stacked: tensors have their number in front."""
+        k, batch, now = self.config.game.d_steps, self.config.batch, self.state.step
+        rows = Batch(*self.batches.at(now * k * batch, count * k * batch))
+        stacked = rows.map(lambda t: t.view(count, k, batch, *t.shape[1:]))
+        batches = [stacked.map(lambda t, j=j: t[:, j]) for j in range(k)]  # type: ignore[misc]
+        place, block = self.inputs.block(now)
+        part = slice(place, place + count)
+        drawn = random_inputs.inputs_of(block, self.inputs.turns, part)
+        return batches, drawn, [self.hyperparameters(s) for s in range(now, now + count)]
+
+    def interval(self, epochs: float) -> int:
+        """The steps of so many passes over the data, at least LEAST_GAP."""
+        return max(LEAST_GAP, round(epochs * len(self.data) / self.images_a_step))
+
+    def is_due(self, epochs: float) -> bool:
+        """Whether this step completes another `epochs` passes; never for 0."""
+        return epochs > 0 and self.state.step % self.interval(epochs) == 0
+
+    def next_event(self) -> int:
+        """The next step after which the loop has something to do, or new numbers are drawn."""
+        output, now = self.config.output, self.state.step
+        every = [output.log_every, CHECK_STEPS, self.inputs.block_steps]
+        epochs = (output.sample_every, output.save_every, output.score_every)
+        every += [self.interval(e) for e in epochs if e]
+        return min(self.steps, *(now - now % n + n for n in every))
+
+    def _out_of_memory(self, batch: Batch) -> OutOfMemoryError:
+        """The error, naming the largest micro-batch that fits, found by trying."""
+        size = (self.config.micro_batch or self.config.batch) // 2
+        turns = {side: drawn for side, drawn in self.inputs.at(self.state.step).items() if drawn}
+        while size >= 1:
+            part = slice(0, size)
+            try:
+                for side, drawn in turns.items():
+                    small = (batch.rows(part), drawn[0].rows(part))
+                    step.turn(self.state, self.config.game, side, *small)
+                break
+            except (RuntimeError, MemoryError):
+                size //= 2
+        device = self.resolved.device
+        if not size:
+            return OutOfMemoryError(
+                f"{device} cannot hold one example of this game: use smaller networks or --size"
+            )
+        return OutOfMemoryError(
+            f"{device} cannot hold batch = {self.config.batch}: --micro-batch {size} fits and "
+            f"gives the same update (batch norm aside), or use --batch {size}"
+        )
+
+    # --- compiled and recorded steps ----------------------------------------------------------
+
+    def choose_steps(self) -> list[str]:
+        """Let the run play compiled or recorded steps; returns why it does not."""
+        if not self.config.compile:
+            return []
+        try:
+            if self.world.size > 1:
+                raise NotCompiledError("several processes share the batch")
+            if torch.device(self.resolved.device).type == "cuda":
+                if any(getattr(self.config, side).momentum_steps for side in nets.SIDES):
+                    raise NotCompiledError("a momentum that changes is not captured")
+                options = StepOptions(batch=self.config.batch, micro_batch=self.config.micro_batch)
+                self.captured = Captured(self.state, self.config.game, options)
+            else:
+                self.compiled = Compiled(self.state, self.config)
+            return []
+        except NotCompiledError as reason:
+            return self._step_by_step(reason)
+
+    def prepare_steps(self) -> list[str]:
+        """Compile or record the coming steps, at the state that is loaded now."""
+        try:
+            if self.compiled is not None:
+                seconds = self.compiled.prepare(*self.stacked_inputs(1))
+                return [f"compiled in {seconds:.1f} s"]
+            if self.captured is not None:
+                now = self.state.step
+                self.captured.prepare(
+                    self.examples(), self.inputs.at(now), self.hyperparameters(now)
+                )
+            return []
+        except NotCompiledError as reason:
+            return self._step_by_step(reason)
+
+    def _step_by_step(self, reason: NotCompiledError) -> list[str]:
+        self.compiled = self.captured = None
+        self.resolved = replace(self.resolved, compile=False)
+        return [f"not compiled: {reason}; training goes on without"]
+
+    # --- what is written ----------------------------------------------------------------------
+
+    def log(self) -> None:
+        """End the interval: its means into the log; sums begin anew."""
+        names = list(self.totals)
+        values = torch.stack([self.totals[n].double() for n in names]).tolist()
+        totals = dict(zip(names, values, strict=True))
+        self.end_interval(totals, self.counted, self.clock.speed(self.samples_seen))
+        self.totals, self.counted = {}, 0
+        if self.world.is_main_process:
+            self.write_log()
+
+    def end_interval(self, totals: dict[str, float], counted: int, speed: float) -> None:
+        """The means of an interval from its sums; a record of them is pending.
+
+        speed: real examples a second.
+        """
+        skipped = {name for name in totals if name.startswith("skipped")}
+        count = int(sum(totals[name] for name in skipped))
+        self.means = {n: v / max(1, counted) for n, v in totals.items() if n not in skipped}
+        self.means |= {"skipped": count, "images_per_second": speed}
+        self.skipped += count
+        if self.world.is_main_process:
+            self.pending.append(self.progress().record())
+
+    def write_log(self) -> None:
+        """Write pending records; a full disk keeps them pending."""
+        if self.pending:
+            try:
+                folder.append_log(self.run.log_path, self.pending)
+                self.pending.clear()
+            except DiskError as error:
+                self.disk = str(error)
+
+    def save_samples(self) -> Path | None:
+        """Samples from the run's fixed noise, as samples/<step>.png, or .npz for vectors."""
+        if not self.world.is_main_process:
+            return None
+        sampler, name = self.sampler(), f"{self.state.step:09d}"
+        samples = sampler.grid(self.config.output.grid, self.config.seed)
+        if sampler.spec.is_image:
+            _, columns = images.layout(self.config.output.grid, sampler.spec.classes)
+            data = images.png(images.grid(spec.as_uint8(samples, sampler.spec), columns))
+            return self._attempt(lambda: files.save(self.run.samples / f"{name}.png", data))
+        data = files.npz(samples=samples)
+        return self._attempt(lambda: files.save(self.run.samples / f"{name}.npz", data))
+
+    def save(self) -> Path | None:
+        """Write a checkpoint and the model folder.
+
+        Weights that are not finite are never saved. A disk that refuses is remembered in `disk`,
+        and the next occasion tries again.
+        """
+        distributed.broadcast(self.world, state.buffers(self.state), self.resolved.device)
+        if not self.world.is_main_process or not state.all_finite(self.state):
+            return None
+        if lock.lost(self.run.path / lock.LOCK):
+            raise BusyError(
+                f"{self.run.path} has been taken over by another process while this one gave no "
+                "sign of life: nothing more is saved here"
+            )
+        return self._attempt(self._write_checkpoint)
+
+    def _write_checkpoint(self) -> Path:
+        tensors = state.tensors(self.state) | {f"log.{k}": v for k, v in self.totals.items()}
+        tensors["log.counted"] = torch.tensor(self.counted)
+        table = self.facts("running") | {"means": self.means}
+        path = checkpoint.save(self.run.checkpoints, self.state.step, tensors, table)
+        every = self.config.output.keep_every
+        steps = [int(p.name[5:]) for p in checkpoint.listed(self.run.checkpoints)]
+        # the first of every n steps: checkpoints need not fall on multiples of n
+        also = frozenset({s // every: s for s in steps if s >= every}.values() if every else ())
+        best_step = best(self.run)["step"]
+        checkpoint.prune(self.run.checkpoints, self.config.output.keep, also | {best_step})
+        model.save(self.run.model, self.sampler(), self.config, self.model_facts())
+        self.run.write_info(**self.facts("running"))
+        return path
+
+    def _attempt(self, write: Callable[[], Path]) -> Path | None:
+        """`write()`, or None if the disk refuses: training continues, and `disk` says why."""
+        try:
+            path = write()
+            self.disk = ""
+            return path
+        except DiskError as error:
+            self.disk = str(error)
+            return None
+
+    def finish(self, enough: bool = False) -> Progress:
+        """The last checkpoint and the run's status.
+
+        Args:
+            enough: the run counts as finished before its last step.
+
+        Raises:
+            DivergedError: a weight is not finite.
+            DiskError: the checkpoint or the log could not be written.
+        """
+        with self.clock.phase("save"):
+            path = self.save()
+        if not self.world.is_main_process:
+            return self.progress(done=True)
+        if path is None and not self.disk:
+            raise DivergedError(
+                f"diverged by step {self.state.step:,}: a weight is not finite, so nothing was "
+                "saved. Try a lower rate, --precision fp32, or --on-nan rollback; the last good "
+                "checkpoint is kept"
+            )
+        if path is None:
+            raise DiskError(f"the last checkpoint could not be written: {self.disk}")
+        if self.pending:
+            folder.append_log(self.run.log_path, self.pending)
+            self.pending.clear()
+        status = "stopped" if self.state.step < self.steps and not enough else "finished"
+        self.run.write_info(**self.facts(status))
+        return replace(self.progress(done=True), saved=path)
+
+    def model_facts(self) -> dict[str, Any]:
+        """What the model card says of the training."""
+        return {
+            "step": self.state.step,
+            "samples_seen": self.samples_seen,
+            "data_sha256": self.data.sha256,
+            "averaged": self.state.average is not None,
+        }
+
+    def facts(self, status: str) -> dict[str, Any]:
+        """What run.json and the manifests say of a run."""
+        race = {str(n): round(rate, 1) for n, rate in self.rates.items()}
+        return {
+            "status": status,
+            "name": self.config.name,
+            "seed": self.config.seed,
+            "step": self.state.step,
+            "steps": self.steps,
+            "samples_seen": self.samples_seen,
+            "epoch": self.epoch,
+            "seconds": self.clock.seconds,
+            "skipped": self.skipped,
+            "rate_scale": self.rate_scale,
+            "exact": self.exact,
+            "config_hash": convert.config_hash(self.config),
+            "data_sha256": self.data.sha256,
+            "data_size": len(self.data),
+            "resolved": self.resolved.table(),
+            **({"race": race} if race else {}),
+            "versions": folder.versions(),
+            "timing": {k: round(v, 3) for k, v in self.clock.timing.items()},
+        }
 
 
 def best(run: Run) -> dict[str, Any]:
@@ -196,100 +429,3 @@ def best(run: Run) -> dict[str, Any]:
         return {"step": int(table["step"]), "frechet": float(table["frechet"])}
     except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return {"step": -1, "frechet": math.inf}
-
-
-def attempt(t: Training, write: Callable[[], Path]) -> Path | None:
-    """`write()`, or None where the disk refuses: training goes on, and `t.disk` says why."""
-    try:
-        path = write()
-        t.disk = ""
-        return path
-    except DiskError as error:
-        t.disk = str(error)
-        return None
-
-
-def save_grid(t: Training) -> Path | None:
-    """Samples from the run's fixed noise, as samples/<step>.png, or .npz for vectors."""
-    if not t.world.leads:
-        return None
-    sampler, name = t.sampler(), f"{t.state.step:09d}"
-    samples = sampler.grid(t.config.output.grid, t.config.seed)
-    if sampler.spec.is_image:
-        _, columns = images.layout(t.config.output.grid, sampler.spec.classes)
-        data = images.png(images.grid(spec.as_uint8(samples, sampler.spec), columns))
-        return attempt(t, lambda: files.save(t.run.samples / f"{name}.png", data))
-    data = files.npz(samples=samples)
-    return attempt(t, lambda: files.save(t.run.samples / f"{name}.npz", data))
-
-
-def append_log(t: Training, progress: Progress) -> None:
-    """A record in the log, after those that a full disk has not taken."""
-    if not t.world.leads:
-        return
-    t.pending.append({name: getattr(progress, name) for name in LOGGED})
-    try:
-        folder.append_log(t.run.log_path, t.pending)
-        t.pending.clear()
-    except DiskError as error:
-        t.disk = str(error)
-
-
-def finish(t: Training, enough: bool = False) -> Progress:
-    """The last checkpoint and the run's state; DiskError where they could not be written.
-
-    enough: it counts as finished before its last step.
-    """
-    began = time.perf_counter()
-    path = save(t)
-    took = time.perf_counter() - began  # counted here, for run.json to tell of it
-    t.timing["save"] = t.timing.get("save", 0.0) + took
-    t.seconds += took
-    if not t.world.leads:
-        return t.report(done=True)
-    if path is None and not t.disk:
-        raise DivergedError(
-            f"diverged by step {t.state.step:,}: a weight is not finite, so nothing was saved. Try "
-            "a lower rate, --precision fp32, or --on-nan rollback; the last good checkpoint is kept"
-        )
-    if path is None:
-        raise DiskError(f"the last checkpoint could not be written: {t.disk}")
-    if t.pending:
-        folder.append_log(t.run.log_path, t.pending)
-    status = "stopped" if t.state.step < t.steps and not enough else "finished"
-    t.run.write_info(**facts(t, status))
-    return replace(t.report(done=True), saved=path)
-
-
-def model_facts(t: Training) -> dict[str, Any]:
-    """What the model card tells of the training."""
-    return {
-        "step": t.state.step,
-        "samples_seen": t.samples_seen,
-        "data_sha256": t.data.sha256,
-        "averaged": t.state.average is not None,
-    }
-
-
-def facts(t: Training, status: str) -> dict[str, Any]:
-    """What run.json and the manifests say of a run."""
-    return {
-        "status": status,
-        "name": t.config.name,
-        "seed": t.config.seed,
-        "step": t.state.step,
-        "steps": t.steps,
-        "samples_seen": t.samples_seen,
-        "epoch": t.epoch,
-        "seconds": t.seconds,
-        "skipped": t.skipped,
-        "rate_scale": t.rate_scale,
-        "exact": t.exact,
-        "config_hash": convert.config_hash(t.config),
-        "data_sha256": t.data.sha256,
-        "data_size": len(t.data),
-        "resolved": t.resolved.table(),
-        **({"race": {str(n): round(rate, 1) for n, rate in t.rates.items()}} if t.rates else {}),
-        "versions": folder.versions(),
-        "timing": {k: round(v, 3) for k, v in t.timing.items()},
-    }

@@ -108,7 +108,7 @@ def train(jobs: Sequence[Job], plan: Plan, show: str, control: Control) -> dict[
         ) from None
     with signals.signals(control), suppress(Interrupted):
         for job in jobs:
-            with control.may_give_up():
+            with control.may_be_interrupted():
                 dress(job)
     return fallen
 

@@ -85,7 +85,7 @@ def train(
     if not isinstance(config, Config):
         raise UsageError(f"{config!r}: expected a Config; call the recipe, as gf.recipes.cdcgan()")
     control = Control()
-    with signals.signals(control), control.may_give_up():
+    with signals.signals(control), control.may_be_interrupted():
         plan = plans.make(config, out, seeds, at_once, data)
     return carry_out(plan, show, control, validation)
 
@@ -179,7 +179,7 @@ def stacked(
         if control.stop:
             break
         with ExitStack() as stack:
-            with control.may_give_up():
+            with control.may_be_interrupted():
                 group = groups.enter(stack, plan, seeds, control.take_over)
             watch_scores(group, plan, validation)
             health = Health(group, lambda: validation or summary.held(plan))
