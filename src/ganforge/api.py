@@ -26,8 +26,7 @@ from ganforge.plotting import plots
 from ganforge.runs.folder import Run
 from ganforge.runs.records import Control, Progress
 from ganforge.sampling.sampler import Labels, Sampler
-from ganforge.training import distributed, loop
-from ganforge.training.signals import signals
+from ganforge.training import distributed, loop, signals
 from ganforge.types import Array
 
 PLOT = "plot.png"
@@ -92,7 +91,7 @@ def train(
     leads = distributed.from_environment().is_main_process
     shown = display.choose(show if leads else "quiet") if isinstance(show, str) else show
     control = Control(take_over=take_over, timeout=timeout)
-    with signals(control):
+    with signals.handling(control):
         with control.may_be_interrupted():
             scorer = Scorer(config, path, control, data, validation)
         watcher = Watcher(config, path, scorer.validation)

@@ -27,7 +27,8 @@ from ganforge.gan import optimizers, state
 from ganforge.runs import checkpoint
 from ganforge.runs import folder as runs
 from ganforge.runs import lock as locks
-from ganforge.training import distributed, loop, signals, trainer
+from ganforge.training import distributed, signals
+from ganforge.training.trainer import Trainer
 
 
 def rename() -> None:
@@ -85,10 +86,10 @@ def cut() -> None:
 def caught() -> None:
     """A disk that takes nothing ends the training at once."""
 
-    def attempt(t: Any, write: Callable[[], Path]) -> Path | None:
+    def attempt(self: Any, write: Callable[[], Path]) -> Path | None:
         return write()
 
-    trainer.attempt = attempt
+    Trainer._attempt = attempt  # type: ignore[method-assign]
 
 
 def whole() -> None:
@@ -110,7 +111,7 @@ def handlers() -> None:
     def none(control: Any) -> Iterator[list[int]]:
         yield []
 
-    signals.signals = none
+    signals.handling = none
 
 
 def found_inf() -> None:
@@ -180,33 +181,33 @@ def _raw_tensors(path: Path) -> dict[str, torch.Tensor]:
 
 def freed() -> None:
     """Every step leaves something behind."""
-    advance, held = loop.advance, []
+    step, leaked = Trainer.step, []
 
-    def leaking(t: Any) -> None:
-        advance(t)
-        held.append(bytes(16384))
-        if t.state.step % 500 == 0:
-            held.append(open(os.devnull))  # noqa: SIM115
+    def leaking(self: Any) -> None:
+        step(self)
+        leaked.append(bytes(16384))
+        if self.state.step % 500 == 0:
+            leaked.append(open(os.devnull))  # noqa: SIM115
 
-    loop.advance = leaking
+    Trainer.step = leaking  # type: ignore[method-assign]
 
 
 def prompt() -> None:
     """Going takes as long as it takes."""
-    finish = trainer.finish
+    finish = Trainer.finish
 
     def slow(*arguments: Any) -> Any:
         time.sleep(2.5)
         return finish(*arguments)
 
-    loop.finish = slow
+    Trainer.finish = slow  # type: ignore[method-assign]
 
 
 PROTECTIONS: dict[str, Callable[[], None]] = {
     f.__name__: f
     for f in (
-        rename, hashes, moments, cut, caught, whole, handlers, found_inf, finite, seeded, exchange,
-        lock, paths, refusals, freed, prompt,
+        rename, hashes, moments, cut, caught, whole, handlers, found_inf, finite, seeded,
+        all_reduce, lock, paths, refusals, freed, prompt,
     )
 }  # fmt: skip
 

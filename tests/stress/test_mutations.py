@@ -14,7 +14,7 @@ TAKEN_OUT = [
     ("diskfull", "rename", 0), ("diskfull", "whole", 0), ("diskfull", "caught", 0),
     ("sigterm", "handlers", 1), ("sigterm", "prompt", 1), ("sigterm", "lock", 1),
     ("nan", "found_inf", 8), ("nan", "finite", 8),
-    ("ranks", "exchange", 5),
+    ("ranks", "all_reduce", 5),
     ("seeds", "seeded", 1),
     ("flat", "freed", 2000),
     ("hostile", "paths", 2),

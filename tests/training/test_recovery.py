@@ -337,7 +337,7 @@ def test_signals_are_left_alone_outside_the_main_thread() -> None:
     from ganforge.training import signals
 
     def body() -> list[int]:
-        with signals.signals(Control()) as caught:
+        with signals.handling(Control()) as caught:
             return caught
 
     with ThreadPoolExecutor(1) as pool:

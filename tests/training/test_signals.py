@@ -307,7 +307,7 @@ def test_a_closed_terminal_is_ignored_where_the_user_said_so(tmp_path: Path) -> 
     """nohup: the handler that is there stays."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with signals.signals(Control()) as caught:
+        with signals.handling(Control()) as caught:
             signal.raise_signal(signal.SIGHUP)
         assert not caught and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     finally:

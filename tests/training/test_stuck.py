@@ -29,7 +29,7 @@ from ganforge.training import second_signal, signals
 second_signal.BURST = 0.0
 lock = ctypes.create_string_buffer(256)
 library = ctypes.CDLL(None)
-with signals.signals(Control()):
+with signals.handling(Control()):
     library.pthread_mutex_lock(lock)
     print("locked", flush=True)
     library.pthread_mutex_lock(lock)  # waits for ever, and no signal ends it
@@ -102,9 +102,9 @@ def test_a_descriptor_that_was_there_gets_its_signals_and_comes_back() -> None:
     reader.settimeout(60)
     before = signal.set_wakeup_fd(writer.fileno())
     try:
-        with signals.signals(Control()):
+        with signals.handling(Control()):
             assert signal.set_wakeup_fd(-1) != writer.fileno()
-        with signals.signals(Control()):
+        with signals.handling(Control()):
             signal.raise_signal(signal.SIGTERM)
             assert reader.recv(1) == bytes([signal.SIGTERM])
         assert signal.set_wakeup_fd(writer.fileno()) == writer.fileno()
@@ -119,7 +119,7 @@ def test_nothing_stays_behind() -> None:
     handlers = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
     count = threading.active_count()
     for _ in range(3):
-        with signals.signals(Control()), signals.signals(Control()):
+        with signals.handling(Control()), signals.handling(Control()):
             assert threading.active_count() == count + 2
     assert threading.active_count() == count
     assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)] == handlers
@@ -131,7 +131,7 @@ def test_nothing_stays_behind() -> None:
 @POSIX
 def test_signals_of_a_forked_child_are_its_own() -> None:
     """A worker that is stopped must not count as a signal to the run."""
-    with signals.signals(Control()):
+    with signals.handling(Control()):
         child = os.fork()
         if not child:
             os._exit(0 if signal.set_wakeup_fd(-1) == -1 else 1)

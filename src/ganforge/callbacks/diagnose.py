@@ -21,8 +21,8 @@ from ganforge.errors import GanforgeError
 from ganforge.evaluation.score import Score
 from ganforge.runs import folder
 from ganforge.runs.folder import Run
-from ganforge.runs.records import LOGGED, Progress
-from ganforge.training.trainer import Training
+from ganforge.runs.records import Progress
+from ganforge.training.trainer import Trainer
 
 SHARE = 0.008  # of the training time, for the looks at samples on the way
 FIRST = 0.18  # seconds that the first of them is guessed to take
@@ -50,9 +50,11 @@ class Watcher:
         self.spent, self.last, self.checked = 0.0, FIRST, 0
         self.trained = False
 
-    def watch(self, t: Training, progress: Progress) -> Progress:
+    def watch(self, t: Trainer, progress: Progress) -> Progress:
         """The record, with what was found anew in its note."""
-        if not t.world.is_main_process or (progress.done and progress.note):  # "already finished" is both
+        if not t.world.is_main_process or (
+            progress.done and progress.note
+        ):  # "already finished" is both
             return progress
         began = time.perf_counter()
         self.trained, self.classes = True, t.data.spec.classes
@@ -63,12 +65,14 @@ class Watcher:
             lines += self.tell(self.by_samples(t))
             self.last = time.perf_counter() - at
             self.spent += self.last
-        t.timing["diagnose"] = t.timing.get("diagnose", 0.0) + time.perf_counter() - began
+        t.clock.timing["diagnose"] = (
+            t.clock.timing.get("diagnose", 0.0) + time.perf_counter() - began
+        )
         return replace(progress, note="; ".join(filter(None, (progress.note, *lines))))
 
-    def allowed(self, t: Training) -> bool:
+    def allowed(self, t: Trainer) -> bool:
         """Whether there is time for a look at samples."""
-        return t.epoch >= SHORTEST and self.spent + self.last <= SHARE * t.seconds
+        return t.epoch >= SHORTEST and self.spent + self.last <= SHARE * t.clock.seconds
 
     def hear(self, progress: Progress) -> bool:
         """Take a log record; whether enough is new to look at the log again."""
@@ -78,7 +82,7 @@ class Watcher:
             self.log = [r for r in self.log if r["step"] < progress.step]
         known = self.log[-1]["step"] if self.log else 0
         if progress.images_per_second > 0 and progress.step > known:
-            self.log.append({name: getattr(progress, name) for name in LOGGED})
+            self.log.append(progress.record())
             return len(self.log) >= self.checked + max(1, self.checked // 50)  # slow in long logs
         return False
 
@@ -93,7 +97,7 @@ class Watcher:
         figures |= from_log.of_state({"step": seen[-1]["step"]}, seen, turns)
         return judge(figures, {} if figures.get("records") else {"log": "short"}, LOG_CODES)
 
-    def by_samples(self, t: Training) -> Diagnosis:
+    def by_samples(self, t: Trainer) -> Diagnosis:
         """The checks of a few fresh samples."""
         patient = self.at(t, FEW)
         try:
@@ -113,7 +117,7 @@ class Watcher:
                 lines.append(f"{f.code} {f.name}: {f.evidence}. {f.remedy}")
         return lines
 
-    def at(self, t: Training, n: int) -> Patient:
+    def at(self, t: Trainer, n: int) -> Patient:
         """The run as it stands. What is known of the real examples is kept from look to look."""
         if self.patient is None or self.patient.n != n:
             self.patient = Patient(self.config, train=t.data, n=n)
@@ -130,7 +134,7 @@ class Watcher:
         self.patient.sampler, self.patient.step = t.sampler(), t.state.step
         return self.patient
 
-    def close(self, t: Training, cards: tuple[Score, ...] = ()) -> Diagnosis | None:
+    def close(self, t: Trainer, cards: tuple[Score, ...] = ()) -> Diagnosis | None:
         """The whole diagnosis of a run that has come to its end, kept in its folder.
 
         A run that was finished before keeps the one it has. None where there is nothing to say.
@@ -148,7 +152,9 @@ class Watcher:
             patient.log, patient.info, patient.cards = self.run.log(), self.run.info(), cards
             patient.curve = list(folder.read_log(self.run.path / "scores.jsonl"))
             found = examine(patient, self.run.path)
-            t.timing["diagnose"] = t.timing.get("diagnose", 0.0) + time.perf_counter() - began
+            t.clock.timing["diagnose"] = (
+                t.clock.timing.get("diagnose", 0.0) + time.perf_counter() - began
+            )
             return found
         except GanforgeError:
             return None

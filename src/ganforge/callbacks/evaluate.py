@@ -33,8 +33,8 @@ from ganforge.runs import folder as runs
 from ganforge.runs.folder import Run
 from ganforge.runs.records import Control, Progress
 from ganforge.text import json_bytes
-from ganforge.training import distributed, loop, stepping, trainer
-from ganforge.training.trainer import Training
+from ganforge.training import distributed, trainer
+from ganforge.training.trainer import Trainer
 
 LOG, CURVE, BEST_MODEL = "scores.jsonl", "scores.png", "best"
 N, SEED = 2500, 0  # of every score of this file: the same noise and the same real examples
@@ -85,7 +85,7 @@ class Scorer:
             )
         return self.held
 
-    def watch(self, t: Training, progress: Progress) -> Progress:
+    def watch(self, t: Trainer, progress: Progress) -> Progress:
         """Score where that is due; the record, with what is worth telling in its note."""
         if not self.output.score_every or not t.world.is_main_process:
             self.trained |= not (progress.done and progress.note)  # "already finished" is both
@@ -93,8 +93,8 @@ class Scorer:
         if not self.trained or self.last > t.state.step:  # begun, resumed, or rolled back
             self.cut(t.state.step)
         self.trained |= not (progress.done and progress.note)
-        near = t.steps - t.state.step < stepping.LEAST_GAP  # the end is scored anyway
-        due = 0 < t.state.step != self.last and loop.passed(t, self.output.score_every)
+        near = t.steps - t.state.step < trainer.LEAST_GAP  # the end is scored anyway
+        due = 0 < t.state.step != self.last and t.is_due(self.output.score_every)
         if progress.done or near or not due:
             return progress
         note = self.add(t)
@@ -116,7 +116,7 @@ class Scorer:
         if trainer.best(self.run)["step"] > step:
             (self.run.checkpoints / trainer.BEST).unlink(missing_ok=True)
 
-    def measure(self, t: Training) -> list[Score]:
+    def measure(self, t: Trainer) -> list[Score]:
         """The quick metrics of the sampler as it is."""
         with self.control.may_be_interrupted():
             sampler, real = t.sampler(), Real(t.data, self.validation())
@@ -125,7 +125,7 @@ class Scorer:
                 sampler, real, n=N, metrics=names, seed=SEED, name="the generator"
             )
 
-    def add(self, t: Training) -> str:
+    def add(self, t: Trainer) -> str:
         """Score the run where it stands, and keep it if it is the best so far; a line about it.
 
         What cannot be scored or written is told in that line: training goes on.
@@ -144,7 +144,7 @@ class Scorer:
         except Interrupted:
             return "not scored: stopped"
         finally:
-            t.timing["score"] = t.timing.get("score", 0.0) + time.perf_counter() - began
+            t.clock.timing["score"] = t.clock.timing.get("score", 0.0) + time.perf_counter() - began
         line = (
             f"score at epoch {t.epoch:.2f}: FD[{frechet.space}] {frechet.value:.4g}, floor "
             f"{frechet.floor:.4g} (N {frechet.n:,}, {frechet.split})"
@@ -158,7 +158,7 @@ class Scorer:
         if self.records:
             files.save(self.run.path / CURVE, curve(self.records))
 
-    def keep_best(self, t: Training, frechet: float, n: int) -> bool:
+    def keep_best(self, t: Trainer, frechet: float, n: int) -> bool:
         """Keep the checkpoint of this step where none before scored as well."""
         step, folder = t.state.step, self.run.checkpoints
         found = trainer.best(self.run)
@@ -166,13 +166,13 @@ class Scorer:
             return bool(found["step"] == step)
         if not (folder / checkpoint.folder_name(step)).is_dir():
             return False  # a full disk took no checkpoint
-        facts = trainer.model_facts(t) | {"frechet": frechet}
+        facts = t.model_facts() | {"frechet": frechet}
         model.save(self.run.path / BEST_MODEL, t.sampler(), t.config, facts)
         table = {"step": step, "frechet": frechet, "split": "validation", "n": n, "seed": SEED}
         files.replace_file(folder / trainer.BEST, json_bytes(table, indent=1))
         return True
 
-    def close(self, t: Training) -> tuple[tuple[Score, ...], str]:
+    def close(self, t: Trainer) -> tuple[tuple[Score, ...], str]:
         """The scores of a run that has come to its end, or why there are none.
 
         They are kept in scores.json. A run that was finished before is not scored again.
@@ -200,7 +200,7 @@ class Scorer:
             return (), f"not scored: {stopped if isinstance(error, Interrupted) else error}"
         return tuple(scores), ""
 
-    def kept(self, t: Training) -> list[Score]:
+    def kept(self, t: Trainer) -> list[Score]:
         """What scores.json says of this step on the validation split, at this N and seed."""
         for entry in evaluate.own_entries(self.run):
             same = entry["step"] == t.state.step and entry["split"] == "validation"
@@ -210,13 +210,13 @@ class Scorer:
         return []
 
 
-def record(t: Training, frechet: Score, scores: Sequence[Score]) -> dict[str, Any]:
+def record(t: Trainer, frechet: Score, scores: Sequence[Score]) -> dict[str, Any]:
     """A line of scores.jsonl: where the run stands, its Frechet distance, and every card."""
     return {
         "step": t.state.step,
         "epoch": t.epoch,
         "samples_seen": t.samples_seen,
-        "seconds": t.seconds,
+        "seconds": t.clock.seconds,
         "frechet": frechet.value if math.isfinite(frechet.value) else None,
         "floor": frechet.floor,
         "scores": [s.to_json() for s in scores],

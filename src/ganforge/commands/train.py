@@ -20,9 +20,10 @@ from ganforge.errors import UsageError, check, choice
 from ganforge.evaluation import evaluate as evaluation_evaluate
 from ganforge.plotting import points
 from ganforge.runs import folder
-from ganforge.training import checks, distributed, threads, trainer
+from ganforge.training import checks, distributed, threads
 from ganforge.training.device import resolve
 from ganforge.training.distributed import World
+from ganforge.training.trainer import Trainer
 from ganforge.types import Array
 
 dumps = convert.dumps
@@ -87,12 +88,14 @@ def stay_inside(file: Path, data: str) -> None:
 
 def rehearse(chosen: Config, out: Path | None) -> list[str]:
     """Everything of a run but its steps: what it would train, on what, for how long."""
-    checks.refuse_size(chosen.networks, chosen.size)
+    run = folder.Run(out or api.default_folder(chosen))
+    if run.exists():
+        folder.refuse_changes(run, chosen)
+    checks.require_playable_config(chosen)
     data = load.load(chosen.data, size=chosen.size)
     resolved = resolve(chosen, world=World(here=distributed.here()), spec=data.spec)
-    t = trainer.build(chosen, folder.Run(out or api.default_folder(chosen)), data, resolved)
-    if t.run.exists():
-        folder.refuse_changes(t.run, chosen)
+    begun = checks.require_playable(chosen, data.spec, data, resolved.device, resolved.precision)
+    t = Trainer(chosen, data, run, resolved, begun)
     t.batches.close()
     counts = {
         side: sum(p.numel() for p in module.parameters())

@@ -28,7 +28,7 @@ from ganforge.runs import model
 from ganforge.sampling.sampler import Sampler
 from ganforge.text import columns
 from ganforge.training import loop
-from ganforge.training.trainer import Training, model_facts
+from ganforge.training.trainer import Trainer
 from ganforge.types import Array
 
 PUBLISHED = (
@@ -95,10 +95,10 @@ def train(
         write(path / CURVE, points)
 
 
-def keep(t: Training, path: Path) -> None:
+def keep(t: Trainer, path: Path) -> None:
     """The model as it is now."""
     path.mkdir(exist_ok=True)
-    model.save(path, t.sampler(), t.config, model_facts(t))
+    model.save(path, t.sampler(), t.config, t.model_facts())
 
 
 def judge(path: Path, seed: int, parts: Mapping[str, Dataset], centres: int) -> Score:

@@ -24,10 +24,10 @@ from ganforge.errors import DataError, DiskError, UsageError
 from ganforge.registry import PARTS
 from ganforge.runs import checkpoint, lock
 from ganforge.runs.lock import LOCK
-from ganforge.runs.records import LOGGED
 
 CONFIG, INFO, LOG = "config.toml", "run.json", "log.jsonl"
 TABLES, TEXTS = ("resolved", "versions"), ("status", "name", "config_hash", "data_sha256")
+NUMBERS = ("seed", "images_per_second", "skipped")
 COUNTS = ("step", "steps", "samples_seen", "epoch", "seconds", "data_size", "rate_scale")
 LOST = "restore it from a copy, or remove it: the checkpoints say the same"
 STATUSES = ("running", "stopped", "finished", "diverged", "failed")
@@ -114,7 +114,7 @@ def well_typed(item: tuple[str, Any]) -> bool:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if key in COUNTS:
         return number and abs(value) < 2**53
-    return number or key not in (*LOGGED, "seed")
+    return number or key not in NUMBERS
 
 
 def machine(resolved: Mapping[str, Any]) -> bool:

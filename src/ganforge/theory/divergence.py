@@ -24,7 +24,7 @@ from ganforge.rng import Stream
 from ganforge.theory import exact, page
 from ganforge.theory.page import Experiment, Shown
 from ganforge.theory.played import for_steps, played, steps_of
-from ganforge.training.trainer import Training
+from ganforge.training.trainer import Trainer
 from ganforge.types import Doubles
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def divergence(
     return Shown(draw(found), says(found, n), numbers={"moments": found})
 
 
-def measured(training: Training, seed: int, n: int) -> Moment:
+def measured(training: Trainer, seed: int, n: int) -> Moment:
     """C(G) of a game as it stands."""
     players, law = training.state.players, training.config.noise.law
     p, q = exact.law_cells(LAW, EDGES), exact.pushed(players.generator, law, EDGES)

@@ -30,7 +30,7 @@ from ganforge.rng import Stream
 from ganforge.theory import exact, page
 from ganforge.theory.page import Experiment, Shown
 from ganforge.theory.played import for_steps, played
-from ganforge.training.trainer import Training
+from ganforge.training.trainer import Trainer
 from ganforge.types import Doubles, Floats
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def square(side: int, reach: float = REACH) -> Doubles:
     return np.stack([x.ravel(), y.ravel()], axis=1)
 
 
-def moment(training: Training, seed: int) -> Moment:
+def moment(training: Trainer, seed: int) -> Moment:
     """What can be drawn of a game as it stands."""
     players = training.state.players
     logit = exact.logits(players.discriminator, square(SIDE))

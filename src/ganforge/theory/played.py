@@ -19,7 +19,7 @@ from ganforge.gan import step as game
 from ganforge.gan.batch import Batch
 from ganforge.gan.state import State
 from ganforge.training import loop
-from ganforge.training.trainer import Training
+from ganforge.training.trainer import Trainer
 
 NEVER = 1e9  # epochs
 
@@ -36,7 +36,7 @@ def steps_of(config: Config) -> int:
     return game.steps_for(config.images(toy.TRAIN[config.data]), config.batch, config.game)
 
 
-def played(config: Config, every: int, data: Dataset | None = None) -> Iterator[Training]:
+def played(config: Config, every: int, data: Dataset | None = None) -> Iterator[Trainer]:
     """The game before its first step, after every `every`-th, and after its last.
 
     What it yields is the run in progress, to be looked at and not changed.
@@ -51,7 +51,7 @@ def played(config: Config, every: int, data: Dataset | None = None) -> Iterator[
                 yield training
 
 
-def last(config: Config) -> Training:
+def last(config: Config) -> Trainer:
     """The game after its last step."""
     steps = 10**9
     for training in played(config, steps):
@@ -59,7 +59,7 @@ def last(config: Config) -> Training:
     return ended
 
 
-def turns(training: Training, state: State, side: str, count: int) -> None:
+def turns(training: Trainer, state: State, side: str, count: int) -> None:
     """`count` turns of one player alone, on fresh data and noise, without penalties.
 
     state: a copy of the training's (`copy.deepcopy`), which is changed.
@@ -68,5 +68,5 @@ def turns(training: Training, state: State, side: str, count: int) -> None:
     size = training.config.batch
     for step in range(state.step, state.step + count):
         batch = Batch(*training.batches.at(step * size, size))
-        game.turn(state, bare, side, batch, training.drawer.at(step)[side][0])
+        game.turn(state, bare, side, batch, training.inputs.at(step)[side][0])
     state.step += count

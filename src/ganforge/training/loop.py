@@ -24,7 +24,16 @@ from ganforge.gan.state import State
 from ganforge.runs import folder
 from ganforge.runs.folder import Run
 from ganforge.runs.records import Control, Progress
-from ganforge.training import checks, distributed, divergence, meeting, openmp, restore, stuck, threads
+from ganforge.training import (
+    checks,
+    distributed,
+    divergence,
+    meeting,
+    openmp,
+    restore,
+    stuck,
+    threads,
+)
 from ganforge.training.clock import Clock
 from ganforge.training.device import Resolved, resolve
 from ganforge.training.distributed import World
@@ -35,13 +44,17 @@ from ganforge.training.trainer import CHECK_STEPS, LEAST_GAP, Trainer
 class Playable(Protocol):
     """What the loop asks of a run, or of many seeds in one."""
 
-    config: Config
-    state: State
-    steps: int
     clock: Clock
-    resolved: Resolved
     disk: str
 
+    @property
+    def config(self) -> Config: ...
+    @property
+    def state(self) -> State: ...
+    @property
+    def steps(self) -> int: ...
+    @property
+    def resolved(self) -> Resolved: ...
     @property
     def world(self) -> World: ...
     @property
@@ -222,7 +235,9 @@ def begin(
     other data, or other settings, ends all of them.
     """
     world = m.world
-    known = meeting.from_leader(m, last_known(run, config, control.enough) if world.is_main_process else None)
+    known = meeting.from_leader(
+        m, last_known(run, config, control.enough) if world.is_main_process else None
+    )
     before: dict[str, Any] = known["before"]
     control.enough |= known["enough"]
     checks.require_playable_config(config)

@@ -15,7 +15,7 @@ from ganforge.training import second_signal
 
 
 @contextmanager
-def signals(control: Control) -> Iterator[list[int]]:
+def handling(control: Control) -> Iterator[list[int]]:
     """SIGINT and SIGTERM end the loop after its step, SIGUSR1 saves; a second one leaves at once.
 
     So does SIGHUP, of a terminal that was closed, unless it is ignored already (nohup). What need

@@ -125,10 +125,11 @@ class Trainer:
 
     def progress(self, **more: Any) -> Progress:
         """A record of where the run stands, with the means of the newest interval."""
-        position = (self.state.step, self.steps, self.samples_seen, self.epoch, self.clock.seconds)
-        interval = {k: v for k, v in self.means.items() if k in ("images_per_second", "skipped")}
-        means = {k: v for k, v in self.means.items() if k not in interval}
-        return Progress(*position, **interval, means=means, **more)
+        means = dict(self.means)
+        return Progress(
+            self.state.step, self.steps, self.samples_seen, self.epoch, self.clock.seconds,
+            means.pop("images_per_second", 0.0), means.pop("skipped", 0), means, **more,
+        )  # fmt: skip
 
     # --- a step -------------------------------------------------------------------------------
 

@@ -170,8 +170,8 @@ def images_a_second(one: Config, seconds: float) -> float:
     with tempfile.TemporaryDirectory() as folder:
         for t, progress in loop.training(trial, Path(folder) / "trial", control, race=False):
             if t.state.step and not progress.saved:
-                seen.append((t.samples_seen, t.seconds))
-                control.stop = t.seconds > seconds and len(seen) > 1
+                seen.append((t.samples_seen, t.clock.seconds))
+                control.stop = t.clock.seconds > seconds and len(seen) > 1
     (first, began), (last, ended) = seen[0], seen[-1]
     return (last - first) / max(ended - began, 1e-9)
 

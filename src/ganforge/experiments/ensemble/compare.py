@@ -106,7 +106,7 @@ def train(jobs: Sequence[Job], plan: Plan, show: str, control: Control) -> dict[
             f"{jobs[0].label}: {str(error).split(':')[0]} at once: leave more memory free, or give "
             "fewer --seeds at a time"
         ) from None
-    with signals.signals(control), suppress(Interrupted):
+    with signals.handling(control), suppress(Interrupted):
         for job in jobs:
             with control.may_be_interrupted():
                 dress(job)

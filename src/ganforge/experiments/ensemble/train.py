@@ -284,7 +284,9 @@ class EnsembleTrainer:
             self.notes.append(str(error))
 
 
-def begin(context: ExitStack, plan: Plan, seeds: tuple[int, ...], control: Control) -> EnsembleTrainer:
+def begin(
+    context: ExitStack, plan: Plan, seeds: tuple[int, ...], control: Control
+) -> EnsembleTrainer:
     """The ensemble of some seeds at the step where it stands, its folders made and locked."""
     torch.set_num_threads(plan.resolved.threads)
     live = [i for i, seed in enumerate(seeds) if plan.pending(seed)]

@@ -22,16 +22,16 @@ from ganforge.callbacks.evaluate import Scorer
 from ganforge.config.schema import Config
 from ganforge.data.load import Dataset
 from ganforge.errors import DivergedError, UsageError
-from ganforge.experiments.ensemble import group as groups
-from ganforge.experiments.ensemble.group import Group
+from ganforge.experiments.ensemble import train as ensembles
 from ganforge.experiments.ensemble.health import Health
+from ganforge.experiments.ensemble.train import EnsembleTrainer
 from ganforge.experiments.seeds import plan as plans
 from ganforge.experiments.seeds import summary
 from ganforge.experiments.seeds.plan import Plan, parse
 from ganforge.runs import folder
 from ganforge.runs.folder import Run
 from ganforge.runs.records import Control, Progress
-from ganforge.training import signals
+from ganforge.training import loop, signals
 
 __all__ = ["Seeds", "parse", "train"]
 
@@ -85,7 +85,7 @@ def train(
     if not isinstance(config, Config):
         raise UsageError(f"{config!r}: expected a Config; call the recipe, as gf.recipes.cdcgan()")
     control = Control()
-    with signals.signals(control), control.may_be_interrupted():
+    with signals.handling(control), control.may_be_interrupted():
         plan = plans.make(config, out, seeds, at_once, data)
     return carry_out(plan, show, control, validation)
 
@@ -99,7 +99,7 @@ def carry_out(
     """Train what a plan says, and sum up."""
     control = control or Control()
     play(plan, show, control, validation)
-    with signals.signals(control):
+    with signals.handling(control):
         why = "" if control.stop else summary.score(plan, control, validation)
         table = summary.make(plan) | {"unscored": why}
         summary.write(plan, table, picture=not control.stop)
@@ -126,7 +126,7 @@ def play(
         return one_by_one(plan, show, control, validation)
     fallen: dict[int, str] = {}
     shown = display.choose(show) if isinstance(show, str) else show
-    with signals.signals(control), shown:
+    with signals.handling(control), shown:
         for progress in stacked(plan, control, validation, fallen):
             with suppress(OSError):  # nobody reads any more, or a full disk: training goes on
                 shown.show(progress)
@@ -180,7 +180,7 @@ def stacked(
             break
         with ExitStack() as stack:
             with control.may_be_interrupted():
-                group = groups.enter(stack, plan, seeds, control.take_over)
+                group = ensembles.begin(stack, plan, seeds, control)
             watch_scores(group, plan, validation)
             health = Health(group, lambda: validation or summary.held(plan))
             record = [stack.enter_context(api.events(t.config, t.run.path))
@@ -190,21 +190,26 @@ def stacked(
                     0, f"group {number + 1} of {len(plan.groups)}: {len(seeds)} seeds from "
                     f"{seeds[0]}"
                 )  # fmt: skip
-            for last in groups.play(group, control):
+            group.score(control)  # what a kill has prevented
+            for progress in loop.play(group, control, [], group.check):
+                if progress.done:
+                    group.last_scores(control)
+                elif group.is_due(plan.config.output.score_every):
+                    group.score(control)
                 for i in group.live if record else ():
-                    record[i](group.members[i].report())
+                    record[i](group.members[i].progress())
                 group.notes += health.look(group)
                 note = group.note()
                 if note:
                     yield whole.record(group, note=note)
-                if not last:
+                if not progress.done:
                     yield whole.record(group)
             whole.close(group)
             fallen |= group.fallen
     yield whole.record(None, done=True)
 
 
-def watch_scores(group: Group, plan: Plan, validation: Dataset | None) -> None:
+def watch_scores(group: EnsembleTrainer, plan: Plan, validation: Dataset | None) -> None:
     """Give every member a scorer, where scores on the way are asked for."""
     if not plan.config.output.score_every:
         return
@@ -238,19 +243,19 @@ class Whole:
             taken = float(run.info().get("seconds", 0.0)) if run.exists() else 0.0
             self.seconds[key] = max(self.seconds.get(key, 0.0), taken)
 
-    def close(self, group: Group) -> None:
+    def close(self, group: EnsembleTrainer) -> None:
         """Remember a group that has ended."""
         self.update(group)
         for t in group.members:
             if not self.plan.pending(t.config.seed):
                 self.over.add(t.config.seed)
 
-    def update(self, group: Group) -> None:
+    def update(self, group: EnsembleTrainer) -> None:
         """Take a group's steps, seconds and losses."""
         live = [group.members[i] for i in group.live]
-        self.steps |= {t.config.seed: group.step for t in live}
+        self.steps |= {t.config.seed: group.state.step for t in live}
         self.over |= {t.config.seed for t in group.members} - {t.config.seed for t in live}
-        self.seconds[tuple(t.config.seed for t in group.members)] = group.seconds
+        self.seconds[tuple(t.config.seed for t in group.members)] = group.clock.seconds
         self.speed = group.speed * len(live)
         columns: dict[str, list[float]] = {}
         for t in live:
@@ -259,7 +264,7 @@ class Whole:
         names = ("loss_d", "loss_g", "d_real", "d_fake")
         self.means = {n: sorted(columns[n])[len(columns[n]) // 2] for n in names if n in columns}
 
-    def record(self, group: Group | None, note: str = "", done: bool = False) -> Progress:
+    def record(self, group: EnsembleTrainer | None, note: str = "", done: bool = False) -> Progress:
         """Where all stand; losses are the median member's."""
         if group is not None:
             self.update(group)
@@ -268,5 +273,5 @@ class Whole:
         examples = len(self.plan.data) * len(self.plan.seeds)
         return Progress(
             step, steps, step * self.each, step * self.each / examples,
-            sum(self.seconds.values()), self.speed, note=note, done=done, **self.means,
+            sum(self.seconds.values()), self.speed, means=self.means, note=note, done=done,
         )  # fmt: skip

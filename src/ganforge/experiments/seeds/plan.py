@@ -118,11 +118,9 @@ def make(
     named = distinct(seeds)
     check(at_once is None or at_once >= 1, "at_once", at_once, "at least 1 game")
     folder = Path(out) if out is not None else api.default_folder(replace(wanted, seed=0))
-    checks.refuse_size(wanted.networks, wanted.size)
+    checks.require_playable_config(wanted)
     data = data or load(wanted.data, size=wanted.size)
-    checks.players_spec(wanted, data.spec)
-    if wanted.labels:
-        checks.every_class(wanted, data)
+    checks.require_playable(wanted, data.spec, data)
     steps = game.steps_for(wanted.images(len(data)), wanted.batch, wanted.game)
     found = [Run(folder / f"seed-{seed}") for seed in named]
     infos = [same_run(run, replace(wanted, seed=seed), data, steps) for run, seed in
