@@ -31,8 +31,8 @@ from ganforge.data.batches import Batches
 from ganforge.data.formats import image_folder
 from ganforge.data.load import load
 from ganforge.runs.folder import Run
-from ganforge.training import loop, trainer
 from ganforge.training.device import resolve
+from ganforge.training.trainer import Trainer
 
 TRIES, PICTURES, SAMPLES = 5, 10_000, 10_000
 COMMAND = [sys.executable, "-m", "ganforge"]
@@ -133,15 +133,15 @@ def stream(folder: Path) -> Found:
         config = replace(recipes.find(name), threads=1, epochs=100)
         made = {}
         for kind, source in (("memory", data), ("file", mapped)):
-            t = trainer.build(config, Run(folder / name / kind), source, resolve(config))
+            t = Trainer.build(config, Run(folder / name / kind), source, resolve(config))
             if kind == "file":
                 t.batches = Batches(source, device=t.batches.device, seed=0, resident_bytes=0)
             made[kind] = t
             for _ in range(20):
-                loop.advance(t)
+                t.step()
         ratios = []
         for _ in range(TRIES):
-            took = {k: seconds(lambda t=t: [loop.advance(t) for _ in range(40)])  # type: ignore[misc]
+            took = {k: seconds(lambda t=t: [t.step() for _ in range(40)])  # type: ignore[misc]
                     for k, t in made.items()}  # fmt: skip
             ratios.append(took["memory"] / took["file"])
         told[f"{name} from a file, of its rate in memory"] = median(ratios)

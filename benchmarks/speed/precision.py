@@ -28,19 +28,20 @@ from ganforge.evaluation import evaluate
 from ganforge.experiments.seeds import plan
 from ganforge.experiments.statistics import summarise, t_test
 from ganforge.recipes import RECIPES
-from ganforge.training import loop, trainer
+from ganforge.training import loop
 from ganforge.training.device import resolve
+from ganforge.training.trainer import Trainer
 
 ROUNDS, N = 5, 5_000
 KINDS = ("fp32", "bf16")
 METRICS = ("frechet", "precision", "recall", "coverage", "label-accuracy", "worst-class")
 
 
-def step(t: trainer.Training) -> Callable[[], int]:
+def step(t: Trainer) -> Callable[[], int]:
     """A call plays one step."""
 
     def once() -> int:
-        loop.advance(t)
+        t.step()
         return 1
 
     return once
@@ -52,7 +53,7 @@ def speed() -> None:
         runs = {kind: small.started(name, precision=kind) for kind in KINDS}
         for t in runs.values():
             for _ in range(5):
-                loop.advance(t)
+                t.step()
         rounds = [{kind: small.rate(step(t)) for kind, t in runs.items()} for _ in range(ROUNDS)]
         fp32, bf16 = (median(r[kind] for r in rounds) for kind in KINDS)
         config = recipes.find(name)

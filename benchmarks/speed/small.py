@@ -27,10 +27,9 @@ from benchmarks.speed.peers import gaussian as published
 from ganforge import recipes
 from ganforge.data.load import load
 from ganforge.runs.folder import Run
-from ganforge.training import clock as training_clock
-from ganforge.training import divergence, loop, stepping, trainer
+from ganforge.training import divergence
 from ganforge.training.device import resolve
-from ganforge.training.trainer import Training
+from ganforge.training.trainer import CHECK_STEPS, Trainer
 
 ROUNDS = 3
 SECONDS = 0.5  # of CPU a measurement
@@ -39,12 +38,12 @@ PEER = "the published loop"
 Row = dict[str, Any]
 
 
-def started(name: str, compile: bool = False, precision: str = "fp32") -> Training:
+def started(name: str, compile: bool = False, precision: str = "fp32") -> Trainer:
     """A run of a recipe with an endless budget."""
     config = recipes.find(name)
     config = replace(config, threads=1, precision=precision, epochs=10**4, compile=compile)
     folder = Path(tempfile.mkdtemp())
-    return trainer.build(config, Run(folder / "run"), load(config.data), resolve(config))
+    return Trainer.build(config, Run(folder / "run"), load(config.data), resolve(config))
 
 
 def spent() -> float:
@@ -53,27 +52,28 @@ def spent() -> float:
     return sum(u.ru_utime + u.ru_stime for u in map(resource.getrusage, both))
 
 
-def prepared(name: str) -> tuple[Training, float]:
+def prepared(name: str) -> tuple[Trainer, float]:
     """A compiled run, and the CPU seconds that compiling took."""
     t = started(name, True)
     before = spent()
-    notes = trainer.compile_step(t) + stepping.compiled_now(t)
+    notes = t.choose_steps() + t.prepare_steps()
     assert t.compiled is not None, notes
     return t, spent() - before
 
 
-def examples(t: Training) -> Callable[[], int]:
+def examples(t: Trainer) -> Callable[[], int]:
     """One call of the loop, its look at the weights included; real examples played."""
 
     def once() -> int:
         before = t.samples_seen
-        loop.advance(t)
-        if t.state.step % stepping.CHECK_STEPS == 0:
-            divergence.watch(t, clock, t.state.step % t.config.output.log_every == 0)
+        t.step()
+        if t.state.step % CHECK_STEPS == 0:
+            divergence.check(t)
+            if t.state.step % t.config.output.log_every == 0:
+                t.log()
         return t.samples_seen - before
 
     t.run.path.mkdir(parents=True, exist_ok=True)
-    clock = training_clock.Clock(t)
     return once
 
 

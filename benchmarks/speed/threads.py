@@ -27,8 +27,8 @@ from benchmarks.speed import machine
 from ganforge import recipes
 from ganforge.data.load import load
 from ganforge.runs.folder import Run
-from ganforge.training import device, loop, threads, trainer
-from ganforge.training.trainer import Training
+from ganforge.training import device, threads
+from ganforge.training.trainer import Trainer
 
 ROUNDS = 5
 SECONDS = 2.0  # of a turn, in whole steps
@@ -48,25 +48,25 @@ def busy(count: int) -> Iterator[None]:
             process.wait()
 
 
-def begun(name: str, folder: Path) -> tuple[Training, float]:
+def begun(name: str, folder: Path) -> tuple[Trainer, float]:
     """A run of a recipe whose threads are settled, and the seconds that took."""
     config = replace(recipes.find(name), epochs=10**4)
     data = load(config.data)
-    t = trainer.build(config, Run(folder), data, device.resolve(config, spec=data.spec))
-    loop.advance(t)  # what only a process's first step costs is no part of the race
+    t = Trainer.build(config, Run(folder), data, device.resolve(config, spec=data.spec))
+    t.step()  # what only a process's first step costs is no part of the race
     t.state.step = 0
     began = time.perf_counter()
     threads.settle(t, {})
     return t, time.perf_counter() - began
 
 
-def rate(t: Training, count: int) -> float:
+def rate(t: Trainer, count: int) -> float:
     """Real examples a second with so many threads."""
     torch.set_num_threads(count)
-    loop.advance(t)
+    t.step()
     before, began = t.samples_seen, time.perf_counter()
     while time.perf_counter() - began < SECONDS:
-        loop.advance(t)
+        t.step()
     return (t.samples_seen - before) / (time.perf_counter() - began)
 
 

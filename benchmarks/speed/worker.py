@@ -42,9 +42,9 @@ def ours(name: str, batch: int, threads: int, precision: str, folder: Path) -> I
     from ganforge.data.load import load
     from ganforge.experiments.ensemble import stack
     from ganforge.runs.folder import Run
-    from ganforge.training import clock as training_clock
-    from ganforge.training import divergence, loop, stepping, trainer
+    from ganforge.training import divergence
     from ganforge.training.device import resolve
+    from ganforge.training.trainer import CHECK_STEPS, Trainer
 
     system = SYSTEMS[name]
     config = replace(system.ours(), batch=batch, threads=threads, precision=precision, epochs=10**4)
@@ -55,18 +55,19 @@ def ours(name: str, batch: int, threads: int, precision: str, folder: Path) -> I
             games.step()
             yield system.members * batch
     config = replace(config, compile=system.compiled)
-    t = trainer.build(config, Run(folder), data, resolve(config, spec=data.spec))
+    t = Trainer.build(config, Run(folder), data, resolve(config, spec=data.spec))
     if system.compiled:
-        notes = trainer.compile_step(t) + stepping.compiled_now(t)
+        notes = t.choose_steps() + t.prepare_steps()
         assert t.compiled is not None, notes
-    clock = training_clock.Clock(t)
     folder.mkdir(parents=True, exist_ok=True)
     while True:
         before = t.samples_seen
-        loop.advance(t)
+        t.step()
         logged = t.state.step % config.output.log_every == 0
-        if logged or t.state.step % stepping.CHECK_STEPS == 0:
-            divergence.watch(t, clock, logged)
+        if logged or t.state.step % CHECK_STEPS == 0:
+            divergence.check(t)
+            if logged:
+                t.log()
         yield t.samples_seen - before
 
 

@@ -21,7 +21,8 @@ from ganforge.training import loop
 
 P = Progress(
     step=1000, steps=4297, samples_seen=64_000, epoch=64_000 / 55_000, seconds=11.5,
-    images_per_second=1520.4, loss_d=0.4021, loss_g=1.1126, d_real=0.7149, d_fake=0.29,
+    images_per_second=1520.4,
+    means={"loss_d": 0.4021, "loss_g": 1.1126, "d_real": 0.7149, "d_fake": 0.29},
 )  # fmt: skip
 LINE = (
     "epoch 1.16  step 1,000/4,297  64.0 kimg  1520 images/s  left 0:38  "
@@ -85,7 +86,9 @@ def test_nothing_is_invented_before_the_first_interval() -> None:
 
 
 def test_a_loss_that_is_not_finite_is_shown_as_it_is() -> None:
-    assert "loss_D nan loss_G inf" in display.line(replace(P, loss_d=math.nan, loss_g=math.inf))
+    assert "loss_D nan loss_G inf" in display.line(
+        replace(P, means={**P.means, "loss_d": math.nan, "loss_g": math.inf})
+    )
 
 
 def test_totals() -> None:

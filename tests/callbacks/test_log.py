@@ -27,8 +27,8 @@ def read(path: Path) -> Any:
 
 
 def record(step: int, loss: float = 1.0, **more: Any) -> Progress:
-    means = dict.fromkeys((n for n in TAGS if n != "skipped"), loss)
-    return Progress(step, 100, step * 8, step / 10, **(means | more))
+    means = dict.fromkeys((n for n in TAGS if n not in ("skipped", "images_per_second")), loss)
+    return Progress(step, 100, step * 8, step / 10, images_per_second=loss, means=means, **more)
 
 
 def scalars(path: Path, tag: str = "loss/discriminator") -> list[tuple[int, float]]:
@@ -89,7 +89,7 @@ def test_a_run_that_starts_anew_cuts_off_everything(tmp_path: Path) -> None:
     with Events(tmp_path) as events:
         events.add(record(10))
     with Events(tmp_path) as events:
-        events.add(replace(record(0), loss_d=float("nan")))
+        events.add(replace(record(0), means={}))
         events.add(record(20, 2))
     assert scalars(tmp_path) == [(20, 2)]
 

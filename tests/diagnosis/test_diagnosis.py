@@ -27,7 +27,8 @@ from ganforge.gan.adversarial import Adversarial
 from ganforge.runs import checkpoint
 from ganforge.runs import folder as runs
 from ganforge.runs.records import Progress
-from ganforge.training import loop, stepping
+from ganforge.training import loop
+from ganforge.training.trainer import Trainer
 from tests.diagnosis.test_figures import log
 from tests.helpers.tiny import (
     StopAfter,
@@ -81,7 +82,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(diagnose, "FEW", 110)
     monkeypatch.setattr(diagnose, "SHARE", 1e9)
     monkeypatch.setattr(diagnose, "SHORTEST", 0.0)
-    monkeypatch.setattr(stepping, "LEAST_GAP", 1)
+    monkeypatch.setattr(Trainer, "min_gap", 1)
     monkeypatch.setattr(api, "draw", lambda run: None)
 
 

@@ -42,7 +42,8 @@ from ganforge.experiments.ensemble import capability
 from ganforge.runs import checkpoint
 from ganforge.runs import folder as runs
 from ganforge.runs.folder import Run
-from ganforge.training import loop, stepping
+from ganforge.training import loop
+from ganforge.training.trainer import Trainer
 from tests.helpers.tiny import StopAfter, folder_hashes
 
 RNG = np.random.default_rng(0)
@@ -56,7 +57,7 @@ def shrink(patch: pytest.MonkeyPatch) -> None:
     """Scores of 100 samples, at steps as near to each other as is asked for, and no plots."""
     patch.setattr(evaluate, "N", 100)
     patch.setattr(evaluate, "SHORTEST", 0.0)
-    patch.setattr(stepping, "LEAST_GAP", 1)
+    patch.setattr(Trainer, "min_gap", 1)
     patch.setattr(api, "draw", lambda run: None)
     patch.setattr(evaluate, "curve", lambda records: b"")
 

@@ -27,7 +27,8 @@ from ganforge.experiments.seeds import plan as plans
 from ganforge.runs import checkpoint
 from ganforge.runs import folder as runs
 from ganforge.runs.folder import Run
-from ganforge.training import loop, stepping
+from ganforge.training import loop
+from ganforge.training.trainer import Trainer
 from tests.helpers.tiny import StopAfter, folder_hashes, killed_in_save, log_without_times, newest
 
 SHORT = Budget(kimg=0.8)  # 100 steps of the Gaussian, scored at every 20th
@@ -38,7 +39,7 @@ def shrink(patch: pytest.MonkeyPatch) -> None:
     """Scores of 100 samples, at steps as near to each other as is asked for, and small pictures."""
     patch.setattr(evaluate, "N", 100)
     patch.setattr(evaluate, "SHORTEST", 0.0)
-    patch.setattr(stepping, "LEAST_GAP", 1)
+    patch.setattr(Trainer, "min_gap", 1)
     patch.setattr(api, "draw", lambda run: (run.path / "plot.png").write_bytes(b""))
     patch.setattr(evaluate, "curve", lambda records: b"")
     patch.setattr(diagnosis.Patient, "n", 100)

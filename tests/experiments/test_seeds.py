@@ -33,8 +33,9 @@ from ganforge.gan.batch import Batch
 from ganforge.plotting import seeds as picture
 from ganforge.runs import folder as runs
 from ganforge.runs.records import Control, Progress
-from ganforge.training import loop, stepping
+from ganforge.training import loop
 from ganforge.training.device import resolve
+from ganforge.training.trainer import Trainer
 from tests.helpers.tiny import StopAfter, fingerprint, killed_in_save, newest, pictures, shortened
 
 THREE = (0, 3, 5)
@@ -42,7 +43,7 @@ THREE = (0, 3, 5)
 
 def quick(patch: pytest.MonkeyPatch) -> None:
     """Saves, grids and looks at the weights four times as often as in earnest."""
-    patch.setattr(stepping, "LEAST_GAP", 25)
+    patch.setattr(Trainer, "min_gap", 25)
     patch.setattr(loop, "CHECK_STEPS", 10)
 
 

@@ -14,7 +14,7 @@ import pytest
 from ganforge import api, files, recipes
 from ganforge.evaluation import evaluate
 from ganforge.evaluation.score import Score
-from ganforge.training import stepping
+from ganforge.training.trainer import Trainer
 from tests.helpers.tiny import pictures as noise
 from tests.helpers.tiny import shortened
 
@@ -28,7 +28,7 @@ def trained(path: Path, recipe: str = "gaussian", steps: int = 60, **changes: An
     chosen = replace(shortened(recipes.find(recipe), steps, log_every=10), **changes)
     output = replace(chosen.output, sample_every=0.001, score=False, grid=20)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stepping, "LEAST_GAP", max(1, steps // 4))
+        patch.setattr(Trainer, "min_gap", max(1, steps // 4))
         api.train(replace(chosen, output=output), path, show="quiet")
     return path
 

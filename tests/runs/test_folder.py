@@ -11,7 +11,8 @@ from ganforge.commands import look
 from ganforge.errors import DataError, UsageError
 from ganforge.runs import checkpoint
 from ganforge.runs import folder as runs
-from ganforge.training import loop, stepping
+from ganforge.training import loop
+from ganforge.training.trainer import Trainer
 from tests.helpers.tiny import StopAfter, data_for, folder_hashes, run, setting, shortened
 
 
@@ -108,7 +109,7 @@ def test_every_difference_is_listed_and_budget_and_device_are_none(tmp_path: Pat
 
 def test_what_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The newest, the best, and the first of every 50 steps, though none falls on a 50th."""
-    monkeypatch.setattr(stepping, "LEAST_GAP", 20)
+    monkeypatch.setattr(Trainer, "min_gap", 20)
     config, data = setting("gaussian", 200)
     output = replace(config.output, save_every=0.01, keep=2, keep_every=50)
     for _ in loop.train(replace(config, output=output), tmp_path, data=data):

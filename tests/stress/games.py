@@ -18,9 +18,10 @@ from ganforge.data.spec import DataSpec
 from ganforge.nets import DCGAN, MLP
 from ganforge.rng import Stream
 from ganforge.runs import checkpoint
-from ganforge.training import build, loop, stepping
+from ganforge.training import build, loop
+from ganforge.training.trainer import Trainer
 
-stepping.LEAST_GAP = 20  # steps between checkpoints, for 100: more saves to hit in a shorter run
+Trainer.min_gap = 20  # type: ignore[misc,assignment]  # steps between checkpoints, for 100: more saves to hit in a shorter run
 CLOCKS = ("seconds", "images_per_second")  # what a log holds that no two runs share
 BATCH = 8
 

@@ -18,6 +18,7 @@ from ganforge.gan import state
 from ganforge.runs import checkpoint
 from ganforge.runs.records import Control
 from ganforge.training import loop
+from ganforge.training.trainer import Trainer
 from tests.stress.games import GAMES, game, warm
 from tests.stress.harness import Options, Tally, fork, run, wait
 
@@ -43,10 +44,10 @@ def state_is_poisoned(path: Path, name: str, seed: str) -> int:
     """A run into whose state NaN is put; 0 where it stopped in time, else a number that says."""
     chance = random.Random(seed)
     config, data = game(name)
-    advance, at, control = loop.advance, chance.randint(10, 50), Control()
+    step, at, control = Trainer.step, chance.randint(10, 50), Control()
 
     def poisoned(t: Any) -> None:
-        advance(t)
+        step(t)
         if t.state.step == at:
             floats = {k: v for k, v in state.tensors(t.state).items() if v.is_floating_point()}
             # averaged statistics are copied anew from the generator at every step: NaN heals there
@@ -56,7 +57,7 @@ def state_is_poisoned(path: Path, name: str, seed: str) -> int:
             strided(floats[key], chance)
             control.save = chance.random() < 0.5
 
-    loop.advance = poisoned
+    Trainer.step = poisoned  # type: ignore[method-assign]
     try:
         last = 0
         for progress in loop.train(config, path, control, data):

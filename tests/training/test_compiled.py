@@ -24,7 +24,7 @@ from ganforge.gan.step import Batch, StepOptions
 from ganforge.nets import DCGAN, MLP
 from ganforge.nets.layers import SPECTRAL
 from ganforge.runs import folder
-from ganforge.training import build, device, loop, stepping, trainer
+from ganforge.training import build, device, loop
 from ganforge.training.compiled import compile
 from ganforge.training.compiled.compile import Compiled, eagerly
 from ganforge.training.compiled.flat import Block
@@ -32,6 +32,7 @@ from ganforge.training.compiled.formulas import Formula
 from ganforge.training.cuda_graph import Captured, replayed
 from ganforge.training.inputs import NotCompiledError, due, tree_map
 from ganforge.training.random_inputs import RandomInputSource, assemble
+from ganforge.training.trainer import Trainer
 from tests.helpers.tiny import StopAfter, copies, fp64_state, run, setting
 from tests.training.test_resume import outcome
 
@@ -142,13 +143,13 @@ def test_fifty_traced_steps_are_the_games(name: str) -> None:
 def test_a_bias_that_no_loss_sees_stays() -> None:
     """In single precision: its gradient is 0 to the last bit, of which Adam would make steps."""
     config, data = setting("gaussian-stable", 8)
-    t = trainer.build(config, folder.Run(Path("nowhere")), data, device.resolve(config))
+    t = Trainer.build(config, folder.Run(Path("nowhere")), data, device.resolve(config))
     t.compiled = Compiled(t.state, config, eagerly)
-    stepping.compiled_now(t)
+    t.prepare_steps()
     d = t.state.players.discriminator
     weight, bias = (p.detach().clone() for p in d.out.linear.parameters())
     while t.state.step < 8:
-        loop.advance(t)
+        t.step()
     assert torch.equal(d.out.linear.bias, bias)
     assert not torch.equal(d.out.linear.weight, weight)
 
@@ -445,7 +446,7 @@ def test_recordings_are_made_before_the_first_step() -> None:
     assert gap(state.tensors(play.state), before) == 0
 
 
-def captures(t: trainer.Training, record: Any) -> list[str]:
+def captures(t: Trainer, record: Any) -> list[str]:
     """In place of `compile_step`, where there is no GPU."""
     t.captured = Captured(t.state, t.config.game, StepOptions(batch=t.config.batch), record)
     return []

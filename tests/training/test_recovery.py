@@ -17,12 +17,14 @@ import torch
 from ganforge import cli
 from ganforge.errors import DataError, DiskError, DivergedError, OutOfMemoryError
 from ganforge.gan import optimizers, state, step
+from ganforge.gan.step import StepOptions
 from ganforge.runs import checkpoint, folder
 from ganforge.runs.records import Control
 from ganforge.training import build, distributed, loop, meeting, trainer
 from ganforge.training.device import resolve
 from ganforge.training.distributed import World
 from ganforge.training.meeting import Meeting
+from ganforge.training.trainer import Trainer
 from tests.helpers.tiny import StopAfter, copies, run, setting
 
 TOY = ("train", "gaussian", "--epochs", "1", "--threads", "1", "--output.score", "false")
@@ -100,14 +102,18 @@ def test_a_run_json_of_other_types_is_refused(text: str, tmp_path: Path) -> None
 def test_the_batch_that_fits_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A device that holds 2 of 8 examples in either player's turn."""
     config, data = setting("gaussian", 20)
-    prepare = step.prepare
+    compute = step.compute_gradients
 
-    def small(st: Any, played: Any, side: str, batch: Any, draws: Any, how: Any, *more: Any) -> Any:
-        if (how.micro_batch or len(batch.real)) > (5 if side == "discriminator" else 2):
+    def small(
+        st: Any, played: Any, side: str, batch: Any, drawn: Any, hyper: Any = None,
+        options: StepOptions | None = None,
+    ) -> Any:  # fmt: skip
+        options = options or StepOptions()
+        if (options.micro_batch or len(batch.real)) > (5 if side == "discriminator" else 2):
             raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
-        return prepare(st, played, side, batch, draws, how, *more)
+        return compute(st, played, side, batch, drawn, hyper, options)
 
-    monkeypatch.setattr(step, "prepare", small)
+    monkeypatch.setattr(step, "compute_gradients", small)
     with pytest.raises(OutOfMemoryError, match="--micro-batch 2 fits") as caught:
         run(config, tmp_path / "run", data)
     assert caught.value.exit_code == 71
@@ -138,10 +144,10 @@ def test_the_trial_has_the_memory_that_the_step_filled(
 
 
 def test_not_even_one_example_fits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def none(*arguments: Any) -> None:
+    def none(*arguments: Any, **options: Any) -> None:
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
 
-    monkeypatch.setattr(step, "prepare", none)
+    monkeypatch.setattr(step, "compute_gradients", none)
     config, data = setting("gaussian", 20)
     with pytest.raises(OutOfMemoryError, match="one example"):
         run(config, tmp_path / "run", data)
@@ -173,16 +179,16 @@ def test_micro_batches_through_the_command(tmp_path: Path) -> None:
 
 def sick_at(monkeypatch: pytest.MonkeyPatch, steps: set[int]) -> None:
     """A weight of the generator is lost at each of these steps, once."""
-    advance = loop.advance
+    step = Trainer.step
 
     def poisoned(t: Any) -> None:
-        advance(t)
+        step(t)
         if t.state.step in steps:
             steps.discard(t.state.step)
             with torch.no_grad():
                 next(t.state.players.generator.parameters())[0, 0] = float("nan")
 
-    monkeypatch.setattr(loop, "advance", poisoned)
+    monkeypatch.setattr(Trainer, "step", poisoned)
 
 
 def test_rollback_goes_on_at_half_the_rates(
@@ -212,7 +218,7 @@ def full_once(monkeypatch: pytest.MonkeyPatch) -> None:
             raise DiskError("full")
         append(path, records)
 
-    monkeypatch.setattr(trainer.runs, "append_log", sometimes)
+    monkeypatch.setattr(trainer.folder, "append_log", sometimes)
 
 
 @pytest.mark.parametrize("saved", [20, 0])
@@ -242,7 +248,7 @@ def test_rollback_before_the_first_checkpoint_begins_again(
             first = copies(state.tensors(t.state))
             assert t.state.step == 0 and not list(folder.Run(tmp_path / "run").log())
     assert len(notes) == 1 and "back at step 0" in notes[0] and progress.done
-    again = trainer.build(config, folder.Run(tmp_path / "new"), data, resolve(config))
+    again = Trainer.build(config, folder.Run(tmp_path / "new"), data, resolve(config))
     start = state.tensors(again.state)
     assert all(torch.equal(first[name], tensor) for name, tensor in start.items())
     assert t.rate_scale == 0.5
@@ -312,7 +318,7 @@ def test_other_processes_write_and_show_nothing(
     monkeypatch.setattr(meeting, "attended", lambda world, timeout: second)
     monkeypatch.setattr(meeting, "from_leader", lambda m, value: next(answers))
     monkeypatch.setattr(distributed, "any_rank", lambda world, flags, device: flags)
-    for name in ("join", "barrier", "broadcast", "exchange"):
+    for name in ("join", "barrier", "broadcast", "all_reduce"):
         monkeypatch.setattr(distributed, name, lambda *arguments: None)
     assert command(*TOY, "--out", tmp_path / "run", "--output.tensorboard", "true") == 0
     assert not (tmp_path / "run").exists()

@@ -27,7 +27,8 @@ from ganforge.errors import Interrupted
 from ganforge.evaluation import evaluate as evaluation_evaluate
 from ganforge.runs import checkpoint, folder
 from ganforge.runs.records import Control, Progress
-from ganforge.training import loop, signals, stepping, trainer
+from ganforge.training import loop, restore, signals, trainer
+from ganforge.training.trainer import Trainer
 from tests.helpers.tiny import log_without_times, shortened
 
 CODES = [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)]
@@ -56,7 +57,7 @@ def scored(steps: int = 100) -> Config:
 @pytest.fixture(autouse=True)
 def close_scores(monkeypatch: pytest.MonkeyPatch) -> None:
     """Checkpoints and scores 20 steps apart, not 100, and of few samples."""
-    monkeypatch.setattr(stepping, "LEAST_GAP", 20)
+    monkeypatch.setattr(Trainer, "min_gap", 20)
     monkeypatch.setattr(evaluate, "N", 100)
     monkeypatch.setattr(evaluate, "curve", lambda records: b"")
     monkeypatch.setattr(api.plots, "overview", lambda run: b"")
@@ -81,7 +82,8 @@ def test_before_there_is_a_run(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Loading data may take minutes: it is given up, and nothing is left."""
-    monkeypatch.setattr(loop, what, signalled(getattr(loop, what), number))
+    owner = loop if what == "load" else Trainer
+    monkeypatch.setattr(owner, what, signalled(getattr(owner, what), number))
     assert cli.main([*TOY, "--out", str(tmp_path / "run")]) == code
     assert "nothing new was saved; to start: ganforge train gaussian" in capsys.readouterr().out
     assert not (tmp_path / "run").exists()
@@ -94,7 +96,7 @@ def test_between_the_lock_and_the_first_step(
     """Nothing is trained; the run is there, stopped, and goes on."""
     words = [*TOY, "--out", str(tmp_path)]
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "resume", signalled(loop.resume, number))
+        patch.setattr(restore, "resume", signalled(restore.resume, number))
         assert cli.main(words) == code
     info = folder.Run(tmp_path).info()
     assert (info["status"], info["step"]) == ("stopped", 0)
@@ -165,7 +167,7 @@ def test_a_plot_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_usr1_saves_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = shortened(recipes.find("gaussian"), 100, score=False, save_every=50.0)
-    monkeypatch.setattr(loop, "advance", signalled(loop.advance, signal.SIGUSR1, 33))
+    monkeypatch.setattr(Trainer, "step", signalled(Trainer.step, signal.SIGUSR1, 33))
     ended = api.train(config, tmp_path, show="quiet")
     assert ended.finished and ended.signal == 0
     assert [int(p.name[5:]) for p in checkpoint.listed(tmp_path / "checkpoints")] == [100, 33]
@@ -194,7 +196,7 @@ def test_what_may_be_given_up_is_not_begun_after_a_signal() -> None:
     control.interrupt(15)
     with pytest.raises(Interrupted), control.may_be_interrupted():
         raise AssertionError
-    assert (control.stop, control.light) == (True, False)
+    assert (control.stop, control.interruptible) == (True, False)
 
 
 def test_the_command_leaves_without_taking_torch_apart(monkeypatch: pytest.MonkeyPatch) -> None:

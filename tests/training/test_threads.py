@@ -26,9 +26,10 @@ from ganforge.gan import state
 from ganforge.gan.penalties import R1
 from ganforge.runs import folder
 from ganforge.runs.folder import Run
-from ganforge.training import device, loop, threads, trainer
+from ganforge.training import device, loop, threads
+from ganforge.training.clock import Clock
 from ganforge.training.distributed import World
-from ganforge.training.trainer import Training
+from ganforge.training.trainer import Trainer
 from tests.helpers.tiny import StopAfter, data_for, fingerprint, newest, pictures, shortened
 
 Times = dict[int, float]
@@ -49,10 +50,11 @@ def game(steps: int = 2, **changes: Any) -> Config:
     return replace(made, threads=0, **changes)
 
 
-def built(config: Config, data: Dataset | None = None, world: World | None = None) -> Training:
+def built(config: Config, data: Dataset | None = None, world: World | None = None) -> Trainer:
     data = data or data_for(config)
-    t = trainer.build(config, Run(Path("nowhere")), data, device.resolve(config, spec=data.spec))
-    return replace(t, world=world) if world else t
+    t = Trainer.build(config, Run(Path("nowhere")), data, device.resolve(config, spec=data.spec))
+    t.meeting = replace(t.meeting, world=world) if world else t.meeting
+    return t
 
 
 def never(*arguments: Any) -> dict[int, float]:
@@ -160,15 +162,15 @@ def test_a_race_leaves_the_run_as_it_was(name: str, monkeypatch: pytest.MonkeyPa
     elif name == "cdcgan":
         config = replace(config, game=replace(config.game, penalties=(R1(1.0, 2),)))
     t, after = built(config), built(config)
-    loop.advance(t)  # so that there are moments to be changed
-    loop.advance(after)
+    t.step()  # so that there are moments to be changed
+    after.step()
     t.state.step, before = 0, fingerprint(state.tensors(t.state))
     totals = fingerprint(t.totals)
     random, own_count = torch.get_rng_state(), t.counted
     threads.settle(t, {})
     assert set(t.rates) == {1, 2} and min(t.rates.values()) > 0
     assert fingerprint(state.tensors(t.state)) == before
-    assert (t.state.step, t.counted, t.skipped, t.timing) == (0, own_count, 0, {})
+    assert (t.state.step, t.counted, t.skipped, t.clock.timing) == (0, own_count, 0, {})
     assert fingerprint(t.totals) == totals and torch.equal(torch.get_rng_state(), random)
     assert torch.get_num_threads() == t.resolved.threads
     # and what follows is what would have followed
@@ -176,7 +178,7 @@ def test_a_race_leaves_the_run_as_it_was(name: str, monkeypatch: pytest.MonkeyPa
     torch.set_num_threads(1)
     for one in (t, after):
         for _ in range(3):
-            loop.advance(one)
+            one.step()
     assert fingerprint(state.tensors(t.state)) == fingerprint(state.tensors(after.state))
 
 
@@ -240,7 +242,7 @@ def test_no_race(
     changes: dict[str, int], steps: int, expected: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(threads, "measured", never)
-    t = built(replace(game(steps), **changes), pictures(8))
+    t = built(replace(game(steps), **changes), pictures(10))
     threads.settle(t, {})
     assert t.resolved.threads == expected
     word = "thread" if expected == 1 else "threads"
@@ -295,7 +297,7 @@ def test_a_signal_gives_the_race_up_and_the_run_holds_one_when_it_goes_on(
 ) -> None:
     config, data = game(), pictures(40)
 
-    def interrupted(t: Training, numbers: Any) -> dict[int, float]:
+    def interrupted(t: Trainer, numbers: Any) -> dict[int, float]:
         signal.raise_signal(signal.SIGTERM)
         return never()
 
@@ -317,7 +319,7 @@ def test_what_is_no_race_in_run_json_is_no_race(table: Any) -> None:
 
 
 def test_the_rehearsal_says_what_is_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commands.source, "load", lambda *a, **k: pictures(40))
+    monkeypatch.setattr(commands.load, "load", lambda *a, **k: pictures(40))
     lines = commands.rehearse(game(), tmp_path / "r")
     assert any("1 to 2 threads, by a race at the start" in line for line in lines)
 
@@ -329,12 +331,12 @@ def paced(threads_now: int = 2, rates: dict[int, float] | None = None) -> Any:
     """A run under way, as far as a pace looks at it."""
     rates = {1: 560.0, 2: 900.0} if rates is None else rates
     resolved = SimpleNamespace(threads=threads_now)
-    return SimpleNamespace(resolved=resolved, rates=rates, samples_seen=0, timing={})
+    return SimpleNamespace(resolved=resolved, rates=rates, samples_seen=0, clock=Clock())
 
 
 def go(t: Any, images: int, seconds: float) -> None:
     t.samples_seen += images
-    t.timing["step"] = t.timing.get("step", 0.0) + seconds
+    t.clock.timing["step"] = t.clock.timing.get("step", 0.0) + seconds
 
 
 def test_a_run_that_others_slow_down_says_so_once() -> None:

@@ -25,8 +25,8 @@ from ganforge.gan.batch import Batch, RandomInputs
 from ganforge.gan.players import Players
 from ganforge.gan.state import State
 from ganforge.runs.folder import Run
-from ganforge.training import loop, trainer
 from ganforge.training.device import resolve
+from ganforge.training.trainer import Trainer
 
 Arrays = dict[str, NDArray[np.floating]]
 
@@ -56,15 +56,15 @@ def case(wanted: Case, seed: int = 0) -> tuple[Arrays, Arrays]:
     """(weights and draws, our gradients of them)."""
     config = replace(recipes.gaussian(), seed=seed, threads=1)
     with tempfile.TemporaryDirectory() as folder:
-        t = trainer.build(config, Run(Path(folder)), load(config.data), resolve(config))
+        t = Trainer.build(config, Run(Path(folder)), load(config.data), resolve(config))
         for _ in range(wanted.step):
-            loop.advance(t)
+            t.step()
     G, D = (p.to(wanted.dtype) for p in (t.state.players.generator, t.state.players.discriminator))
     choices = {"generator": (config.generator, G), "discriminator": (config.discriminator, D)}
     made = {side: optimizers.build(c, m.parameters()) for side, (c, m) in choices.items()}
     state = State(Players(G, D), made)
     real = t.batches.at(wanted.step * config.batch, config.batch)[0].to(wanted.dtype)
-    noise = t.drawer.at(wanted.step)["discriminator"][0].z.to(wanted.dtype)
+    noise = t.inputs.at(wanted.step)["discriminator"][0].z.to(wanted.dtype)
     given: Arrays = {"real": real.numpy(), "noise": noise.numpy()}
     given |= arrays("G", G) | arrays("D", D)
     game.turn(state, config.game, "discriminator", Batch(real), RandomInputs(noise))

@@ -12,9 +12,9 @@ from benchmarks.speed.peers import gaussian
 from ganforge import recipes
 from ganforge.data.load import load
 from ganforge.runs.folder import Run
-from ganforge.training import clock as training_clock
-from ganforge.training import divergence, loop, stepping, trainer
+from ganforge.training import divergence
 from ganforge.training.device import resolve
+from ganforge.training.trainer import CHECK_STEPS, Trainer
 
 
 def plain(seed, epochs, report):
@@ -37,13 +37,14 @@ def ours(seed, epochs, report):
     config = replace(recipes.gaussian(), seed=seed, epochs=epochs, threads=1)
     data = load(config.data)
     with tempfile.TemporaryDirectory() as folder:
-        t = trainer.build(config, Run(Path(folder)), data, resolve(config))
-        clock = training_clock.Clock(t)
+        t = Trainer.build(config, Run(Path(folder)), data, resolve(config))
         while t.state.step < t.steps:
-            loop.advance(t)
+            t.step()
             ended = t.state.step * config.batch % POINTS == 0
-            if ended or t.state.step % stepping.CHECK_STEPS == 0:
-                divergence.watch(t, clock, ended)
+            if ended or t.state.step % CHECK_STEPS == 0:
+                divergence.check(t)
+                if ended:
+                    t.log()
             if ended:
                 report(t.means["loss_d"], t.means["loss_g"])
         return t.sampler().sample(SAMPLES, seed=1)

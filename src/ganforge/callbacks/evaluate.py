@@ -93,7 +93,7 @@ class Scorer:
         if not self.trained or self.last > t.state.step:  # begun, resumed, or rolled back
             self.cut(t.state.step)
         self.trained |= not (progress.done and progress.note)
-        near = t.steps - t.state.step < trainer.LEAST_GAP  # the end is scored anyway
+        near = t.steps - t.state.step < t.min_gap  # the end is scored anyway
         due = 0 < t.state.step != self.last and t.is_due(self.output.score_every)
         if progress.done or near or not due:
             return progress

@@ -94,8 +94,7 @@ def rehearse(chosen: Config, out: Path | None) -> list[str]:
     checks.require_playable_config(chosen)
     data = load.load(chosen.data, size=chosen.size)
     resolved = resolve(chosen, world=World(here=distributed.here()), spec=data.spec)
-    begun = checks.require_playable(chosen, data.spec, data, resolved.device, resolved.precision)
-    t = Trainer(chosen, data, run, resolved, begun)
+    t = Trainer.build(chosen, run, data, resolved)
     t.batches.close()
     counts = {
         side: sum(p.numel() for p in module.parameters())

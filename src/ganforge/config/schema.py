@@ -89,8 +89,8 @@ class Output:
     """What a run writes, and how often. None of it changes the weights.
 
     log_every: steps between log records. sample_every, save_every: passes over the data between
-    sample grids and between checkpoints (at least 100 steps apart; a checkpoint is also written
-    after ten minutes without one). grid: pictures in a grid (rows = labels where there are
+    sample grids and between checkpoints, at least min_gap steps apart (a checkpoint is also
+    written after ten minutes without one). grid: pictures in a grid (rows = labels where there are
     labels). keep: newest checkpoints kept. keep_every: also keep the first of every n steps, 0 for
     none. tensorboard: write event files too. score: end with scores on the validation part.
     score_every: epochs between such scores on the way, the best checkpoint being kept; 0 for none.
@@ -100,6 +100,7 @@ class Output:
     log_every: int = 50
     sample_every: float = 1.0
     save_every: float = 1.0
+    min_gap: int = 100
     grid: int = 64
     keep: int = 3
     keep_every: int = 0
@@ -109,7 +110,7 @@ class Output:
     patience: float = 0.0
 
     def __post_init__(self) -> None:
-        for key in ("log_every", "grid", "keep"):
+        for key in ("log_every", "min_gap", "grid", "keep"):
             check(getattr(self, key) >= 1, key, getattr(self, key), "at least 1")
         for key in ("sample_every", "save_every"):
             check(0 < getattr(self, key) < math.inf, key, getattr(self, key), "more than 0 epochs")

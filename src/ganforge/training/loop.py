@@ -38,7 +38,7 @@ from ganforge.training.clock import Clock
 from ganforge.training.device import Resolved, resolve
 from ganforge.training.distributed import World
 from ganforge.training.meeting import Meeting
-from ganforge.training.trainer import CHECK_STEPS, LEAST_GAP, Trainer
+from ganforge.training.trainer import CHECK_STEPS, Trainer
 
 
 class Playable(Protocol):
@@ -59,6 +59,8 @@ class Playable(Protocol):
     def world(self) -> World: ...
     @property
     def samples_seen(self) -> int: ...
+    @property
+    def min_gap(self) -> int: ...
 
     def step(self) -> None: ...
     def is_due(self, epochs: float) -> bool: ...
@@ -122,7 +124,9 @@ def training(
             return
         if t.compiled is not None:
             yield t, t.progress(note="compiling the step, or loading it from the cache")
-        with control.may_be_interrupted():
+            with control.may_be_interrupted():
+                notes += t.prepare_steps()
+        elif t.captured is not None:
             notes += t.prepare_steps()
         notes += settle(t, control, before, race)
         if world.is_main_process:
@@ -209,7 +213,7 @@ def due_now(t: Playable, control: Control) -> Due:
         t.world, [control.save or t.clock.save_due(), control.stop], t.resolved.device
     )
     log = last or step % output.log_every == 0
-    early = t.steps - step >= LEAST_GAP  # the last step saves and draws samples anyway
+    early = t.steps - step >= t.min_gap  # the last step saves and draws samples anyway
     save = asked or (early and (t.is_due(output.save_every) or t.is_due(output.score_every)))
     samples = last or (early and t.is_due(output.sample_every))
     return Due(log or step % CHECK_STEPS == 0, log, samples, save, stop)
@@ -251,10 +255,7 @@ def begin(
     resolved = resolve(config, chosen_before(before, world), world, data.spec)
     same_everywhere(m, config, data, resolved)
     distributed.join(world, resolved.device, m.store, m.timeout)
-    begun = checks.require_playable(
-        config, data.spec, data, resolved.device, resolved.precision, world=world
-    )
-    t = Trainer(config, data, run, resolved, begun, m)
+    t = Trainer.build(config, run, data, resolved, m)
     stack.callback(t.batches.close)
     if t.steps < int(before.get("step", 0)):
         raise UsageError(

@@ -39,7 +39,6 @@ from ganforge.training.random_inputs import RandomInputSource
 
 BEST = "best.json"
 CHECK_STEPS = 50  # steps between two looks at whether all weights are finite
-LEAST_GAP = 100  # steps between two grids or two checkpoints of tiny data sets
 
 
 class Trainer:
@@ -93,10 +92,33 @@ class Trainer:
         self.compiled: Compiled | None = None
         self.captured: Captured | None = None
 
+    @classmethod
+    def build(
+        cls,
+        config: Config,
+        run: Run,
+        data: Dataset,
+        resolved: Resolved,
+        meeting: Meeting = NOBODY,
+    ) -> Trainer:
+        """The run before its first step, if its config may be played on the data.
+
+        Nothing is written. Raises UsageError or DataError, see `checks.require_playable`.
+        """
+        device, precision = resolved.device, resolved.precision
+        torch.set_num_threads(resolved.threads)
+        begun = checks.require_playable(config, data.spec, data, device, precision, meeting.world)
+        return cls(config, data, run, resolved, begun, meeting)
+
     @property
     def world(self) -> World:
         """The processes that share the batch."""
         return self.meeting.world
+
+    @property
+    def min_gap(self) -> int:
+        """Steps between two grids or two checkpoints, at least."""
+        return self.config.output.min_gap
 
     @property
     def images_a_step(self) -> int:
@@ -141,7 +163,8 @@ class Trainer:
             self.counted += count
             return
         random_inputs.seed_user_modules(self.state.players, self.config.seed, self.state.step)
-        batches, log = self.examples(), self._try_step()
+        batches = self.examples()
+        log = self._try_step(batches)
         if log is None:  # outside the except: the error's frames hold all that filled the memory
             raise self._out_of_memory(batches[0])
         if self.totals:
@@ -151,7 +174,7 @@ class Trainer:
             self.totals = {name: value.clone() for name, value in log.items()}
         self.counted += 1
 
-    def _try_step(self) -> Log | None:
+    def _try_step(self, batches: list[Batch]) -> Log | None:
         """The step; None if the memory does not suffice."""
         now, game = self.state.step, self.config.game
         options = StepOptions(
@@ -160,7 +183,7 @@ class Trainer:
             all_reduce=distributed.all_reduce if self.world.size > 1 else None,
         )
         try:
-            batches, drawn, hyper = self.examples(), self.inputs.at(now), self.hyperparameters(now)
+            drawn, hyper = self.inputs.at(now), self.hyperparameters(now)
             if self.captured is not None:
                 return self.captured(batches, drawn, hyper)
             return step.step(self.state, game, batches, drawn, hyper, options)
@@ -194,8 +217,8 @@ class Trainer:
         return batches, drawn, [self.hyperparameters(s) for s in range(now, now + count)]
 
     def interval(self, epochs: float) -> int:
-        """The steps of so many passes over the data, at least LEAST_GAP."""
-        return max(LEAST_GAP, round(epochs * len(self.data) / self.images_a_step))
+        """The steps of so many passes over the data, at least `output.min_gap`."""
+        return max(self.min_gap, round(epochs * len(self.data) / self.images_a_step))
 
     def is_due(self, epochs: float) -> bool:
         """Whether this step completes another `epochs` passes; never for 0."""

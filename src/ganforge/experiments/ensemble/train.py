@@ -99,6 +99,11 @@ class EnsembleTrainer:
         return ALONE
 
     @property
+    def min_gap(self) -> int:
+        """Steps between two grids or two checkpoints, at least."""
+        return self.lead.min_gap
+
+    @property
     def samples_seen(self) -> int:
         """Real examples that one member has seen."""
         return self.state.step * self.lead.images_a_step
