@@ -55,7 +55,7 @@ def find(old: str, name: str) -> Any:
 
     Raises AttributeError if no module has it now.
     """
-    for new in MOVED[old]:
+    for new in MOVED[old] if not name.startswith("__") else ():
         module = import_module(f"ganforge.{new}")
         if hasattr(module, name):
             message = (
