@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ganforge.config.schema import Parts
-from ganforge.config.user_code import OwnCode
+from ganforge.config.user_code import UserCode
 from ganforge.errors import GanforgeError, UsageError
 from ganforge.gan.adversarial import Adversarial
 from ganforge.gan.penalties import PENALTIES
@@ -22,7 +22,7 @@ GAMES: dict[str, type[Game]] = {"adversarial": Adversarial}
 
 # Where the `kind` of a saved part is looked up.
 PARTS: Parts = {
-    "networks": {**NETWORKS, "python": OwnCode},
+    "networks": {**NETWORKS, "python": UserCode},
     "games": GAMES,
     "penalties": PENALTIES,
 }

@@ -18,7 +18,7 @@ from torch.overrides import TorchFunctionMode
 from ganforge import files, nets, registry
 from ganforge.config import convert
 from ganforge.config.schema import Config, Noise
-from ganforge.config.user_code import OwnCode
+from ganforge.config.user_code import UserCode
 from ganforge.data.spec import DataSpec
 from ganforge.errors import DataError, GanforgeError, UsageError
 from ganforge.files import save as save_file
@@ -187,7 +187,7 @@ def read_networks(table: Any, path: Path) -> Any:
         part = convert.read_part(table, registry.PARTS, "networks")
     except GanforgeError as error:
         raise DataError(f"{path}: {error}") from None
-    if isinstance(part, OwnCode):
+    if isinstance(part, UserCode):
         part(DataSpec((1,)), 1)  # raises, saying how to name the code
     return part
 
