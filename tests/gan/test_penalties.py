@@ -13,11 +13,13 @@ from ganforge.config.schema import Config
 from ganforge.data.spec import DataSpec
 from ganforge.errors import UsageError
 from ganforge.gan.adversarial import Adversarial
-from ganforge.gan.penalties import PENALTIES, R1, R2, GradientPenalty, Penalty
+from ganforge.gan.penalties import R1, R2, GradientPenalty, Penalty
 from ganforge.gan.step import Batch, Draws, How, Players, penalties_due
 from ganforge.nets import DCGAN, MLP
+from ganforge.registry import PARTS
 from ganforge.rng import Stream
 
+PENALTIES = PARTS["penalties"]
 SLOPE = torch.tensor([3.0, -4.0, 12.0], dtype=torch.float64)  # |a| = 13
 
 

@@ -14,9 +14,10 @@ from ganforge.config.schema import Noise
 from ganforge.data.spec import DataSpec
 from ganforge.errors import UsageError
 from ganforge.gan import state
-from ganforge.nets import DCGAN, MLP, NETWORKS, Init, Plain, Player
+from ganforge.nets import DCGAN, MLP, Init, Plain, Player
 from ganforge.nets import dcgan as convolutional
 from ganforge.recipes import RECIPES
+from ganforge.registry import PARTS
 from ganforge.rng import Stream
 from ganforge.training import build, checks
 
@@ -61,7 +62,7 @@ CONTRACT = [
 
 
 def test_every_network_keeps_the_contract() -> None:
-    assert {name for name, _, _ in CONTRACT} == set(NETWORKS) | set(RECIPES)
+    assert {name for name, _, _ in CONTRACT} == set(PARTS["networks"]) - {"python"} | set(RECIPES)
 
 
 def labels(spec: DataSpec, n: int) -> Tensor | None:
@@ -400,3 +401,12 @@ def test_the_initial_state_is_a_function_of_the_seed() -> None:
     assert any(not torch.equal(states[0][n], states[2][n]) for n in names)
     assert replace(config, noise=Noise(3)).noise.size == 3
     assert np.isfinite(float(sum(states[0][n].sum() for n in names)))
+
+
+class Wider(MLP):
+    """A class of the user's, made from one of the package."""
+
+
+def test_networks_of_the_package_are_distinguished_from_those_of_the_user() -> None:
+    assert all(nets.is_built_in(networks) for networks in (MLP((4,), (4,)), DCGAN(), Wider()))
+    assert not any(nets.is_built_in(networks) for networks in (players, MLP, nn.Linear(2, 2)))

@@ -14,8 +14,6 @@ from ganforge.nets.dcgan import DCGAN
 from ganforge.nets.init import Init
 from ganforge.nets.mlp import MLP
 
-NETWORKS: dict[str, type] = {"mlp": MLP, "dcgan": DCGAN}
-
 SIDES = ("generator", "discriminator")
 
 
@@ -45,11 +43,16 @@ def build(
     return players
 
 
+def is_built_in(networks: object) -> bool:
+    """Whether `networks` is a dataclass of this package, or of a class made from one."""
+    return any(kind.__module__.startswith(f"{__name__}.") for kind in type(networks).__mro__)
+
+
 def made(
     networks: Callable[[DataSpec, int], dict[str, nn.Module]], spec: DataSpec, noise: int
 ) -> dict[str, nn.Module]:
-    """The modules; UsageError where the package's own cannot have such sizes."""
-    if not isinstance(networks, tuple(NETWORKS.values())):
+    """The modules; UsageError if networks of this package cannot have such sizes."""
+    if not is_built_in(networks):
         return networks(spec, noise)
     try:
         return networks(spec, noise)
@@ -89,5 +92,5 @@ def probe(players: dict[str, Player], spec: DataSpec, noise: int) -> None:
 
 
 __all__ = [
-    "DCGAN", "MLP", "NETWORKS", "SIDES", "Init", "Masks", "Plain", "Player", "build",
+    "DCGAN", "MLP", "SIDES", "Init", "Masks", "Plain", "Player", "build", "is_built_in",
 ]  # fmt: skip

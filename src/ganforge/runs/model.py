@@ -108,7 +108,7 @@ def built(
     The package's own networks are laid out without memory first, and get it once the tensors fit: a
     damaged config.json that asks for terabytes takes none.
     """
-    ours = isinstance(networks, tuple(nets.NETWORKS.values()))
+    ours = nets.is_built_in(networks)
     model: nn.Module = (
         laid_out(networks, spec, noise, folder)
         if ours
