@@ -11,7 +11,6 @@ best/                  its model folder
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -154,7 +153,7 @@ class Scorer:
     def draw(self) -> None:
         """The curve of the scores so far, where there are any."""
         if self.records:
-            files.save(self.run.path / CURVE, curve(self.records))
+            files.save_file(self.run.path / CURVE, curve(self.records))
 
     def keep_best(self, t: Training, frechet: float, n: int) -> bool:
         """Keep the checkpoint of this step where none before scored as well."""
@@ -167,7 +166,7 @@ class Scorer:
         facts = trainer.model_facts(t) | {"frechet": frechet}
         model.save(self.run.path / BEST_MODEL, t.sampler(), t.config, facts)
         table = {"step": step, "frechet": frechet, "split": "validation", "n": n, "seed": SEED}
-        files.replace_file(folder / trainer.BEST, json.dumps(table, indent=1).encode())
+        files.write_json(folder / trainer.BEST, table)
         return True
 
     def close(self, t: Training) -> tuple[tuple[Score, ...], str]:

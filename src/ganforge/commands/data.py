@@ -23,9 +23,9 @@ def data_show(name: str, size: int | None, output: Path | None) -> str:
         count, columns = preview_layout(data)
         shown = spec.as_uint8(load.preview(data, count), data.spec)
         grid = images.grid(shown, columns)
-        files.save(out, images.png(grid, scale=max(1, 64 // data.spec.shape[1])))
+        files.save_file(out, images.png(grid, scale=max(1, 64 // data.spec.shape[1])))
     else:
-        files.save(out, plots.points(np.asarray(data.values[:2000]), real=True))
+        files.save_file(out, plots.points(np.asarray(data.values[:2000]), real=True))
     return "\n".join([*lines, f"{'grid':<12} {out}"])
 
 

@@ -114,7 +114,7 @@ def _value(value: Any, parts: Parts, hint: Any, path: str) -> Any:
     if hint is float and type(value) is int:
         in_range(path, value)
         return float(value)
-    if hint is Any or isinstance(value, hint) and (hint is bool or not isinstance(value, bool)):
+    if hint is Any or (isinstance(value, hint) and (hint is bool or not isinstance(value, bool))):
         return value
     raise UsageError(f"{path} = {value!r}: expected {hint.__name__}, got {type(value).__name__}")
 

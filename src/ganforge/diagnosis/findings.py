@@ -110,9 +110,7 @@ class Diagnosis:
 
 def save(path: Path, diagnosis: Diagnosis) -> Path:
     """Keep a diagnosis as JSON, pictures relative to its folder."""
-    text = json.dumps(diagnosis.to_json(path.parent), indent=1, allow_nan=False)
-    files.replace_file(path, text.encode())
-    return path
+    return files.write_json(path, diagnosis.to_json(path.parent), finite=True)
 
 
 def read(path: Path) -> Diagnosis | None:

@@ -322,8 +322,7 @@ def keep(
         "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "scores": list(made.values()),
     }
-    text = json.dumps({"format": FORMAT, "entries": entries}, indent=1, allow_nan=False)
-    files.replace_file(path, text.encode())
+    files.write_json(path, {"format": FORMAT, "entries": entries}, finite=True)
 
 
 def read(path: Path) -> dict[str, dict[str, Any]]:

@@ -78,7 +78,7 @@ def write(
         read(run, label, f"run-{i + 1}", mine)
         for i, (run, label, mine) in enumerate(zip(found, labels, own, strict=True))
     ]
-    files.save(out, render(pages).encode())
+    files.save_file(out, render(pages).encode())
     return pages
 
 

@@ -21,7 +21,7 @@ from ganforge.config.schema import Config, Noise
 from ganforge.config.user_code import UserCode
 from ganforge.data.spec import DataSpec
 from ganforge.errors import DataError, GanforgeError, UsageError
-from ganforge.files import save as save_file
+from ganforge.files import save_file
 from ganforge.gan.state import compare
 from ganforge.runs import checkpoint
 from ganforge.sampling.sampler import Sampler
@@ -51,7 +51,7 @@ def save(folder: Path, sampler: Sampler, of: Config, facts: dict[str, Any]) -> P
         "training": {**facts, "config": convert.to_dict(of)},
     }
     save_file(folder / WEIGHTS, checkpoint.encode_tensors(sampler.model.state_dict()))
-    save_file(folder / CONFIG, json.dumps(table, indent=1).encode())
+    files.write_json(folder / CONFIG, table)
     save_file(folder / CARD, card(table).encode())
     return folder
 

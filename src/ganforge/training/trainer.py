@@ -280,9 +280,9 @@ def save_grid(t: Training) -> Path | None:
     if sampler.spec.is_image:
         _, columns = images.layout(t.config.output.grid, sampler.spec.classes)
         data = images.png(images.grid(spec.as_uint8(samples, sampler.spec), columns))
-        return attempt(t, lambda: files.save(t.run.samples / f"{name}.png", data))
+        return attempt(t, lambda: files.save_file(t.run.samples / f"{name}.png", data))
     data = files.npz(samples=samples)
-    return attempt(t, lambda: files.save(t.run.samples / f"{name}.npz", data))
+    return attempt(t, lambda: files.save_file(t.run.samples / f"{name}.npz", data))
 
 
 def append_log(t: Training, progress: Progress) -> None:

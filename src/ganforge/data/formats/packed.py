@@ -37,6 +37,7 @@ from ganforge.data.formats.arrays import map_npy
 from ganforge.data.formats.readers import SOURCES, locate, read
 from ganforge.data.spec import DataSpec
 from ganforge.errors import DataError, DiskError, UsageError
+from ganforge.files import write_file
 from ganforge.types import Array, Ints
 
 FORMAT, VERSION = "ganforge-dataset", 1
@@ -189,10 +190,7 @@ def _write(folder: Path, examples: Examples, name: str, size: int | None, seed: 
         "files": files,
         "skipped": examples.skipped,
     }
-    with (folder / MANIFEST).open("w", encoding="utf-8") as text:
-        json.dump(manifest, text, indent=1)
-        text.flush()
-        os.fsync(text.fileno())
+    write_file(folder / MANIFEST, json.dumps(manifest, indent=1).encode())
 
 
 def _stored(values: Array, part: Ints, size: int | None) -> Iterator[Array]:

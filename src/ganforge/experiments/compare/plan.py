@@ -21,7 +21,6 @@ from ganforge.data.load import load
 from ganforge.errors import DataError, DivergedError, GanforgeError, UsageError, check
 from ganforge.experiments.ensemble import compare
 from ganforge.experiments.ensemble.compare import Job
-from ganforge.files import save
 from ganforge.runs import folder as runs
 from ganforge.runs.folder import Run
 from ganforge.runs.records import Control
@@ -147,7 +146,7 @@ def spent(label: str, one: Config, budget: Budget, out: Path) -> Config:
         kimg = round(max(speed * budget.seconds, one.batch) / 1000, 3)
         known[label] = {"seconds": budget.seconds, "images_per_second": round(speed, 1)}
         known[label]["kimg"] = kimg
-        save(out / SPEEDS, json.dumps(known, indent=1).encode())
+        files.write_json(out / SPEEDS, known)
     return replace(one, kimg=known[label]["kimg"])
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -213,11 +212,10 @@ def clean(value: Any) -> Any:
 
 def save(found: Comparison, folder: Path) -> list[Path]:
     """compare.json and compare.png in a folder; their paths."""
-    data = json.dumps(table(found), indent=1, allow_nan=False).encode()
     picture = charts.png(chart(found))
     return [
-        files.save(folder / JSON, data),
-        files.save(folder / PICTURE, picture),
+        files.write_json(folder / JSON, table(found), finite=True),
+        files.save_file(folder / PICTURE, picture),
     ]
 
 

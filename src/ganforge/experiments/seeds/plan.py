@@ -247,11 +247,7 @@ def record(plan: Plan) -> None:
     named = {seed for group in plan.groups for seed in group}
     before = [g for g in recorded(plan.folder) if not set(g) & named]
     table = {"format": FORMAT, "groups": [list(g) for g in (*before, *plan.groups)]}
-    try:
-        plan.folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise files.disk_error(plan.folder, error) from error
-    files.replace_file(plan.folder / RECORD, json.dumps(table).encode())
+    files.write_json(plan.folder / RECORD, table)
 
 
 def good_steps(run: Run) -> list[int]:

@@ -6,7 +6,6 @@ can be found, chosen on the validation split; its score is no measure of the rec
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -184,13 +183,11 @@ def write(plan: Plan, table: dict[str, Any], picture: bool = True) -> list[Path]
     """summary.json, and summary.png where there is something to draw."""
     if not plan.folder.is_dir():
         return []
-    data = json.dumps(table, indent=1, allow_nan=False).encode()
-    files.replace_file(plan.folder / SUMMARY, data)
-    written = [plan.folder / SUMMARY]
+    written = [files.write_json(plan.folder / SUMMARY, table, finite=True)]
     if picture:
         page = pages.draw(dict(zip(plan.seeds, plan.runs, strict=True)), table)
         if page is not None:
-            written.append(files.save(plan.folder / PICTURE, page))
+            written.append(files.save_file(plan.folder / PICTURE, page))
     return written
 
 
