@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from ganforge.data import batches as module
 from ganforge.data.batches import Batches
 from ganforge.data.dataset import Dataset
 from ganforge.data.spec import DataSpec, decode
@@ -36,7 +35,7 @@ def test_the_nth_example_is_the_nth_of_the_order(resident: bool) -> None:
     with_all = Batches(data, device=CPU, seed=7, resident_bytes=2**31 if resident else 0)
     assert with_all.resident is resident
     for first, count in ((0, 16), (85, 10), (1000, 64), (3, 1), (80, 200)):
-        x, labels = with_all.at(first, count)
+        x, labels, _ = with_all.at(first, count)
         index = Order(7, len(data)).indices(first, count)
         assert x.shape == (count, 3, 6, 5) and x.dtype == torch.float32
         assert x.is_contiguous(memory_format=torch.channels_last)
@@ -49,15 +48,13 @@ def test_the_nth_example_is_the_nth_of_the_order(resident: bool) -> None:
 
 @pytest.mark.parametrize("data", [picture_set(), picture_set(labels=False), vector_set()])
 @pytest.mark.parametrize("pattern", ["steps", "rank 1 of 3", "random", "back and forth"])
-def test_mapped_equals_resident_bit_for_bit(
-    data: Dataset, pattern: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "GROUP_BYTES", 90 * 8 * 4)  # a few requests in each group
+def test_mapped_equals_resident_bit_for_bit(data: Dataset, pattern: str, tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", data.values)
     mapped_values = np.load(tmp_path / "x.npy", mmap_mode="r")
     mapped_data = Dataset("x", "train", data.spec, mapped_values, data.labels)
     resident = Batches(data, device=CPU, seed=1)
-    mapped = Batches(mapped_data, device=CPU, seed=1, resident_bytes=0)
+    few = 90 * 8 * 4  # bytes of a few requests
+    mapped = Batches(mapped_data, device=CPU, seed=1, resident_bytes=0, group_bytes=few)
     requests = {
         "steps": [(8 * i, 8) for i in range(60)],
         "rank 1 of 3": [(24 * i + 8, 8) for i in range(40)],
@@ -65,7 +62,7 @@ def test_mapped_equals_resident_bit_for_bit(
         "back and forth": [(8 * i % 40, 4 + i % 5) for i in range(60)],
     }[pattern]
     for first, count in requests:
-        (x, a), (y, b) = resident.at(first, count), mapped.at(first, count)
+        (x, a, _), (y, b, _) = resident.at(first, count), mapped.at(first, count)
         assert torch.equal(x, y)
         assert (a is None and b is None) or torch.equal(a, b)
         y.zero_()  # what a caller does to its batch must not come back to it
@@ -75,7 +72,7 @@ def test_mapped_equals_resident_bit_for_bit(
 def test_batches_are_the_callers_own() -> None:
     for data in (picture_set(), vector_set()):
         source = Batches(data, device=CPU, seed=0)
-        x, _ = source.at(0, 8)
+        x = source.at(0, 8).real
         before = x.clone()
         x.zero_()
         assert torch.equal(source.at(0, 8)[0], before)

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ganforge.data import load
-from ganforge.data.formats import packed
+from ganforge.data.pack import pack
 from ganforge.errors import GanforgeError
 
 RNG = np.random.default_rng(0)
@@ -65,7 +65,7 @@ def good(kind: str) -> bytes:
 def _store() -> Path:
     folder = Path(tempfile.mkdtemp())
     np.savez(folder / "a.npz", images=GREYS, labels=np.arange(12) % 3)
-    return packed.pack(str(folder / "a.npz"), folder / "store")
+    return pack(str(folder / "a.npz"), folder / "store")
 
 
 def lay_out(folder: Path, kind: str, raw: bytes) -> str:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from ganforge.data import load
 from ganforge.data.formats import packed
-from ganforge.data.formats.packed import pack
+from ganforge.data.pack import pack
 from ganforge.errors import DataError, DiskError, UsageError
 
 RNG = np.random.default_rng(0)

@@ -13,7 +13,9 @@ from PIL import Image
 
 from ganforge.data import load, toy
 from ganforge.data.dataset import Dataset, digest, split
+from ganforge.data.describe import describe, preview
 from ganforge.data.formats import cifar, packed
+from ganforge.data.pack import pack
 from ganforge.data.spec import decode, encode
 from ganforge.errors import DataError, UsageError
 
@@ -80,7 +82,7 @@ def cifar_folder(path: Path) -> str:
 
 def store(path: Path) -> str:
     (path / "from").mkdir()
-    return str(packed.pack(pictures(path / "from"), path / "store", 8))
+    return str(pack(pictures(path / "from"), path / "store", 8))
 
 
 KINDS: dict[str, Callable[[Path], str]] = {
@@ -173,21 +175,21 @@ def test_codec_round_trip(parts: dict[str, Dataset]) -> None:
 
 def test_rows_that_describe_and_pictures_that_show(parts: dict[str, Dataset]) -> None:
     for data in parts.values():
-        rows = dict(load.describe(data))
+        rows = dict(describe(data))
         assert rows["examples"] == f"{len(data):,}" and rows["sha256"] == data.sha256
         assert all(isinstance(v, str) and isinstance(k, str) for k, v in rows.items())
         if not data.spec.is_image:
             with pytest.raises(UsageError, match="holds vectors"):
-                load.preview(data, 4)
+                preview(data, 4)
             continue
-        shown = load.preview(data, 20)
+        shown = preview(data, 20)
         assert shown.dtype == np.uint8 and shown.shape[1:] == data.spec.stored_shape
         assert len(shown) == min(20, len(data))
 
 
 def test_previews_go_through_the_classes_in_turn() -> None:
     data = load.load("mnist", part="test")
-    shown = load.preview(data, 20)
+    shown = preview(data, 20)
     picture = {v.tobytes(): k for v, k in zip(data.values, data.labels, strict=True)}
     assert [picture[v.tobytes()] for v in shown] == [*range(10), *range(10)]
 

@@ -9,6 +9,7 @@ import numpy as np
 from ganforge import files, images
 from ganforge.commands.text import target
 from ganforge.data import load, spec
+from ganforge.data.describe import describe, preview
 from ganforge.plotting import plots
 from ganforge.training.device import cores
 
@@ -18,10 +19,10 @@ def data_show(name: str, size: int | None, output: Path | None) -> str:
     data = load.load(name, size=size)
     stem = Path(name).name.split(".")[0] or "data"
     out = target(Path(), output, f"data-{stem}.png", (".png",))
-    lines = [f"{label:<12} {value}" for label, value in load.describe(data)]
+    lines = [f"{label:<12} {value}" for label, value in describe(data)]
     if data.spec.is_image:
         count, columns = preview_layout(data)
-        shown = spec.as_uint8(load.preview(data, count), data.spec)
+        shown = spec.as_uint8(preview(data, count), data.spec)
         grid = images.grid(shown, columns)
         files.save_file(out, images.png(grid, scale=max(1, 64 // data.spec.shape[1])))
     else:
@@ -41,9 +42,9 @@ def preview_layout(data: load.Dataset) -> tuple[int, int]:
 
 def data_pack(name: str, out: Path, size: int | None) -> str:
     """Pack a data set; what was packed and what was skipped."""
-    from ganforge.data.formats import packed
+    from ganforge.data.pack import pack
 
-    path = packed.pack(name, out, size, 0, workers=cores())
+    path = pack(name, out, size, 0, workers=cores())
     data = load.load(str(path))
-    lines = [f"{label:<12} {value}" for label, value in load.describe(data)]
+    lines = [f"{label:<12} {value}" for label, value in describe(data)]
     return "\n".join([*lines, f"packed in {path}; train on it with --data {path}"])

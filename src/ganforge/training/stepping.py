@@ -75,7 +75,7 @@ def next_stop(t: Training) -> int:
 def several(t: Training, count: int) -> tuple[list[Batch], dict[str, list[Draws]], list[Knobs]]:
     """The examples, draws and knobs of the next `count` steps, stacked."""
     k, batch, step = t.config.game.d_steps, t.config.batch, t.state.step
-    real, label = t.batches.at(step * k * batch, count * k * batch)
+    real, label, _ = t.batches.at(step * k * batch, count * k * batch)
     real = real.view(count, k, batch, *real.shape[1:])
     labels = None if label is None else label.view(count, k, batch)
     batches = [Batch(real[:, j], None if labels is None else labels[:, j]) for j in range(k)]
