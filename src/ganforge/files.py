@@ -112,6 +112,12 @@ def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def file_digest(path: Path, kind: str = "sha256") -> str:
+    """The hash of a file as hexadecimal digits; DiskError if it cannot be read."""
+    with reading(path), path.open("rb") as file:
+        return hashlib.file_digest(file, kind).hexdigest()
+
+
 # --- JSON -------------------------------------------------------------------------------------
 
 

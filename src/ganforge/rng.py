@@ -1,7 +1,7 @@
 """Every random number of a run, as a function of (seed, stream, position).
 
 Nothing here has a state to save. A stream is a Philox 4x64 counter generator whose key is a hash
-of (seed, name); position n of a stream is its n-th 32-bit word, whoever asks and whenever. So the
+of (seed, name); position n of a stream is its n-th 32-bit word, in every order of calls. So the
 noise of picture i is the same in a batch of 1 and of 64, on one rank or eight, before and after a
 resume, and sampling or scoring at other times shifts nothing.
 
@@ -76,7 +76,7 @@ class Stream:
     def keep(self, first: int, count: int, size: int, drop: float) -> Floats:
         """Dropout factors, 0 with probability `drop` and 1 / (1 - drop) else; (count, size).
 
-        One 16-bit half of a word each: `drop` is met to within 2^-17.
+        One 16-bit half of a word each: the error of `drop` is below 2^-17.
         """
         pairs = (size + 1) // 2
         halves = self.words(first * pairs, count * pairs).view(np.uint16).reshape(count, pairs * 2)

@@ -1,4 +1,4 @@
-"""Rows of words as a table of text."""
+"""Text for a terminal: tables."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 
 def columns(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> str:
-    """Columns as wide as their widest entry; those numbered in `right` end at their right edge."""
+    """Rows as a table with columns of equal width; those numbered in `right` are right-aligned."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return "\n".join(
         "  ".join(

@@ -297,7 +297,7 @@ def test_worker_processes_do_not_import_torch() -> None:
     import subprocess
     import sys
 
-    modules = {decode.decode_chunk.__module__, decode.probe_chunk.__module__}
+    modules = {f.__module__ for f in (decode.work_on, decode.decode, decode.probe)}
     modules |= {kind.__module__ for kind in (archives.Folder, archives.Archive)}
     code = f"import sys, {', '.join(modules)}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

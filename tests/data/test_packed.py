@@ -108,7 +108,7 @@ def test_a_failed_pack_leaves_what_was_there(
 
     with monkeypatch.context() as patch:
         if where == "write":
-            patch.setattr(packed._Hashed, "write", full)
+            patch.setattr(packed, "write_npy", full)
         elif where == "fsync":
             patch.setattr(packed.os, "fsync", full)
         else:

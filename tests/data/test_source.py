@@ -11,7 +11,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tests.helpers.tiny import cifar_batch
 
+from ganforge import images
+from ganforge.commands.data import data_show
 from ganforge.data import load, toy
 from ganforge.data.dataset import Dataset, Examples, digest, select, split
 from ganforge.data.describe import describe, preview
@@ -77,7 +80,7 @@ def cifar_folder(path: Path) -> str:
     rng = np.random.default_rng(0)
     for batch in cifar.BATCHES:
         values = rng.integers(0, 256, (20, 32, 32, 3), dtype=np.uint8)
-        (path / f"{batch}.bin").write_bytes(cifar.binary_batch(values, rng.integers(0, 10, 20)))
+        (path / f"{batch}.bin").write_bytes(cifar_batch(values, rng.integers(0, 10, 20)))
     return str(path)
 
 
@@ -193,6 +196,20 @@ def test_previews_go_through_the_classes_in_turn() -> None:
     shown = preview(data, 20)
     picture = {v.tobytes(): k for v, k in zip(data.values, data.labels, strict=True)}
     assert [picture[v.tobytes()] for v in shown] == [*range(10), *range(10)]
+
+
+def test_float_pictures_are_shown_in_the_range_of_the_train_part(tmp_path: Path) -> None:
+    """0..1 becomes black to white, in the preview and in the saved grid."""
+    values = np.tile(np.linspace(0, 1, 16).reshape(1, 4, 4), (12, 1, 1)).astype(np.float32)
+    np.save(tmp_path / "f.npy", values)
+    shown = preview(load.load(str(tmp_path / "f.npy")), 1)
+    wanted = np.round(values[0] * 255).astype(np.uint8)
+    assert np.array_equal(shown[0, :, :, 0], wanted)
+    data_show(str(tmp_path / "f.npy"), None, tmp_path / "grid.png")
+    saved = images.read_png(tmp_path / "grid.png")
+    scale = 64 // 4  # how much the saved grid is enlarged
+    first = saved[2 * scale : 6 * scale : scale, 2 * scale : 6 * scale : scale, 0]
+    assert np.array_equal(first, wanted)
 
 
 @pytest.mark.parametrize("count", [1, 2, 9, 10, 19, 20, 61, 100, 1000])

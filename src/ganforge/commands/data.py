@@ -8,7 +8,7 @@ import numpy as np
 
 from ganforge import files, images
 from ganforge.commands.text import target
-from ganforge.data import load, spec
+from ganforge.data import load
 from ganforge.data.describe import describe, preview
 from ganforge.plotting import plots
 from ganforge.training.device import cores
@@ -22,8 +22,7 @@ def data_show(name: str, size: int | None, output: Path | None) -> str:
     lines = [f"{label:<12} {value}" for label, value in describe(data)]
     if data.spec.is_image:
         count, columns = preview_layout(data)
-        shown = spec.as_uint8(preview(data, count), data.spec)
-        grid = images.grid(shown, columns)
+        grid = images.grid(preview(data, count), columns)
         files.save_file(out, images.png(grid, scale=max(1, 64 // data.spec.shape[1])))
     else:
         files.save_file(out, plots.points(np.asarray(data.values[:2000]), real=True))
@@ -31,7 +30,7 @@ def data_show(name: str, size: int | None, output: Path | None) -> str:
 
 
 def preview_layout(data: load.Dataset) -> tuple[int, int]:
-    """(pictures, columns): a class a column, where they are few enough and each fills it."""
+    """(pictures, columns) of a grid: a column for each class if there are few enough classes."""
     if data.labels is None or not 2 <= data.spec.classes <= images.LABEL_ROWS:
         return 64, images.layout(min(64, len(data)), 0)[1]
     fewest = int(np.bincount(data.labels, minlength=data.spec.classes).min())

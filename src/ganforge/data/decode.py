@@ -11,7 +11,6 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import IO, Any, TypeVar
 
 import numpy as np
@@ -105,16 +104,10 @@ def decode(file: IO[bytes], name: str, size: int | None, channels: int) -> Pixel
         return _decode(image, size, channels)
 
 
-def probe_chunk(store: Store, names: Sequence[str]) -> list[Header | str]:
-    """The header of each named picture, or the reason why it cannot be read."""
-    return [_try(store, name, probe) for name in names]
-
-
-def decode_chunk(
-    store: Store, names: Sequence[str], *, size: int | None, channels: int
-) -> list[Pixels | str]:
-    """Each named picture, or the reason why it cannot be read."""
-    work = partial(decode, size=size, channels=channels)
+def work_on(
+    store: Store, names: Sequence[str], work: Callable[[IO[bytes], str], T]
+) -> list[T | str]:
+    """The result of `probe` or `decode` for each named picture, or why it cannot be read."""
     return [_try(store, name, work) for name in names]
 
 

@@ -5,7 +5,6 @@ GANFORGE_DATA names the cache folder; GANFORGE_OFFLINE=1 forbids the network.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ from pathlib import Path
 from ganforge.data.dataset import Examples
 from ganforge.data.formats import cifar, idx
 from ganforge.errors import DataError, DiskError, one_line
+from ganforge.files import file_digest
 
 LOG = logging.getLogger("ganforge")
 TIMEOUT = 30.0  # seconds without an answer
@@ -150,7 +150,6 @@ def _cached(remote: Remote) -> Path | None:
     path = cache() / remote.name
     kind, _, wanted = remote.digest.partition(":")
     try:
-        with path.open("rb") as file:
-            return path if hashlib.file_digest(file, kind).hexdigest() == wanted else None
-    except OSError:
+        return path if file_digest(path, kind) == wanted else None
+    except DiskError:
         return None

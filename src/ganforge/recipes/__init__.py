@@ -27,18 +27,21 @@ from ganforge.recipes.ring import ring
 from ganforge.registry import call_user_code, load_function
 
 RECIPES: dict[str, Callable[[], Config]] = {
-    "gaussian": gaussian,
-    "gaussian-stable": gaussian_stable,
-    "figure1": figure1,
-    "mnist-mlp": mnist_mlp,
-    "mnist-dropout": mnist_dropout,
-    "dcgan-report": dcgan_report,
-    "dcgan": dcgan,
-    "cgan": cgan,
-    "cdcgan": cdcgan,
-    "parzen": parzen,
-    "ring": ring,
-    "grid": grid,
+    recipe.__name__.replace("_", "-"): recipe
+    for recipe in (
+        gaussian,
+        gaussian_stable,
+        figure1,
+        mnist_mlp,
+        mnist_dropout,
+        dcgan_report,
+        dcgan,
+        cgan,
+        cdcgan,
+        parzen,
+        ring,
+        grid,
+    )
 }
 
 

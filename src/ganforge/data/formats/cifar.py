@@ -23,7 +23,7 @@ from ganforge.errors import DataError, DiskError, one_line
 from ganforge.files import reading
 from ganforge.types import Array, Ints
 
-Fetch = Callable[[str], bytes | None]  # file name -> its bytes, None where there is no such file
+Fetch = Callable[[str], bytes | None]  # file name -> its bytes, or None without such a file
 
 CLASSES = (
     "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
@@ -35,7 +35,7 @@ RECORD = 1 + 3 * PIXELS
 MAX_FILE = 2**26
 MAX_TAR = 2**30
 DAMAGED = (gzip.BadGzipFile, EOFError, zlib.error)  # what gzip raises on damaged bytes
-# The sheets' labels are published under a name with a slip in it.
+# The labels of the sheets are published under a name with a slip in it.
 _LABELS = {
     "train": ("train_labels.json", "train_lables.json"),
     "test": ("test_labels.json", "test_lables.json"),
@@ -130,13 +130,10 @@ def parse_batch(raw: bytes, where: str) -> tuple[Array, Ints]:
         )
     records = np.frombuffer(raw, np.uint8).reshape(-1, RECORD)
     pictures = records[:, 1:].reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1)
-    return np.ascontiguousarray(pictures), _labels(records[:, 0], where)
-
-
-def binary_batch(pictures: Array, labels: Ints) -> bytes:
-    """The inverse of `parse_batch`."""
-    planes = pictures.transpose(0, 3, 1, 2).reshape(len(pictures), -1)
-    return np.concatenate([labels[:, None].astype(np.uint8), planes], axis=1).tobytes()
+    labels = records[:, 0]
+    if labels.max() >= len(CLASSES):
+        raise DataError(f"{where}: label {labels.max()}: labels are 0..{len(CLASSES) - 1}")
+    return np.ascontiguousarray(pictures), labels.astype(np.int64)
 
 
 def _read(fetch: Fetch, where: str) -> Examples:
@@ -188,12 +185,6 @@ def _label_list(fetch: Fetch, part: str, count: int, where: str) -> Ints:
     if bad is not None:
         raise DataError(f"{where}/{name}: label {bad!r:.80}: labels are 0..{len(CLASSES) - 1}")
     return np.array(labels, dtype=np.int64)
-
-
-def _labels(raw: Array, where: str) -> Ints:
-    if raw.max() >= len(CLASSES):
-        raise DataError(f"{where}: label {raw.max()}: labels are 0..{len(CLASSES) - 1}")
-    return raw.astype(np.int64)
 
 
 def _need(fetch: Fetch, name: str, where: str) -> bytes:

@@ -6,6 +6,7 @@ import csv
 import io
 import math
 import os
+import posixpath
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -22,10 +23,11 @@ from ganforge.data.decode import (
     FORMATS,
     SUFFIXES,
     Header,
-    decode_chunk,
-    probe_chunk,
+    decode,
+    probe,
     quiet,
     set_filters,
+    work_on,
 )
 from ganforge.errors import DataError, UsageError, one_line
 from ganforge.types import Array
@@ -74,7 +76,7 @@ def read(path: Path, options: PictureOptions | None = None) -> Examples:
     labels, classes = find_labels(path, names, every, store.open)
 
     with quiet(), executor(options) as pool:
-        probed = list(zip(names, _stream(pool, probe_chunk, store, names), strict=True))
+        probed = list(zip(names, _stream(pool, probe, store, names), strict=True))
     skipped = [f"{name}: {found}" for name, found in probed if isinstance(found, str)]
     _check_share(path, skipped, len(names))
     good = {name: found for name, found in probed if isinstance(found, Header)}
@@ -106,7 +108,7 @@ def _decode_all(
     decoded: list[str] = []
     skipped: list[str] = []
     shape = values.shape[1:]
-    work = partial(decode_chunk, size=size, channels=shape[-1])
+    work = partial(decode, size=size, channels=shape[-1])
     for name, result in zip(names, _stream(pool, work, store, names), strict=True):
         if isinstance(result, str):
             skipped.append(f"{name}: {result}")
@@ -120,14 +122,14 @@ def _decode_all(
 
 def _stream(
     pool: Executor,
-    work: Callable[[Store, Sequence[str]], list[T]],
+    work: Callable[[IO[bytes], str], T],
     store: Store,
     names: Sequence[str],
-) -> Iterator[T]:
+) -> Iterator[T | str]:
     """Results in the order of the names, with a bounded number of chunks at work."""
-    running: deque[Future[list[T]]] = deque()
+    running: deque[Future[list[T | str]]] = deque()
     for i in range(0, len(names), _CHUNK):
-        running.append(pool.submit(work, store, names[i : i + _CHUNK]))
+        running.append(pool.submit(work_on, store, names[i : i + _CHUNK], work))
         if len(running) >= _WINDOW:
             yield from running.popleft().result()
     while running:
@@ -206,26 +208,32 @@ def find_labels(
     for place in (CSV, f"{top}{CSV}"):
         if place in every:
             with read(place) as file:
-                return _from_csv(file, f"{path}/{place}", names, place.removesuffix(CSV))
-    return _from_folders(path, names, top)
+                named = _from_csv(file, f"{path}/{place}", names, place.removesuffix(CSV))
+            break
+    else:
+        named = _from_folders(path, names, top)
+    classes = ordered(set(named.values()))
+    if len(classes) > MAX_CLASSES:
+        raise DataError(f"{path}: {len(classes)} different labels, the cap is {MAX_CLASSES}")
+    number = {name: k for k, name in enumerate(classes)}
+    return {name: number[label] for name, label in named.items()} or None, classes
 
 
-def _from_folders(path: Path, names: list[str], top: str) -> Labels:
+def _from_folders(path: Path, names: list[str], top: str) -> dict[str, str]:
+    """File name -> name of its subfolder; nothing if a picture lies in none."""
     parts = [PurePosixPath(name.removeprefix(top)).parts for name in names]
     if any(len(p) < 2 for p in parts):
-        return None, ()
+        return {}
     folders = {p[0] for p in parts}
     if len({f.lower() for f in folders} & _SPLITS) == len(folders) > 1:
         raise DataError(
             f"{path}: holds the parts {', '.join(sorted(folders))} and not classes: give one of "
             f"them, for example {path / top / min(folders)}"
         )
-    classes = ordered(folders)
-    number = {name: k for k, name in enumerate(classes)}
-    return {n: number[p[0]] for n, p in zip(names, parts, strict=True)}, classes
+    return {name: p[0] for name, p in zip(names, parts, strict=True)}
 
 
-def _from_csv(file: IO[bytes], where: str, names: list[str], prefix: str) -> Labels:
+def _from_csv(file: IO[bytes], where: str, names: list[str], prefix: str) -> dict[str, str]:
     """From the columns `file` and `label` of the header, or else from the first two columns."""
     rows = _rows(file, where)
     known = set(names)
@@ -249,11 +257,7 @@ def _from_csv(file: IO[bytes], where: str, names: list[str], prefix: str) -> Lab
         raise DataError(
             f"{where}: no label for {unlabelled[:200]!r}: add a line, or remove the file"
         )
-    classes = ordered(set(found.values()))
-    if len(classes) > MAX_CLASSES:
-        raise DataError(f"{where}: {len(classes)} different labels, the cap is {MAX_CLASSES}")
-    number = {name: k for k, name in enumerate(classes)}
-    return {name: number[label] for name, label in found.items()}, classes
+    return found
 
 
 def ordered(names: Iterable[str]) -> tuple[str, ...]:
@@ -282,9 +286,5 @@ def _rows(file: IO[bytes], where: str) -> list[tuple[int, list[str]]]:
 
 def _shared_folder(names: list[str]) -> str:
     """The folder that holds all of `names`, with a slash at its end; "" for the top."""
-    folders = [PurePosixPath(name).parts[:-1] for name in names]
-    shared = min(folders, key=len)
-    for folder in folders:
-        while folder[: len(shared)] != shared:
-            shared = shared[:-1]
-    return "".join(f"{part}/" for part in shared)
+    shared = posixpath.commonpath([posixpath.dirname(name) for name in names])
+    return f"{shared}/" if shared else ""

@@ -6,11 +6,9 @@ Rows are ordered train, validation, test, so that each part is one stretch of a 
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -33,7 +31,7 @@ from ganforge.data.dataset import (
 from ganforge.data.formats.arrays import map_npy
 from ganforge.data.spec import DataSpec
 from ganforge.errors import DataError
-from ganforge.files import reading, write_file
+from ganforge.files import file_digest, reading, write_file
 from ganforge.types import Array, Ints
 
 FORMAT, VERSION = "ganforge-dataset", 1
@@ -88,8 +86,7 @@ def load(
             raise DataError(f"{path / LABELS}: label {labels.max()} of {spec.classes} classes")
     if store.counts[part] == 0:
         raise DataError(f"data {name!r} was packed without a {part} part: too few examples")
-    first = sum(store.counts[p] for p in PARTS[: PARTS.index(part)])
-    stretch = slice(first, first + store.counts[part])
+    stretch = _stretches(store.counts)[part]
     values, labels = values[stretch], None if labels is None else labels[stretch]
     sha256 = store.sha256[part]
     if size is not None and spec.shape[1:] != (size, size):
@@ -131,38 +128,32 @@ def write(folder: Path, examples: Examples, name: str, size: int | None, seed: i
     spec = describe_values(examples.values, parts["train"], examples.classes)
     if size is not None:
         spec = resized_spec(spec, size, name)
-    files, sha256 = {}, {}
     order = np.concatenate([parts[p] for p in PARTS])
-    labels = None if examples.labels is None else examples.labels[order]
-    with _Hashed(folder / IMAGES) as file:
-        dtype = np.dtype(spec.dtype)
-        file.header((len(order), *spec.stored_shape), dtype)
-        for part in PARTS:
-            state = hashlib.sha256()  # equal to `digest` of the part
-            state.update(f"{dtype.str}{(len(parts[part]), *spec.stored_shape)}".encode())
-            for block in _stored(examples.values, parts[part], size):
-                state.update(block.data)
-                file.write(block)
-            if examples.labels is not None:
-                chosen = examples.labels[parts[part]]
-                state.update(f"{chosen.dtype.str}{chosen.shape}".encode() + chosen.tobytes())
-            sha256[part] = state.hexdigest()
-    files[IMAGES] = file.known()
-    if labels is not None:
-        with _Hashed(folder / LABELS) as file:
-            file.header(labels.shape, labels.dtype)
-            file.write(labels)
-        files[LABELS] = file.known()
+    shape = (len(order), *spec.stored_shape)
+    write_npy(folder / IMAGES, shape, np.dtype(spec.dtype), _stored(examples.values, order, size))
+    labels = None
+    if examples.labels is not None:
+        labels = examples.labels[order]
+        write_npy(folder / LABELS, labels.shape, labels.dtype, [labels])
+
+    values, counts = map_npy(folder / IMAGES), {part: len(parts[part]) for part in PARTS}
+    sha256 = {
+        part: digest(values[chosen], None if labels is None else labels[chosen])
+        for part, chosen in _stretches(counts).items()
+    }
     manifest = {
         "format": FORMAT,
         "version": VERSION,
         "source": name,
         **asdict(spec),
         "class_names": examples.class_names,
-        "counts": {part: len(parts[part]) for part in PARTS},
+        "counts": counts,
         "split": {"seed": seed, "published_test": examples.test > 0},
         "sha256": sha256,
-        "files": files,
+        "files": {
+            file.name: {"bytes": file.stat().st_size, "sha256": file_digest(file)}
+            for file in sorted(folder.glob("*.npy"))
+        },
         "skipped": examples.skipped,
     }
     write_file(folder / MANIFEST, json.dumps(manifest, indent=1).encode())
@@ -175,36 +166,23 @@ def _stored(values: Array, part: Ints, size: int | None) -> Iterator[Array]:
         yield block if size is None else np.ascontiguousarray(resize(block, size))
 
 
-class _Hashed:
-    """A file that is written with its hash, and flushed to the disk at the end of the block."""
-
-    def __init__(self, path: Path):
-        self._file = path.open("wb")
-        self._state = hashlib.sha256()
-        self._bytes = 0
-
-    def __enter__(self) -> _Hashed:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        with self._file:
-            self._file.flush()
-            os.fsync(self._file.fileno())
-
-    def header(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-        """The header of a .npy file."""
+def write_npy(
+    path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], rows: Iterable[Array]
+) -> None:
+    """Write a .npy file from blocks of its rows, and flush it to the disk."""
+    with path.open("wb") as file:
         fields = {"descr": dtype.str, "fortran_order": False, "shape": shape}
-        text = io.BytesIO()
-        npy.write_array_header_1_0(text, fields)
-        self.write(np.frombuffer(text.getvalue(), np.uint8))
+        npy.write_array_header_1_0(file, fields)
+        for block in rows:
+            file.write(block.data)
+        file.flush()
+        os.fsync(file.fileno())
 
-    def write(self, block: Array) -> None:
-        self._file.write(block.data)
-        self._state.update(block.data)
-        self._bytes += block.nbytes
 
-    def known(self) -> dict[str, Any]:
-        return {"bytes": self._bytes, "sha256": self._state.hexdigest()}
+def _stretches(counts: dict[str, int]) -> dict[str, slice]:
+    """The rows of each part."""
+    ends = np.cumsum([counts[part] for part in PARTS]).tolist()
+    return {part: slice(end - counts[part], end) for part, end in zip(PARTS, ends, strict=True)}
 
 
 def _read_manifest(path: Path) -> Manifest:
@@ -267,13 +245,9 @@ def _count(value: object) -> int:
 def _check_file(path: Path, known: dict[str, Any], verify: bool) -> None:
     with reading(path):
         size = path.stat().st_size
-        if size != known["bytes"]:
-            raise DataError(
-                f"{path}: {size} bytes where {MANIFEST} says {known['bytes']}: pack it again"
-            )
-        if not verify:
-            return
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != known["sha256"]:
+    if size != known["bytes"]:
+        raise DataError(
+            f"{path}: {size} bytes where {MANIFEST} says {known['bytes']}: pack it again"
+        )
+    if verify and file_digest(path) != known["sha256"]:
         raise DataError(f"{path}: damaged: its hash is not the one in {MANIFEST}; pack it again")
