@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ganforge.data import load
+from ganforge.data.describe import describe
 from ganforge.data.pack import pack
 from ganforge.errors import GanforgeError
 
@@ -154,4 +155,4 @@ def test_manifests_of_other_types(changes: dict[str, object]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = lay_out(Path(folder), "json", json.dumps(table).encode())
         with contextlib.suppress(GanforgeError), one_line():
-            load.describe(load.load(path))
+            describe(load.load(path))
