@@ -28,6 +28,7 @@ import ganforge as gf
 from benchmarks.speed import machine
 from ganforge import recipes
 from ganforge.data.batches import Batches
+from ganforge.data.dataset import PictureOptions
 from ganforge.data.formats import image_folder
 from ganforge.data.load import load
 from ganforge.runs.folder import Run
@@ -166,7 +167,9 @@ def packing(folder: Path) -> Found:
     for _ in range(TRIES):
         for count, found in tries.items():
             os.sched_setaffinity(0, set(range(count)))
-            found.append(seconds(lambda n=count: image_folder.read(pictures, 64, workers=n)))  # type: ignore[misc]
+            found.append(
+                seconds(lambda n=count: image_folder.read(pictures, PictureOptions(64, n)))
+            )  # type: ignore[misc]
     took = {count: median(found) for count, found in tries.items()}
     return {
         f"{PICTURES:,} JPEGs, s": took,

@@ -158,6 +158,6 @@ def draw(run: Run) -> Path | None:
     from ganforge import files
 
     try:
-        return files.save(run.path / PLOT, plots.overview(run))
+        return files.save_file(run.path / PLOT, plots.overview(run))
     except DataError:
         return None

@@ -1,7 +1,7 @@
-"""Every error a user can meet, with the exit code of the command line.
+"""Every error that a user can see, with its exit code.
 
-An error is one sentence that names the offending value and one that names the remedy. Code below
-the command line raises these; only `cli` prints them and turns them into an exit status.
+A message names the offending value, then the remedy. Only the command line prints it and ends with
+the exit code.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from collections.abc import Sequence
 
 
 class GanforgeError(Exception):
-    """A fault with a known remedy. Anything else that escapes is a bug of ours (exit code 1).
+    """A fault with a known remedy; any other exception is a bug of this package (exit code 1).
 
     speaker: of several processes, the rank that prints it; None for the leader, and for every rank
-    where only that rank may know (memory, disk).
+    if only that rank can know (memory, disk).
     """
 
     exit_code = 1
@@ -29,13 +29,13 @@ class GanforgeError(Exception):
 
 
 class UsageError(GanforgeError):
-    """An argument, a name or a configuration that cannot be meant."""
+    """An argument, a name or a setting that makes no sense."""
 
     exit_code = 2
 
 
 class DataError(GanforgeError):
-    """Data that is missing, corrupt, empty or does not fit what was asked of it."""
+    """Data that are missing, damaged, empty or do not fit the request."""
 
     exit_code = 65
 
@@ -73,7 +73,7 @@ class PeerError(GanforgeError):
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal that came while something was done that may be given up: loading, building, scoring.
+    """A signal during work that can be interrupted: loading, building, scoring.
 
     signal: its number.
     """
@@ -103,14 +103,14 @@ def check(ok: bool, key: str, value: object, expected: str) -> None:
         raise UsageError(f"{key} = {value!r}: expected {expected}")
 
 
-WHOLE, SEEDS = 2**31, 2**63  # what is counted or allocated; what only names a stream
+WHOLE, SEEDS = 2**31, 2**63  # bounds of counts and sizes; of seeds
 
 
 def in_range(key: str, value: object) -> None:
-    """Raise a UsageError for a number, or one in a list, that no setting can hold.
+    """Raise a UsageError for a number, or one in a list, that is out of range for every setting.
 
-    Whole numbers end at 2^31 (seeds at 2^63), beyond which tensors and JSON lose count; inf and
-    NaN are none.
+    Whole numbers end at 2^31 (seeds at 2^63), the range of tensor sizes and of JSON; infinity and
+    NaN are refused.
     """
     for one in value if isinstance(value, list | tuple) else [value]:
         if isinstance(one, int):
@@ -129,7 +129,12 @@ def choice(key: str, value: str, allowed: Sequence[str]) -> None:
 
 
 def did_you_mean(word: str, known: Sequence[str]) -> str:
-    """'did you mean X?' where something is close, and the list of what there is."""
+    """ "did you mean X?" if a known word is close to `word`, and the list of known words."""
     close = difflib.get_close_matches(word, known, n=1)
     hint = f"did you mean {close[0]!r}? " if close else ""
     return f"{hint}known: {', '.join(sorted(known))}"
+
+
+def one_line(error: Exception) -> str:
+    """The message of a library's exception in one line of at most 120 characters."""
+    return " ".join(str(error).split())[:120] or type(error).__name__

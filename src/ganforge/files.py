@@ -1,4 +1,4 @@
-"""Files: read, written whole, made durable; JSON and npz."""
+"""Files: read, written whole or not at all, JSON, JSON lines and npz."""
 
 from __future__ import annotations
 
@@ -8,47 +8,40 @@ import hashlib
 import io
 import json
 import os
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from ganforge.errors import DataError, DiskError
 from ganforge.text import json_bytes
+from ganforge.types import Array
 
-CHUNK = 2**20
+CHUNK = 2**20  # bytes
+MADE_AGAIN = "remove it, and it is made again"
 
 
-def read_file(path: Path) -> bytes:
-    """A file's bytes; DataError where there is none, DiskError where it cannot be read."""
+# --- bytes ------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turns an OSError into a DiskError that names `path`."""
     try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file") from None
+        yield
     except OSError as error:
         raise DiskError(f"{path}: cannot be read ({error.strerror or error})") from None
 
 
-def write_file(path: Path, data: bytes) -> None:
-    """Write and fsync; the caller renames."""
-    with path.open("wb") as file:
-        for start in range(0, len(data), CHUNK):
-            file.write(data[start : start + CHUNK])
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def replace_file(path: Path, data: bytes) -> None:
-    """Put `data` in the place of `path`, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turns an OSError into a DiskError that names `path` and the remedy."""
     try:
-        write_file(temporary, data)
-        os.replace(temporary, path)
-        sync_folder(path.parent)
+        yield
     except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
         raise disk_error(path, error) from error
 
 
@@ -63,8 +56,48 @@ def disk_error(path: Path, error: OSError) -> DiskError:
     return DiskError(f"{path}: cannot be written ({error.strerror or error}): {remedy}")
 
 
+def read_file(path: Path) -> bytes:
+    """The bytes of a file; DataError if it does not exist, DiskError if it cannot be read."""
+    with reading(path):
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            raise DataError(f"{path}: no such file") from None
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write the bytes of a file and flush them to the disk; a crash may leave a part of them."""
+    with path.open("wb") as file:
+        for start in range(0, len(data), CHUNK):
+            file.write(data[start : start + CHUNK])
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Write the bytes of a file, whole or not at all; DiskError if they cannot be written."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with writing(path):
+            write_file(temporary, data)
+            os.replace(temporary, path)
+            sync_folder(path.parent)
+    except DiskError:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+
+
+def save_file(path: Path, data: bytes) -> Path:
+    """`replace_file` that makes the folder of `path` if it does not exist; returns `path`."""
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(path, data)
+    return path
+
+
 def sync_folder(folder: Path) -> None:
-    """Make a rename in `folder` durable, where the system lets a folder be opened."""
+    """Make a rename in `folder` durable, on systems that can open a folder."""
     try:
         handle = os.open(folder, os.O_RDONLY)
     except OSError:
@@ -80,34 +113,94 @@ def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def save(path: Path, data: bytes) -> Path:
-    """Put a file's bytes at `path`, whole or not at all, making its folder."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise disk_error(path, error) from error
-    replace_file(path, data)
-    return path
+def file_digest(path: Path, kind: str = "sha256") -> str:
+    """The hash of a file as hexadecimal digits; DiskError if it cannot be read."""
+    with reading(path), path.open("rb") as file:
+        return hashlib.file_digest(file, kind).hexdigest()
 
 
-def npz(**arrays: npt.NDArray[Any]) -> bytes:
-    """Arrays as an .npz file's bytes; never a pickle."""
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **arrays)
-    return buffer.getvalue()
+# --- JSON -------------------------------------------------------------------------------------
 
 
-def read(path: Path, default: Any = None) -> Any:
-    """A JSON file of ours, or `default` where there is none yet; DataError where it is damaged."""
+def read_json(path: Path, default: Any = None, remedy: str = MADE_AGAIN) -> Any:
+    """The value in a JSON file, or `default` if the file does not exist.
+
+    Raises:
+        DataError: the file is damaged; the message ends with `remedy`.
+        DiskError: the file cannot be read.
+    """
     if not path.exists():
         return default
     try:
         return json.loads(read_file(path))
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: damaged ({error}): remove it, and it is made again") from None
+        raise DataError(f"{path}: damaged ({error}): {remedy}") from None
 
 
-def write(path: Path, table: Any) -> None:
-    """A JSON file, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(path, json_bytes(table, indent=1))
+def write_json(path: Path, value: Any, *, finite: bool = False) -> Path:
+    """Write a JSON file, whole or not at all, making its folder; returns `path`.
+
+    Args:
+        path: of the file.
+        value: tables, lists, text and numbers.
+        finite: NaN and infinity, which JSON does not know, are a ValueError.
+
+    Raises:
+        DiskError: the file cannot be written.
+    """
+    return save_file(path, json_bytes(value, indent=1, allow_nan=not finite))
+
+
+def read_json_lines(path: Path) -> Iterator[Any]:
+    """The values in the lines of a file; none if it does not exist.
+
+    Lines that are not JSON are left out, and so is a last line without its end, which a crash may
+    leave. DiskError if the file cannot be read.
+    """
+    with reading(path), contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+        for line in file:
+            if line.endswith(b"\n"):
+                with contextlib.suppress(ValueError, RecursionError):
+                    yield json.loads(line)
+
+
+def json_lines(values: Iterable[Any]) -> bytes:
+    """Values as JSON, one in each line."""
+    return b"".join(json_bytes(value) + b"\n" for value in values)
+
+
+def append_json_lines(path: Path, values: Iterable[Any]) -> None:
+    """Append one line for each value, flushed to the system but not to the disk.
+
+    Raises:
+        DiskError: the file cannot be written; a line that was written in part is removed, or the
+            next one would continue it.
+    """
+    before = path.stat().st_size if path.exists() else 0
+    try:
+        with writing(path), path.open("ab") as file:
+            file.write(json_lines(values))
+    except DiskError:
+        with contextlib.suppress(OSError):
+            os.truncate(path, before)
+        raise
+
+
+# --- arrays -----------------------------------------------------------------------------------
+
+
+def npz(**arrays: Array) -> bytes:
+    """Arrays as the bytes of an .npz file; never a pickle."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    return buffer.getvalue()
+
+
+def read_npz(path: Path) -> dict[str, Array]:
+    """The arrays of a file made by `npz`; DataError if it is none, or damaged."""
+    try:
+        with np.load(io.BytesIO(read_file(path)), allow_pickle=False) as file:
+            return dict(file)
+    except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error):
+        # NumPy's own message would advise to unpickle bytes that it does not know
+        raise DataError(f"{path}: not an .npz file, or a damaged one: {MADE_AGAIN}") from None

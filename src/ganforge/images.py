@@ -12,11 +12,11 @@ import numpy.typing as npt
 
 from ganforge.types import Pixels
 
-LABEL_ROWS = 20  # more labels than this are not all shown
+LABEL_ROWS = 20  # most rows of a grid of labelled pictures
 
 
 def layout(count: int, classes: int) -> tuple[int, int]:
-    """(rows, columns) of a grid of about `count` pictures: a row a label where there are labels."""
+    """(rows, columns) of a grid of about `count` pictures; a row for each label if classes > 0."""
     if classes:
         rows = min(classes, LABEL_ROWS)
         return rows, max(1, -(-count // rows)) if count > rows else 1
@@ -25,39 +25,30 @@ def layout(count: int, classes: int) -> tuple[int, int]:
 
 
 def grid(images: npt.NDArray[Any], columns: int, gap: int = 2) -> Pixels:
-    """(N, H, W, C) uint8 -> one (rows (H + gap) + gap, ...) picture, row by row, on grey."""
+    """Pictures (N, H, W, C), uint8, as one (rows (H + gap) + gap, ..., 3), row by row, on grey.
+
+    One channel is grey, of two the first is shown as blue too, of more the first three are shown.
+    """
     count, height, width, channels = images.shape
     rows = -(-count // columns)
-    if channels == 1:
-        images = images.repeat(3, axis=3)
-    elif channels == 2:
-        images = np.concatenate([images, images[..., :1]], axis=3)
-    elif channels > 3:
-        images = images[..., :3]
-    out = np.full(
-        (rows * (height + gap) + gap, columns * (width + gap) + gap, 3), 127, dtype=np.uint8
-    )
-    for i, image in enumerate(images):
-        y, x = divmod(i, columns)
-        top, left = y * (height + gap) + gap, x * (width + gap) + gap
-        out[top : top + height, left : left + width] = image
-    return out
+    shown = {1: [0, 0, 0], 2: [0, 1, 0]}.get(channels, [0, 1, 2])
+    tiled = np.full((rows * columns, height + gap, width + gap, 3), 127, dtype=np.uint8)
+    tiled[:count, gap:, gap:] = images[..., shown]
+    whole = tiled.reshape(rows, columns, *tiled.shape[1:]).transpose(0, 2, 1, 3, 4)
+    whole = whole.reshape(rows * (height + gap), columns * (width + gap), 3)
+    return np.pad(whole, ((0, gap), (0, gap), (0, 0)), constant_values=127)
 
 
 def tiles(picture: Pixels, height: int, width: int, gap: int = 2) -> Pixels:
     """The inverse of `grid`: (N, H, W, 3), row by row, empty tiles included."""
-    rows = (picture.shape[0] - gap) // (height + gap)
-    columns = (picture.shape[1] - gap) // (width + gap)
-    out = [
-        picture[y * (height + gap) + gap :][:height, x * (width + gap) + gap :][:, :width]
-        for y in range(rows)
-        for x in range(columns)
-    ]
-    return np.stack(out)
+    tall, wide = height + gap, width + gap
+    rows, columns = (picture.shape[0] - gap) // tall, (picture.shape[1] - gap) // wide
+    whole = picture[: rows * tall, : columns * wide].reshape(rows, tall, columns, wide, 3)
+    return whole.transpose(0, 2, 1, 3, 4).reshape(-1, tall, wide, 3)[:, gap:, gap:]
 
 
 def png(picture: Pixels, scale: int = 1) -> bytes:
-    """(H, W, 3) uint8 as a PNG file's bytes, each pixel `scale` x `scale`."""
+    """(H, W, 3) uint8 as a PNG file's bytes, each pixel enlarged to `scale` x `scale`."""
     from PIL import Image
 
     if scale > 1:

@@ -1,4 +1,7 @@
-"""Which parts there are: networks, games, penalties by kind; a user's own file."""
+"""The parts of a game by kind, and functions from a user's file.
+
+A new network, game or penalty is one file of its own and one entry in `PARTS`.
+"""
 
 from __future__ import annotations
 
@@ -10,25 +13,26 @@ from pathlib import Path
 from typing import Any
 
 from ganforge.config.schema import Parts
-from ganforge.config.user_code import OwnCode
+from ganforge.config.user_code import UserCode
 from ganforge.errors import GanforgeError, UsageError
 from ganforge.gan.adversarial import Adversarial
-from ganforge.gan.penalties import PENALTIES
-from ganforge.gan.step import Game
-from ganforge.nets import NETWORKS
+from ganforge.gan.penalties import R1, R2, GradientPenalty
+from ganforge.nets import DCGAN, MLP
 
-GAMES: dict[str, type[Game]] = {"adversarial": Adversarial}
-
-# Where the `kind` of a saved part is looked up.
+# The dataclass of each `kind` in a config.
 PARTS: Parts = {
-    "networks": {**NETWORKS, "python": OwnCode},
-    "games": GAMES,
-    "penalties": PENALTIES,
+    "networks": {"mlp": MLP, "dcgan": DCGAN, "python": UserCode},
+    "games": {"adversarial": Adversarial},
+    "penalties": {"r1": R1, "r2": R2, "gradient-penalty": GradientPenalty},
 }
 
 
-def attribute(path: Path, name: str) -> Callable[..., Any]:
-    """A function of a Python file that the user named; executes the file."""
+def load_function(path: Path, name: str) -> Callable[..., Any]:
+    """A function of a user's Python file, which is executed.
+
+    Raises:
+        UsageError: no such file, no such function, or an exception in the file.
+    """
     if not path.is_file():
         raise UsageError(f"{path}: no such recipe file")
     spec = importlib.util.spec_from_file_location(path.stem, path)
@@ -37,23 +41,26 @@ def attribute(path: Path, name: str) -> Callable[..., Any]:
     module = importlib.util.module_from_spec(spec)
     sys.modules[path.stem] = module
     loader = spec.loader
-    guarded(path, lambda: loader.exec_module(module))
+    call_user_code(path, lambda: loader.exec_module(module))
     found = getattr(module, name, None)
     if not callable(found):
         raise UsageError(f"{path} defines no function {name!r}: name it, as {path}:run")
     return found  # type: ignore[no-any-return]
 
 
-def guarded(path: Path, call: Callable[[], Any]) -> Any:
-    """`call()`; what goes wrong in the user's own file is told with its line, as theirs."""
+def call_user_code(path: Path, call: Callable[[], Any]) -> Any:
+    """The result of `call`, which runs code of the file `path`.
+
+    Raises:
+        UsageError: any exception of that code, with the line of the file that raised it.
+    """
     try:
         return call()
     except GanforgeError:
         raise
-    except Exception as error:  # whatever a user's code may raise
-        lines = [
-            f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)
-        ]
+    except Exception as error:  # a user's code may raise anything
+        frames = traceback.extract_tb(error.__traceback__)
+        lines = [frame.lineno for frame in frames if frame.filename == str(path)]
         line = getattr(error, "lineno", None) or (lines[-1] if lines else None)
         where = f"{path}, line {line}" if line else str(path)
         raise UsageError(f"{where}: {type(error).__name__}: {error}") from error

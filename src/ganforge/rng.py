@@ -1,7 +1,7 @@
 """Every random number of a run, as a function of (seed, stream, position).
 
 Nothing here has a state to save. A stream is a Philox 4x64 counter generator whose key is a hash
-of (seed, name); position n of a stream is its n-th 32-bit word, whoever asks and whenever. So the
+of (seed, name); position n of a stream is its n-th 32-bit word, in every order of calls. So the
 noise of picture i is the same in a batch of 1 and of 64, on one rank or eight, before and after a
 resume, and sampling or scoring at other times shifts nothing.
 
@@ -76,7 +76,7 @@ class Stream:
     def keep(self, first: int, count: int, size: int, drop: float) -> Floats:
         """Dropout factors, 0 with probability `drop` and 1 / (1 - drop) else; (count, size).
 
-        One 16-bit half of a word each: `drop` is met to within 2^-17.
+        One 16-bit half of a word each: the error of `drop` is below 2^-17.
         """
         pairs = (size + 1) // 2
         halves = self.words(first * pairs, count * pairs).view(np.uint16).reshape(count, pairs * 2)
@@ -92,19 +92,24 @@ class Stream:
 class Order:
     """The endless shuffled pass over a data set: the n-th index is a function of (seed, n).
 
-    Every epoch is a fresh permutation of 0 .. size - 1; a batch may straddle two epochs, so no
-    batch is ever short.
+    Every epoch is a fresh permutation of 0 .. size - 1; a batch may contain the end of one epoch
+    and the start of the next, so no batch is ever short.
+
+    Args:
+        seed: any integer.
+        size: number of examples N.
+        name: of the stream; two passes of other names are independent.
     """
 
-    def __init__(self, seed: int, size: int):
-        self.seed, self.size = seed, size
+    def __init__(self, seed: int, size: int, name: str = "order"):
+        self.seed, self.size, self.name = seed, size, name
         self._epochs: dict[int, Ints] = {}
 
     def _epoch(self, epoch: int) -> Ints:
         if epoch not in self._epochs:
-            keys = Stream(self.seed, f"order/{epoch}").words(0, self.size).astype(np.uint64)
-            # the stable order of the keys: each with its place in its low half, sorted as one
-            # number, which takes a fifth of the time of a stable argsort
+            keys = Stream(self.seed, f"{self.name}/{epoch}").words(0, self.size).astype(np.uint64)
+            # a stable sort: each key is joined with its place, in its low half, and sorted as one
+            # number, in a fifth of the time of a stable argsort
             keys = (keys << np.uint64(32)) | np.arange(self.size, dtype=np.uint64)
             keys.sort()
             self._epochs = {e: p for e, p in self._epochs.items() if e == epoch - 1}

@@ -102,7 +102,7 @@ def replace(error: UnicodeError) -> tuple[str, int]:
 
 
 def columns(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> str:
-    """Columns as wide as their widest entry; those numbered in `right` end at their right edge."""
+    """Rows as a table with columns of equal width; those numbered in `right` are right-aligned."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return "\n".join(
         "  ".join(

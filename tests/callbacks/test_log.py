@@ -104,7 +104,7 @@ def test_a_rollback_cuts_off_what_came_after(tmp_path: Path) -> None:
 
 
 def test_repeated_means_are_one_point(tmp_path: Path) -> None:
-    grid = ganforge_files.save(tmp_path / "a.png", images.png(np.zeros((4, 4, 3), np.uint8)))
+    grid = ganforge_files.save_file(tmp_path / "a.png", images.png(np.zeros((4, 4, 3), np.uint8)))
     with Events(tmp_path) as events:
         events.add(record(10))
         events.add(record(13, grid=grid))

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
@@ -15,8 +16,9 @@ from torch import nn
 from ganforge import recipes
 from ganforge.config import convert
 from ganforge.config.schema import Config, Noise, Optimizer, Output
-from ganforge.config.user_code import OwnCode
+from ganforge.config.user_code import UserCode
 from ganforge.errors import UsageError
+from ganforge.gan import optimizers
 from ganforge.gan.adversarial import Adversarial
 from ganforge.gan.losses import LOSSES
 from ganforge.gan.penalties import R1, R2, GradientPenalty
@@ -333,6 +335,26 @@ def test_whole_numbers_and_floats_are_the_same_setting() -> None:
     assert convert.config_hash(again) == convert.config_hash(one)
 
 
+def test_betas_may_be_whole_numbers_in_python() -> None:
+    """torch's Adam refuses a whole number beside a float."""
+    base = recipes.find("gaussian")
+    whole = replace(base, generator=Optimizer(betas=(0, 0.99)))
+    floats = replace(base, generator=Optimizer(betas=(0.0, 0.99)))
+    assert whole == floats
+    assert convert.config_hash(whole) == convert.config_hash(floats)
+    weight = nn.Parameter(torch.ones(2))
+    optimizer = optimizers.build(whole.generator, [weight])
+    weight.grad = torch.ones(2)
+    optimizers.guarded_step(optimizer, torch.tensor(0.0))
+    assert torch.all(weight < 1)
+
+
+@pytest.mark.parametrize("betas", [(0.5,), (0.5, 0.9, 0.9), (0.5, 1), (-1, 0.5)])
+def test_betas_that_adam_cannot_have_are_refused_in_python_too(betas: tuple[float, ...]) -> None:
+    with pytest.raises(UsageError, match=r"betas = .*: expected two numbers in \[0, 1\)"):
+        Optimizer(betas=betas)  # type: ignore[arg-type]
+
+
 def test_the_budget() -> None:
     base = recipes.find("gaussian")
     assert base.images(1000) == 20_000
@@ -352,7 +374,7 @@ def test_own_code_is_named_never_stored() -> None:
     toml = convert.dumps(one)
     assert "nn.Linear" not in toml
     again = convert.loads(toml, PARTS)
-    assert isinstance(again.networks, OwnCode)
+    assert isinstance(again.networks, UserCode)
     assert again.networks.name == "my_networks"
     assert len(again.networks.sha256) == 64
     assert convert.config_hash(again) == convert.config_hash(one)

@@ -19,6 +19,7 @@ from PIL import Image
 from ganforge.data import download, load
 from ganforge.data.formats import cifar
 from ganforge.errors import DataError
+from tests.helpers.tiny import cifar_batch
 
 RNG = np.random.default_rng(0)
 
@@ -34,7 +35,7 @@ def write(folder: Path, *, sheets: bool, each: int = 20) -> Path:
         if sheets:
             Image.fromarray(values.reshape(each, 1024, 3)).save(folder / f"{batch}.png")
         else:
-            (folder / f"{batch}.bin").write_bytes(cifar.binary_batch(values, labels))
+            (folder / f"{batch}.bin").write_bytes(cifar_batch(values, labels))
     if sheets:
         train = np.concatenate(every[:5]).tolist()
         (folder / "train_lables.json").write_text(json.dumps(train))
@@ -66,7 +67,7 @@ def test_a_record_is_a_label_and_three_planes() -> None:
     raw = bytes([7]) + bytes([1]) * 1024 + bytes([2]) * 1024 + bytes([3]) * 1024
     values, labels = cifar.parse_batch(raw, "x")
     assert labels.tolist() == [7] and values[0, 5, 9].tolist() == [1, 2, 3]
-    assert cifar.binary_batch(values, labels) == raw
+    assert cifar_batch(values, labels) == raw
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ganforge.data import load
-from ganforge.data.formats import packed
+from ganforge.data.describe import describe
+from ganforge.data.pack import pack
 from ganforge.errors import GanforgeError
 
 RNG = np.random.default_rng(0)
@@ -65,7 +66,7 @@ def good(kind: str) -> bytes:
 def _store() -> Path:
     folder = Path(tempfile.mkdtemp())
     np.savez(folder / "a.npz", images=GREYS, labels=np.arange(12) % 3)
-    return packed.pack(str(folder / "a.npz"), folder / "store")
+    return pack(str(folder / "a.npz"), folder / "store")
 
 
 def lay_out(folder: Path, kind: str, raw: bytes) -> str:
@@ -154,4 +155,4 @@ def test_manifests_of_other_types(changes: dict[str, object]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = lay_out(Path(folder), "json", json.dumps(table).encode())
         with contextlib.suppress(GanforgeError), one_line():
-            load.describe(load.load(path))
+            describe(load.load(path))

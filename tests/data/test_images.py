@@ -14,7 +14,9 @@ import pytest
 from PIL import Image
 
 from ganforge.data import archives, decode, load
-from ganforge.data.formats import image_folder, labels
+from ganforge.data.archives import Caps
+from ganforge.data.dataset import PictureOptions
+from ganforge.data.formats import image_folder
 from ganforge.errors import DataError, DiskError, UsageError
 
 RNG = np.random.default_rng(0)
@@ -269,8 +271,8 @@ def test_labels_csv_that_does_not_fit(tmp_path: Path, text: str, says: str) -> N
 
 
 def test_numbers_sort_as_numbers() -> None:
-    assert labels.ordered(["10", "2", "1"]) == ("1", "2", "10")
-    assert labels.ordered(["10", "2", "a"]) == ("10", "2", "a")
+    assert image_folder.ordered(["10", "2", "1"]) == ("1", "2", "10")
+    assert image_folder.ordered(["10", "2", "a"]) == ("10", "2", "a")
 
 
 def _only_probes() -> object:
@@ -284,19 +286,20 @@ def test_zip_equals_folder_and_threads_equal_processes(
 ) -> None:
     folder = folder_of(tmp_path / "d", 40, size=(14, 12))
     zipped = zip_of(folder, tmp_path / "d.zip")
-    a, b = (image_folder.read(p, 8) for p in (folder, zipped))
+    a, b = (image_folder.read(p, PictureOptions(8)) for p in (folder, zipped))
     assert np.array_equal(a.values, b.values)
-    monkeypatch.setattr(image_folder, "_MANY", 1)
-    monkeypatch.setattr(image_folder, "_THREADS", 1)
     monkeypatch.setattr(image_folder, "ThreadPoolExecutor", _only_probes())
-    assert np.array_equal(image_folder.read(zipped, 8, workers=2).values, a.values)
+    processes = PictureOptions(8, workers=2, threads=1, many=1)
+    assert np.array_equal(image_folder.read(zipped, processes).values, a.values)
 
 
 def test_worker_processes_do_not_import_torch() -> None:
     import subprocess
     import sys
 
-    code = "import sys, ganforge.data.stores; sys.exit('torch' in sys.modules)"
+    modules = {f.__module__ for f in (decode.work_on, decode.decode, decode.probe)}
+    modules |= {kind.__module__ for kind in (archives.Folder, archives.Archive)}
+    code = f"import sys, {', '.join(modules)}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
@@ -357,20 +360,18 @@ def test_hostile_zips_are_refused_and_write_nothing(tmp_path: Path, case: str, s
     assert [p.name for p in tmp_path.iterdir()] == ["bad.zip"]
 
 
-def test_caps_of_zips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("caps", "says"),
+    [
+        (Caps(total=100), "uncompressed, above the cap"), (Caps(members=5), "10 members, above"),
+        (Caps(directory=50), "table of contents"), (Caps(member=10), "above the cap of 10 bytes"),
+    ],
+)  # fmt: skip
+def test_caps_of_zips(tmp_path: Path, caps: Caps, says: str) -> None:
     path = hostile(tmp_path / "a.zip", "")
-    for name, value, says in (
-        ("MAX_TOTAL", 100, "uncompressed, above the cap"),
-        ("MAX_MEMBERS", 5, "10 members, above"),
-        ("MAX_DIRECTORY", 50, "table of contents"),
-    ):
-        archives._archive.cache_clear()
-        with monkeypatch.context() as patch:
-            patch.setattr(archives, name, value)
-            with pytest.raises(DataError, match=says):
-                load.load(str(path))
-    with pytest.raises(DataError, match="above the cap of 10 bytes"):
-        archives.members(path, most=10)
+    assert len(archives.members(path)) == 10
+    with pytest.raises(DataError, match=says):
+        archives.members(path, caps)
 
 
 def test_a_damaged_member_is_a_damaged_picture(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from ganforge.data import load
 from ganforge.data.formats import packed
-from ganforge.data.formats.packed import pack
+from ganforge.data.pack import pack
 from ganforge.errors import DataError, DiskError, UsageError
 
 RNG = np.random.default_rng(0)
@@ -108,7 +108,7 @@ def test_a_failed_pack_leaves_what_was_there(
 
     with monkeypatch.context() as patch:
         if where == "write":
-            patch.setattr(packed._Hashed, "write", full)
+            patch.setattr(packed, "write_npy", full)
         elif where == "fsync":
             patch.setattr(packed.os, "fsync", full)
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -11,11 +12,16 @@ import pytest
 import torch
 from PIL import Image
 
+from ganforge import images
+from ganforge.commands.data import data_show
 from ganforge.data import load, toy
-from ganforge.data.dataset import Dataset, digest, split
-from ganforge.data.formats import cifar, packed
-from ganforge.data.spec import decode, encode
+from ganforge.data.dataset import Dataset, Examples, digest, select, split
+from ganforge.data.describe import describe, preview
+from ganforge.data.formats import FORMATS, cifar, packed
+from ganforge.data.pack import pack
+from ganforge.data.spec import DataSpec, decode, encode
 from ganforge.errors import DataError, UsageError
+from tests.helpers.tiny import cifar_batch
 
 COUNT = 60
 
@@ -74,13 +80,13 @@ def cifar_folder(path: Path) -> str:
     rng = np.random.default_rng(0)
     for batch in cifar.BATCHES:
         values = rng.integers(0, 256, (20, 32, 32, 3), dtype=np.uint8)
-        (path / f"{batch}.bin").write_bytes(cifar.binary_batch(values, rng.integers(0, 10, 20)))
+        (path / f"{batch}.bin").write_bytes(cifar_batch(values, rng.integers(0, 10, 20)))
     return str(path)
 
 
 def store(path: Path) -> str:
     (path / "from").mkdir()
-    return str(packed.pack(pictures(path / "from"), path / "store", 8))
+    return str(pack(pictures(path / "from"), path / "store", 8))
 
 
 KINDS: dict[str, Callable[[Path], str]] = {
@@ -173,23 +179,37 @@ def test_codec_round_trip(parts: dict[str, Dataset]) -> None:
 
 def test_rows_that_describe_and_pictures_that_show(parts: dict[str, Dataset]) -> None:
     for data in parts.values():
-        rows = dict(load.describe(data))
+        rows = dict(describe(data))
         assert rows["examples"] == f"{len(data):,}" and rows["sha256"] == data.sha256
         assert all(isinstance(v, str) and isinstance(k, str) for k, v in rows.items())
         if not data.spec.is_image:
             with pytest.raises(UsageError, match="holds vectors"):
-                load.preview(data, 4)
+                preview(data, 4)
             continue
-        shown = load.preview(data, 20)
+        shown = preview(data, 20)
         assert shown.dtype == np.uint8 and shown.shape[1:] == data.spec.stored_shape
         assert len(shown) == min(20, len(data))
 
 
 def test_previews_go_through_the_classes_in_turn() -> None:
     data = load.load("mnist", part="test")
-    shown = load.preview(data, 20)
+    shown = preview(data, 20)
     picture = {v.tobytes(): k for v, k in zip(data.values, data.labels, strict=True)}
     assert [picture[v.tobytes()] for v in shown] == [*range(10), *range(10)]
+
+
+def test_float_pictures_are_shown_in_the_range_of_the_train_part(tmp_path: Path) -> None:
+    """0..1 becomes black to white, in the preview and in the saved grid."""
+    values = np.tile(np.linspace(0, 1, 16).reshape(1, 4, 4), (12, 1, 1)).astype(np.float32)
+    np.save(tmp_path / "f.npy", values)
+    shown = preview(load.load(str(tmp_path / "f.npy")), 1)
+    wanted = np.round(values[0] * 255).astype(np.uint8)
+    assert np.array_equal(shown[0, :, :, 0], wanted)
+    data_show(str(tmp_path / "f.npy"), None, tmp_path / "grid.png")
+    saved = images.read_png(tmp_path / "grid.png")
+    scale = 64 // 4  # how much the saved grid is enlarged
+    first = saved[2 * scale : 6 * scale : scale, 2 * scale : 6 * scale : scale, 0]
+    assert np.array_equal(first, wanted)
 
 
 @pytest.mark.parametrize("count", [1, 2, 9, 10, 19, 20, 61, 100, 1000])
@@ -242,3 +262,94 @@ def test_other_bad_arguments(tmp_path: Path) -> None:
     (tmp_path / "b").write_bytes(b"")
     with pytest.raises(DataError, match=r"b: not a folder .* it is empty"):
         load.load(str(tmp_path / "b"))
+
+
+# --- a source beside the examples -------------------------------------------------------------
+
+
+def numbered(count: int, *shape: int) -> np.ndarray:
+    """Arrays whose numbers are all the number of their row."""
+    return np.broadcast_to(np.arange(count, dtype=np.uint8).reshape(-1, 1, 1, 1), (count, *shape))
+
+
+def test_a_paired_source_is_split_with_its_examples() -> None:
+    examples = Examples(numbered(60, 8, 6, 3), np.arange(60) % 3, source=numbered(60, 5, 9, 1))
+    plain = Examples(examples.values, examples.labels)
+    for part in load.PARTS:
+        data = select(examples, "pairs", part, size=None, seed=4)
+        assert data.source is not None and not data.unpaired
+        assert np.array_equal(data.source[:, 0, 0, 0], data.values[:, 0, 0, 0])
+        assert data.source_spec == DataSpec((1, 5, 9)) and data.spec == DataSpec((3, 8, 6), 3)
+        assert np.array_equal(data.values, select(plain, "p", part, size=None, seed=4).values)
+
+
+def test_an_unpaired_source_is_split_by_itself() -> None:
+    examples = Examples(numbered(60, 8, 6, 3), source=numbered(100, 4, 4, 1), unpaired=True)
+    parts = {part: select(examples, "x", part, size=None, seed=4) for part in load.PARTS}
+    assert [len(parts[part].source) for part in load.PARTS] == [90, 5, 5]
+    assert [len(parts[part]) for part in load.PARTS] == [54, 3, 3]
+    rows = np.concatenate([parts[part].source[:, 0, 0, 0] for part in load.PARTS])
+    assert sorted(rows) == list(range(100))
+    few = Examples(examples.values, source=numbered(3, 4, 4, 1), unpaired=True)
+    with pytest.raises(DataError, match=r"'x \(source\)' has 3 examples, too few for a test part"):
+        select(few, "x", "test", size=None, seed=0)
+
+
+def test_a_size_is_of_pictures_in_the_source_too_and_vectors_have_none() -> None:
+    pictures_of = Examples(numbered(60, 8, 6, 3), source=numbered(60, 5, 9, 1))
+    data = select(pictures_of, "x", "train", size=4, seed=0)
+    assert data.values.shape == (54, 4, 4, 3) and data.source.shape == (54, 4, 4, 1)
+    assert data.source_spec == DataSpec((1, 4, 4))
+    vectors_of = np.random.default_rng(0).normal(2, 3, size=(60, 5)).astype(np.float32)
+    data = select(Examples(pictures_of.values, source=vectors_of), "x", "train", size=4, seed=0)
+    assert data.source.shape == (54, 5) and data.source_spec.shape == (5,)
+    assert np.allclose(data.source_spec.offset, data.source.mean(0), atol=1e-5)  # of the train part
+
+
+def test_the_hash_names_the_source_and_is_unchanged_without_one() -> None:
+    values, labels = np.arange(48, dtype=np.uint8).reshape(4, 2, 2, 3), np.arange(4)
+    state = hashlib.sha256()
+    for array in (values, labels):
+        state.update(f"{array.dtype.str}{array.shape}".encode() + array.tobytes())
+    assert digest(values, labels) == state.hexdigest()
+    found = {
+        digest(values, labels),
+        digest(values, labels, values),
+        digest(values, labels, values, unpaired=True),
+        digest(values, labels, values + 1),
+    }
+    assert len(found) == 4
+    one = Examples(numbered(60, 2, 2, 1), source=numbered(60, 3, 3, 1))
+    other = Examples(one.values, source=numbered(60, 3, 3, 1)[::-1])
+    assert len({select(e, "x", "train", size=None, seed=0).sha256 for e in (one, other)}) == 2
+
+
+def test_sources_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    values, source = numbered(6, 4, 4, 1), numbered(5, 4, 4, 1)
+    with pytest.raises(DataError, match="5 sources for 6 examples: give one for each, or"):
+        Examples(values, source=source)
+    with pytest.raises(DataError, match="unpaired, but without a source"):
+        Examples(values, unpaired=True)
+    with pytest.raises(DataError, match="cannot have a published test part"):
+        Examples(values, source=source, unpaired=True, test=2)
+    spec = DataSpec((1, 4, 4))
+    with pytest.raises(DataError, match="data 'x': 5 sources for 6 examples"):
+        Dataset("x", "train", spec, values, source=source, source_spec=spec)
+    with pytest.raises(DataError, match="data 'x': give source and source_spec together"):
+        Dataset("x", "train", spec, values, source=values)
+    with pytest.raises(DataError, match="a packed folder holds none"):
+        packed.write(tmp_path, Examples(values, source=values), "x", None, 0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_first_format_that_recognises_a_path_reads_it(kind: str) -> None:
+    """And the others that recognise it too come after it in the table."""
+    path = Path(kind)
+    if kind in load.NAMED or packed.is_store(path):
+        return
+    head = b"" if path.is_dir() else path.read_bytes()[:8]
+    readers = [read.__module__ for recognises, read in FORMATS if recognises(path, head)]
+    name = {".npy": "arrays", ".npz": "arrays", ".zip": "image_folder"}.get(path.suffix)
+    name = name or ("cifar" if (path / "test_batch.bin").exists() else None)
+    name = name or ("idx" if "idx3" in path.name else "image_folder")
+    assert readers[0] == f"ganforge.data.formats.{name}"

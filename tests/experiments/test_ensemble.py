@@ -97,7 +97,7 @@ def single(config: Config, data: Dataset, seed: int, steps: int) -> State:
     for step in range(steps):
         real = [batches.at((step * k + j) * b, b) for j in range(k)]
         game.step(
-            s, config.game, [Batch(x.double(), y) for x, y in real], wide(drawer.at(step)), KNOBS
+            s, config.game, [Batch(x.double(), y) for x, y, _ in real], wide(drawer.at(step)), KNOBS
         )
     return s
 

@@ -12,12 +12,14 @@ from ganforge.config.schema import Config
 from ganforge.data.spec import DataSpec
 from ganforge.errors import UsageError
 from ganforge.gan.adversarial import Adversarial
-from ganforge.gan.penalties import PENALTIES, R1, R2, GradientPenalty, Penalty
+from ganforge.gan.penalties import R1, R2, GradientPenalty, Penalty
 from ganforge.gan.step import Batch, Players, RandomInputs, penalties_due, reduce_batch
 from ganforge.nets import DCGAN, MLP
+from ganforge.registry import PARTS
 from ganforge.rng import Stream
 from tests.helpers.tiny import fp64_state, normal, pictures
 
+PENALTIES = PARTS["penalties"]
 SLOPE = torch.tensor([3.0, -4.0, 12.0], dtype=torch.float64)  # |a| = 13
 
 

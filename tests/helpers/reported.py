@@ -37,7 +37,7 @@ def digits(root: Path) -> Path:
     """The default recipe, tiny, on noise, with scores that were written by hand."""
     data = noise(2400)
     file = files.npz(images=data.values, labels=np.asarray(data.labels))
-    files.save(root / "noise.npz", file)
+    files.save_file(root / "noise.npz", file)
     path = trained(root / "digits", "cdcgan", 4, data=str(root / "noise.npz"))
     add_scores(path, CARD, accuracy_card(range(90, 100)))
     return path

@@ -29,6 +29,7 @@ from ganforge.rng import Stream
 from ganforge.runs import checkpoint
 from ganforge.runs.records import Control, Progress
 from ganforge.training import loop
+from ganforge.types import Array
 
 VECTORS = DataSpec((2,), 0, "float32", False, (0.0,), (1.0,))
 KNOBS = StepHyperparameters({"generator": 1e-2, "discriminator": 1e-2})
@@ -248,3 +249,9 @@ def run(
 ) -> list[Progress]:
     """Train to the end, or until `control` stops; all records."""
     return list(loop.train(config, path, control, data))
+
+
+def cifar_batch(pictures: Array, labels: Array) -> bytes:
+    """A binary batch of CIFAR-10, from pictures uint8 (N, 32, 32, 3) and labels (N,)."""
+    planes = pictures.transpose(0, 3, 1, 2).reshape(len(pictures), -1)
+    return np.concatenate([labels[:, None].astype(np.uint8), planes], axis=1).tobytes()

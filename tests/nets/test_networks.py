@@ -13,9 +13,10 @@ from ganforge.config.schema import Noise
 from ganforge.data.spec import DataSpec
 from ganforge.errors import UsageError
 from ganforge.gan import state
-from ganforge.nets import DCGAN, MLP, NETWORKS, Init, Network, PlainModule, RandomInput
+from ganforge.nets import DCGAN, MLP, Init, Network, PlainModule, RandomInput
 from ganforge.nets import dcgan as convolutional
 from ganforge.recipes import RECIPES
+from ganforge.registry import PARTS
 from ganforge.rng import Stream
 from ganforge.training import build, checks
 from tests.helpers.tiny import data_for, narrow
@@ -61,7 +62,7 @@ CONTRACT = [
 
 
 def test_every_network_keeps_the_contract() -> None:
-    assert {name for name, _, _ in CONTRACT} == set(NETWORKS) | set(RECIPES)
+    assert {name for name, _, _ in CONTRACT} == set(PARTS["networks"]) - {"python"} | set(RECIPES)
 
 
 def labels(spec: DataSpec, n: int) -> Tensor | None:
@@ -415,3 +416,12 @@ def test_gains_of_norm_layers_start_at_one(layer: nn.Module) -> None:
     assert torch.equal(layer.weight, torch.ones_like(layer.weight))
     if getattr(layer, "bias", None) is not None:
         assert not layer.bias.any()
+
+
+class Wider(MLP):
+    """A class of the user's, made from one of the package."""
+
+
+def test_networks_of_the_package_are_distinguished_from_those_of_the_user() -> None:
+    assert all(nets.is_built_in(networks) for networks in (MLP((4,), (4,)), DCGAN(), Wider()))
+    assert not any(nets.is_built_in(networks) for networks in (players, MLP, nn.Linear(2, 2)))

@@ -69,7 +69,7 @@ def picture_run(path: Path, spec: DataSpec, names: tuple[str, ...] = (), count: 
         shades = np.array([[n >> 16, n >> 8 & 255, n & 255] for n in numbers], np.uint8)
         images = np.broadcast_to(shades[:, None, None], (len(shades), height, width, 3))
         grid = pictures.grid(images, columns)
-        files.save(run.samples / f"{step:09d}.png", pictures.png(grid))
+        files.save_file(run.samples / f"{step:09d}.png", pictures.png(grid))
     return run
 
 
@@ -81,7 +81,7 @@ def vector_run(path: Path, recipe: Config, **info: Any) -> Run:
     )
     for step in STEPS:
         samples = data.values[-100:] + np.float32(1 - step / 400)
-        files.save(run.samples / f"{step:09d}.npz", files.npz(samples=samples))
+        files.save_file(run.samples / f"{step:09d}.npz", files.npz(samples=samples))
     return run
 
 

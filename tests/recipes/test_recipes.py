@@ -61,7 +61,7 @@ def test_it_is_a_complete_config(name: str) -> None:
     assert isinstance(config, Config)
     assert config.name == name
     assert config == recipes.find(name)
-    assert config.data in load.SOURCES
+    assert config.data in load.NAMED
     made = config.networks(replace(data_for(config).spec, classes=10 * config.labels), 100)
     assert set(made) == {"generator", "discriminator"}
 

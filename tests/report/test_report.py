@@ -327,7 +327,7 @@ def test_neighbours_need_the_data_of_the_training(digits: Path, tmp_path: Path) 
 def test_findings_are_shown_with_evidence_and_remedy(
     gaussian: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    files.save(tmp_path / "why.png", images.png(np.zeros((8, 8, 3), np.uint8)))
+    files.save_file(tmp_path / "why.png", images.png(np.zeros((8, 8, 3), np.uint8)))
     finding = Finding("GF999", "a name <b>", "3 > 2 & 1", "Less of it", {"x": np.nan},
                       (tmp_path / "why.png", tmp_path / "gone.png"))  # fmt: skip
     found = Diagnosis((finding,), ("GF001",), {"GF002": "no reason", "GF003": "no reason"}, 9)

@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from ganforge import api, recipes
-from ganforge.data.formats import idx, readers
+from ganforge.data import load
+from ganforge.data.formats import idx
 from ganforge.errors import UsageError
 from ganforge.evaluation import evaluate
 from ganforge.evaluation.score import Score
@@ -75,7 +76,7 @@ def test_the_command_in_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     """All four systems, tables, claim and picture; a second call trains and scores nothing."""
     assert EXPERIMENTS["ranking"] is ranking.run
     monkeypatch.setattr(api, "draw", lambda run: None)
-    monkeypatch.setitem(readers.SOURCES, "mnist", cache(idx.bundled_mnist))  # read it once
+    monkeypatch.setitem(load.NAMED, "mnist", cache(idx.bundled_mnist))  # read it once
     variants = {name: narrow(recipes.find(name)) for name in ranking.NAMES}
     asked = {"seeds": (0, 1), "budget": 0.003, "threads": 1, "variants": variants, "n": 100}
     text = ranking.run(tmp_path, display="quiet", **asked)  # type: ignore[arg-type]

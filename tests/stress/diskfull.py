@@ -94,7 +94,7 @@ class Log(Writer):
 
 class Grid(Writer):
     def write(self, version: int) -> None:
-        files.save(self.folder / "samples" / "grid.json", json.dumps(version).encode())
+        files.save_file(self.folder / "samples" / "grid.json", json.dumps(version).encode())
 
     def read(self) -> int:
         return int(json.loads((self.folder / "samples" / "grid.json").read_bytes()))

@@ -18,7 +18,7 @@ from PIL import Image
 
 from ganforge import files
 from ganforge.config import convert
-from ganforge.data.formats import packed
+from ganforge.data.pack import pack
 from ganforge.runs import checkpoint
 from ganforge.training import loop
 from tests.stress.games import game
@@ -68,7 +68,7 @@ def good_files(folder: Path) -> None:
         (pictures / f"a.{kind}").write_bytes(good_picture(kind))
     rows = "".join(f"a.{kind},{'cat' if kind < 'n' else 'dog'}\n" for kind in PICTURES)
     (pictures / "labels.csv").write_text("file,label\n" + rows)
-    packed.pack(str(folder / "a.npz"), folder / "store")
+    pack(str(folder / "a.npz"), folder / "store")
     wanted, data = game("toy", 40)
     for _ in loop.train(wanted, folder / "run", data=data):
         pass

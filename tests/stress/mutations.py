@@ -152,14 +152,14 @@ def paths() -> None:
     """Archives are extracted beside the file, to wherever their members' names lead."""
     members = archives.members
 
-    def extracting(path: Path, **more: Any) -> dict[str, int]:
+    def extracting(path: Path, *more: Any) -> dict[str, int]:
         with zipfile.ZipFile(path) as archive:
             for info in archive.infolist():
                 if info.filename.startswith("../"):  # an absolute one would leave the scratch
                     target = path.absolute().parent / info.filename
                     target.parent.mkdir(parents=True, exist_ok=True)
                     target.write_bytes(archive.read(info))
-        return members(path, **more)
+        return members(path, *more)
 
     archives.members = extracting  # type: ignore[assignment]
 

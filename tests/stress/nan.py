@@ -76,12 +76,13 @@ def batch_is_poisoned(path: Path, name: str, seed: str) -> int:
 
     def poisoned(self: Batches, first: int, count: int) -> Any:
         nonlocal calls
-        real, label = at(self, first, count)
+        rows = at(self, first, count)
         calls += 1
         if calls == asked:
-            real = real.clone()
+            real = rows.real.clone()
             strided(real, chance)
-        return real, label
+            return rows._replace(real=real)
+        return rows
 
     Batches.at = poisoned  # type: ignore[method-assign]
     skipped = 0

@@ -32,7 +32,6 @@ from ganforge.runs import checkpoint, model
 from ganforge.runs import folder as runs
 from ganforge.runs.folder import Run
 from ganforge.runs.records import Control, Progress
-from ganforge.text import json_bytes
 from ganforge.training import distributed, trainer
 from ganforge.training.trainer import Trainer
 
@@ -156,7 +155,7 @@ class Scorer:
     def draw(self) -> None:
         """The curve of the scores so far, where there are any."""
         if self.records:
-            files.save(self.run.path / CURVE, curve(self.records))
+            files.save_file(self.run.path / CURVE, curve(self.records))
 
     def keep_best(self, t: Trainer, frechet: float, n: int) -> bool:
         """Keep the checkpoint of this step where none before scored as well."""
@@ -169,7 +168,7 @@ class Scorer:
         facts = t.model_facts() | {"frechet": frechet}
         model.save(self.run.path / BEST_MODEL, t.sampler(), t.config, facts)
         table = {"step": step, "frechet": frechet, "split": "validation", "n": n, "seed": SEED}
-        files.replace_file(folder / trainer.BEST, json_bytes(table, indent=1))
+        files.write_json(folder / trainer.BEST, table)
         return True
 
     def close(self, t: Trainer) -> tuple[tuple[Score, ...], str]:

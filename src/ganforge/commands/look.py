@@ -33,10 +33,10 @@ def sample(
     used = sampler.labels(count, labels)
     if out.suffix.lower() == ".npz":
         arrays = {"samples": drawn} | ({} if used is None else {"labels": used})
-        files.save(out, files.npz(**arrays))
+        files.save_file(out, files.npz(**arrays))
     else:
         columns = sampler.spec.classes if used is not None and labels is None else None
-        files.save(out, picture(sampler, drawn, columns))
+        files.save_file(out, picture(sampler, drawn, columns))
     return f"{count} samples in {out}"
 
 
@@ -62,9 +62,9 @@ def interpolate(
         frames = spec.as_uint8(walk, sampler.spec).reshape(rows, steps, *walk.shape[1:])
         columns = images.layout(rows, 0)[1]
         grids = [images.grid(frames[:, i], columns) for i in range(steps)]
-        files.save(out, images.gif([*grids, *grids[-2:0:-1]]))
+        files.save_file(out, images.gif([*grids, *grids[-2:0:-1]]))
     else:
-        files.save(out, picture(sampler, walk, steps))
+        files.save_file(out, picture(sampler, walk, steps))
     return f"{rows} paths of {steps} samples in {out}"
 
 
@@ -73,7 +73,7 @@ def plot(path: Path, output: Path | None) -> str:
     run = runs.open_run(path)
     out = target(path, output, api.PLOT, (".png", ".gif"))
     gif = out.suffix.lower() == ".gif"
-    files.save(out, plots.animation(run) if gif else plots.overview(run))
+    files.save_file(out, plots.animation(run) if gif else plots.overview(run))
     return str(out)
 
 

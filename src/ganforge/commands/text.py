@@ -23,7 +23,7 @@ def own_networks(code: Path | None, path: Path) -> OwnNetworks | None:
         name = json.loads(files.read_file(folder / "config.json"))["networks"]["name"]
     except (ValueError, KeyError, TypeError):
         name = "networks"
-    found: OwnNetworks = registry.attribute(code, str(name))
+    found: OwnNetworks = registry.load_function(code, str(name))
     return found
 
 

@@ -1,4 +1,4 @@
-"""The settings of a run: fields and ranges, tables and TOML both ways, code of the user's."""
+"""The settings of a run: fields and ranges, TOML to configs and back, a user's own code."""
 
 from ganforge.config.schema import Config, Noise, Optimizer, Output
 

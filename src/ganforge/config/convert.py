@@ -1,4 +1,4 @@
-"""Configs as tables and TOML, both ways."""
+"""Configs to tables and TOML and back, overrides, differences, hashes."""
 
 from __future__ import annotations
 
@@ -6,53 +6,55 @@ import dataclasses
 import hashlib
 import json
 import tomllib
-import types
 import typing
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import tomli_w
 
 from ganforge.config.schema import CONTINUABLE, Config, Part, Parts
-from ganforge.config.user_code import own_code
+from ganforge.config.user_code import record
 from ganforge.errors import UsageError, check, did_you_mean, in_range
-
-if TYPE_CHECKING:
-    pass
-
 
 T = TypeVar("T")
 
-# Settings that have no option of their own, reached as --name value beside the dotted ones.
+# Settings without an option in the command line, set as --name value like the dotted ones.
 TOP_LEVEL = ("ema", "labels", "threads", "micro-batch", "micro_batch", "on-nan", "on_nan")
 
 
 def to_dict(part: Any) -> dict[str, Any]:
-    """Plain tables, lists and values, ready for TOML or JSON; None is left out."""
-    out: dict[str, Any] = {"kind": part.kind} if isinstance(part, Part) else {}
-    for f in dataclasses.fields(part):
-        if (value := getattr(part, f.name)) is not None:
-            out[f.name] = _plain(value)
-    return out
+    """A config, or a part of one, as plain tables, lists and values; None is left out."""
+    table: dict[str, Any] = {"kind": part.kind} if isinstance(part, Part) else {}
+    values = {f.name: getattr(part, f.name) for f in dataclasses.fields(part)}
+    return table | {name: _plain(value) for name, value in values.items() if value is not None}
 
 
 def _plain(value: Any) -> Any:
-    if callable(value) and not dataclasses.is_dataclass(value):
-        return to_dict(own_code(value))
-    if dataclasses.is_dataclass(value):
-        return to_dict(value)
     if isinstance(value, tuple):
         return [_plain(v) for v in value]
-    return value
+    if dataclasses.is_dataclass(value):
+        return to_dict(value)
+    return to_dict(record(value)) if callable(value) else value
 
 
 def from_dict(cls: type[T], table: Mapping[str, Any], parts: Parts, where: str = "") -> T:
-    """The inverse of `to_dict`; every unknown key, wrong type or bad range is a UsageError."""
+    """A dataclass from its table; the inverse of `to_dict`.
+
+    Args:
+        cls: the dataclass, with annotated fields.
+        table: setting -> value; settings that are left out have their defaults.
+        parts: field name -> kind -> dataclass, for the fields whose tables name a kind.
+        where: dotted path of the table, for errors.
+
+    Raises:
+        UsageError: an unknown key, a wrong type, a value out of range or a missing setting.
+    """
     if not isinstance(table, Mapping):
         raise UsageError(f"{where or 'config'} = {table!r}: expected a table of settings")
     hints = typing.get_type_hints(cls)
     fields = {f.name: f for f in dataclasses.fields(typing.cast(Any, cls))}
     values = {}
+
     for key, value in table.items():
         path = f"{where}.{key}" if where else key
         if key == "kind" and hasattr(cls, "kind"):
@@ -60,14 +62,9 @@ def from_dict(cls: type[T], table: Mapping[str, Any], parts: Parts, where: str =
         if key not in fields:
             raise UsageError(f"unknown setting {path!r}: {did_you_mean(key, list(fields))}")
         tag = fields[key].metadata.get("parts")
-        if tag is None:
-            values[key] = _typed(hints[key], value, parts, path)
-        elif isinstance(value, list):
-            values[key] = tuple(
-                read_part(v, parts, tag, f"{path}.{i}") for i, v in enumerate(value)
-            )
-        else:
-            values[key] = read_part(value, parts, tag, path)
+        read = _value if tag is None else read_part
+        values[key] = read(value, parts, tag or hints[key], path)
+
     for name, f in fields.items():
         if name not in values and f.default is f.default_factory is dataclasses.MISSING:
             raise UsageError(f"{where or 'config'}: the setting {name!r} is missing")
@@ -78,8 +75,20 @@ def from_dict(cls: type[T], table: Mapping[str, Any], parts: Parts, where: str =
 
 
 def read_part(value: Any, parts: Parts, tag: str, path: str = "") -> Any:
-    """One member of the tagged union `tag` from its table."""
+    """A part from a table that names its kind, or a tuple of parts from a list of tables.
+
+    Args:
+        value: the table, or the list of them.
+        parts: tag -> kind -> dataclass.
+        tag: which of `parts` are possible: "networks", "games" or "penalties".
+        path: dotted path of the table, for errors.
+
+    Raises:
+        UsageError: no table, an unknown kind, or settings that do not fit the kind.
+    """
     path, kinds = path or tag, parts[tag]
+    if isinstance(value, list):
+        return tuple(read_part(v, parts, tag, f"{path}.{i}") for i, v in enumerate(value))
     if not isinstance(value, Mapping) or "kind" not in value:
         known = f"""[{{kind = "{min(kinds)}"}}], kind one of {", ".join(sorted(kinds))}"""
         raise UsageError(f"{path} = {value!r}: expected a table, or a list of them as {known}")
@@ -89,21 +98,20 @@ def read_part(value: Any, parts: Parts, tag: str, path: str = "") -> Any:
     return from_dict(kinds[kind], value, parts, path)
 
 
-def _typed(hint: Any, value: Any, parts: Parts, path: str) -> Any:
+def _value(value: Any, parts: Parts, hint: Any, path: str) -> Any:
     """`value` as the annotated type, or a UsageError that names both."""
-    origin, args = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType):
-        inner = [a for a in args if a is not type(None)]
-        return None if value is None else _typed(inner[0], value, parts, path)
+    args = typing.get_args(hint)
+    if type(None) in args:
+        return None if value is None else _value(value, parts, args[0], path)
     if dataclasses.is_dataclass(hint):
         return from_dict(typing.cast(type, hint), value, parts, path)
-    if origin is tuple:
+    if typing.get_origin(hint) is tuple:
         if not isinstance(value, list | tuple):
             raise UsageError(f"{path} = {value!r}: expected a list such as [1, 2]")
         if args[-1] is not Ellipsis and len(value) != len(args):
             raise UsageError(f"{path} = {value!r}: expected {len(args)} values")
-        return tuple(_typed(args[0], v, parts, path) for v in value)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return tuple(_value(v, parts, args[0], path) for v in value)
+    if hint is float and type(value) is int:
         in_range(path, value)
         return float(value)
     if hint is Any or (isinstance(value, hint) and (hint is bool or not isinstance(value, bool))):
@@ -112,10 +120,16 @@ def _typed(hint: Any, value: Any, parts: Parts, path: str) -> Any:
 
 
 def override(config: T, settings: Mapping[str, str], parts: Parts) -> T:
-    """`config` with each dotted key set to the value its text stands for.
+    """`config` with each dotted key set to the value of its text.
 
-    `{"generator.lr": "1e-3", "game.penalties.0.gamma": "1"}`; a new `kind` starts from that
-    kind's own defaults.
+    Args:
+        config: the config to vary.
+        settings: as {"generator.lr": "1e-3", "game.penalties.0.gamma": "1"}; the text "none" gives
+            a setting its default back, and a new `kind` starts from the defaults of that kind.
+        parts: see `from_dict`.
+
+    Raises:
+        UsageError: a key that does not exist, or a value that `from_dict` refuses.
     """
     table = to_dict(config)
     for path, text in settings.items():
@@ -127,7 +141,7 @@ def override(config: T, settings: Mapping[str, str], parts: Parts) -> T:
             except (KeyError, ValueError, IndexError, TypeError):
                 known = list(target) if isinstance(target, dict) else []
                 raise UsageError(f"unknown setting {path!r}: {did_you_mean(name, known)}") from None
-        value = _value(text)
+        value = _parsed(text)
         if isinstance(target, list):
             check(last.isdecimal() and int(last) < len(target), path, text, "an index in the list")
             target[int(last)] = value
@@ -144,20 +158,20 @@ def override(config: T, settings: Mapping[str, str], parts: Parts) -> T:
 
 
 def rebuild(config: T, table: Mapping[str, Any], parts: Parts) -> T:
-    """`config` as `table` now has it; parts that are the user's own code stay where unchanged."""
-    own = {}
+    """`config` with the settings of `table`; a user's function stays if its table is unchanged."""
     known = {tag: dict(kinds) for tag, kinds in parts.items()}
+    functions = {}
     for f in dataclasses.fields(typing.cast(Any, config)):
         part, tag = getattr(config, f.name), f.metadata.get("parts")
         if tag and isinstance(part, Part):
-            known.setdefault(tag, {}).setdefault(part.kind, type(part))
+            known[tag].setdefault(part.kind, type(part))
         elif tag and callable(part) and table.get(f.name) == _plain(part):
-            own[f.name] = part
-    made: T = dataclasses.replace(typing.cast(Any, from_dict(type(config), table, known)), **own)
-    return made
+            functions[f.name] = part
+    read: Any = from_dict(type(config), table, known)
+    return typing.cast(T, dataclasses.replace(read, **functions))
 
 
-def _value(text: str) -> Any:
+def _parsed(text: str) -> Any:
     try:  # with a 0 before .1, which is no number in TOML
         return text if "\n" in text else tomllib.loads(f"v={'0' * (text[:1] == '.')}{text}")["v"]
     except (ValueError, RecursionError):  # no TOML, a number of 5,000 digits, 5,000 brackets
@@ -170,7 +184,7 @@ def dumps(config: Any) -> str:
 
 
 def loads(text: str, parts: Parts, source: str = "config") -> Config:
-    """A `Config` from TOML text; errors name `source`."""
+    """A `Config` from TOML text; a UsageError names `source`."""
     try:
         return from_dict(Config, tomllib.loads(text), parts)
     except (ValueError, RecursionError) as error:
@@ -180,18 +194,19 @@ def loads(text: str, parts: Parts, source: str = "config") -> Config:
 
 
 def merge(config: Config, table: Mapping[str, Any], parts: Parts) -> Config:
-    """`config` with the settings of a (partial) TOML table laid over it."""
+    """`config` with the settings of a (partial) TOML table in the place of its own."""
+    return rebuild(config, _merged(to_dict(config), table), parts)
 
-    def lay(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-        if over.get("kind", base.get("kind")) != base.get("kind", over.get("kind")):
-            return dict(over)
-        out = dict(base)
-        for key, value in over.items():
-            both = isinstance(value, Mapping) and isinstance(out.get(key), dict)
-            out[key] = lay(out[key], value) if both else value
-        return out
 
-    return rebuild(config, lay(to_dict(config), table), parts)
+def _merged(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    if "kind" in base and over.get("kind", base["kind"]) != base["kind"]:
+        return dict(over)  # another kind starts from its own defaults
+    return base | {
+        key: _merged(base[key], value)
+        if isinstance(value, Mapping) and isinstance(base.get(key), dict)
+        else value
+        for key, value in over.items()
+    }
 
 
 def flat(table: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -207,7 +222,7 @@ def flat(table: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
-    """(key, old value, new value) of every setting that differs between two `to_dict` tables."""
+    """(dotted key, old value, new value) of each setting that differs between two tables."""
     a, b = dict(flat(old)), dict(flat(new))
     return [(k, a.get(k), b.get(k)) for k in {**a, **b} if a.get(k) != b.get(k)]
 
@@ -219,7 +234,7 @@ def config_hash(config: Config) -> str:
 
 
 def _number(value: Any) -> Any:
-    """1.0 as 1: Python code may say either, TOML gives back the annotated type."""
+    """1.0 as 1: Python code may give either, TOML always gives the annotated type."""
     if isinstance(value, list):
         return [_number(v) for v in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -1,7 +1,7 @@
-"""The configuration of a run: frozen typed dataclasses, TOML both ways, overrides, differences.
+"""The settings of a run as frozen dataclasses: their fields, defaults and ranges.
 
-A config is complete: all that decides the outcome of a run stands in it. Parts that come in kinds
-(networks, games, penalties) are tables whose `kind` is looked up in the `Parts` that are passed in.
+A config is complete: it holds everything that decides the outcome of a run. Parts of several kinds
+(networks, games, penalties) name theirs in `kind`, which `registry.PARTS` maps to a dataclass.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PRECISIONS = ("auto", "fp32", "bf16")
 
 @runtime_checkable
 class Part(Protocol):
-    """One member of a tagged union: a frozen dataclass that names its kind."""
+    """A frozen dataclass that names its kind."""
 
     kind: ClassVar[str]
 
@@ -41,12 +41,22 @@ class Noise:
 
 @dataclass(frozen=True)
 class Optimizer:
-    """One player's optimiser.
+    """The optimiser of one player, with the schedules of its learning rate and momentum.
 
-    name: adam, sgd or rmsprop (torch.optim). betas: of Adam. momentum: of SGD and RMSprop.
-    decay_from: the fraction of the budget after which the rate falls linearly to lr * decay_to;
-    1 keeps it constant. shrink: the rate is divided by it at every step, but not below least.
-    momentum_steps: in which the momentum goes linearly to momentum_to; 0 keeps it.
+        rate(s) = max(least, lr / shrink^s) * (linear from 1 at decay_from to decay_to at the end)
+
+    Args:
+        name: "adam", "sgd" or "rmsprop" of torch.optim.
+        lr: learning rate at the first step, `least` or more.
+        betas: of Adam, two numbers in [0, 1).
+        momentum: of SGD and RMSprop, in [0, 1).
+        weight_decay: 0 or more.
+        decay_from: fraction of the budget at which the rate begins to fall linearly; 1 for never.
+        decay_to: fraction of the rate that is left at the end of the budget.
+        shrink: what the rate is divided by at every step, 1 or more.
+        least: the rate that `shrink` does not go below.
+        momentum_to: the momentum after `momentum_steps` steps, approached linearly.
+        momentum_steps: 0 for a constant momentum.
     """
 
     name: str = "adam"
@@ -64,7 +74,10 @@ class Optimizer:
     def __post_init__(self) -> None:
         choice("name", self.name, ("adam", "sgd", "rmsprop"))
         check(self.least <= self.lr < math.inf, "lr", self.lr, f"a number from {self.least} up")
-        check(all(0 <= b < 1 for b in self.betas), "betas", self.betas, "two numbers in [0, 1)")
+        valid = len(self.betas) == 2 and all(0 <= b < 1 for b in self.betas)
+        check(valid, "betas", self.betas, "two numbers in [0, 1)")
+        # torch's Adam refuses a whole number beside a float
+        object.__setattr__(self, "betas", tuple(map(float, self.betas)))
         for key in ("momentum", "momentum_to"):
             check(0 <= getattr(self, key) < 1, key, getattr(self, key), "in [0, 1)")
         for key in ("decay_from", "decay_to"):
@@ -73,7 +86,7 @@ class Optimizer:
             check(getattr(self, key) >= low, key, getattr(self, key), f"{low} or more")
 
     def rate(self, progress: float, step: int = 0) -> float:
-        """The learning rate at a step, when the fraction `progress` of the budget is used."""
+        """The learning rate at a step, after the fraction `progress` of the budget."""
         lr = max(self.least, self.lr * math.exp(-step * math.log(self.shrink)))
         fallen = max(0.0, min(1.0, progress) - self.decay_from) / ((1 - self.decay_from) or 1.0)
         return lr * (1 - fallen * (1 - self.decay_to))
@@ -86,15 +99,21 @@ class Optimizer:
 
 @dataclass(frozen=True)
 class Output:
-    """What a run writes, and how often. None of it changes the weights.
+    """What a run writes, and how often; nothing here changes the weights.
 
-    log_every: steps between log records. sample_every, save_every: passes over the data between
-    sample grids and between checkpoints, at least min_gap steps apart (a checkpoint is also
-    written after ten minutes without one). grid: pictures in a grid (rows = labels where there are
-    labels). keep: newest checkpoints kept. keep_every: also keep the first of every n steps, 0 for
-    none. tensorboard: write event files too. score: end with scores on the validation part.
-    score_every: epochs between such scores on the way, the best checkpoint being kept; 0 for none.
-    patience: epochs without a better one after which the run ends; 0 for never.
+    Args:
+        log_every: steps between records of the log.
+        sample_every: epochs between sample grids.
+        save_every: epochs between checkpoints, which are at least 100 steps apart; a checkpoint is
+            also written after ten minutes without one.
+        grid: pictures in a sample grid, a row for each label if the data have labels.
+        keep: how many of the newest checkpoints stay on the disk.
+        keep_every: the first checkpoint of every `keep_every` steps stays too; 0 for none.
+        tensorboard: event files are written too.
+        score: the run ends with scores on the validation part.
+        score_every: epochs between such scores during training, of which the checkpoint with the
+            best score stays; 0 for none.
+        patience: epochs without a better score after which the run ends; 0 for never.
     """
 
     log_every: int = 50
@@ -121,17 +140,31 @@ class Output:
 
 @dataclass(frozen=True)
 class Config:
-    """One run, complete. `ganforge recipes` lists ready ones; `replace(recipe, ...)` varies them.
+    """All settings of one run; `dataclasses.replace(recipe, ...)` varies those of a recipe.
 
-    name: the recipe it came from. data: a data set's name or a path. size: pictures are cropped
-    and resized to size x size; None keeps them. labels: a conditional game, which needs labelled
-    data. micro_batch: examples a forward pass, 0 for the whole batch; the update is the same where
-    there is no batch norm. epochs: the budget, in passes of D over the real data; kimg, where
-    given, is the budget in thousands of real images instead. ema: decay a step of the averaged
-    generator, 0 for none. threads: CPU threads, 0 for one or all, by a race at the start
-    (docs/performance.md). compile: small games on the CPU many steps a call, GPUs by captured
-    graphs (docs/performance.md). sync_bn: batch norm over the whole batch of all processes.
-    on_nan: "stop", or "rollback" to the last checkpoint at half the rates.
+    Args:
+        name: the recipe that the config started from.
+        networks: a dataclass or function of (spec, noise) that makes generator and discriminator.
+        game: the objectives, with their penalties.
+        data: name of a data set, or a path.
+        size: pictures are cropped and resized to size x size pixels; None leaves their size.
+        labels: the game is conditional, which needs labelled data.
+        seed: of every random number of the run.
+        batch: real examples in one update.
+        micro_batch: examples in one forward pass, 0 for the whole batch; the update is the same
+            for networks without batch norm.
+        epochs: the budget, in passes of D over the real data.
+        kimg: the budget in thousands of real images; replaces `epochs` unless it is None.
+        noise: the law of z.
+        generator, discriminator: their optimisers.
+        ema: decay of the averaged generator in one step, in [0, 1); 0 for no average.
+        device: "auto", "cpu", "cuda", "cuda:1" or "mps".
+        precision: "auto", "fp32" or "bf16".
+        threads: CPU threads, 0 for one or all, by a race at the start.
+        compile: many steps of a small game in one call on the CPU, recorded graphs on a GPU.
+        sync_bn: batch norm uses the statistics of the whole batch of all processes.
+        on_nan: "stop", or "rollback" to the last checkpoint with half the learning rates.
+        output: what the run writes.
     """
 
     name: str
@@ -174,14 +207,14 @@ class Config:
         check_numbers(self)
 
     def images(self, examples: int) -> int:
-        """The budget in real images, for a training part of `examples` examples."""
+        """The budget in real images, for a train part of `examples` examples."""
         images = self.kimg * 1000 if self.kimg is not None else self.epochs * examples
         check(images < 2**53, "budget", f"{images:.3g} images", "fewer than 9e15")
         return round(images)
 
 
 def check_numbers(value: Any, key: str = "") -> None:
-    """UsageError for a number anywhere in a part that no file or machine word holds."""
+    """Raise a UsageError for a number in a part that is too large, infinite or NaN."""
     if is_dataclass(value):
         for f in fields(value):
             check_numbers(getattr(value, f.name), f"{key}.{f.name}" if key else f.name)
@@ -192,5 +225,5 @@ def check_numbers(value: Any, key: str = "") -> None:
         in_range(key, value)
 
 
-# Two configs that differ only in these may continue each other: none of them touches a past step.
+# A run may continue with other values of these settings: none of them changes a past step.
 CONTINUABLE = ("epochs", "kimg", "device", "precision", "threads", "compile", "on_nan", "output.")

@@ -1,4 +1,4 @@
-"""What stands in a saved config for code of the user's: its name and hash, never the code."""
+"""What a saved config says of a user's function: its name and hash, never the code."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class OwnCode:
-    """Stands in a saved config for a user's own function: what it was, not the code.
+class UserCode:
+    """The record of a user's function in a saved config.
 
-    name: of the function or class. sha256: of its source, or empty where that was not to be had.
+    name: of the function or class. sha256: of its source; empty if the source was not available.
     """
 
     kind: ClassVar[str] = "python"
@@ -32,11 +32,11 @@ class OwnCode:
         )
 
 
-def own_code(value: Callable[..., Any]) -> OwnCode:
-    """The stand-in for a function or class of the user's."""
-    name = getattr(value, "__qualname__", type(value).__qualname__)
+def record(function: Callable[..., Any]) -> UserCode:
+    """The record of a user's function or class."""
+    name = getattr(function, "__qualname__", type(function).__qualname__)
     try:
-        source = inspect.getsource(value)
+        source = inspect.getsource(function)
     except (OSError, TypeError):
         source = ""
-    return OwnCode(name, hashlib.sha256(source.encode()).hexdigest() if source else "")
+    return UserCode(name, hashlib.sha256(source.encode()).hexdigest() if source else "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,149 +15,215 @@ from ganforge.data.spec import encode
 from ganforge.rng import Order
 from ganforge.types import Array, Ints
 
-Rows = tuple[Tensor, Tensor | None]  # stored values (n, numbers in one), labels (n,)
+GROUP_BYTES = 2**20  # of the requests that are prepared together: a switch of threads costs time
+AHEAD = 3  # groups that are prepared in advance
+WORKERS = 2  # so that one page fault does not delay the next
 
-GROUP_BYTES = 2**20  # requests are prepared in groups of about this size: a thread switch costs
-AHEAD = 3  # groups prepared before they are asked for
-WORKERS = 2  # so that one page fault does not hold up the next
+
+class Rows(NamedTuple):
+    """The examples of one batch, on the device.
+
+    real: float32 model values, (B, C, H, W) channels_last or (B, F), in memory of its own.
+    label: int64 (B,), or None. source: float32 model values like `real`, of its own shape, or None.
+    """
+
+    real: Tensor
+    label: Tensor | None = None
+    source: Tensor | None = None
+
+
+class Batches:
+    """Batches of one data set by position: the same (seed, position, count) gives the same tensors.
+
+    The stored values lie whole on the device if they fit. Otherwise they stay where they are (most
+    often in a memory map) and background threads gather the requests that should come next:
+    training asks for positions at a constant stride. A wrong guess costs time and changes nothing.
+
+    Row i of a paired source comes with row i of the values. An unpaired source has a shuffled pass
+    of its own, over its own length.
+
+    Args:
+        dataset: the data.
+        device: where the batches are wanted.
+        seed: of the order; every pass is a fresh permutation (`rng.Order`).
+        resident_bytes: the largest data set that is put on the device, in bytes of stored values.
+        group_bytes: of the requests that are prepared together.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        *,
+        device: torch.device,
+        seed: int,
+        resident_bytes: int = 2**31,
+        group_bytes: int = GROUP_BYTES,
+    ):
+        self.spec, self.source_spec, self.device = dataset.spec, dataset.source_spec, device
+        examples = {"real": dataset.values.reshape(len(dataset), -1)}
+        if dataset.labels is not None:
+            examples["label"] = dataset.labels
+        streams = [(examples, Order(seed, len(dataset)))]
+        if dataset.source is not None:
+            source = {"source": dataset.source.reshape(len(dataset.source), -1)}
+            if dataset.unpaired:
+                streams.append((source, Order(seed, len(dataset.source), "order/source")))
+            else:
+                examples |= source
+
+        size = dataset.values.nbytes + (0 if dataset.source is None else dataset.source.nbytes)
+        self.resident = size <= resident_bytes
+        self._pool = None if self.resident else ThreadPoolExecutor(WORKERS, "ganforge-batches")
+        self._streams: list[Resident | Mapped] = [
+            Resident(arrays, order, device)
+            if self._pool is None
+            else Mapped(arrays, order, device, self._pool, group_bytes)
+            for arrays, order in streams
+        ]
+
+    def at(self, position: int, count: int) -> Rows:
+        """The examples at positions position .. position + count - 1 of the pass."""
+        found: dict[str, Tensor] = {}
+        for stream in self._streams:
+            found |= stream.at(position, count)
+        real = encode(found["real"].reshape(count, *self.spec.stored_shape), self.spec)
+        source = None
+        if self.source_spec is not None:
+            stored = found["source"].reshape(count, *self.source_spec.stored_shape)
+            source = encode(stored, self.source_spec)
+        return Rows(real, found.get("label"), source)
+
+    def close(self) -> None:
+        """Stop the background threads; `at` may not be called afterwards on a mapped data set."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+class Resident:
+    """Arrays on the device, of which rows are gathered there, in one order.
+
+    Args:
+        arrays: name -> (N, ...).
+        order: of their rows.
+        device: where they lie.
+    """
+
+    def __init__(self, arrays: dict[str, Array], order: Order, device: torch.device):
+        self._tensors = {name: _tensor(array).to(device) for name, array in arrays.items()}
+        self._order, self._device = order, device
+        self._epoch_on_device: tuple[int, Tensor] | None = None
+
+    def at(self, position: int, count: int) -> dict[str, Tensor]:
+        """The stored rows at positions position .. position + count - 1 of the pass."""
+        index = self._index(position, count)
+        return {name: tensor.index_select(0, index) for name, tensor in self._tensors.items()}
+
+    def _index(self, position: int, count: int) -> Tensor:
+        """Row numbers on the device; those of an epoch are sent there at once."""
+        size = self._order.size
+        epoch, start = divmod(position, size)
+        if start + count > size or self._device.type == "cpu":
+            return torch.from_numpy(self._order.indices(position, count)).to(self._device)
+        if self._epoch_on_device is None or self._epoch_on_device[0] != epoch:
+            whole = self._order.indices(epoch * size, size)
+            self._epoch_on_device = (epoch, torch.from_numpy(whole).to(self._device))
+        return self._epoch_on_device[1][start : start + count]
 
 
 @dataclass
-class Sequence:
+class Requests:
     """Requests at positions origin, origin + stride, ..., in groups of `group` requests."""
 
     origin: int
     stride: int
     count: int
     group: int
-    pending: dict[int, Future[Rows]] = field(default_factory=dict)
+    pending: dict[int, Future[dict[str, Tensor]]] = field(default_factory=dict)
 
-    def holds(self, first: int, count: int) -> bool:
+    def fits(self, position: int, count: int) -> bool:
+        """Whether a request is one of these, in a group that is being prepared or the next."""
         return (
             count == self.count
-            and first >= self.origin
-            and (first - self.origin) % self.stride == 0
-            and (not self.pending or self.place(first)[0] - min(self.pending) in (0, 1))
+            and position >= self.origin
+            and (position - self.origin) % self.stride == 0
+            and (not self.pending or self.place(position)[0] - min(self.pending) in (0, 1))
         )
 
-    def place(self, first: int) -> tuple[int, int]:
-        """Number of the group that holds the request at `first`, and its place in the group."""
-        return divmod((first - self.origin) // self.stride, self.group)
+    def place(self, position: int) -> tuple[int, int]:
+        """Number of the group of the request at `position`, and its place in the group."""
+        return divmod((position - self.origin) // self.stride, self.group)
 
     def positions(self, group: int) -> list[int]:
+        """Positions of the requests of a group."""
         start = self.origin + group * self.group * self.stride
         return [start + i * self.stride for i in range(self.group)]
 
 
-class Batches:
-    """Batches of one data set by position: the same (seed, first, count) gives the same tensors.
+class Mapped:
+    """Arrays that stay where they are, of which background threads gather rows, in one order.
 
-    The stored values lie whole on the device where they fit, else they stay where they are (most
-    often a memory map) and background threads gather the requests that should come next: training
-    asks for positions at a constant stride. A wrong guess costs time and changes nothing.
-
-    Arguments:
-        dataset: the data.
-        device: where the batches are wanted.
-        seed: of the order; every pass is a fresh permutation (`rng.Order`).
-        resident_bytes: the largest data set put on the device, in bytes of stored values.
+    Args:
+        arrays: name -> (N, ...).
+        order: of their rows.
+        device: where the rows are wanted.
+        pool: the threads.
+        group_bytes: of the requests that are prepared together.
     """
 
     def __init__(
-        self, dataset: Dataset, *, device: torch.device, seed: int, resident_bytes: int = 2**31
+        self,
+        arrays: dict[str, Array],
+        order: Order,
+        device: torch.device,
+        pool: ThreadPoolExecutor,
+        group_bytes: int,
     ):
-        self.spec, self.device = dataset.spec, device
-        self.size = len(dataset.values)
-        self._order = Order(seed, self.size)
-        self.resident = dataset.values.nbytes <= resident_bytes
-        values = dataset.values.reshape(self.size, -1)
-        self._values: Tensor | Array = _tensor(values).to(device) if self.resident else values
-        self._labels = None if dataset.labels is None else _tensor(dataset.labels)
-        if self._labels is not None and self.resident:
-            self._labels = self._labels.to(device)
-        self._pool = None if self.resident else ThreadPoolExecutor(WORKERS, "ganforge-batches")
-        self._sequence: Sequence | None = None
+        self._arrays, self._order, self._device, self._pool = arrays, order, device, pool
+        self._group_bytes = group_bytes
+        self._requests: Requests | None = None
         self._last: int | None = None
-        self._epoch_on_device: tuple[int, Tensor] | None = None
 
-    def at(self, first: int, count: int) -> tuple[Tensor, Tensor | None]:
-        """Examples at positions first .. first + count - 1 of the pass.
-
-        Returns (x, labels): x float32 model values, (count, C, H, W) channels_last or (count, F),
-        fresh memory; labels int64 (count,) or None; both on the device.
-        """
-        if self._pool is None:
-            index = self._index(first, count)
-            assert isinstance(self._values, Tensor)
-            stored = self._values.index_select(0, index)
-            labels = None if self._labels is None else self._labels.index_select(0, index)
-        else:
-            stored, labels = self._fetch(first, count)
-        return encode(stored.reshape(count, *self.spec.stored_shape), self.spec), labels
-
-    def close(self) -> None:
-        """Stop the background threads; `at` may not be called afterwards on a mapped data set."""
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
-        self._sequence = None
-
-    def _index(self, first: int, count: int) -> Tensor:
-        """Row numbers on the device; a whole epoch's are sent there once, not one batch's."""
-        epoch, start = divmod(first, self.size)
-        if start + count > self.size or self.device.type == "cpu":
-            return torch.from_numpy(self._order.indices(first, count)).to(self.device)
-        if self._epoch_on_device is None or self._epoch_on_device[0] != epoch:
-            whole = self._order.indices(epoch * self.size, self.size)
-            self._epoch_on_device = (epoch, torch.from_numpy(whole).to(self.device))
-        return self._epoch_on_device[1][start : start + count]
-
-    def _fetch(self, first: int, count: int) -> Rows:
-        """The gathered rows on the device; starts the requests that should follow this one."""
-        assert self._pool is not None
-        sequence = self._sequence
-        if sequence is None or not sequence.holds(first, count):
-            sequence = self._begin(first, count)
-        self._last = first
-        group, place = sequence.place(first)
-        for old in [g for g in sequence.pending if g < group]:
-            sequence.pending.pop(old).cancel()
+    def at(self, position: int, count: int) -> dict[str, Tensor]:
+        """The stored rows at positions position .. position + count - 1 of the pass."""
+        requests = self._requests
+        if requests is None or not requests.fits(position, count):
+            requests = self._guess(position, count)
+        self._last = position
+        group, place = requests.place(position)
+        for old in [g for g in requests.pending if g < group]:
+            requests.pending.pop(old).cancel()
         for g in range(group, group + 1 + AHEAD):
-            if g not in sequence.pending:
+            if g not in requests.pending:
                 # The order is computed here: its cache of permutations is not for two threads.
-                index = [self._order.indices(p, count) for p in sequence.positions(g)]
-                sequence.pending[g] = self._pool.submit(self._gather, np.concatenate(index))
-        stored, labels = sequence.pending[group].result()
+                index = [self._order.indices(p, count) for p in requests.positions(g)]
+                requests.pending[g] = self._pool.submit(self._gather, np.concatenate(index))
+
         rows = slice(place * count, (place + 1) * count)
-        stored, labels = stored[rows], None if labels is None else labels[rows].clone()
-        if self.device.type != "cpu":
-            stored = stored.to(self.device, non_blocking=True)
-            labels = None if labels is None else labels.to(self.device, non_blocking=True)
-        return stored, labels
+        found = {name: t[rows] for name, t in requests.pending[group].result().items()}
+        if self._device.type != "cpu":
+            return {name: t.to(self._device, non_blocking=True) for name, t in found.items()}
+        # labels are the caller's from here; `encode` makes new memory of everything else
+        return {name: t.clone() if name == "label" else t for name, t in found.items()}
 
-    def _begin(self, first: int, count: int) -> Sequence:
-        """A new guess at what will be asked for: the stride of the last two requests goes on."""
-        for future in () if self._sequence is None else self._sequence.pending.values():
+    def _guess(self, position: int, count: int) -> Requests:
+        """The requests that should follow: the stride of the last two goes on."""
+        for future in () if self._requests is None else self._requests.pending.values():
             future.cancel()
-        stride = count if self._last is None or first <= self._last else first - self._last
-        assert isinstance(self._values, np.ndarray)
-        group = max(1, GROUP_BYTES // max(1, self._values[:1].nbytes * count))
-        self._sequence = Sequence(first, max(1, stride), count, group)
-        return self._sequence
+        stride = count if self._last is None or position <= self._last else position - self._last
+        row_bytes = sum(array[:1].nbytes for array in self._arrays.values())
+        group = max(1, self._group_bytes // max(1, row_bytes * count))
+        self._requests = Requests(position, max(1, stride), count, group)
+        return self._requests
 
-    def _gather(self, index: Ints) -> Rows:
-        assert isinstance(self._values, np.ndarray)
-        pin = self.device.type == "cuda"
-        rows = torch.empty(
-            (len(index), self._values.shape[1]),
-            dtype=torch.uint8 if self._values.dtype == np.uint8 else torch.float32,
-            pin_memory=pin,
-        )
-        # mode="clip" writes straight into `out`; the indices are in range by construction.
-        np.take(self._values, index, axis=0, out=rows.numpy(), mode="clip")
-        if self._labels is None:
-            return rows, None
-        labels = self._labels.index_select(0, torch.from_numpy(index))
-        return rows, labels.pin_memory() if pin else labels
+    def _gather(self, index: Ints) -> dict[str, Tensor]:
+        out = {}
+        for name, array in self._arrays.items():
+            dtype = torch.from_numpy(np.empty(0, array.dtype)).dtype
+            shape = (len(index), *array.shape[1:])
+            out[name] = torch.empty(shape, dtype=dtype, pin_memory=self._device.type == "cuda")
+            # mode="clip" writes straight into `out`; the indices are in range by construction
+            np.take(array, index, axis=0, out=out[name].numpy(), mode="clip")
+        return out
 
 
 def _tensor(array: Array) -> Tensor:

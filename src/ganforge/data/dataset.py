@@ -1,10 +1,10 @@
-"""What every reader gives, how it is split, and the `Dataset` that the rest of the program sees."""
+"""What every format gives, how it is split, and the `Dataset` that the rest of the program uses."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -15,21 +15,47 @@ from ganforge.types import Array, Ints
 
 PARTS = ("train", "validation", "test")
 MAX_CLASSES = 65_536
-MAX_SIDE = 4096
-_BLOCK_BYTES = 2**26  # how much of a memory-mapped array is touched at once
+MAX_SIDE = 4096  # pixels
+_BLOCK_BYTES = 2**26  # of a memory-mapped array that are read at once
+
+
+@dataclass(frozen=True)
+class PictureOptions:
+    """How pictures are read from their files; formats that hold arrays do not use it.
+
+    Args:
+        size: side in pixels to which the central square of each picture is resized; None if all
+            pictures have one size.
+        workers: threads that decode, or processes for more than `threads` workers and at least
+            `many` pixels; 0 for as many threads as there are CPUs, 8 at most.
+        allocate: makes the uint8 array of a shape; None for an array in memory.
+        threads: most threads that share one interpreter without waiting for each other.
+        many: pixels from which processes save more time than they take to start.
+    """
+
+    size: int | None = None
+    workers: int = 0
+    allocate: Callable[[tuple[int, ...]], Array] | None = None
+    threads: int = 4
+    many: int = 5 * 10**8
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Everything a source holds, before it is split.
+    """All examples of a data set, before it is split.
 
-    values: stored values, uint8 (N, H, W, C), float32 (N, H, W, C) or float32 (N, F).
-    labels: int64 (N,) in 0..K-1, or None.
-    class_names: K names, or none.
-    skipped: files left out, each as "name: reason".
-    test: the last `test` rows are a published test part; 0 where there is none.
-    validation: with a published test part, how many of the other rows are held out.
-    drawn: they are drawn by the seed; False holds out the last of them, as some papers do.
+    Args:
+        values: stored values, uint8 (N, H, W, C), float32 (N, H, W, C) or float32 (N, F).
+        labels: int64 (N,) in 0..K-1, or None.
+        class_names: K names, or none.
+        skipped: files that were left out, each as "name: reason".
+        test: the last `test` rows are a published test part; 0 if there is none.
+        validation: how many of the other rows validate, if there is a published test part.
+        drawn: those rows are drawn by the seed; False takes the last of them, as some papers do.
+        source: what a game translates from, stored like `values`, of any size; None if it
+            translates nothing.
+        unpaired: source is a set of its own, with its own length; else row i of source belongs to
+            row i of values.
     """
 
     values: Array
@@ -39,18 +65,41 @@ class Examples:
     test: int = 0
     validation: int = 0
     drawn: bool = True
+    source: Array | None = None
+    unpaired: bool = False
+
+    def __post_init__(self) -> None:
+        check_source(self.values, self.source, self.unpaired, "these examples")
+        if self.unpaired and self.test:
+            raise DataError(
+                "unpaired examples cannot have a published test part: give the test part as a "
+                "data set of its own"
+            )
+
+    @property
+    def classes(self) -> int:
+        """Number of labels K, 0 without labels."""
+        highest = -1 if self.labels is None or not len(self.labels) else int(self.labels.max())
+        return max(len(self.class_names), highest + 1)
 
 
 @dataclass(frozen=True)
 class Dataset:
     """One part of one data set, decoded.
 
-    name: as the user named it. part: "train", "validation" or "test".
-    values: stored values, uint8 or float32 (N, H, W, C) for pictures, float32 (N, F) for vectors;
-        may be a read-only memory map.
-    labels: int64 (N,) in 0..K-1, or None. class_names: K names, or none.
-    sha256: of the values and labels of this part, as hexadecimal digits.
-    skipped: files left out, each as "name: reason".
+    Args:
+        name: as the user gave it.
+        part: "train", "validation" or "test".
+        spec: what one example looks like.
+        values: stored values, uint8 or float32 (N, H, W, C) for pictures, float32 (N, F) for
+            vectors; may be a read-only memory map.
+        labels: int64 (N,) in 0..K-1, or None.
+        class_names: K names, or none.
+        sha256: `digest` of this part.
+        skipped: files that were left out, each as "name: reason".
+        source: what a game translates from, (N, ...) or, unpaired, (M, ...); or None.
+        source_spec: what one source looks like; None without a source.
+        unpaired: source has an order of its own; else row i of source belongs to row i of values.
     """
 
     name: str
@@ -61,6 +110,14 @@ class Dataset:
     class_names: tuple[str, ...] = ()
     sha256: str = ""
     skipped: tuple[str, ...] = field(default=(), repr=False)
+    source: Array | None = field(default=None, repr=False)
+    source_spec: DataSpec | None = None
+    unpaired: bool = False
+
+    def __post_init__(self) -> None:
+        check_source(self.values, self.source, self.unpaired, f"data {self.name!r}")
+        if (self.source is None) != (self.source_spec is None):
+            raise DataError(f"data {self.name!r}: give source and source_spec together")
 
     def __len__(self) -> int:
         return len(self.values)
@@ -73,22 +130,37 @@ class Dataset:
         return total / len(self)
 
 
+def check_source(values: Array, source: Array | None, unpaired: bool, where: str) -> None:
+    """Raise a DataError unless `source` fits `values`."""
+    if source is None:
+        if unpaired:
+            raise DataError(f"{where}: unpaired, but without a source: give one")
+    elif not unpaired and len(source) != len(values):
+        raise DataError(
+            f"{where}: {len(source)} sources for {len(values)} examples: give one for each, or "
+            "say that they are unpaired"
+        )
+
+
 def split(
     count: int, seed: int, *, test: int = 0, validation: int = 0, drawn: bool = True
 ) -> dict[str, Ints]:
     """Row numbers of each part, ascending; disjoint, and together 0 .. count - 1.
 
-    Without a published test part: 90/5/5 by `seed`, rounded, at least one row for training. With
-    one (the last `test` rows), `validation` of the other rows are held out by `seed`, or the last
-    of them where they are not `drawn`.
+    Args:
+        count: examples N.
+        seed: of the split.
+        test: size of a published test part, the last rows. Without one the split is 90/5/5 %,
+            rounded, with at least one row for training.
+        validation: how many of the other rows validate, if there is a published test part.
+        drawn: these rows are drawn by the seed; False takes the last of them.
     """
     rest = count - test
     order = np.argsort(Stream(seed, "split").words(0, rest), kind="stable").astype(np.int64)
     order = order if drawn else np.arange(rest, dtype=np.int64)[::-1]
-    held = [validation, 0] if test else [(rest + 10) // 20] * 2
-    if sum(held) >= rest:
-        held = [0, 0]
-    v, t = held
+    v, t = (validation, 0) if test else ((rest + 10) // 20,) * 2
+    if v + t >= rest:
+        v = t = 0
     parts = {"validation": order[:v], "test": order[v : v + t], "train": order[v + t :]}
     if test:
         parts["test"] = np.arange(rest, count, dtype=np.int64)
@@ -96,17 +168,30 @@ def split(
 
 
 def select(examples: Examples, name: str, part: str, *, size: int | None, seed: int) -> Dataset:
-    """One part of `examples`, pictures cropped and resized to size x size where that is given.
+    """One part of `examples`.
 
-    Raises DataError where the part is empty, UsageError for an unknown part or a size that cannot
-    be made.
+    Args:
+        examples: all of them, with their source if they have one.
+        name: of the data set.
+        part: "train", "validation" or "test".
+        size: side in pixels to which pictures, of values and source, are cropped and resized; None
+            leaves them.
+        seed: of the split.
+
+    Raises:
+        DataError: the part is empty.
+        UsageError: an unknown part, or a size that pictures cannot have.
     """
     parts = rows(examples, name, part, seed)
-    spec = describe_values(examples, parts["train"])
-    values = np.ascontiguousarray(examples.values[parts[part]])
-    if size is not None:
-        spec = resized_spec(spec, size, name)
-        values = resize(values, size)
+    values, spec = _chosen(examples.values, parts, part, size, name, examples.classes)
+    source = source_spec = None
+    if examples.source is not None:
+        if examples.unpaired:
+            parts_of_source = rows(Examples(examples.source), f"{name} (source)", part, seed)
+        else:
+            parts_of_source = parts
+        scaled = size if examples.source.ndim == 4 else None  # a vector has no size
+        source, source_spec = _chosen(examples.source, parts_of_source, part, scaled, name)
     labels = None if examples.labels is None else examples.labels[parts[part]]
     return Dataset(
         name=name,
@@ -115,66 +200,79 @@ def select(examples: Examples, name: str, part: str, *, size: int | None, seed: 
         values=values,
         labels=labels,
         class_names=examples.class_names,
-        sha256=digest(values, labels),
+        sha256=digest(values, labels, source, unpaired=examples.unpaired),
         skipped=examples.skipped,
+        source=source,
+        source_spec=source_spec,
+        unpaired=examples.unpaired,
     )
 
 
+def _chosen(
+    values: Array, parts: dict[str, Ints], part: str, size: int | None, name: str, classes: int = 0
+) -> tuple[Array, DataSpec]:
+    """The rows of a part, resized, and their spec."""
+    spec = describe_values(values, parts["train"], classes)
+    chosen = np.ascontiguousarray(values[parts[part]])
+    if size is None:
+        return chosen, spec
+    spec = resized_spec(spec, size, name)
+    return resize(chosen, size), spec
+
+
 def rows(examples: Examples, name: str, part: str, seed: int) -> dict[str, Ints]:
-    """`split` of `examples`; DataError where it holds nothing, or nothing in `part`."""
+    """`split` of `examples`; DataError if there are none, or none in `part`."""
     choice("part", part, PARTS)
-    count = len(examples.values)
-    if examples.values.size == 0:
-        raise DataError(
-            f"data {name!r} holds no examples: an array of shape {examples.values.shape}"
-        )
-    held = (examples.test, examples.validation)
-    parts = split(count, seed, test=held[0], validation=held[1], drawn=examples.drawn)
+    values, test, validation = examples.values, examples.test, examples.validation
+    if values.size == 0:
+        raise DataError(f"data {name!r} holds no examples: an array of shape {values.shape}")
+    parts = split(len(values), seed, test=test, validation=validation, drawn=examples.drawn)
     if len(parts[part]) == 0:
         raise DataError(
-            f"data {name!r} has {count} examples, too few for a {part} part: "
+            f"data {name!r} has {len(values)} examples, too few for a {part} part: "
             "10 or more are split 90/5/5; add examples, or use the train part"
         )
     return parts
 
 
-def describe_values(examples: Examples, train: Ints) -> DataSpec:
-    """The DataSpec of `examples`; offset and scale of floats come from the rows `train`.
+def describe_values(values: Array, train: Ints, classes: int = 0) -> DataSpec:
+    """The DataSpec of stored values; offset and scale of floats come from the rows `train`.
 
     uint8: [0, 255] to [-1, 1]. Float pictures: the range of the train part to [-1, 1]. Vectors:
     mean 0 and standard deviation 1 for each feature of the train part.
     """
-    values, labels = examples.values, examples.labels
-    classes = len(examples.class_names)
-    if labels is not None and len(labels):
-        classes = max(classes, int(labels.max()) + 1)
+    chunks = [train[c] for c in blocks(len(train), values[:1].nbytes)]
     if values.ndim == 4:
         _, h, w, c = values.shape
         if values.dtype == np.uint8:
             return DataSpec((c, h, w), classes)
-        low, high = _extremes(values, train)
+        low = min(float(values[chunk].min()) for chunk in chunks)
+        high = max(float(values[chunk].max()) for chunk in chunks)
         middle, half = (high + low) / 2, (high - low) / 2
         return DataSpec((c, h, w), classes, "float32", True, (middle,), (half if half else 1.0,))
-    mean, std = _moments(values, train)
-    std = np.where(std > 0, std, 1.0)  # a constant feature is centred and left alone
-    offset, scale = tuple(map(float, mean)), tuple(map(float, std))
+
+    # Two passes: the one-pass formula loses every digit if the mean is large.
+    mean = sum(values[c].sum(0, dtype=np.float64) for c in chunks) / len(train)
+    total = sum(np.square(values[c] - mean).sum(0) for c in chunks)
+    std = np.sqrt(np.asarray(total) / len(train))
+    std = np.where(std > 0, std, 1.0)  # a constant feature is only centred
+    offset, scale = (tuple(map(float, numbers)) for numbers in (mean, std))
     return DataSpec((values.shape[1],), classes, "float32", False, offset, scale)
 
 
 def resized_spec(spec: DataSpec, size: int, name: str) -> DataSpec:
-    """`spec` for pictures of size x size; UsageError where that cannot be."""
+    """`spec` for pictures of size x size pixels; UsageError for vectors or an impossible size."""
     if not 1 <= size <= MAX_SIDE:
         raise UsageError(f"size = {size}: expected 1 to {MAX_SIDE} pixels")
     if not spec.is_image:
         raise UsageError(f"size = {size}: data {name!r} holds vectors, not pictures; leave it out")
-    shape = (spec.shape[0], size, size)
-    return DataSpec(shape, spec.classes, spec.dtype, spec.bounded, spec.offset, spec.scale)
+    return replace(spec, shape=(spec.shape[0], size, size))
 
 
 def resize(values: Array, size: int) -> Array:
     """Pictures (N, H, W, C), centre-cropped to a square and resized to (N, size, size, C).
 
-    Antialiased (Lanczos); unchanged where they have that size already. Floats stay in their range.
+    Antialiased (Lanczos); pictures of that size are unchanged. Floats stay in their range.
     """
     from PIL import Image
 
@@ -186,10 +284,11 @@ def resize(values: Array, size: int) -> Array:
     values = values[:, top : top + side, left : left + side]
     if side == size:
         return np.ascontiguousarray(values)
+
     out = np.empty((n, size, size, c), dtype=values.dtype)
     for i in range(n):
         for k in range(c):
-            # Channel by channel: Pillow knows 1, 3 and 4 only, and takes a fourth for alpha.
+            # One channel at a time: Pillow knows 1, 3 and 4 only, and takes a fourth for alpha.
             plane = np.ascontiguousarray(values[i, :, :, k])
             new = Image.fromarray(plane).resize((size, size), Image.Resampling.LANCZOS)
             out[i, :, :, k] = np.asarray(new)
@@ -198,13 +297,18 @@ def resize(values: Array, size: int) -> Array:
     return out
 
 
-def digest(values: Array, labels: Ints | None) -> str:
-    """sha256 of dtype, shape and bytes of the values, and of the labels where there are any."""
+def digest(
+    values: Array, labels: Ints | None, source: Array | None = None, *, unpaired: bool = False
+) -> str:
+    """sha256 of dtype, shape and bytes of the values, then of the labels and of the source."""
     state = hashlib.sha256()
-    for array in (values,) if labels is None else (values, labels):
-        state.update(f"{array.dtype.str}{array.shape}".encode())
-        for chunk in blocks(len(array), array[:1].nbytes):
-            state.update(np.ascontiguousarray(array[chunk]).data)
+    if source is not None:
+        state.update(b"unpaired" if unpaired else b"paired")
+    for array in (values, labels, source):
+        if array is not None:
+            state.update(f"{array.dtype.str}{array.shape}".encode())
+            for chunk in blocks(len(array), array[:1].nbytes):
+                state.update(np.ascontiguousarray(array[chunk]).data)
     return state.hexdigest()
 
 
@@ -215,7 +319,11 @@ def blocks(count: int, row_bytes: int) -> Iterator[slice]:
 
 
 def check_labels(labels: Array, count: int, where: str) -> Ints:
-    """`labels` as int64 (count,), or a DataError that names the first value that cannot be one."""
+    """`labels` as int64 (count,).
+
+    Raises:
+        DataError: another shape or type, or a label outside 0..K-1, which the message names.
+    """
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.shape != (count,):
@@ -231,20 +339,3 @@ def check_labels(labels: Array, count: int, where: str) -> Ints:
             f"labels are 0..K-1 with at most {MAX_CLASSES} classes"
         )
     return labels.astype(np.int64)
-
-
-def _extremes(values: Array, train: Ints) -> tuple[float, float]:
-    low, high = np.inf, -np.inf
-    for chunk in blocks(len(train), values[:1].nbytes):
-        part = values[train[chunk]]
-        low, high = min(low, float(part.min())), max(high, float(part.max()))
-    return low, high
-
-
-def _moments(values: Array, train: Ints) -> tuple[Array, Array]:
-    """Mean and standard deviation of each feature over the rows `train`, float64 (F,)."""
-    chunks = [train[c] for c in blocks(len(train), values[:1].nbytes)]
-    mean = sum(values[c].sum(0, dtype=np.float64) for c in chunks) / len(train)
-    # Two passes: the one-pass formula loses every digit where the mean is large.
-    total = sum(np.square(values[c] - mean).sum(0) for c in chunks)
-    return np.asarray(mean), np.sqrt(np.asarray(total) / len(train))

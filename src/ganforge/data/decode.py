@@ -1,6 +1,6 @@
 """One picture file to one array: formats, caps, orientation, alpha, greys, crop and resize.
 
-This module imports neither torch nor anything that does: worker processes start from it.
+Like `archives`, this module imports nothing that imports torch: worker processes start from it.
 """
 
 from __future__ import annotations
@@ -8,19 +8,20 @@ from __future__ import annotations
 import logging
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from ganforge.data.archives import brief
-from ganforge.errors import DataError, GanforgeError
+from ganforge.data.archives import Store
+from ganforge.errors import DataError, GanforgeError, one_line
+from ganforge.types import Pixels
 
-Picture = npt.NDArray[np.uint8]
+T = TypeVar("T")
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 SUFFIXES = (
@@ -36,17 +37,17 @@ _ONE_BIG = threading.Lock()
 _ORIENTATION = 0x0112
 
 
-# Else what decoders log of damaged files goes to the standard error, from below the command line.
+# Without a handler, the log of decoders on damaged files would be printed on the standard error.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 class UnreadableError(Exception):
-    """A picture that is damaged, or stored in a way that has no 8-bit meaning; says why."""
+    """A picture that is damaged, or has no 8-bit meaning; the message is the reason."""
 
 
 @dataclass(frozen=True)
 class Header:
-    """What is known of a picture before its pixels are decoded; width and height as it is seen."""
+    """What the header of a picture says; width and height are those after EXIF orientation."""
 
     width: int
     height: int
@@ -55,9 +56,9 @@ class Header:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Pillow's warnings off, but the one about enormous pictures, which becomes an exception.
+    """No warnings of Pillow inside, except the one about enormous pictures, which is raised.
 
-    Warning filters belong to the whole process, so this stands around a pool and not in it.
+    Warning filters belong to the whole process, so this surrounds a pool of threads.
     """
     with warnings.catch_warnings():
         set_filters()
@@ -65,7 +66,7 @@ def quiet() -> Iterator[None]:
 
 
 def set_filters() -> None:
-    """The filters of `quiet`, for good: for worker processes."""
+    """The filters of `quiet` for the rest of a worker process."""
     warnings.simplefilter("ignore")
     warnings.simplefilter("error", Image.DecompressionBombWarning)
 
@@ -73,7 +74,9 @@ def set_filters() -> None:
 def probe(file: IO[bytes], name: str) -> Header:
     """Size and greyness of a picture from its header.
 
-    Raises UnreadableError, or DataError for a picture above the cap of MAX_PIXELS.
+    Raises:
+        UnreadableError: the picture is damaged.
+        DataError: the picture has more than MAX_PIXELS pixels.
     """
     with _reasons(), _open(file, name) as image:
         width, height = image.size
@@ -82,11 +85,17 @@ def probe(file: IO[bytes], name: str) -> Header:
         return Header(width, height, _is_grey(image))
 
 
-def decode(file: IO[bytes], name: str, size: int | None, channels: int) -> Picture:
-    """A picture as uint8 (H, W, channels), alpha over white, the way up that its EXIF data says.
+def decode(file: IO[bytes], name: str, size: int | None, channels: int) -> Pixels:
+    """A picture as uint8 (H, W, channels), alpha over white, turned as its EXIF data say.
 
-    With `size` its central square is resized to (size, size, channels), antialiased. channels: 1
-    for grey, 3 for RGB. Raises UnreadableError or DataError as `probe` does.
+    Args:
+        file: the open file.
+        name: of the file, for errors.
+        size: side in pixels to which the central square is resized, antialiased; None leaves it.
+        channels: 1 for grey, 3 for RGB.
+
+    Raises:
+        UnreadableError, DataError: as `probe`.
     """
     with _reasons(), _open(file, name) as image:
         if image.width * image.height > _BIG:
@@ -95,9 +104,28 @@ def decode(file: IO[bytes], name: str, size: int | None, channels: int) -> Pictu
         return _decode(image, size, channels)
 
 
-def _decode(image: Image.Image, size: int | None, channels: int) -> Picture:
+def work_on(
+    store: Store, names: Sequence[str], work: Callable[[IO[bytes], str], T]
+) -> list[T | str]:
+    """The result of `probe` or `decode` for each named picture, or why it cannot be read."""
+    return [_try(store, name, work) for name in names]
+
+
+def _try(store: Store, name: str, work: Callable[[IO[bytes], str], T]) -> T | str:
+    try:
+        file = store.open(name)
+    except DataError as error:  # a damaged member, or a file above its cap: a damaged picture
+        return str(error)
+    try:
+        with file:
+            return work(file, f"{store.path}/{name}")
+    except UnreadableError as error:
+        return str(error)
+
+
+def _decode(image: Image.Image, size: int | None, channels: int) -> Pixels:
     if size is not None and image.format == "JPEG":
-        # Decodes at 1/2, 1/4 or 1/8 of the size where that still is twice what is wanted.
+        # Decodes at 1/2, 1/4 or 1/8 of the size if that is still twice the wanted one.
         image.draft(None, (2 * size, 2 * size))
     try:
         ImageOps.exif_transpose(image, in_place=True)
@@ -184,7 +212,7 @@ def _turned(image: Image.Image) -> bool:
 
 @contextmanager
 def _reasons() -> Iterator[None]:
-    """Whatever a decoder raises on damaged bytes, as an UnreadableError."""
+    """Turns the exceptions of decoders on damaged bytes into an UnreadableError."""
     try:
         yield
     except (GanforgeError, UnreadableError):
@@ -192,4 +220,4 @@ def _reasons() -> Iterator[None]:
     except UnidentifiedImageError:
         raise UnreadableError(f"not a picture in one of {', '.join(FORMATS)}") from None
     except Exception as error:  # decoders raise nearly everything: struct.error, IndexError, ...
-        raise UnreadableError(f"damaged ({brief(error)})") from None
+        raise UnreadableError(f"damaged ({one_line(error)})") from None

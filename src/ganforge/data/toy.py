@@ -27,7 +27,7 @@ class Law(Protocol):
     def features(self) -> int: ...
     @property
     def modes(self) -> Floats | None:
-        """Centres of the modes, (K, F), or None where the law has no separate ones."""
+        """Centres of the modes, (K, F), or None if the law has no separate ones."""
 
     @property
     def sigma(self) -> float | None:
@@ -134,7 +134,7 @@ class Mixture:
     """A mixture of K round Gaussians of one width.
 
     means: (K, F). sigma: standard deviation of each. weights: K probabilities; equal where empty.
-    separate: the components are modes that can be told apart and counted.
+    separate: the components are modes that can be distinguished and counted.
     """
 
     means: Points
@@ -148,7 +148,7 @@ class Mixture:
 
     @property
     def modes(self) -> Floats | None:
-        """Centres of the modes, float32 (K, F), or None where they run into each other."""
+        """Centres of the modes, float32 (K, F), or None if they run into each other."""
         return np.array(self.means, dtype=np.float32) if self.separate else None
 
     @property
@@ -164,7 +164,7 @@ class Mixture:
     def sample(self, count: int, stream: Stream, first: int = 0) -> Floats:
         """Samples first .. first + count - 1 of `stream`, float32 (count, F)."""
         even = self.features + self.features % 2
-        width = even + 2  # one word says which component, one keeps the pairs aligned
+        width = even + 2  # one word chooses the component, one keeps the pairs aligned
         words = stream.words(first * width, count * width).reshape(count, width)
         edges = np.cumsum(self._weights())[:-1]
         which = np.searchsorted(edges, (words[:, 0] + 0.5) * 2.0**-32, side="right")

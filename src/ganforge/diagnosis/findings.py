@@ -11,7 +11,6 @@ from typing import Any
 
 from ganforge import files
 from ganforge.errors import DataError
-from ganforge.text import json_bytes
 
 FORMAT = 1
 OF_SCORES = ("GF011",)  # what is wrong with the figures that judge a run, not with the run
@@ -111,9 +110,7 @@ class Diagnosis:
 
 def save(path: Path, diagnosis: Diagnosis) -> Path:
     """Keep a diagnosis as JSON, pictures relative to its folder."""
-    table = diagnosis.to_json(path.parent)
-    files.replace_file(path, json_bytes(table, indent=1, allow_nan=False))
-    return path
+    return files.write_json(path, diagnosis.to_json(path.parent), finite=True)
 
 
 def read(path: Path) -> Diagnosis | None:

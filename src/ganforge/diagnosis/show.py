@@ -33,7 +33,7 @@ def illustrate(found: Diagnosis, patient: Patient, path: Path) -> Diagnosis:
                     data = draw(patient)
                 except DataError:  # nothing finite to draw
                     continue
-                made[draw] = files.save(path / FOLDER / f"{draw.__name__}.png", data)
+                made[draw] = files.save_file(path / FOLDER / f"{draw.__name__}.png", data)
             shown += (made[draw],)
         if finding.code == "GF012" and (path / "scores.png").is_file():
             shown += (path / "scores.png",)

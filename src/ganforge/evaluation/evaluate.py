@@ -34,7 +34,7 @@ from ganforge.runs import model
 from ganforge.runs.folder import Run
 from ganforge.runs.model import OwnNetworks
 from ganforge.sampling.sampler import Sampler
-from ganforge.text import columns, json_bytes
+from ganforge.text import columns
 from ganforge.types import Array
 
 N = 10_000  # samples judged where nothing else is asked for
@@ -322,8 +322,7 @@ def keep(
         "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "scores": list(made.values()),
     }
-    table = {"format": FORMAT, "entries": entries}
-    files.replace_file(path, json_bytes(table, indent=1, allow_nan=False))
+    files.write_json(path, {"format": FORMAT, "entries": entries}, finite=True)
 
 
 def read(path: Path) -> dict[str, dict[str, Any]]:

@@ -161,10 +161,3 @@ def _check(weight: float, interval: int, to: float | None = None, until: float =
 def _geometric(first: float, last: float | None, share: float) -> float:
     """(last / first)^share; 1 if there is no last."""
     return 1.0 if last is None else math.pow(last / first, min(1.0, share))
-
-
-PENALTIES: dict[str, type[Penalty]] = {
-    "r1": R1,
-    "r2": R2,
-    "gradient-penalty": GradientPenalty,
-}

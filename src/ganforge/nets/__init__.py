@@ -15,8 +15,6 @@ from ganforge.nets.dcgan import DCGAN
 from ganforge.nets.init import Init
 from ganforge.nets.mlp import MLP
 
-NETWORKS: dict[str, type] = {"mlp": MLP, "dcgan": DCGAN}
-
 SIDES = ("generator", "discriminator")
 
 
@@ -69,11 +67,16 @@ def networks_of(side: nn.Module) -> list[Network]:
     return [m for m in modules if isinstance(m, Network)]
 
 
+def is_built_in(networks: object) -> bool:
+    """Whether `networks` is a dataclass of this package, or of a class made from one."""
+    return any(kind.__module__.startswith(f"{__name__}.") for kind in type(networks).__mro__)
+
+
 def made(
     networks: Callable[[DataSpec, int], dict[str, Any]], spec: DataSpec, noise: int
 ) -> dict[str, Any]:
-    """The modules; UsageError if the package's networks cannot have such sizes."""
-    if not isinstance(networks, tuple(NETWORKS.values())):
+    """The modules; UsageError if networks of this package cannot have such sizes."""
+    if not is_built_in(networks):
         return networks(spec, noise)
     try:
         return networks(spec, noise)
@@ -113,6 +116,6 @@ def probe(players: dict[str, nn.Module], spec: DataSpec, noise: int) -> None:
 
 
 __all__ = [
-    "DCGAN", "MLP", "NETWORKS", "SIDES", "Init", "Inputs", "Network", "PlainModule",
-    "RandomInput", "TwoPartDiscriminator", "build", "networks_of",
+    "DCGAN", "MLP", "SIDES", "Init", "Inputs", "Network", "PlainModule",
+    "RandomInput", "TwoPartDiscriminator", "build", "is_built_in", "networks_of",
 ]  # fmt: skip

@@ -1,7 +1,7 @@
-"""One file a published system; each is a function that returns one complete frozen config.
+"""One file for each published system, with a function that returns one complete config.
 
-Variants are `dataclasses.replace(recipe(), ...)`. A recipe outside the package is a function in a
-file of the user's, named as `mine.py:run`; it is executed only when it is named so.
+`dataclasses.replace(recipe(), ...)` varies it. A recipe outside the package is a function in a
+user's file, given as `mine.py:run`; only then is the file executed.
 """
 
 from __future__ import annotations
@@ -24,39 +24,46 @@ from ganforge.recipes.mnist_dropout import mnist_dropout
 from ganforge.recipes.mnist_mlp import mnist_mlp
 from ganforge.recipes.parzen import parzen
 from ganforge.recipes.ring import ring
-from ganforge.registry import attribute, guarded
+from ganforge.registry import call_user_code, load_function
 
 RECIPES: dict[str, Callable[[], Config]] = {
-    "gaussian": gaussian,
-    "gaussian-stable": gaussian_stable,
-    "figure1": figure1,
-    "mnist-mlp": mnist_mlp,
-    "mnist-dropout": mnist_dropout,
-    "dcgan-report": dcgan_report,
-    "dcgan": dcgan,
-    "cgan": cgan,
-    "cdcgan": cdcgan,
-    "parzen": parzen,
-    "ring": ring,
-    "grid": grid,
+    recipe.__name__.replace("_", "-"): recipe
+    for recipe in (
+        gaussian,
+        gaussian_stable,
+        figure1,
+        mnist_mlp,
+        mnist_dropout,
+        dcgan_report,
+        dcgan,
+        cgan,
+        cdcgan,
+        parzen,
+        ring,
+        grid,
+    )
 }
 
 
 def find(name: str) -> Config:
-    """The config of a recipe by name, or of a user's own as `file.py:function`."""
+    """The config of a recipe by name, or of a user's recipe given as `file.py:function`.
+
+    Raises:
+        UsageError: an unknown name, or a file that cannot be run or gives no Config.
+    """
     if ".py" in name:
         path, _, function = name.partition(":")
-        return own(Path(path), function or "run")
+        return from_file(Path(path), function or "run")
     choice("recipe", name, list(RECIPES))
     return RECIPES[name]()
 
 
-def own(path: Path, function: str) -> Config:
-    """Run a recipe file that the user named."""
-    made = guarded(path, attribute(path, function))
-    if not isinstance(made, Config):
-        raise UsageError(f"{path}:{function} returned {type(made).__name__}: expected a Config")
-    return made
+def from_file(path: Path, function: str) -> Config:
+    """The config that a function of a user's file returns; the file is executed."""
+    config = call_user_code(path, load_function(path, function))
+    if not isinstance(config, Config):
+        raise UsageError(f"{path}:{function} returned {type(config).__name__}: expected a Config")
+    return config
 
 
 def describe(name: str) -> str:

@@ -79,7 +79,7 @@ def write(
         read(run, label, f"run-{i + 1}", mine)
         for i, (run, label, mine) in enumerate(zip(found, labels, own, strict=True))
     ]
-    files.save(out, encoded(render(pages)))
+    files.save_file(out, encoded(render(pages)))
     return pages
 
 

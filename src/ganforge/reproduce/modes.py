@@ -27,7 +27,7 @@ from ganforge.data.toy import LAWS
 from ganforge.errors import DivergedError, UsageError
 from ganforge.evaluation.modes import Mixture, Modes, count_modes
 from ganforge.experiments.ensemble import stack
-from ganforge.files import read, write
+from ganforge.files import read_json, write_json
 from ganforge.gan import state
 from ganforge.gan.adversarial import Adversarial
 from ganforge.nets import MLP, Init
@@ -93,16 +93,16 @@ def run(
     claim(folder, config, seeds)
     torch.set_num_threads(threads or device.cores())
     data = data or load(config.data)
-    known = read(folder / SCORES)
+    known = read_json(folder / SCORES)
     if known is None:
         population = stack.build(config, seeds, data)
         seconds = play(population, folder / CHECKPOINTS)
         found = [asdict(one) for one in score(population, name, folder / FOLDER)]
         spent = {"steps": population.steps, "threads": torch.get_num_threads()}
         known = {"seconds": seconds, **spent, "runs": found}
-        write(folder / SCORES, known)
+        write_json(folder / SCORES, known)
     ours = [Run(**table) for table in known["runs"]]
-    files.save(folder / f"{name}.png", charts.png(picture(name, ours, folder / FOLDER)))
+    files.save_file(folder / f"{name}.png", charts.png(picture(name, ours, folder / FOLDER)))
     return report(name, ours, known, config)
 
 
@@ -137,11 +137,11 @@ def plain(name: str) -> Config:
 def claim(folder: Path, config: Config, seeds: Sequence[int]) -> None:
     """Mark a folder as this experiment's; UsageError where it is another's."""
     wanted = {"seeds": list(seeds), "config": convert.to_dict(config)}
-    before = read(folder / CLAIM)
+    before = read_json(folder / CLAIM)
     if before is None:
         if folder.exists() and any(folder.iterdir()):
             raise UsageError(f"{folder} holds something else: give --out for a new folder")
-        write(folder / CLAIM, wanted)
+        write_json(folder / CLAIM, wanted)
         return
     changed = convert.difference(before, json.loads(json.dumps(wanted)))
     if changed:
@@ -190,7 +190,7 @@ def score(population: stack.Ensemble, name: str, folder: Path) -> Iterator[Run]:
         model = state.sampling_model(population.member(index))
         samples = Sampler(model, population.data.spec, config.noise).sample(SAMPLES, seed=seed)
         folder.mkdir(exist_ok=True)
-        files.save(folder / f"seed-{seed}.npz", files.npz(samples=samples))
+        files.save_file(folder / f"seed-{seed}.npz", files.npz(samples=samples))
         yield measured(seed, samples, name)
 
 
@@ -259,8 +259,7 @@ def picture(name: str, ours: Sequence[Run], folder: Path) -> Figure:
     for i, one in enumerate(ours):
         left, top = 10 + (i % across) * (side + 10), 30 + (i // across) * (side + 30)
         axes = charts.place(figure, left, top, side, side)
-        with np.load(folder / f"seed-{one.seed}.npz", allow_pickle=False) as file:
-            fake = file["samples"]
+        fake = files.read_npz(folder / f"seed-{one.seed}.npz")["samples"]
         charts.draw_scatter(axes, real, fake, charts.extent(real, real), small=True)
         charts.frame(axes)
         charts.head(axes, f"seed {one.seed}: {one.held} modes, {one.high_quality:.0f} %")

@@ -21,7 +21,7 @@ from ganforge import recipes
 from ganforge.config.schema import Config
 from ganforge.data.load import PARTS, Dataset, load
 from ganforge.evaluation.density import Parzen, best_sigma, parzen
-from ganforge.files import read, write
+from ganforge.files import read_json, write_json
 from ganforge.reproduce.table import stated
 from ganforge.rng import Stream
 from ganforge.runs import model
@@ -80,7 +80,7 @@ def train(
     config: Config, path: Path, parts: Mapping[str, Dataset], centres: int, every: float
 ) -> None:
     """The run of one seed; its curve, and its best model by validation in best/."""
-    curve: dict[int, Point] = {p["step"]: Point(**p) for p in read(path / CURVE, [])}
+    curve: dict[int, Point] = {p["step"]: Point(**p) for p in read_json(path / CURVE, [])}
     validation = unit(parts["validation"].values)
     for t, progress in loop.training(config, path, data=parts["train"]):
         looks = max(1, round(every * len(t.data) / t.images_a_step))
@@ -92,7 +92,7 @@ def train(
         if mean >= max(p.validation for p in curve.values()):
             keep(t, path / "best")
         points = [asdict(curve[step]) for step in sorted(curve)]
-        write(path / CURVE, points)
+        write_json(path / CURVE, points)
 
 
 def keep(t: Trainer, path: Path) -> None:
@@ -103,13 +103,13 @@ def keep(t: Trainer, path: Path) -> None:
 
 def judge(path: Path, seed: int, parts: Mapping[str, Dataset], centres: int) -> Score:
     """The test figure of a run's best model, computed once a model."""
-    best = max((Point(**p) for p in read(path / CURVE, [])), key=lambda p: p.validation)
-    known = read(path / SCORE, {})
+    best = max((Point(**p) for p in read_json(path / CURVE, [])), key=lambda p: p.validation)
+    known = read_json(path / SCORE, {})
     if known.get("step") != best.step or known.get("centres") != centres:
         samples = drawn(model.load(path / "best"), centres, seed)
         found = against(samples, parts)
         table = {"seed": seed, "centres": centres, **asdict(best), **asdict(found)}
-        write(path / SCORE, table)
+        write_json(path / SCORE, table)
         known = table
     return Score(seed, best, Parzen(known["mean"], known["error"], known["sigma"]))
 
@@ -118,7 +118,7 @@ def controls(path: Path, parts: Mapping[str, Dataset], centres: int) -> dict[str
     """A perfect sampler and a memoriser: real training digits in the place of samples."""
     train = parts["train"]
     wanted = {"data": train.sha256, "centres": centres}
-    known = read(path, {})
+    known = read_json(path, {})
     if {k: known.get(k) for k in wanted} != wanted:
         rows = np.argsort(Stream(0, "parzen/perfect").words(0, len(train)), kind="stable")
         found = {
@@ -126,7 +126,7 @@ def controls(path: Path, parts: Mapping[str, Dataset], centres: int) -> dict[str
             "memoriser": against(unit(train.values), parts),
         }
         known = wanted | {name: asdict(p) for name, p in found.items()}
-        write(path, known)
+        write_json(path, known)
     return {name: Parzen(**known[name]) for name in ("perfect", "memoriser")}
 
 

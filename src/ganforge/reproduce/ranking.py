@@ -86,7 +86,7 @@ def run(
         budget=Budget(epochs=epochs),
         show=display,
     )
-    saved = [files.save(folder / PICTURE, charts.png(picture(found)))]
+    saved = [files.save_file(folder / PICTURE, charts.png(picture(found)))]
     saved += compare.save(found, folder)
     return "\n\n".join(
         [compare.text(found), claim(found), "saved in " + ", ".join(map(str, saved))]

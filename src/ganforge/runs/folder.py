@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import platform
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +19,7 @@ from ganforge import files
 from ganforge._version import __version__
 from ganforge.config import convert, schema
 from ganforge.config.schema import Config
-from ganforge.errors import DataError, DiskError, UsageError
+from ganforge.errors import DataError, UsageError
 from ganforge.registry import PARTS
 from ganforge.runs import checkpoint, lock
 from ganforge.runs.lock import LOCK
@@ -218,42 +217,22 @@ def settings_now(run: Run) -> dict[str, Any]:
 
 def read_log(path: Path) -> Iterator[dict[str, Any]]:
     """The records of a log; a torn or foreign line ends or is left out, never raises."""
-    try:
-        with path.open("rb") as file:
-            for line in file:
-                if not line.endswith(b"\n"):
-                    return
-                try:
-                    record = json.loads(line)
-                except (ValueError, RecursionError):
-                    continue
-                known = isinstance(record, dict) and {"step", "epoch"} <= record.keys()
-                if known and all(map(well_typed, record.items())):
-                    yield record
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise DiskError(f"{path}: cannot be read ({error.strerror or error})") from None
+    for record in files.read_json_lines(path):
+        known = isinstance(record, dict) and {"step", "epoch"} <= record.keys()
+        if known and all(map(well_typed, record.items())):
+            yield record
 
 
 def append_log(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
     """A line each, flushed to the system (not to the disk: a log is not worth an fsync)."""
-    before = path.stat().st_size if path.exists() else 0
-    try:
-        with path.open("ab") as file:
-            file.write(b"".join(json.dumps(r).encode() + b"\n" for r in records))
-    except OSError as error:
-        # half a line must not stay: the next attempt's first record would be glued to it
-        with contextlib.suppress(OSError):
-            os.truncate(path, before)
-        raise files.disk_error(path, error) from error
+    files.append_json_lines(path, records)
 
 
 def cut_log(path: Path, step: int) -> None:
     """Drop every record after `step` and any torn tail, so that a resumed run logs them anew."""
     if path.exists():
         kept = [r for r in read_log(path) if r["step"] <= step]
-        files.replace_file(path, b"".join(json.dumps(r).encode() + b"\n" for r in kept))
+        files.replace_file(path, files.json_lines(kept))
 
 
 @contextlib.contextmanager

@@ -18,14 +18,14 @@ from torch.overrides import TorchFunctionMode
 from ganforge import files, nets, registry
 from ganforge.config import convert
 from ganforge.config.schema import Config, Noise
-from ganforge.config.user_code import OwnCode
+from ganforge.config.user_code import UserCode
 from ganforge.data.spec import DataSpec
 from ganforge.errors import DataError, GanforgeError, UsageError
-from ganforge.files import save as save_file
+from ganforge.files import save_file
 from ganforge.gan.state import require_same_tensors
 from ganforge.runs import checkpoint
 from ganforge.sampling.sampler import Sampler
-from ganforge.text import encoded, json_bytes, printable
+from ganforge.text import encoded, printable
 
 FORMAT = 1
 MOST = 2**31  # of any one size in a config.json
@@ -52,7 +52,7 @@ def save(folder: Path, sampler: Sampler, of: Config, facts: dict[str, Any]) -> P
         "training": {**facts, "config": convert.to_dict(of)},
     }
     save_file(folder / WEIGHTS, checkpoint.encode_tensors(sampler.model.state_dict()))
-    save_file(folder / CONFIG, json_bytes(table, indent=1))
+    files.write_json(folder / CONFIG, table)
     save_file(folder / CARD, encoded(card(table)))
     return folder
 
@@ -109,7 +109,7 @@ def built(
     The package's own networks are laid out without memory first, and get it once the tensors fit: a
     damaged config.json that asks for terabytes takes none.
     """
-    ours = isinstance(networks, tuple(nets.NETWORKS.values()))
+    ours = nets.is_built_in(networks)
     model: nn.Module = (
         laid_out(networks, spec, noise, folder)
         if ours
@@ -193,7 +193,7 @@ def read_networks(table: Any, path: Path) -> Any:
         part = convert.read_part(table, registry.PARTS, "networks")
     except GanforgeError as error:
         raise DataError(f"{path}: {error}") from None
-    if isinstance(part, OwnCode):
+    if isinstance(part, UserCode):
         part(DataSpec((1,)), 1)  # raises, saying how to name the code
     return part
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import io
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from ganforge import images
+from ganforge import files, images
 from ganforge.errors import DataError
-from ganforge.files import read_file
 from ganforge.runs.folder import Run
 from ganforge.types import Array, Pixels
 
@@ -47,10 +44,8 @@ class Moment:
     def points(self) -> Array:
         """The vectors, (N, F) float64; DataError where the file is damaged."""
         try:
-            with np.load(io.BytesIO(read_file(self.path)), allow_pickle=False) as file:
-                values = np.asarray(file["samples"], dtype=np.float64)
-        except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
-            # not numpy's own words: of bytes that it does not know it advises to unpickle them
+            values = np.asarray(files.read_npz(self.path)["samples"], dtype=np.float64)
+        except (DataError, ValueError, KeyError, TypeError):
             raise damaged(self.path, "not an .npz file of samples") from None
         if values.ndim != 2 or not values.size:
             raise damaged(self.path, f"samples of shape {values.shape}")

@@ -358,7 +358,7 @@ class Steps:
         first, count = world.part(config.batch)
         k = config.game.d_steps
         turns = [self.batches.at((step * k + j) * config.batch + first, count) for j in range(k)]
-        real, labels = zip(*turns, strict=True)
+        real, labels, _ = zip(*turns, strict=True)
         return (join(real),) if labels[0] is None else (join(real), join(labels))
 
     def state_dict(self) -> dict[str, Any]:

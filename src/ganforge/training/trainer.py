@@ -338,9 +338,9 @@ class Trainer:
         if sampler.spec.is_image:
             _, columns = images.layout(self.config.output.grid, sampler.spec.classes)
             data = images.png(images.grid(spec.as_uint8(samples, sampler.spec), columns))
-            return self._attempt(lambda: files.save(self.run.samples / f"{name}.png", data))
+            return self._attempt(lambda: files.save_file(self.run.samples / f"{name}.png", data))
         data = files.npz(samples=samples)
-        return self._attempt(lambda: files.save(self.run.samples / f"{name}.npz", data))
+        return self._attempt(lambda: files.save_file(self.run.samples / f"{name}.npz", data))
 
     def save(self) -> Path | None:
         """Write a checkpoint and the model folder.

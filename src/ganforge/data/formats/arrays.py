@@ -12,33 +12,56 @@ import numpy as np
 from numpy.lib import format as npy
 
 from ganforge.data import archives
-from ganforge.data.dataset import Examples, blocks, check_labels
-from ganforge.errors import DataError, DiskError
+from ganforge.data.dataset import Examples, PictureOptions, blocks, check_labels
+from ganforge.errors import DataError, one_line
+from ganforge.files import reading
 from ganforge.types import Array
 
 CHANNELS = (1, 2, 3, 4)
 VALUE_KEYS = ("images", "samples", "x", "arr_0")
 LABEL_KEYS = ("labels", "y")
-MAX_MEMBER = 2**35  # bytes of one array in an .npz
-SMALL = 2**24  # sorted labels are compressed a thousand times in all honesty
+# Caps of an .npz: sorted labels of a real data set are compressed a thousand times.
+CAPS = archives.Caps(member=2**35, small=2**24)
 
 
-def read_npy(path: Path) -> Examples:
-    """The examples in a .npy file; there are no labels in one. DataError, DiskError."""
+def is_npy(path: Path, head: bytes) -> bool:
+    """Whether a file that begins with `head` is a .npy file."""
+    return head.startswith(b"\x93NUMPY")
+
+
+def is_npz(path: Path, head: bytes) -> bool:
+    """Whether a file that begins with `head` is a zip of arrays, and of nothing else."""
+    if not head.startswith(b"PK"):
+        return False
+    if path.suffix == ".npz":
+        return True
+    names = archives.members(path, CAPS)
+    return bool(names) and all(name.endswith(".npy") for name in names)
+
+
+def read_npy(path: Path, options: PictureOptions | None = None) -> Examples:
+    """The examples in a .npy file, which holds no labels.
+
+    Raises:
+        DataError: a damaged file, a pickled object, or an array that holds no examples.
+        DiskError: the file cannot be read.
+    """
     return examples(map_npy(path), None, str(path))
 
 
-def read_npz(path: Path) -> Examples:
-    """The examples in an .npz file: images, samples, x or arr_0, with labels or y if there.
+def read_npz(path: Path, options: PictureOptions | None = None) -> Examples:
+    """The examples in an .npz file: images, samples, x or arr_0, with labels or y if it has them.
 
-    Raises DataError for a damaged file, a pickled object, or arrays that are no examples.
+    Raises:
+        DataError: a damaged file, a pickled object, or arrays that hold no examples.
+        DiskError: the file cannot be read.
     """
-    sizes = archives.members(path, most=MAX_MEMBER, small=SMALL)
+    sizes = archives.members(path, CAPS)
     keys = {name.removesuffix(".npy"): name for name in sizes if name.endswith(".npy")}
     key = next((k for k in VALUE_KEYS if k in keys), None)
     if key is None:
-        held = ", ".join(sorted(keys)[:10]) or "no arrays"
-        raise DataError(f"{path}: holds {held}: name the array one of {', '.join(VALUE_KEYS)}")
+        found = ", ".join(sorted(keys)[:10]) or "no arrays"
+        raise DataError(f"{path}: holds {found}: name the array one of {', '.join(VALUE_KEYS)}")
     values = _member(path, keys[key])
     label_key = next((k for k in LABEL_KEYS if k in keys), None)
     labels = None if label_key is None else _member(path, keys[label_key])
@@ -47,7 +70,7 @@ def read_npz(path: Path) -> Examples:
 
 def map_npy(path: Path) -> Array:
     """A read-only memory map of a .npy file whose header and length have been checked."""
-    try:
+    with reading(path):
         with path.open("rb") as file:
             shape, fortran, dtype = header(file, str(path))
             start = file.tell()
@@ -56,14 +79,13 @@ def map_npy(path: Path) -> Array:
             return np.empty(shape, dtype)
         order = "F" if fortran else "C"
         return np.memmap(path, dtype, "r", start, shape, order)  # type: ignore[call-overload,no-any-return]
-    except OSError as error:
-        raise DiskError(f"{path}: cannot be read ({error.strerror or error})") from None
 
 
 def header(file: IO[bytes], where: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """(shape, Fortran order, dtype) of a .npy file, which is left at its first value.
+    """(shape, Fortran order, dtype) of a .npy file; leaves the file at its first value.
 
-    Raises DataError for anything but an array of plain numbers.
+    Raises:
+        DataError: anything but an array of plain numbers.
     """
     try:
         with warnings.catch_warnings():
@@ -76,7 +98,7 @@ def header(file: IO[bytes], where: str) -> tuple[tuple[int, ...], bool, np.dtype
     except OSError:
         raise
     except Exception as error:  # the header is Python source: its parsers raise what they like
-        reason = archives.brief(error)
+        reason = one_line(error)
         raise DataError(f"{where}: not a .npy array, or a damaged one ({reason})") from None
     if dtype.hasobject:
         raise DataError(f"{where}: holds pickled Python objects, never read: save numbers")
@@ -96,10 +118,16 @@ def check_length(have: int, shape: tuple[int, ...], dtype: np.dtype[Any], where:
 
 
 def examples(values: Array, labels: Array | None, where: str) -> Examples:
-    """Examples from arrays as users have them; DataError for those that mean nothing here.
+    """Examples from arrays as users have them.
 
-    values: pictures of whole numbers 0..255 or of any finite floats, (N, H, W), (N, H, W, C) or
-    (N, C, H, W); or vectors of finite floats, (N, F) or (N,). labels: integers 0..K-1, (N,).
+    Args:
+        values: pictures of whole numbers 0..255 or of finite floats, (N, H, W), (N, H, W, C) or
+            (N, C, H, W); or vectors of finite floats, (N, F) or (N,).
+        labels: integers 0..K-1, (N,), or None.
+        where: what the arrays are called in errors.
+
+    Raises:
+        DataError: arrays of another shape or type.
     """
     if values.ndim == 1:
         values = values[:, None]
@@ -122,8 +150,8 @@ def examples(values: Array, labels: Array | None, where: str) -> Examples:
 def pictures(values: Array, where: str) -> Array:
     """Pictures (N, H, W), (N, H, W, C) or (N, C, H, W) as (N, H, W, C).
 
-    Four axes: the last holds the channels if its length is 1 to 4, else the second if its length
-    is. Anything else is a DataError.
+    Four axes: the last one holds the channels if its length is 1 to 4, else the second one if its
+    length is 1 to 4. Any other shape is a DataError.
     """
     if values.ndim == 3:
         return values[..., None]
@@ -152,7 +180,7 @@ def _floats(values: Array, where: str) -> Array:
 
 
 def _bytes(values: Array, where: str) -> Array:
-    """uint8, after a look that nothing is out of range."""
+    """uint8; DataError for a number outside 0..255."""
     if values.dtype == np.uint8:
         return values
     for chunk in blocks(len(values), values[:1].nbytes):
@@ -164,8 +192,8 @@ def _bytes(values: Array, where: str) -> Array:
 
 
 def _member(path: Path, name: str) -> Array:
-    """One array of an .npz, held to its header."""
-    raw = archives.read(path, name)
+    """One array of an .npz, of the length that its header says."""
+    raw = archives.read(path, name, CAPS)
     where = f"{path}: {PurePosixPath(name).stem}"
     file = io.BytesIO(raw)
     shape, fortran, dtype = header(file, where)

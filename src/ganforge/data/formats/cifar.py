@@ -17,13 +17,13 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from ganforge.data.archives import brief
-from ganforge.data.dataset import Examples
+from ganforge.data.dataset import Examples, PictureOptions
 from ganforge.data.decode import UnreadableError, decode, quiet
-from ganforge.errors import DataError, DiskError
+from ganforge.errors import DataError, DiskError, one_line
+from ganforge.files import reading
 from ganforge.types import Array, Ints
 
-Fetch = Callable[[str], bytes | None]  # file name -> its bytes, None where there is no such file
+Fetch = Callable[[str], bytes | None]  # file name -> its bytes, or None without such a file
 
 CLASSES = (
     "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
@@ -34,7 +34,8 @@ PIXELS = SIDE * SIDE
 RECORD = 1 + 3 * PIXELS
 MAX_FILE = 2**26
 MAX_TAR = 2**30
-# The sheets' labels are published under a name with a slip in it.
+DAMAGED = (gzip.BadGzipFile, EOFError, zlib.error)  # what gzip raises on damaged bytes
+# The labels of the sheets are published under a name with a slip in it.
 _LABELS = {
     "train": ("train_labels.json", "train_lables.json"),
     "test": ("test_labels.json", "test_lables.json"),
@@ -45,8 +46,30 @@ _NAMES = {
 }
 
 
+def recognises(path: Path, head: bytes) -> bool:
+    """Whether a path is a folder of CIFAR-10, one of its batches or a .tar.gz."""
+    if path.is_dir():
+        return find(path) is not None
+    batch = path.suffix == ".bin" and find(path.parent) is not None
+    return batch or path.name.endswith((".tar.gz", ".tgz"))
+
+
+def read(path: Path, options: PictureOptions | None = None) -> Examples:
+    """CIFAR-10 from a folder or a .tar.gz.
+
+    Raises:
+        DataError: a file is missing, damaged or something else.
+        DiskError: a file cannot be read.
+    """
+    if (folder := find(path)) is not None:
+        return read_folder(folder)
+    if path.suffix == ".bin":
+        raise DataError(f"{path}: one batch of CIFAR-10: give the folder {path.parent}")
+    return read_tar(path)
+
+
 def find(folder: Path) -> Path | None:
-    """`folder`, or the folder in it, that holds the batches or the sheets; None where none does."""
+    """`folder`, or the folder in it, that holds the batches or the sheets; None without them."""
     for place in (folder, folder / "cifar-10-batches-bin"):
         if any((place / f"data_batch_1{end}").is_file() for end in (".bin", ".png")):
             return place
@@ -56,20 +79,18 @@ def find(folder: Path) -> Path | None:
 def read_folder(folder: Path) -> Examples:
     """CIFAR-10 from a folder of six .bin files, or of six .png sheets and two .json lists.
 
-    The sixth batch is the published test part; 5,000 of the other 50,000 validate. Raises
-    DataError where a file is missing, cut short or holds something else.
+    The sixth batch is the published test part; 5,000 of the other 50,000 validate. DataError if a
+    file is missing, cut short or something else.
     """
 
     def fetch(name: str) -> bytes | None:
         file = folder / name
-        try:
+        with reading(file):
             if not file.is_file():
                 return None
             if file.stat().st_size > MAX_FILE:
                 raise DataError(f"{file}: larger than the cap of {MAX_FILE} bytes")
             return file.read_bytes()
-        except OSError as error:
-            raise DiskError(f"{file}: cannot be read ({error.strerror or error})") from None
 
     return _read(fetch, str(folder))
 
@@ -78,28 +99,22 @@ def read_tar(path: Path) -> Examples:
     """CIFAR-10 from a .tar.gz of the batches or the sheets, which is read and not unpacked."""
     files: dict[str, bytes] = {}
     total = 0
+    too_large = DataError(f"{path}: larger than the cap of {MAX_TAR} bytes unpacked")
     try:
         with gzip.open(path) as whole, tarfile.open(fileobj=whole, mode="r|") as tar:
             for member in tar:
                 name, total = PurePosixPath(member.name).name, total + member.size
                 if total > MAX_TAR:
-                    raise DataError(f"{path}: larger than the cap of {MAX_TAR} bytes unpacked")
+                    raise too_large
                 if member.isreg() and name in _NAMES and member.size <= MAX_FILE:
                     stream = tar.extractfile(member)
                     files[name] = b"" if stream is None else stream.read()
-            while whole.read(MAX_FILE // 4):  # to its end, where the checksum is
+            while whole.read(MAX_FILE // 4):  # to its end, which has the checksum
                 if whole.tell() > MAX_TAR:
-                    raise DataError(f"{path}: larger than the cap of {MAX_TAR} bytes unpacked")
-    except (
-        tarfile.TarError,
-        gzip.BadGzipFile,
-        EOFError,
-        zlib.error,
-        ValueError,
-        OverflowError,
-    ) as error:
+                    raise too_large
+    except (*DAMAGED, tarfile.TarError, ValueError, OverflowError) as error:
         raise DataError(
-            f"{path}: not a .tar.gz archive, or a damaged one ({brief(error)})"
+            f"{path}: not a .tar.gz archive, or a damaged one ({one_line(error)})"
         ) from None
     except OSError as error:
         raise DiskError(f"{path}: cannot be read ({error.strerror or error})") from None
@@ -115,13 +130,10 @@ def parse_batch(raw: bytes, where: str) -> tuple[Array, Ints]:
         )
     records = np.frombuffer(raw, np.uint8).reshape(-1, RECORD)
     pictures = records[:, 1:].reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1)
-    return np.ascontiguousarray(pictures), _labels(records[:, 0], where)
-
-
-def binary_batch(pictures: Array, labels: Ints) -> bytes:
-    """The inverse of `parse_batch`."""
-    planes = pictures.transpose(0, 3, 1, 2).reshape(len(pictures), -1)
-    return np.concatenate([labels[:, None].astype(np.uint8), planes], axis=1).tobytes()
+    labels = records[:, 0]
+    if labels.max() >= len(CLASSES):
+        raise DataError(f"{where}: label {labels.max()}: labels are 0..{len(CLASSES) - 1}")
+    return np.ascontiguousarray(pictures), labels.astype(np.int64)
 
 
 def _read(fetch: Fetch, where: str) -> Examples:
@@ -166,19 +178,13 @@ def _label_list(fetch: Fetch, part: str, count: int, where: str) -> Ints:
     try:
         labels = json.loads(raw)
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{where}/{name}: not a JSON list of labels ({brief(error)})") from None
+        raise DataError(f"{where}/{name}: not a JSON list of labels ({one_line(error)})") from None
     if not isinstance(labels, list) or len(labels) != count:
         raise DataError(f"{where}/{name}: must be a list of {count} labels, one for each picture")
     bad = next((v for v in labels if type(v) is not int or not 0 <= v < len(CLASSES)), None)
     if bad is not None:
         raise DataError(f"{where}/{name}: label {bad!r:.80}: labels are 0..{len(CLASSES) - 1}")
     return np.array(labels, dtype=np.int64)
-
-
-def _labels(raw: Array, where: str) -> Ints:
-    if raw.max() >= len(CLASSES):
-        raise DataError(f"{where}: label {raw.max()}: labels are 0..{len(CLASSES) - 1}")
-    return raw.astype(np.int64)
 
 
 def _need(fetch: Fetch, name: str, where: str) -> bytes:

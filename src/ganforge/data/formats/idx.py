@@ -17,10 +17,10 @@ from typing import IO
 
 import numpy as np
 
-from ganforge.data.archives import brief
-from ganforge.data.dataset import Examples, check_labels
+from ganforge.data.dataset import Examples, PictureOptions, check_labels
 from ganforge.data.formats.arrays import pictures
-from ganforge.errors import DataError, DiskError
+from ganforge.errors import DataError, one_line
+from ganforge.files import reading
 from ganforge.types import Array
 
 TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
@@ -41,7 +41,8 @@ MNIST = {
 def bundled_mnist() -> Examples:
     """MNIST, 60,000 + 10,000 digits of 28 x 28, from the four files inside this package.
 
-    Raises DataError where a file's md5 is not the published one (a damaged installation).
+    Raises:
+        DataError: the md5 of a file is not the published one (a damaged installation).
     """
     folder = resources.files("ganforge.data") / "mnist"
     arrays = {}
@@ -57,17 +58,30 @@ def bundled_mnist() -> Examples:
 
 
 def mnist_in_order() -> Examples:
-    """MNIST split as in papers of 2014: the last 10,000 training digits are the validation part."""
+    """MNIST split as in papers of 2014: the last 10,000 training digits validate."""
     return replace(bundled_mnist(), validation=10_000, drawn=False)
 
 
-def examples(path: Path) -> Examples:
-    """The pictures of an idx file, with the labels file and the test pair lying beside it.
+def recognises(path: Path, head: bytes) -> bool:
+    """Whether a path is a folder laid out like MNIST's, or an idx file, plain or gzipped."""
+    return find(path) is not None or head.startswith(b"\x1f\x8b") or is_idx(head)
+
+
+def read(path: Path, options: PictureOptions | None = None) -> Examples:
+    """The pictures of an idx file, with the labels file and the test pair beside it.
 
     Beside `train-images-idx3-ubyte[.gz]` the labels are `train-labels-idx1-ubyte[.gz]` and the test
-    part is the same pair of names with `t10k` or `test` for `train`. Raises DataError for anything
-    malformed.
+    part is the same pair of names with `t10k` or `test` for `train`.
+
+    Args:
+        path: of the file with the (training) pictures, or of the folder that holds it.
+        options: not used.
+
+    Raises:
+        DataError: a malformed file, or files that do not fit together.
+        DiskError: a file cannot be read.
     """
+    path = find(path) or path
     images, labels = _pair(path)
     other = _test_file(path)
     if other is None:
@@ -81,8 +95,8 @@ def examples(path: Path) -> Examples:
             f"{images.shape[1:]}: move the file away, or give one set"
         )
     if (labels is None) != (test_labels is None):
-        lacking = path if labels is None else other
-        raise DataError(f"{lacking}: no labels file beside it, though the other part has one")
+        unlabelled = path if labels is None else other
+        raise DataError(f"{unlabelled}: no labels file beside it, though the other part has one")
     return published(images, test, labels, test_labels, str(path))
 
 
@@ -94,8 +108,8 @@ def published(
     if labels is not None and test_labels is not None:
         pairs = ((labels, train), (test_labels, test))
         every = np.concatenate([check_labels(a, len(b), where) for a, b in pairs])
-    held = min(5_000, len(train) // 12)
-    return Examples(np.concatenate([train, test]), every, test=len(test), validation=held)
+    validation = min(5_000, len(train) // 12)
+    return Examples(np.concatenate([train, test]), every, test=len(test), validation=validation)
 
 
 def find(folder: Path) -> Path | None:
@@ -106,21 +120,19 @@ def find(folder: Path) -> Path | None:
     return None
 
 
-def read(path: Path) -> Array:
+def read_array(path: Path) -> Array:
     """The array in an idx file, plain or gzipped, in native byte order.
 
-    Raises DataError where the header, the length or the compression is wrong, DiskError where the
-    file cannot be read.
+    Raises:
+        DataError: the header, the length or the compression is wrong.
+        DiskError: the file cannot be read.
     """
-    try:
-        with path.open("rb") as file:
-            return parse(_unpack(file, str(path)), str(path))
-    except OSError as error:
-        raise DiskError(f"{path}: cannot be read ({error.strerror or error})") from None
+    with reading(path), path.open("rb") as file:
+        return parse(_unpack(file, str(path)), str(path))
 
 
 def parse(raw: bytes, where: str) -> Array:
-    """The array in the uncompressed bytes of an idx file; `where` names it in errors."""
+    """The array in the uncompressed bytes of an idx file, which errors call `where`."""
     count = _expected(raw[: 4 + 4 * MAX_AXES], where)
     if len(raw) != count:
         what = "is cut short" if len(raw) < count else "has bytes after its end"
@@ -162,7 +174,7 @@ def _unpack(file: IO[bytes], where: str) -> bytes:
     if start != b"\x1f\x8b":
         expected = _expected(file.read(4 + 4 * MAX_AXES), where)
         file.seek(0)
-        return file.read(min(expected, size) + 1)  # it reserves what is asked for
+        return file.read(min(expected, size) + 1)  # memory is reserved for as many bytes
     try:
         with gzip.GzipFile(fileobj=file) as stream:
             head = stream.read(4 + 4 * MAX_AXES)
@@ -179,20 +191,20 @@ def _unpack(file: IO[bytes], where: str) -> bytes:
             return b"".join(parts)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(
-            f"{where}: corrupt gzip file ({brief(error)}); fetch the file again"
+            f"{where}: corrupt gzip file ({one_line(error)}); fetch the file again"
         ) from None
 
 
 def _pair(path: Path) -> tuple[Array, Array | None]:
     """Pictures uint8 (N, H, W, C) of an idx file, and the labels beside it."""
-    images = read(path)
+    images = read_array(path)
     if images.dtype != np.uint8 or images.ndim < 3:
         raise DataError(
             f"{path}: {images.ndim} axes of {images.dtype}: pictures are uint8 with 3 or 4 axes "
             "(give the images file, not the labels file)"
         )
     beside = _labels_file(path)
-    return pictures(images, str(path)), None if beside is None else read(beside)
+    return pictures(images, str(path)), None if beside is None else read_array(beside)
 
 
 def _labels_file(path: Path) -> Path | None:

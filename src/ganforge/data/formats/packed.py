@@ -1,26 +1,21 @@
-"""The packed store: a folder of images.npy, labels.npy and dataset.json, decoded once.
+"""The packed folder: images.npy, labels.npy and dataset.json, decoded once.
 
 Rows are ordered train, validation, test, so that each part is one stretch of a memory map.
+`data.pack` makes such a folder.
 """
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
 import os
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
-from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.lib import format as npy
 
-from ganforge.data import toy
 from ganforge.data.dataset import (
     PARTS,
     Dataset,
@@ -34,9 +29,9 @@ from ganforge.data.dataset import (
     rows,
 )
 from ganforge.data.formats.arrays import map_npy
-from ganforge.data.formats.readers import SOURCES, locate, read
 from ganforge.data.spec import DataSpec
-from ganforge.errors import DataError, DiskError, UsageError
+from ganforge.errors import DataError
+from ganforge.files import file_digest, reading, write_file
 from ganforge.text import json_bytes, printable
 from ganforge.types import Array, Ints
 
@@ -46,38 +41,8 @@ MAX_MANIFEST = 2**26  # bytes
 
 
 def is_store(path: Path) -> bool:
-    """Whether a path is a packed store."""
+    """Whether a path is a packed folder."""
     return (path / MANIFEST).is_file()
-
-
-def pack(
-    source: str, out: Path, size: int | None = None, seed: int = 0, *, workers: int = 0
-) -> Path:
-    """Decode `source` once into the packed store `out`, split by `seed`; returns `out`.
-
-    source, size: as `source.load` takes them. workers: as for `images.read`; more than 4
-    may be processes, which need a `__main__` guard in the calling script.
-
-    The store appears whole or not at all: it is written beside `out` and renamed. An earlier store
-    is replaced. Raises UsageError where `out` holds anything else, DiskError where it cannot be
-    written, and what `source.load` raises.
-    """
-    _check_free(out)
-    entry = SOURCES.get(source)
-    if isinstance(entry, toy.Law):
-        raise UsageError(f"data {source!r} is a law that is drawn when needed: nothing to pack")
-    with _building(out) as folder:
-        if entry is not None:
-            examples = entry()
-        else:
-            path = locate(source)
-            if is_store(path):
-                raise UsageError(f"{source} is a packed folder already: pack what it was made from")
-            decoded = folder / "decoded.tmp"
-            examples = read(path, size, workers=workers, allocate=_Scratch(decoded))
-        _write(folder, examples, Path(source).name, size, seed)
-        (folder / "decoded.tmp").unlink(missing_ok=True)
-    return out
 
 
 def load(
@@ -88,10 +53,21 @@ def load(
     name: str = "",
     verify: bool = False,
 ) -> Dataset:
-    """One part of a packed store, its values a read-only memory map.
+    """One part of a packed folder, its values a read-only memory map.
 
-    Checked always: the manifest, the lengths of the files, shape and dtype of the values, the hash
-    of the labels; with `verify` the hash of the values too. Raises DataError where one is wrong.
+    The manifest, the lengths of the files, shape and dtype of the values and the hash of the labels
+    are always checked.
+
+    Args:
+        path: of the folder.
+        part: "train", "validation" or "test".
+        size: side in pixels to which pictures are cropped and resized; None leaves them.
+        name: of the data set; the path if it is empty.
+        verify: check the hash of the values too.
+
+    Raises:
+        DataError: the folder is damaged, or has no such part.
+        DiskError: a file cannot be read.
     """
     store = _read_manifest(path / MANIFEST)
     name = name or str(path)
@@ -111,8 +87,7 @@ def load(
             raise DataError(f"{path / LABELS}: label {labels.max()} of {spec.classes} classes")
     if store.counts[part] == 0:
         raise DataError(f"data {name!r} was packed without a {part} part: too few examples")
-    first = sum(store.counts[p] for p in PARTS[: PARTS.index(part)])
-    stretch = slice(first, first + store.counts[part])
+    stretch = _stretches(store.counts)[part]
     values, labels = values[stretch], None if labels is None else labels[stretch]
     sha256 = store.sha256[part]
     if size is not None and spec.shape[1:] != (size, size):
@@ -124,7 +99,7 @@ def load(
 
 @dataclass(frozen=True)
 class Manifest:
-    """dataset.json. counts, sha256: for each part; files: name -> bytes and sha256."""
+    """dataset.json. counts, sha256: of each part; files: name -> bytes and sha256."""
 
     spec: DataSpec
     class_names: tuple[str, ...]
@@ -134,66 +109,55 @@ class Manifest:
     skipped: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class _Scratch:
-    """Makes the array that pictures are decoded into, as a file: a set may outgrow memory."""
+def write(folder: Path, examples: Examples, name: str, size: int | None, seed: int) -> None:
+    """Write the files of a packed folder.
 
-    path: Path
+    Args:
+        folder: an empty one.
+        examples: all of them.
+        name: of the data set.
+        size: side in pixels to which pictures are cropped and resized; None leaves them.
+        seed: of the split.
 
-    def __call__(self, shape: tuple[int, ...]) -> Array:
-        with self.path.open("wb") as file:
-            if hasattr(os, "posix_fallocate"):
-                # A hole in a mapped file that the disk has no room for would kill the process.
-                os.posix_fallocate(file.fileno(), 0, max(1, prod(shape)))
-            else:
-                file.truncate(max(1, prod(shape)))
-        return np.memmap(self.path, np.uint8, "r+", shape=shape)
-
-
-def _write(folder: Path, examples: Examples, name: str, size: int | None, seed: int) -> None:
+    Raises:
+        DataError: no examples, or examples with a source, which this format does not hold.
+        UsageError: a size that pictures cannot have.
+    """
+    if examples.source is not None:
+        raise DataError(f"data {name!r} has a source: a packed folder holds none; use it unpacked")
     parts = rows(examples, name, "train", seed)
-    spec = describe_values(examples, parts["train"])
+    spec = describe_values(examples.values, parts["train"], examples.classes)
     if size is not None:
         spec = resized_spec(spec, size, name)
-    files, sha256 = {}, {}
     order = np.concatenate([parts[p] for p in PARTS])
-    labels = None if examples.labels is None else examples.labels[order]
-    with _Hashed(folder / IMAGES) as file:
-        shape = (len(order), *spec.stored_shape)
-        file.header(shape, np.dtype(spec.dtype))
-        for part in PARTS:
-            state = hashlib.sha256()
-            dtype = np.dtype(spec.dtype)
-            state.update(f"{dtype.str}{(len(parts[part]), *spec.stored_shape)}".encode())
-            for block in _stored(examples.values, parts[part], size):
-                state.update(block.data)
-                file.write(block)
-            if examples.labels is not None:
-                own = examples.labels[parts[part]]
-                state.update(f"{own.dtype.str}{own.shape}".encode() + own.tobytes())
-            sha256[part] = state.hexdigest()
-    files[IMAGES] = file.known()
-    if labels is not None:
-        with _Hashed(folder / LABELS) as file:
-            file.header(labels.shape, labels.dtype)
-            file.write(labels)
-        files[LABELS] = file.known()
+    shape = (len(order), *spec.stored_shape)
+    write_npy(folder / IMAGES, shape, np.dtype(spec.dtype), _stored(examples.values, order, size))
+    labels = None
+    if examples.labels is not None:
+        labels = examples.labels[order]
+        write_npy(folder / LABELS, labels.shape, labels.dtype, [labels])
+
+    values, counts = map_npy(folder / IMAGES), {part: len(parts[part]) for part in PARTS}
+    sha256 = {
+        part: digest(values[chosen], None if labels is None else labels[chosen])
+        for part, chosen in _stretches(counts).items()
+    }
     manifest = {
         "format": FORMAT,
         "version": VERSION,
         "source": name,
         **asdict(spec),
         "class_names": examples.class_names,
-        "counts": {part: len(parts[part]) for part in PARTS},
+        "counts": counts,
         "split": {"seed": seed, "published_test": examples.test > 0},
         "sha256": sha256,
-        "files": files,
+        "files": {
+            file.name: {"bytes": file.stat().st_size, "sha256": file_digest(file)}
+            for file in sorted(folder.glob("*.npy"))
+        },
         "skipped": examples.skipped,
     }
-    with (folder / MANIFEST).open("wb") as text:
-        text.write(json_bytes(manifest, indent=1))
-        text.flush()
-        os.fsync(text.fileno())
+    write_file(folder / MANIFEST, json_bytes(manifest, indent=1))
 
 
 def _stored(values: Array, part: Ints, size: int | None) -> Iterator[Array]:
@@ -203,77 +167,32 @@ def _stored(values: Array, part: Ints, size: int | None) -> Iterator[Array]:
         yield block if size is None else np.ascontiguousarray(resize(block, size))
 
 
-class _Hashed:
-    """A file being written, with its hash; on the disk when the `with` block ends."""
-
-    def __init__(self, path: Path):
-        self._file = path.open("wb")
-        self._state = hashlib.sha256()
-        self._bytes = 0
-
-    def __enter__(self) -> _Hashed:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        with self._file:
-            self._file.flush()
-            os.fsync(self._file.fileno())
-
-    def header(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-        """The header of a .npy file."""
+def write_npy(
+    path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], rows: Iterable[Array]
+) -> None:
+    """Write a .npy file from blocks of its rows, and flush it to the disk."""
+    with path.open("wb") as file:
         fields = {"descr": dtype.str, "fortran_order": False, "shape": shape}
-        text = io.BytesIO()
-        npy.write_array_header_1_0(text, fields)
-        self.write(np.frombuffer(text.getvalue(), np.uint8))
-
-    def write(self, block: Array) -> None:
-        self._file.write(block.data)
-        self._state.update(block.data)
-        self._bytes += block.nbytes
-
-    def known(self) -> dict[str, Any]:
-        return {"bytes": self._bytes, "sha256": self._state.hexdigest()}
+        npy.write_array_header_1_0(file, fields)
+        for block in rows:
+            file.write(block.data)
+        file.flush()
+        os.fsync(file.fileno())
 
 
-@contextmanager
-def _building(out: Path) -> Iterator[Path]:
-    """A folder beside `out` that takes its place when the block ends without an exception."""
-    folder = out.absolute().parent / f".{out.name}.{os.getpid()}.tmp"
-    aside = folder.with_suffix(".old")
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        folder.mkdir()
-        yield folder
-        if out.exists():
-            out.rename(aside)
-        folder.rename(out)
-    except OSError as error:
-        raise DiskError(f"{out}: cannot be written ({error.strerror or error})") from None
-    finally:
-        if aside.exists() and not out.exists():
-            aside.rename(out)
-        for leftover in (folder, aside):
-            shutil.rmtree(leftover, ignore_errors=True)
-
-
-def _check_free(out: Path) -> None:
-    """UsageError unless `out` is nothing, an empty folder or an earlier store."""
-    try:
-        if not out.exists() or (out.is_dir() and (is_store(out) or not any(out.iterdir()))):
-            return
-    except OSError as error:
-        raise DiskError(f"{out}: cannot be written ({error.strerror or error})") from None
-    raise UsageError(f"{out} exists and is no packed folder: give another one, or move it away")
+def _stretches(counts: dict[str, int]) -> dict[str, slice]:
+    """The rows of each part."""
+    ends = np.cumsum([counts[part] for part in PARTS]).tolist()
+    return {part: slice(end - counts[part], end) for part, end in zip(PARTS, ends, strict=True)}
 
 
 def _read_manifest(path: Path) -> Manifest:
     damaged = f"{path}: not the manifest of a packed folder, or a damaged one"
     try:
-        if path.stat().st_size > MAX_MANIFEST:
-            raise DataError(f"{path}: larger than the cap of {MAX_MANIFEST} bytes")
-        table = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DiskError(f"{path}: cannot be read ({error.strerror or error})") from None
+        with reading(path):
+            if path.stat().st_size > MAX_MANIFEST:
+                raise DataError(f"{path}: larger than the cap of {MAX_MANIFEST} bytes")
+            table = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError):
         raise DataError(f"{damaged}: pack it again") from None
     if not isinstance(table, dict) or table.get("format") != FORMAT:
@@ -289,7 +208,7 @@ def _read_manifest(path: Path) -> Manifest:
 
 
 def _manifest(table: dict[str, Any]) -> Manifest:
-    """The typed manifest; any exception means that the table is damaged."""
+    """The typed manifest; any exception means a damaged table."""
     spec = DataSpec(
         tuple(_count(n) for n in table["shape"]),
         _count(table["classes"]),
@@ -325,17 +244,11 @@ def _count(value: object) -> int:
 
 
 def _check_file(path: Path, known: dict[str, Any], verify: bool) -> None:
-    try:
+    with reading(path):
         size = path.stat().st_size
-        if size != known["bytes"]:
-            raise DataError(
-                f"{path}: {size} bytes where {MANIFEST} says {known['bytes']}: pack it again"
-            )
-        if not verify:
-            return
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise DiskError(f"{path}: cannot be read ({error.strerror or error})") from None
-    if found != known["sha256"]:
+    if size != known["bytes"]:
+        raise DataError(
+            f"{path}: {size} bytes where {MANIFEST} says {known['bytes']}: pack it again"
+        )
+    if verify and file_digest(path) != known["sha256"]:
         raise DataError(f"{path}: damaged: its hash is not the one in {MANIFEST}; pack it again")

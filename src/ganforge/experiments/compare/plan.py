@@ -21,11 +21,9 @@ from ganforge.errors import DataError, DivergedError, GanforgeError, UsageError,
 from ganforge.experiments import naming
 from ganforge.experiments.ensemble import compare
 from ganforge.experiments.ensemble.compare import Job
-from ganforge.files import save
 from ganforge.runs import folder as runs
 from ganforge.runs.folder import Run
 from ganforge.runs.records import Control
-from ganforge.text import json_bytes
 from ganforge.training import loop
 
 CANDIDATES = 5  # scores on the validation split a run, of which the best names its checkpoint
@@ -146,7 +144,7 @@ def spent(label: str, one: Config, budget: Budget, out: Path) -> Config:
         kimg = round(max(speed * budget.seconds, one.batch) / 1000, 3)
         known[label] = {"seconds": budget.seconds, "images_per_second": round(speed, 1)}
         known[label]["kimg"] = kimg
-        save(out / SPEEDS, json_bytes(known, indent=1))
+        files.write_json(out / SPEEDS, known)
     return replace(one, kimg=known[label]["kimg"])
 
 

@@ -19,7 +19,7 @@ from ganforge.experiments.compare.subject import JSON, refuse_another, subject
 from ganforge.experiments.statistics import EXACT, Summary, Test
 from ganforge.plotting import charts
 from ganforge.runs import folder as runs
-from ganforge.text import columns, json_bytes
+from ganforge.text import columns
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -218,11 +218,10 @@ def save(found: Comparison, folder: Path) -> list[Path]:
     """
     wanted = subject({g.label: [(e.seed, e.path) for e in g.entries] for g in found.groups}, folder)
     refuse_another(folder, wanted)
-    data = json_bytes(table(found) | {"runs": wanted}, indent=1, allow_nan=False)
     picture = charts.png(chart(found))
     return [
-        files.save(folder / JSON, data),
-        files.save(folder / PICTURE, picture),
+        files.write_json(folder / JSON, table(found) | {"runs": wanted}, finite=True),
+        files.save_file(folder / PICTURE, picture),
     ]
 
 

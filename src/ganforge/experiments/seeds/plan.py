@@ -25,7 +25,6 @@ from ganforge.gan import step as game
 from ganforge.runs import checkpoint
 from ganforge.runs import folder as runs
 from ganforge.runs.folder import Run
-from ganforge.text import json_bytes
 from ganforge.training import checks, device
 from ganforge.training.device import Resolved
 
@@ -246,11 +245,7 @@ def record(plan: Plan) -> None:
     named = {seed for group in plan.groups for seed in group}
     before = [g for g in recorded(plan.folder) if not set(g) & named]
     table = {"format": FORMAT, "groups": [list(g) for g in (*before, *plan.groups)]}
-    try:
-        plan.folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise files.disk_error(plan.folder, error) from error
-    files.replace_file(plan.folder / RECORD, json_bytes(table))
+    files.write_json(plan.folder / RECORD, table)
 
 
 def good_steps(run: Run) -> list[int]:

@@ -30,7 +30,6 @@ from ganforge.runs import folder
 from ganforge.runs import load as runs_load
 from ganforge.runs.folder import Run
 from ganforge.runs.records import Control
-from ganforge.text import json_bytes
 
 SUMMARY, PICTURE, FORMAT = "summary.json", "summary.png", 1
 VARIETY = ("modes", "heavy-modes", "coverage")  # whose bad word says that a generator collapsed
@@ -184,13 +183,11 @@ def write(plan: Plan, table: dict[str, Any], picture: bool = True) -> list[Path]
     """summary.json, and summary.png where there is something to draw."""
     if not plan.folder.is_dir():
         return []
-    data = json_bytes(table, indent=1, allow_nan=False)
-    files.replace_file(plan.folder / SUMMARY, data)
-    written = [plan.folder / SUMMARY]
+    written = [files.write_json(plan.folder / SUMMARY, table, finite=True)]
     if picture:
         page = pages.draw(dict(zip(plan.seeds, plan.runs, strict=True)), table)
         if page is not None:
-            written.append(files.save(plan.folder / PICTURE, page))
+            written.append(files.save_file(plan.folder / PICTURE, page))
     return written
 
 
