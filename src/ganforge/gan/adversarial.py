@@ -123,7 +123,7 @@ class Adversarial:
         self, logit: Tensor, label: Tensor | None
     ) -> tuple[Tensor, Tensor | None]:
         """(B, K) logits, one a label -> those of the labels (B,), and the classification loss."""
-        if not self.classify or label is None:
+        if not self.classify or label is None or logit.dim() == label.dim():
             return logit, None
         labelled = logit.gather(-1, label.unsqueeze(-1)).squeeze(-1)
         return labelled, losses.classification(logit, labelled)
