@@ -174,7 +174,7 @@ def test_a_member_goes_on_alone_and_comes_back(
     assert runs.Run(out / "seed-3").info()["step"] == 75
     trained = gf.population(gaussian(100, keep=keep), out=out, seeds=(0, 3), show="quiet")
     assert trained.summary["statuses"] == {"finished": 2}
-    assert plans.recorded(out) == groups
+    assert plans.read_groups(out) == groups
     end = newest(out / "seed-3")
     for name, value in newest(whole / "seed-3").items():
         torch.testing.assert_close(end[name], value, rtol=1e-3, atol=1e-4, msg=name)
@@ -217,12 +217,12 @@ def test_a_killed_population_goes_on_bit_for_bit(whole: Path, tmp_path: Path, nt
     """SIGKILL in the middle of a save: some members have that checkpoint, others have not."""
     out = tmp_path / "g"
     killed_in_save(nth, lambda: gf.population(gaussian(), out=out, seeds=THREE, show="quiet"))
-    steps = [plans.standing(runs.Run(out / f"seed-{seed}")) for seed in THREE]
+    steps = [plans.resume_step(runs.Run(out / f"seed-{seed}")) for seed in THREE]
     assert nth in (1,) or len(set(steps)) > 1
     trained = gf.population(gaussian(), out=out, seeds=THREE, show="quiet")
     assert trained.summary["statuses"] == {"finished": 3}
     assert prints(out) == prints(whole)
-    assert plans.recorded(out) == [THREE]
+    assert plans.read_groups(out) == [THREE]
 
 
 @pytest.mark.parametrize("damage", ["cut", "folder"])
@@ -251,14 +251,14 @@ def test_finished_seeds_are_left_alone_and_new_ones_added(tmp_path: Path) -> Non
     trained = gf.population(gaussian(100), out=out, seeds=(0, 1, 2, 4), show="quiet")
     assert trained.summary["statuses"] == {"finished": 4}
     assert (out / "seed-0" / "run.json").stat().st_mtime_ns == before
-    assert sorted(plans.recorded(out)) == [(0, 1), (2, 4)]
+    assert sorted(plans.read_groups(out)) == [(0, 1), (2, 4)]
 
 
 @pytest.mark.parametrize("at_once", [1, 2])
 def test_in_turn_is_the_same_as_at_once(whole: Path, tmp_path: Path, at_once: int) -> None:
     out = tmp_path / "g"
     gf.population(gaussian(), out=out, seeds=THREE, at_once=at_once, show="quiet")
-    assert len(plans.recorded(out)) == (3 if at_once == 1 else 2)
+    assert len(plans.read_groups(out)) == (3 if at_once == 1 else 2)
     for seed in THREE:
         end = newest(out / f"seed-{seed}")
         for name, value in newest(whole / f"seed-{seed}").items():
@@ -374,7 +374,7 @@ def plain(spec: DataSpec, noise: int) -> dict[str, nn.Module]:
 def test_own_networks(networks: Any, why: str, tmp_path: Path) -> None:
     config = replace(gaussian(100), networks=networks)
     plan = plans.make(config, tmp_path / "g", (0, 1))
-    assert why in plan.alone and bool(why) == bool(plan.alone)
+    assert why in plan.one_by_one and bool(why) == bool(plan.one_by_one)
     trained = gf.population(config, out=tmp_path / "g", seeds=(0, 1), show="quiet")
     assert trained.summary["statuses"] == {"finished": 2}
     list(loop.train(replace(config, seed=1), tmp_path / "alone"))
@@ -386,10 +386,10 @@ def test_own_networks(networks: Any, why: str, tmp_path: Path) -> None:
 def test_what_is_trained_one_by_one(tmp_path: Path) -> None:
     config = gaussian(100)
     micro = plans.make(replace(config, micro_batch=4), tmp_path / "a", (0, 1))
-    assert "micro_batch" in micro.alone and micro.groups == ((0,), (1,))
+    assert "micro_batch" in micro.one_by_one and micro.groups == ((0,), (1,))
     wide = replace(recipes.cgan(), threads=1, device="cpu", precision="fp32")
-    assert "does not pay" in plans.make(wide, tmp_path / "b", (0, 1), data=pictures()).alone
-    assert "one seed" in plans.make(config, tmp_path / "c", (7,)).alone
+    assert "does not pay" in plans.make(wide, tmp_path / "b", (0, 1), data=pictures()).one_by_one
+    assert "one seed" in plans.make(config, tmp_path / "c", (7,)).one_by_one
 
 
 @pytest.mark.parametrize("name", ["mnist-mlp", "mnist-dropout", "dcgan", "cdcgan", "cgan"])
@@ -401,7 +401,7 @@ def test_recipes_train_and_go_on(name: str, precision: str, tmp_path: Path) -> N
     for folder, stops in (("a", [None]), ("b", [StopAfter(2), None])):
         for stop in stops:
             plan = plans.make(config, tmp_path / folder, (0, 1), data=data)
-            assert not plan.alone
+            assert not plan.one_by_one
             seeds.carry_out(plan, "quiet", stop)
         ends.append(prints(tmp_path / folder, (0, 1)))
     assert ends[0] == ends[1] and ends[0][0] != ends[0][1]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ganforge.commands.text import own_networks
 from ganforge.experiments import compare
-from ganforge.experiments.compare import Budget, Comparison, Scoring, plan, study
+from ganforge.experiments.compare import Budget, Comparison, Scoring, recipes
 from ganforge.experiments.seeds.plan import parse
 
 FOLDER = Path("runs/compare")
@@ -40,7 +40,7 @@ def of_runs(
 
 
 def of_recipes(
-    recipes: str,
+    names: str,
     settings: Mapping[str, str],
     given: str,
     budget: Budget,
@@ -49,10 +49,10 @@ def of_recipes(
 ) -> Iterator[str]:
     """What is trained, run by run, and the comparison at its end."""
     folder = out or FOLDER
-    named = study.variants(parts(recipes), settings)
-    todo = plan.jobs(named, parse(given), budget, folder)
-    yield from study.told(todo)
-    yield from told(study.of_jobs(todo, asked), folder)
+    configs = recipes.variants(parts(names), settings)
+    jobs = recipes.plan_jobs(configs, parse(given), budget, folder)
+    yield from recipes.progress_lines(jobs)
+    yield from told(recipes.of_jobs(jobs, asked), folder)
 
 
 def told(found: Comparison, folder: Path) -> Iterator[str]:
