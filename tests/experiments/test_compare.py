@@ -26,7 +26,7 @@ from ganforge.config.schema import Config
 from ganforge.errors import DataError, DivergedError, UsageError
 from ganforge.evaluation import evaluate as evaluation_evaluate
 from ganforge.evaluation.score import Score
-from ganforge.experiments import compare, statistics
+from ganforge.experiments import compare
 from ganforge.experiments.compare import Budget, Comparison, Entry, Group, Scoring, show
 from ganforge.experiments.compare import budget as budgets
 from ganforge.experiments.compare.recipes import CANDIDATES, plan_jobs, variant
@@ -60,68 +60,8 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Games too large to be trained at once, see test_compare_together.py for those that are."""
+    """Games too large to be trained at once, see test_ensemble_compare.py for those that are."""
     monkeypatch.setattr(capability, "PAYS", 0)
-
-
-# --- statistics against scipy -----------------------------------------------------------------
-
-
-@pytest.mark.parametrize("count", [2, 3, 5, 11, 40])
-def test_mean_error_and_interval_are_those_of_scipy(count: int) -> None:
-    x = RNG.normal(3, 2, count)
-    found = statistics.summarise(x)
-    assert found.mean == pytest.approx(x.mean()) and found.error == pytest.approx(stats.sem(x))
-    expected = stats.t.interval(0.95, count - 1, x.mean(), stats.sem(x))
-    assert (found.low, found.high) == pytest.approx(expected, rel=1e-10)
-
-
-@pytest.mark.parametrize("count", [2, 3, 5, 9, 30])
-@pytest.mark.parametrize("shift", [0.0, 0.3, 3.0])
-def test_the_paired_t_test_is_that_of_scipy(count: int, shift: float) -> None:
-    a, b = RNG.normal(shift, 1, count), RNG.normal(0, 1, count)
-    test = statistics.compare("a", "b", dict(enumerate(a)), dict(enumerate(b)))
-    assert test.t == pytest.approx(stats.ttest_rel(a, b).pvalue, rel=1e-9)
-    assert test.difference.mean == pytest.approx((a - b).mean())
-
-
-@pytest.mark.parametrize("count", [2, 4, 5, 8])
-def test_sign_flips_are_scipys_exact_permutation_test(count: int) -> None:
-    for shift in (0.0, 0.5, 2.0):
-        a, b = RNG.normal(shift, 1, count), RNG.normal(0, 1, count)
-        expected = stats.permutation_test(
-            (a, b), lambda x, y: (x - y).mean(), permutation_type="samples", n_resamples=np.inf
-        )
-        assert statistics.sign_flips(a - b) == pytest.approx(expected.pvalue)
-
-
-def test_many_sign_flips_are_sampled() -> None:
-    d = RNG.normal(0.3, 1, 20)
-    assert statistics.sign_flips(d) == statistics.sign_flips(d)
-    more = np.concatenate([d, [1e-12]])  # one that decides nothing: the exact p stays
-    assert statistics.sign_flips(more) == pytest.approx(statistics.sign_flips(d), abs=0.01)
-    assert statistics.sign_flips([1.0] * 5) == 2 / 32
-
-
-def test_what_few_or_equal_values_can_say() -> None:
-    one = statistics.summarise([2.0])
-    assert one.mean == 2.0 and math.isnan(one.error) and math.isnan(one.low)
-    assert statistics.summarise([]).count == 0
-    assert math.isnan(statistics.t_test([1.0])) and math.isnan(statistics.sign_flips([1.0]))
-    assert statistics.t_test([0.0, 0.0]) == 1.0 and statistics.sign_flips([0.0, 0.0]) == 1.0
-    assert statistics.t_test([1.0, 1.0]) == 0.0
-    lost = [0.5, math.nan, 0.7]  # a figure that one run does not have, and no p of 0
-    assert math.isnan(statistics.t_test(lost)) and math.isnan(statistics.sign_flips(lost))
-    only_shared = statistics.compare("a", "b", {0: 1.0, 1: 2.0, 7: 9.0}, {1: 1.0, 0: 1.5, 3: 4.0})
-    assert only_shared.seeds == (0, 1) and only_shared.difference.mean == 0.25
-
-
-def test_holms_correction() -> None:
-    """R: p.adjust(c(0.01, 0.04, 0.03, 0.005), "holm")."""
-    assert statistics.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert statistics.holm([0.6, 0.7]) == [1.0, 1.0] and statistics.holm([]) == []
-    given = statistics.holm([0.01, math.nan, 0.02])
-    assert given[0] == 0.02 and math.isnan(given[1]) and given[2] == 0.02
 
 
 # --- what is trained --------------------------------------------------------------------------

@@ -25,9 +25,9 @@ from ganforge.errors import DataError, DivergedError, UsageError
 from ganforge.evaluation import density
 from ganforge.experiments.ensemble import stack
 from ganforge.experiments.seeds import StoppedError
-from ganforge.experiments.statistics import stated
 from ganforge.reproduce import EXPERIMENTS, modes, parzen
 from ganforge.runs.folder import Run
+from ganforge.runs.load import open_sampler
 from ganforge.text import columns
 
 # --- the tables -------------------------------------------------------------------------------
@@ -36,11 +36,6 @@ from ganforge.text import columns
 def test_columns_are_aligned() -> None:
     assert columns([("a", "bb"), ("ccc", "d")]) == "a    bb\nccc  d"
     assert columns([("a", "bb"), ("ccc", "d")], right=(0, 1)) == "  a  bb\nccc   d"
-
-
-def test_a_mean_and_its_standard_error() -> None:
-    assert stated([1.0, 2.0, 3.0, 6.0], 2) == "3.00 +- 1.08"  # sqrt(14 / 3 / 4)
-    assert stated([2.5], 1) == "2.5"
 
 
 # --- Parzen -----------------------------------------------------------------------------------
@@ -209,7 +204,10 @@ def test_the_seeds_are_ordinary_runs_in_fp32_on_the_cpu(tmp_path: Path) -> None:
         info = Run(tmp_path / f"seed-{seed}").info()
         assert (info["status"], info["step"], info["resolved"]["stacked"]) == ("finished", 40, 2)
         assert (info["resolved"]["device"], info["resolved"]["precision"]) == ("cpu", "fp32")
-        assert not (tmp_path / f"seed-{seed}/scores.json").exists()
+        assert Run(tmp_path / f"seed-{seed}").settings()["output"]["score"] is False
+        samples = np.load(tmp_path / f"samples/seed-{seed}.npz", allow_pickle=False)["samples"]
+        again = open_sampler(tmp_path / f"seed-{seed}").sample(2500, seed=seed)
+        assert np.array_equal(samples, again)
 
 
 def test_an_unfinished_folder_of_an_earlier_version_is_refused_in_one_line(tmp_path: Path) -> None:
@@ -308,7 +306,7 @@ def test_the_command_prints_the_table(tmp_path: Path, capsys: Any) -> None:
 
 def test_the_search_tool_counts_modes_on_seeds_of_its_own(monkeypatch: Any, capsys: Any) -> None:
     monkeypatch.syspath_prepend(str(ROOT))
-    tool = importlib.import_module("search.modes")
+    tool = importlib.import_module("benchmarks.quality.modes")
     short = ["networks.generator=[8]", "networks.discriminator=[8]", "--epochs", "0.02"]
     monkeypatch.setattr("sys.argv", ["modes", "ring", *short, "--seeds", "100,105"])
     tool.main()
