@@ -231,8 +231,10 @@ def report(name: str, ours: Sequence[Result], table: dict[str, Any], config: Con
     groups = {f"ours, {len(ours)} seeds": ours, **controls(name, [one.seed for one in ours])}
     digits = {"held": 1, "high_quality": 1, "reverse_kl": 3}
     for who, group in groups.items():
-        means = (stated([getattr(one, key) for one in group], n) for key, n in digits.items())
-        rows.append((who, *means))
+        covered, quality, kl = (
+            stated([getattr(one, key) for one in group], n) for key, n in digits.items()
+        )
+        rows.append((who, covered, quality, kl))
     each = [("seed", "modes", f"with 1/{3 * modes} of the mass", "high quality %", "reverse KL")]
     each += [(str(one.seed), str(one.held), str(one.heavy), f"{one.high_quality:.1f}",
               f"{one.reverse_kl:.3f}") for one in ours]  # fmt: skip
