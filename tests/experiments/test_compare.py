@@ -1,4 +1,4 @@
-"""Recipes and runs are compared fairly: statistics, resuming, refusals, what is told."""
+"""Recipes and runs are compared fairly: resuming, refusals, scores, the text."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def configs(*texts: str) -> dict[str, Config]:
         (lambda out: Scoring(n=5), "at least 100"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_compared_is_said_before_anything_is_trained(
+def test_what_cannot_be_compared_is_refused_before_anything_is_trained(
     given: Any, said: str, tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError) as error:
@@ -197,7 +197,7 @@ def test_another_run_in_the_folder_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("one_by_one")
-def test_a_run_that_diverges_is_told_and_counted(
+def test_a_diverged_run_is_named_and_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is in no mean, in no silence either, and is not tried again."""
@@ -308,7 +308,7 @@ def test_runs_that_cannot_be_compared_are_refused(
 
 
 @pytest.mark.parametrize("key", ["space", "space_sha256", "n", "split", "seed"])
-def test_scores_made_otherwise_are_not_compared(key: str) -> None:
+def test_scores_with_different_stamps_are_not_compared(key: str) -> None:
     changed: dict[str, Any] = {key: {"n": 200, "seed": 1}.get(key, "other")}
     other = replace(CARD, **changed)
     pair = [Group("a", (run(0, CARD),)), Group("b", (run(0, other),))]
@@ -334,7 +334,7 @@ def test_recipes_are_named_by_what_differs() -> None:
     assert labels(both) == ["gaussian:generator.lr=0.001", "gaussian"]
 
 
-# --- what is told -----------------------------------------------------------------------------
+# --- the text -----------------------------------------------------------------------------
 
 
 def run(seed: int, *cards: Score, images: int = 1000, batch: int = 10, **more: Any) -> Entry:
@@ -377,7 +377,7 @@ def test_the_best_stands_first(better: str, order: str) -> None:
     assert ("distance to the floor" in compare.text(found)) == (better == "floor")
 
 
-def test_the_table_says_everything() -> None:
+def test_the_text_has_every_number() -> None:
     figures = {"one": [1.0, 1.2, 1.1, 0.9, 1.3], "two": [2.0, 2.3, 1.9, 2.2, 2.6]}
     text = compare.text(made(figures))
     d = np.subtract(figures["one"], figures["two"])
@@ -395,7 +395,7 @@ def test_the_table_says_everything() -> None:
     )
 
 
-def test_few_seeds_are_said_to_be_few() -> None:
+def test_few_seeds_are_named_as_few() -> None:
     text = compare.text(made({"one": [1.0], "two": [2.0]}))
     assert "fewer than 2 seeds, so no error and no interval: one, two" in text
     assert "5 or more make a claim" in text and "t test" not in text and "nan" not in text
@@ -404,7 +404,7 @@ def test_few_seeds_are_said_to_be_few() -> None:
     assert "make a claim" not in compare.text(made({"one": [1.0, 2.0, 3.0, 2.0, 1.0]}))
 
 
-def test_unequal_budgets_and_missing_metrics_are_told() -> None:
+def test_unequal_budgets_and_missing_metrics_are_named() -> None:
     label = replace(CARD, name="label-accuracy", value=0.9, better="higher")
     groups = (Group("cond", (run(0, CARD, label, images=2000),)), Group("plain", (run(0, CARD),)))
     asked = Scoring(("frechet", "label-accuracy"), space="identity")

@@ -128,7 +128,7 @@ def test_each_folder_is_that_of_its_single_run(whole: Path, tmp_path: Path) -> N
     assert not (member.path / "run.lock").exists()
 
 
-def test_a_sick_seed_is_told_while_it_trains(
+def test_a_finding_of_one_seed_is_noted_while_it_trains(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(health, "SHARE", 1e9)
@@ -151,7 +151,7 @@ def test_the_look_at_health_changes_nothing(
     assert prints(tmp_path / "g") == prints(whole)
 
 
-def test_other_commands_take_a_folder(
+def test_other_commands_read_a_seeds_folder(
     whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = str(whole / "seed-3")
@@ -180,7 +180,7 @@ def test_a_member_goes_on_alone_and_comes_back(
         torch.testing.assert_close(end[name], value, rtol=1e-3, atol=1e-4, msg=name)
 
 
-def test_a_member_that_goes_on_alone_is_told_and_marked(tmp_path: Path) -> None:
+def test_a_member_that_continues_alone_is_noted_and_marked(tmp_path: Path) -> None:
     """Its sums are over other shapes from there; one that has nothing left to do stays exact."""
     out, heard = tmp_path / "g", Heard()
     gf.population(gaussian(50), out=out, seeds=(0, 3), show="quiet")
@@ -331,7 +331,9 @@ def test_rollback_is_for_the_member_alone(tmp_path: Path, monkeypatch: pytest.Mo
     assert trained.summary["statuses"] == {"finished": 3}
 
 
-def test_no_memory_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_little_memory_is_an_error_with_a_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(self: stack.Population, *rest: Any) -> None:
         raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
 
@@ -462,7 +464,7 @@ def test_the_summary_says_what_is_there(tmp_path: Path, drawing: None) -> None:
     assert (tmp_path / "g/summary.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_scores_made_otherwise_are_no_part_of_the_summary(whole: Path, tmp_path: Path) -> None:
+def test_scores_with_other_stamps_are_no_part_of_the_summary(whole: Path, tmp_path: Path) -> None:
     """Those by other data, of other seeds; of two that differ in N the larger counts."""
     run = runs.Run(Path(shutil.copytree(whole / "seed-3", tmp_path / "seed-3")))
     made = partial(evaluation_evaluate.judge, run.path, metrics=["frechet"], split="validation")
@@ -493,7 +495,7 @@ def test_the_last_step_is_scored_as_those_on_the_way_are(
         assert (run.path / evaluate.CURVE).read_bytes() == b"3"
 
 
-def test_why_there_are_no_scores_is_told(tmp_path: Path) -> None:
+def test_the_reason_for_missing_scores_is_in_the_summary(tmp_path: Path) -> None:
     data = pictures(40)
     config = replace(shortened(recipes.mnist_mlp(), 40, score=True), data="nowhere.npz")
     trained = gf.population(config, out=tmp_path / "g", seeds=(0, 1), data=data, show="quiet")
@@ -527,7 +529,7 @@ def test_progress_is_of_all(tmp_path: Path) -> None:
 # --- what cannot be meant ---------------------------------------------------------------------
 
 
-def test_seeds_are_read() -> None:
+def test_seeds_are_parsed() -> None:
     assert seeds.parse("0..3") == (0, 1, 2, 3)
     assert seeds.parse("0,3,7") == (0, 3, 7)
     assert seeds.parse("0..2, 9") == (0, 1, 2, 9)
@@ -540,7 +542,7 @@ def test_seeds_are_read() -> None:
      ("a", "expected"), ("-1", "expected"), ("0...3", "expected"), ("1.5", "expected"),
      ("0..9999999", "at most"), ("0..", "expected")],
 )  # fmt: skip
-def test_what_are_no_seeds(text: str, match: str) -> None:
+def test_invalid_seeds_are_refused(text: str, match: str) -> None:
     with pytest.raises(UsageError, match=match):
         seeds.parse(text)
 
@@ -594,7 +596,7 @@ def test_a_run_and_a_population_share_a_folder(tmp_path: Path) -> None:
         assert [r.path.name for r in runs.find_runs(out)] == [first, "seed-0", "seed-1"]
 
 
-def test_a_locked_member_is_told(tmp_path: Path) -> None:
+def test_a_locked_member_is_named(tmp_path: Path) -> None:
     out = tmp_path / "g"
     stop = Control(stop=True)
     seeds.carry_out(plans.make(gaussian(100), out, (0, 1)), "quiet", stop)

@@ -109,7 +109,7 @@ def test_the_best_discriminator_of_two_gaussians() -> None:
     assert exact.value(p, q, np.zeros_like(X)) == pytest.approx(-math.log(4), abs=1e-9)
 
 
-def test_d_has_no_say_where_there_is_no_mass() -> None:
+def test_the_best_d_is_nan_where_both_densities_are_0() -> None:
     best = exact.best_discriminator(np.array([0.0, 0.5, 0.5]), np.array([0.0, 0.5, 0.0]))
     np.testing.assert_array_equal(best, [np.nan, 0.5, 1.0])
 
@@ -199,7 +199,7 @@ SHORT: dict[str, dict[str, object]] = {
 
 
 @pytest.mark.parametrize("name", theory.EXPERIMENTS)
-def test_an_experiment_draws_and_tells(
+def test_an_experiment_draws_and_writes_two_sentences(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     short = theory.EXPERIMENTS[name]
@@ -270,7 +270,7 @@ def test_bad_input(words: list[str], says: str, capsys: pytest.CaptureFixture[st
     assert says in error and error.count("\n") == 1
 
 
-def test_output_goes_where_it_is_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_output_path_is_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["lab", "losses", "-o", str(tmp_path / "a/b.png")]) == 0
     assert (tmp_path / "a/b.png").read_bytes().startswith(b"\x89PNG")
 
