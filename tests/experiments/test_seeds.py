@@ -457,6 +457,8 @@ def test_the_summary_says_what_is_there(tmp_path: Path, drawing: None) -> None:
     assert "no result" in table["best"]["note"]
     assert table["collapsed"]["of"] == 5
     assert table["examples"] == 5 * 50 * 8
+    seconds = [run.info()["seconds"] for run in trained.runs]  # all of them those of the group
+    assert table["seconds"] == pytest.approx(max(seconds), abs=1e-3)
     assert [r["seed"] for r in table["table"]] == list(range(5))
     assert table["losses"]["loss_d"]["count"] == 5
     text = "\n".join(summary.lines(table))
@@ -493,6 +495,12 @@ def test_the_last_step_is_scored_as_those_on_the_way_are(
             found[-1]
         )
         assert (run.path / evaluate.CURVE).read_bytes() == b"3"
+
+
+def test_networks_of_the_user_are_scored_at_the_end(tmp_path: Path) -> None:
+    config = replace(gaussian(50, score=True), networks=plain)
+    trained = gf.population(config, out=tmp_path / "g", seeds=(0, 1), show="quiet")
+    assert trained.summary["unscored"] == "" and trained.summary["scored"] == 2
 
 
 def test_the_reason_for_missing_scores_is_in_the_summary(tmp_path: Path) -> None:
