@@ -247,7 +247,7 @@ HEAVY = ("torch", "numpy", "matplotlib", "PIL", "rich.progress", "scipy", "light
 def test_imports_that_must_be_cheap(name: str) -> None:
     if name.endswith("cli") and "cli" not in MODULES:
         pytest.skip("there is no command line yet")
-    heavy = HEAVY if name == "ganforge" else ("torch",)
+    heavy = HEAVY if name == "ganforge" else ("torch", "scipy")
     code = f"import sys, {name}; print([m for m in {heavy!r} if m in sys.modules])"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60

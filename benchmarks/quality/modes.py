@@ -53,7 +53,7 @@ def line(population: stack.Population, name: str, seconds: float) -> str:
     for index, seed in enumerate(population.seeds):
         model = state.sampling_model(population.member(index))
         sampler = Sampler(model, population.data.spec, population.config.noise)
-        found.append(modes.measured(seed, sampler.sample(modes.SAMPLES, seed=seed), name))
+        found.append(modes.count(seed, sampler.sample(modes.SAMPLES, seed=seed), name))
     quality, kl = (
         np.mean([getattr(r, key) for r in found]) for key in ("high_quality", "reverse_kl")
     )

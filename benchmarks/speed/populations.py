@@ -32,8 +32,9 @@ from ganforge import api, recipes
 from ganforge.config.schema import Config
 from ganforge.data.batches import Batches
 from ganforge.data.load import load
-from ganforge.experiments import seeds
-from ganforge.experiments.compare import Budget, plan
+from ganforge.experiments import compare, seeds
+from ganforge.experiments.compare import Budget
+from ganforge.experiments.compare.recipes import plan_jobs, variant
 from ganforge.experiments.ensemble import capability, stack
 from ganforge.gan import schedules
 from ganforge.gan import step as game
@@ -189,13 +190,13 @@ def comparison(kimg: float, count: int) -> dict[str, Any]:
     test split: at once, as ever, and one by one, as larger games are; each in a fresh folder."""
     most = capability.PAYS
     found: dict[str, Any] = {"kimg": kimg, "seeds": count, "seconds": {}}
-    variants = {text: plan.variant(text, {"threads": "1"}) for text in VARIANTS}
+    variants = {text: variant(text, {"threads": "1"}) for text in VARIANTS}
     for name, pays, seeds_each in (("", 0, 1), ("one by one", 0, count), ("at once", most, count)):
         capability.PAYS = pays
         with tempfile.TemporaryDirectory() as folder:
-            todo = plan.jobs(variants, range(seeds_each), Budget(kimg=kimg), Path(folder))
+            todo = plan_jobs(variants, range(seeds_each), Budget(kimg=kimg), Path(folder))
             began = time.process_time()
-            for _ in plan.train_missing(todo, "quiet"):
+            for _ in compare.train_missing(todo, "quiet"):
                 pass
             spent = time.process_time() - began
         if name:  # the first imports what draws and scores

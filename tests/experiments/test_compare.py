@@ -1,4 +1,4 @@
-"""Recipes and runs are compared fairly: statistics, resuming, refusals, what is told."""
+"""Recipes and runs are compared fairly: resuming, refusals, scores, the text."""
 
 from __future__ import annotations
 
@@ -26,18 +26,11 @@ from ganforge.config.schema import Config
 from ganforge.errors import DataError, DivergedError, UsageError
 from ganforge.evaluation import evaluate as evaluation_evaluate
 from ganforge.evaluation.score import Score
-from ganforge.experiments import compare, naming, statistics
-from ganforge.experiments.compare import (
-    Budget,
-    Comparison,
-    Entry,
-    Group,
-    Scoring,
-    plan,
-    show,
-    subject,
-)
-from ganforge.experiments.compare.judged import labels, same_stamps
+from ganforge.experiments import compare, naming
+from ganforge.experiments.compare import Budget, Comparison, Entry, Group, Scoring, show, subject
+from ganforge.experiments.compare import budget as budgets
+from ganforge.experiments.compare.recipes import CANDIDATES, plan_jobs, variant
+from ganforge.experiments.compare.runs import labels, refuse_different_stamps
 from ganforge.experiments.ensemble import capability
 from ganforge.runs import checkpoint
 from ganforge.runs import folder as runs
@@ -69,112 +62,52 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Games too large to be trained at once, see test_compare_together.py for those that are."""
+    """Games too large to be trained at once, see test_ensemble_compare.py for those that are."""
     monkeypatch.setattr(capability, "PAYS", 0)
-
-
-# --- statistics against scipy -----------------------------------------------------------------
-
-
-@pytest.mark.parametrize("count", [2, 3, 5, 11, 40])
-def test_mean_error_and_interval_are_those_of_scipy(count: int) -> None:
-    x = RNG.normal(3, 2, count)
-    found = statistics.summarise(x)
-    assert found.mean == pytest.approx(x.mean()) and found.error == pytest.approx(stats.sem(x))
-    expected = stats.t.interval(0.95, count - 1, x.mean(), stats.sem(x))
-    assert (found.low, found.high) == pytest.approx(expected, rel=1e-10)
-
-
-@pytest.mark.parametrize("count", [2, 3, 5, 9, 30])
-@pytest.mark.parametrize("shift", [0.0, 0.3, 3.0])
-def test_the_paired_t_test_is_that_of_scipy(count: int, shift: float) -> None:
-    a, b = RNG.normal(shift, 1, count), RNG.normal(0, 1, count)
-    test = statistics.compare("a", "b", dict(enumerate(a)), dict(enumerate(b)))
-    assert test.t == pytest.approx(stats.ttest_rel(a, b).pvalue, rel=1e-9)
-    assert test.difference.mean == pytest.approx((a - b).mean())
-
-
-@pytest.mark.parametrize("count", [2, 4, 5, 8])
-def test_sign_flips_are_scipys_exact_permutation_test(count: int) -> None:
-    for shift in (0.0, 0.5, 2.0):
-        a, b = RNG.normal(shift, 1, count), RNG.normal(0, 1, count)
-        expected = stats.permutation_test(
-            (a, b), lambda x, y: (x - y).mean(), permutation_type="samples", n_resamples=np.inf
-        )
-        assert statistics.sign_flips(a - b) == pytest.approx(expected.pvalue)
-
-
-def test_many_sign_flips_are_sampled() -> None:
-    d = RNG.normal(0.3, 1, 20)
-    assert statistics.sign_flips(d) == statistics.sign_flips(d)
-    more = np.concatenate([d, [1e-12]])  # one that decides nothing: the exact p stays
-    assert statistics.sign_flips(more) == pytest.approx(statistics.sign_flips(d), abs=0.01)
-    assert statistics.sign_flips([1.0] * 5) == 2 / 32
-
-
-def test_what_few_or_equal_values_can_say() -> None:
-    one = statistics.summarise([2.0])
-    assert one.mean == 2.0 and math.isnan(one.error) and math.isnan(one.low)
-    assert statistics.summarise([]).count == 0
-    assert math.isnan(statistics.t_test([1.0])) and math.isnan(statistics.sign_flips([1.0]))
-    assert statistics.t_test([0.0, 0.0]) == 1.0 and statistics.sign_flips([0.0, 0.0]) == 1.0
-    assert statistics.t_test([1.0, 1.0]) == 0.0
-    lost = [0.5, math.nan, 0.7]  # a figure that one run does not have, and no p of 0
-    assert math.isnan(statistics.t_test(lost)) and math.isnan(statistics.sign_flips(lost))
-    only_shared = statistics.compare("a", "b", {0: 1.0, 1: 2.0, 7: 9.0}, {1: 1.0, 0: 1.5, 3: 4.0})
-    assert only_shared.seeds == (0, 1) and only_shared.difference.mean == 0.25
-
-
-def test_holms_correction() -> None:
-    """R: p.adjust(c(0.01, 0.04, 0.03, 0.005), "holm")."""
-    assert statistics.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert statistics.holm([0.6, 0.7]) == [1.0, 1.0] and statistics.holm([]) == []
-    given = statistics.holm([0.01, math.nan, 0.02])
-    assert given[0] == 0.02 and math.isnan(given[1]) and given[2] == 0.02
 
 
 # --- what is trained --------------------------------------------------------------------------
 
 
 def test_variants_as_they_are_written(tmp_path: Path) -> None:
-    made = plan.variant("gaussian:generator.lr=1e-3:game.loss=hinge", {"batch": "16", "ema": "0.5"})
+    made = variant("gaussian:generator.lr=1e-3:game.loss=hinge", {"batch": "16", "ema": "0.5"})
     assert (made.generator.lr, made.game.loss, made.batch, made.ema) == (1e-3, "hinge", 16, 0.5)
-    assert plan.variant("gaussian:batch=4", {"batch": "16"}).batch == 4
-    assert plan.variant("gaussian:device=cuda:0").device == "cuda:0"
+    assert variant("gaussian:batch=4", {"batch": "16"}).batch == 4
+    assert variant("gaussian:device=cuda:0").device == "cuda:0"
     file = tmp_path / "mine.py"
     file.write_text("import ganforge as gf\ndef run(): return gf.recipes.gaussian()\n")
-    assert plan.variant(f"{file}:run:batch=4").batch == 4
+    assert variant(f"{file}:run:batch=4").batch == 4
     assert commands.parts('a, b:betas=[0.5, 0.9],c:name="x,y"') == [
         "a", "b:betas=[0.5, 0.9]", 'c:name="x,y"',
     ]  # fmt: skip
 
 
 def configs(*texts: str) -> dict[str, Config]:
-    return {text: plan.variant(text) for text in texts}
+    return {text: variant(text) for text in texts}
 
 
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        (lambda out: plan.variant("gausian"), "gaussian"),
-        (lambda out: plan.variant("gaussian:generator.rl=1"), "generator.rl"),
-        (lambda out: plan.variant("gaussian:seed=3"), "--seeds"),
-        (lambda out: plan.variant("gaussian:batch=0"), "gaussian:batch=0: batch = 0"),
+        (lambda out: variant("gausian"), "gaussian"),
+        (lambda out: variant("gaussian:generator.rl=1"), "generator.rl"),
+        (lambda out: variant("gaussian:seed=3"), "--seeds"),
+        (lambda out: variant("gaussian:batch=0"), "gaussian:batch=0: batch = 0"),
         (lambda out: Budget(epochs=1, seconds=2), "--epochs and --seconds"),
         (lambda out: Budget(seconds=0), "seconds = 0"),
-        (lambda out: plan.jobs(configs("gaussian", "cgan"), [0], SHORT, out), "'mnist' in cgan"),
-        (lambda out: plan.jobs(configs("gaussian", "gaussian:batch=8"), [0], SHORT, out), "same"),
-        (lambda out: plan.jobs(configs("gaussian"), [0, 0], SHORT, out), "each seed once"),
-        (lambda out: plan.jobs(configs("gaussian"), [], SHORT, out), "seeds"),
-        (lambda out: plan.jobs({}, [0], SHORT, out), "recipes"),
-        (lambda out: plan.jobs(configs("gaussian", "gaussian:epochs=3"), [0], Budget(), out),
+        (lambda out: plan_jobs(configs("gaussian", "cgan"), [0], SHORT, out), "'mnist' in cgan"),
+        (lambda out: plan_jobs(configs("gaussian", "gaussian:batch=8"), [0], SHORT, out), "same"),
+        (lambda out: plan_jobs(configs("gaussian"), [0, 0], SHORT, out), "each seed once"),
+        (lambda out: plan_jobs(configs("gaussian"), [], SHORT, out), "seeds"),
+        (lambda out: plan_jobs({}, [0], SHORT, out), "recipes"),
+        (lambda out: plan_jobs(configs("gaussian", "gaussian:epochs=3"), [0], Budget(), out),
          "gaussian 20 epochs, gaussian:epochs=3 3 epochs"),
         (lambda out: compare.of_recipes(["gaussian"] * 2, [0], out), "named twice"),
         (lambda out: Scoring(("fid",)), "frechet"),
         (lambda out: Scoring(n=5), "at least 100"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_compared_is_said_before_anything_is_trained(
+def test_what_cannot_be_compared_is_refused_before_anything_is_trained(
     given: Any, said: str, tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError) as error:
@@ -185,51 +118,51 @@ def test_what_cannot_be_compared_is_said_before_anything_is_trained(
 
 def test_seconds_become_images_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A comparison that goes on keeps the budget it began with, whatever the clock says then."""
-    monkeypatch.setattr(plan, "images_a_second", lambda one, seconds: 500.0 * one.batch)
+    monkeypatch.setattr(budgets, "images_a_second", lambda one, seconds: 500.0 * one.batch)
     variants = configs("gaussian", "gaussian:batch=16")
-    first = plan.jobs(variants, [0, 1], Budget(seconds=3), tmp_path)
+    first = plan_jobs(variants, [0, 1], Budget(seconds=3), tmp_path)
     assert [j.config.kimg for j in first] == [12.0, 24.0, 12.0, 24.0]
-    monkeypatch.setattr(plan, "images_a_second", lambda one, seconds: 1e9)
-    assert plan.jobs(variants, [0, 1], Budget(seconds=3), tmp_path) == first
-    assert plan.jobs(variants, [0], Budget(seconds=1), tmp_path)[0].config.kimg == 1e6
-    (tmp_path / plan.SPEEDS).write_text("{")
+    monkeypatch.setattr(budgets, "images_a_second", lambda one, seconds: 1e9)
+    assert plan_jobs(variants, [0, 1], Budget(seconds=3), tmp_path) == first
+    assert plan_jobs(variants, [0], Budget(seconds=1), tmp_path)[0].config.kimg == 1e6
+    (tmp_path / budgets.SPEEDS).write_text("{")
     with pytest.raises(DataError, match="damaged"):
-        plan.jobs(variants, [0], Budget(seconds=1), tmp_path)
+        plan_jobs(variants, [0], Budget(seconds=1), tmp_path)
 
 
 def test_one_budget_is_given_to_all(tmp_path: Path) -> None:
     """In epochs or in images, over whatever the recipes say."""
     variants = configs("gaussian:kimg=3", "gaussian:epochs=7:batch=16")
     for budget, images in ((Budget(epochs=2), 2000), (Budget(kimg=5), 5000)):
-        todo = plan.jobs(variants, [0, 1], budget, tmp_path)
+        todo = plan_jobs(variants, [0, 1], budget, tmp_path)
         assert [j.config.images(1000) for j in todo] == [images] * 4
-        assert {j.config.output.score_every for j in todo} == {images / 1000 / plan.CANDIDATES}
+        assert {j.config.output.score_every for j in todo} == {images / 1000 / CANDIDATES}
 
 
 def test_the_speed_is_measured_and_leaves_nothing(tmp_path: Path) -> None:
     before = list(tmp_path.iterdir())
-    assert plan.images_a_second(recipes.find("gaussian"), 0.01) > 0
+    assert budgets.images_a_second(recipes.find("gaussian"), 0.01) > 0
     assert list(tmp_path.iterdir()) == before
 
 
 @pytest.mark.usefixtures("one_by_one")
 def test_a_comparison_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
     """Whole runs stay as they are, half a run goes on, bit for bit as if nothing had happened."""
-    todo = plan.jobs(configs(*PAIR), [0, 1], SHORT, tmp_path / "a")
+    todo = plan_jobs(configs(*PAIR), [0, 1], SHORT, tmp_path / "a")
     assert [str(j.folder.relative_to(tmp_path / "a")) for j in todo] == [
         "gaussian/seed-0", "gaussian-generator.lr=1e-3/seed-0",
         "gaussian/seed-1", "gaussian-generator.lr=1e-3/seed-1",
     ]  # fmt: skip
-    list(plan.train_missing(todo[:1], "quiet"))
+    list(compare.train_missing(todo[:1], "quiet"))
     list(loop.train(todo[1].config, todo[1].folder, StopAfter(30)))
     assert Run(todo[1].folder).info()["status"] == "stopped"
     before = folder_hashes(todo[0].folder)
-    lines = list(plan.train_missing(todo, "quiet"))
+    lines = list(compare.train_missing(todo, "quiet"))
     assert len(lines) == 3 and "run 1 of 3" in lines[0] and "gaussian:generator.lr" in lines[0]
     assert folder_hashes(todo[0].folder) == before
-    assert list(plan.train_missing(todo, "quiet")) == []
-    whole = plan.jobs(configs(*PAIR), [0, 1], SHORT, tmp_path / "b")
-    list(plan.train_missing(whole, "quiet"))
+    assert list(compare.train_missing(todo, "quiet")) == []
+    whole = plan_jobs(configs(*PAIR), [0, 1], SHORT, tmp_path / "b")
+    list(compare.train_missing(whole, "quiet"))
     for one, two in zip(todo, whole, strict=True):
         assert weights(one.folder) == weights(two.folder)
 
@@ -240,7 +173,7 @@ def weights(folder: Path) -> bytes:
 
 @pytest.mark.usefixtures("one_by_one")
 def test_a_signal_ends_the_comparison(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    todo = plan.jobs(configs("gaussian"), [0, 1], SHORT, tmp_path)
+    todo = plan_jobs(configs("gaussian"), [0, 1], SHORT, tmp_path)
     train = api.train
 
     def interrupted(*args: Any, **options: Any) -> api.Trained:
@@ -248,29 +181,29 @@ def test_a_signal_ends_the_comparison(tmp_path: Path, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(api, "train", interrupted)
     with pytest.raises(compare.StoppedError, match="seed 0: stopped and saved") as error:
-        list(plan.train_missing(todo, "quiet"))
+        list(compare.train_missing(todo, "quiet"))
     assert error.value.exit_code == 143 and not todo[1].folder.exists()
 
 
 def test_another_run_in_the_folder_is_named(tmp_path: Path) -> None:
-    list(plan.train_missing(plan.jobs(configs("gaussian"), [0], SHORT, tmp_path), "quiet"))
+    list(compare.train_missing(plan_jobs(configs("gaussian"), [0], SHORT, tmp_path), "quiet"))
     for budget, said in ((Budget(kimg=1.6), "kimg = 0.8 there, 1.6 here"),
                          (Budget(epochs=1), "epochs = 20.0 there, 1")):  # fmt: skip
-        todo = plan.jobs(configs("gaussian"), [0, 1], budget, tmp_path)
+        todo = plan_jobs(configs("gaussian"), [0, 1], budget, tmp_path)
         with pytest.raises(UsageError, match=said):
-            list(plan.train_missing(todo, "quiet"))
+            list(compare.train_missing(todo, "quiet"))
     assert not (tmp_path / "gaussian/seed-1").exists()
-    other = {"gaussian": plan.variant("gaussian:game.loss=hinge")}
+    other = {"gaussian": variant("gaussian:game.loss=hinge")}
     with pytest.raises(UsageError, match="hinge"):
-        list(plan.train_missing(plan.jobs(other, [0], SHORT, tmp_path), "quiet"))
+        list(compare.train_missing(plan_jobs(other, [0], SHORT, tmp_path), "quiet"))
 
 
 @pytest.mark.usefixtures("one_by_one")
-def test_a_run_that_diverges_is_told_and_counted(
+def test_a_diverged_run_is_named_and_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is in no mean, in no silence either, and is not tried again."""
-    todo = plan.jobs(configs("gaussian"), [0, 1, 2], SHORT, tmp_path)
+    todo = plan_jobs(configs("gaussian"), [0, 1, 2], SHORT, tmp_path)
     train = api.train
 
     def sick(config: Config, folder: Path, **options: Any) -> api.Trained:
@@ -281,9 +214,9 @@ def test_a_run_that_diverges_is_told_and_counted(
         return done
 
     monkeypatch.setattr(api, "train", sick)
-    lines = list(plan.train_missing(todo, "quiet"))
+    lines = list(compare.train_missing(todo, "quiet"))
     assert len(lines) == 4 and "diverged by step 7" in lines[2]
-    assert list(plan.train_missing(todo, "quiet")) == []
+    assert list(compare.train_missing(todo, "quiet")) == []
     shutil.rmtree(todo[1].folder / evaluate.BEST_MODEL)  # it need not have come to one
     found = compare.of_runs([tmp_path], SCORED)
     assert set(found.groups[0].values("frechet")) == {0, 2} and found.model == "best"
@@ -335,7 +268,7 @@ def test_the_checkpoint_is_the_best_of_the_validation_split(trained: Path, tmp_p
     assert found.model == "best"
     for e in found.entries:
         records = list(runs.read_log(e.path / evaluate.LOG))
-        assert len(records) == plan.CANDIDATES
+        assert len(records) == CANDIDATES
         lowest = min(records, key=lambda r: r["frechet"])
         assert e.epoch == pytest.approx(lowest["epoch"])
         own = evaluation_evaluate.judge(e.path / evaluate.BEST_MODEL, n=100, metrics=["frechet"])
@@ -377,14 +310,16 @@ def test_runs_that_cannot_be_compared_are_refused(
 
 
 @pytest.mark.parametrize("key", ["space", "space_sha256", "n", "split", "seed"])
-def test_scores_made_otherwise_are_not_compared(key: str) -> None:
+def test_scores_with_different_stamps_are_not_compared(key: str) -> None:
     changed: dict[str, Any] = {key: {"n": 200, "seed": 1}.get(key, "other")}
     other = replace(CARD, **changed)
     pair = [Group("a", (run(0, CARD),)), Group("b", (run(0, other),))]
     with pytest.raises(DataError, match=f"frechet: {key} is"):
-        same_stamps(pair)
+        refuse_different_stamps(pair)
     if key == "n":  # the N of the worst class is another in each run
-        same_stamps([Group("a", (run(0, replace(c, name="worst-class")),)) for c in (CARD, other)])
+        refuse_different_stamps(
+            [Group("a", (run(0, replace(c, name="worst-class")),)) for c in (CARD, other)]
+        )
 
 
 def test_recipes_are_named_by_what_differs() -> None:
@@ -401,7 +336,7 @@ def test_recipes_are_named_by_what_differs() -> None:
     assert labels(both) == ["gaussian:generator.lr=0.001", "gaussian"]
 
 
-# --- what is told -----------------------------------------------------------------------------
+# --- the text -----------------------------------------------------------------------------
 
 
 def run(seed: int, *cards: Score, images: int = 1000, batch: int = 10, **more: Any) -> Entry:
@@ -444,7 +379,7 @@ def test_the_best_stands_first(better: str, order: str) -> None:
     assert ("distance to the floor" in compare.text(found)) == (better == "floor")
 
 
-def test_the_table_says_everything() -> None:
+def test_the_text_has_every_number() -> None:
     figures = {"one": [1.0, 1.2, 1.1, 0.9, 1.3], "two": [2.0, 2.3, 1.9, 2.2, 2.6]}
     text = compare.text(made(figures))
     d = np.subtract(figures["one"], figures["two"])
@@ -462,7 +397,7 @@ def test_the_table_says_everything() -> None:
     )
 
 
-def test_few_seeds_are_said_to_be_few() -> None:
+def test_few_seeds_are_named_as_few() -> None:
     text = compare.text(made({"one": [1.0], "two": [2.0]}))
     assert "fewer than 2 seeds, so no error and no interval: one, two" in text
     assert "5 or more make a claim" in text and "t test" not in text and "nan" not in text
@@ -471,7 +406,7 @@ def test_few_seeds_are_said_to_be_few() -> None:
     assert "make a claim" not in compare.text(made({"one": [1.0, 2.0, 3.0, 2.0, 1.0]}))
 
 
-def test_unequal_budgets_and_missing_metrics_are_told() -> None:
+def test_unequal_budgets_and_missing_metrics_are_named() -> None:
     label = replace(CARD, name="label-accuracy", value=0.9, better="higher")
     groups = (Group("cond", (run(0, CARD, label, images=2000),)), Group("plain", (run(0, CARD),)))
     asked = Scoring(("frechet", "label-accuracy"), space="identity")

@@ -18,7 +18,8 @@ from ganforge import api, diagnosis, recipes
 from ganforge.callbacks import evaluate
 from ganforge.errors import BusyError, DataError, OutOfMemoryError
 from ganforge.experiments import compare, seeds
-from ganforge.experiments.compare import Budget, Job, Scoring, plan
+from ganforge.experiments.compare import Budget, Job, Scoring
+from ganforge.experiments.compare.recipes import is_trained, plan_jobs, variant
 from ganforge.experiments.ensemble import capability
 from ganforge.experiments.ensemble import compare as together
 from ganforge.experiments.ensemble import stack as members
@@ -51,12 +52,12 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def jobs(out: Path, which: Sequence[int] = THREE, label: str = "gaussian", **own: str) -> list[Job]:
-    made = plan.variant(label, {"threads": "1", **own})
-    return plan.jobs({label: made}, which, SHORT, out)
+    made = variant(label, {"threads": "1", **own})
+    return plan_jobs({label: made}, which, SHORT, out)
 
 
 def trained(todo: Sequence[Job]) -> list[str]:
-    return list(plan.train_missing(todo, "quiet"))
+    return list(compare.train_missing(todo, "quiet"))
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +71,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
         f"gaussian, seed {seed}: run {i} of 3" for i, seed in enumerate(THREE, 1)
     ]
     assert lines[3:] == ["gaussian: these 3 are trained at once"]
-    assert plans.recorded(out / "gaussian") == [THREE]
+    assert plans.read_groups(out / "gaussian") == [THREE]
     return out
 
 
@@ -153,7 +154,7 @@ def test_a_stopped_comparison_goes_on_bit_for_bit(whole: Path, tmp_path: Path, s
         with pytest.raises(compare.StoppedError, match="gaussian, 3 seeds: stopped") as error:
             trained(jobs(tmp_path))
     assert error.value.exit_code == 130
-    assert not any(plan.there(job) for job in jobs(tmp_path))
+    assert not any(is_trained(job) for job in jobs(tmp_path))
     lines = trained(jobs(tmp_path))
     assert "gaussian, seed 0: run 1 of 3" in lines[0]
     assert bits(tmp_path) == bits(whole)
@@ -204,7 +205,7 @@ def test_what_is_there_is_left_and_what_was_begun_alone_goes_on_alone(
         "gaussian, seed 1", "gaussian, seed 4", "gaussian", "gaussian, seed 2", "gaussian, seed 3",
     ]  # fmt: skip
     assert folder_hashes(todo[0].folder) == before
-    assert plans.recorded(tmp_path / "gaussian") == [(1, 4)]
+    assert plans.read_groups(tmp_path / "gaussian") == [(1, 4)]
     api.train(todo[2].config, tmp_path / "alone", show="quiet")
     end, alone = newest(todo[2].folder), newest(tmp_path / "alone")
     assert all(torch.equal(end[name], alone[name]) for name in alone)
@@ -233,7 +234,7 @@ def test_fewer_seeds_than_before_are_told(tmp_path: Path, monkeypatch: pytest.Mo
             at_step(patch, 50, lambda: signal.raise_signal(signal.SIGINT))
             with pytest.raises(compare.StoppedError):
                 trained(jobs(out))
-        list(plan.train_missing(jobs(out, which), "plain"))
+        list(compare.train_missing(jobs(out, which), "plain"))
         for seed in which:
             info = Run(out / f"gaussian/seed-{seed}").info()
             told.append(f"{info['status']} {info['exact']} {info['resolved']['stacked']}")
@@ -274,12 +275,12 @@ def test_what_goes_one_by_one(
         own = {}
     monkeypatch.setattr(seeds, "play", None)
     labels = ("gaussian", "gaussian:batch=16")
-    variants = {label: plan.variant(label, {"threads": "1", **own}) for label in labels}
+    variants = {label: variant(label, {"threads": "1", **own}) for label in labels}
     asked: list[tuple[str, int]] = []
     monkeypatch.setattr(
         api, "train", lambda config, folder, show: asked.append((folder, config.seed)) or Done()
     )
-    todo = plan.jobs(variants, (0, 1), SHORT, tmp_path)
+    todo = plan_jobs(variants, (0, 1), SHORT, tmp_path)
     assert len(trained(todo)) == 4
     assert asked == [(job.folder, job.config.seed) for job in todo]
     assert [seed for _, seed in asked] == [0, 0, 1, 1]
@@ -343,4 +344,4 @@ def test_a_comparison_of_configs_of_ones_own(tmp_path: Path) -> None:
         given, (0, 1), tmp_path, scoring=Scoring(n=100), budget=SHORT, show="quiet"
     )
     assert [len(g.entries) for g in found.groups] == [2, 2] and found.model == "best"
-    assert plans.recorded(tmp_path / "mine") == plans.recorded(tmp_path / "other") == [(0, 1)]
+    assert plans.read_groups(tmp_path / "mine") == plans.read_groups(tmp_path / "other") == [(0, 1)]

@@ -129,7 +129,7 @@ def test_each_folder_is_that_of_its_single_run(whole: Path, tmp_path: Path) -> N
     assert not (member.path / "run.lock").exists()
 
 
-def test_a_sick_seed_is_told_while_it_trains(
+def test_a_finding_of_one_seed_is_noted_while_it_trains(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(health, "SHARE", 1e9)
@@ -152,7 +152,7 @@ def test_the_look_at_health_changes_nothing(
     assert prints(tmp_path / "g") == prints(whole)
 
 
-def test_other_commands_take_a_folder(
+def test_other_commands_read_a_seeds_folder(
     whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = str(whole / "seed-3")
@@ -175,13 +175,13 @@ def test_a_member_goes_on_alone_and_comes_back(
     assert runs.Run(out / "seed-3").info()["step"] == 75
     trained = gf.population(gaussian(100, keep=keep), out=out, seeds=(0, 3), show="quiet")
     assert trained.summary["statuses"] == {"finished": 2}
-    assert plans.recorded(out) == groups
+    assert plans.read_groups(out) == groups
     end = newest(out / "seed-3")
     for name, value in newest(whole / "seed-3").items():
         torch.testing.assert_close(end[name], value, rtol=1e-3, atol=1e-4, msg=name)
 
 
-def test_a_member_that_goes_on_alone_is_told_and_marked(tmp_path: Path) -> None:
+def test_a_member_that_continues_alone_is_noted_and_marked(tmp_path: Path) -> None:
     """Its sums are over other shapes from there; one that has nothing left to do stays exact."""
     out, heard = tmp_path / "g", Heard()
     gf.population(gaussian(50), out=out, seeds=(0, 3), show="quiet")
@@ -218,12 +218,12 @@ def test_a_killed_population_goes_on_bit_for_bit(whole: Path, tmp_path: Path, nt
     """SIGKILL in the middle of a save: some members have that checkpoint, others have not."""
     out = tmp_path / "g"
     killed_in_save(nth, lambda: gf.population(gaussian(), out=out, seeds=THREE, show="quiet"))
-    steps = [plans.standing(runs.Run(out / f"seed-{seed}")) for seed in THREE]
+    steps = [plans.resume_step(runs.Run(out / f"seed-{seed}")) for seed in THREE]
     assert nth in (1,) or len(set(steps)) > 1
     trained = gf.population(gaussian(), out=out, seeds=THREE, show="quiet")
     assert trained.summary["statuses"] == {"finished": 3}
     assert prints(out) == prints(whole)
-    assert plans.recorded(out) == [THREE]
+    assert plans.read_groups(out) == [THREE]
 
 
 @pytest.mark.parametrize("damage", ["cut", "folder"])
@@ -252,14 +252,14 @@ def test_finished_seeds_are_left_alone_and_new_ones_added(tmp_path: Path) -> Non
     trained = gf.population(gaussian(100), out=out, seeds=(0, 1, 2, 4), show="quiet")
     assert trained.summary["statuses"] == {"finished": 4}
     assert (out / "seed-0" / "run.json").stat().st_mtime_ns == before
-    assert sorted(plans.recorded(out)) == [(0, 1), (2, 4)]
+    assert sorted(plans.read_groups(out)) == [(0, 1), (2, 4)]
 
 
 @pytest.mark.parametrize("at_once", [1, 2])
 def test_in_turn_is_the_same_as_at_once(whole: Path, tmp_path: Path, at_once: int) -> None:
     out = tmp_path / "g"
     gf.population(gaussian(), out=out, seeds=THREE, at_once=at_once, show="quiet")
-    assert len(plans.recorded(out)) == (3 if at_once == 1 else 2)
+    assert len(plans.read_groups(out)) == (3 if at_once == 1 else 2)
     for seed in THREE:
         end = newest(out / f"seed-{seed}")
         for name, value in newest(whole / f"seed-{seed}").items():
@@ -332,7 +332,9 @@ def test_rollback_is_for_the_member_alone(tmp_path: Path, monkeypatch: pytest.Mo
     assert trained.summary["statuses"] == {"finished": 3}
 
 
-def test_no_memory_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_little_memory_is_an_error_with_a_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(self: stack.Population, *rest: Any) -> None:
         raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
 
@@ -375,7 +377,7 @@ def plain(spec: DataSpec, noise: int) -> dict[str, nn.Module]:
 def test_own_networks(networks: Any, why: str, tmp_path: Path) -> None:
     config = replace(gaussian(100), networks=networks)
     plan = plans.make(config, tmp_path / "g", (0, 1))
-    assert why in plan.alone and bool(why) == bool(plan.alone)
+    assert why in plan.one_by_one and bool(why) == bool(plan.one_by_one)
     trained = gf.population(config, out=tmp_path / "g", seeds=(0, 1), show="quiet")
     assert trained.summary["statuses"] == {"finished": 2}
     list(loop.train(replace(config, seed=1), tmp_path / "alone"))
@@ -387,10 +389,10 @@ def test_own_networks(networks: Any, why: str, tmp_path: Path) -> None:
 def test_what_is_trained_one_by_one(tmp_path: Path) -> None:
     config = gaussian(100)
     micro = plans.make(replace(config, micro_batch=4), tmp_path / "a", (0, 1))
-    assert "micro_batch" in micro.alone and micro.groups == ((0,), (1,))
+    assert "micro_batch" in micro.one_by_one and micro.groups == ((0,), (1,))
     wide = replace(recipes.cgan(), threads=1, device="cpu", precision="fp32")
-    assert "does not pay" in plans.make(wide, tmp_path / "b", (0, 1), data=pictures()).alone
-    assert "one seed" in plans.make(config, tmp_path / "c", (7,)).alone
+    assert "does not pay" in plans.make(wide, tmp_path / "b", (0, 1), data=pictures()).one_by_one
+    assert "one seed" in plans.make(config, tmp_path / "c", (7,)).one_by_one
 
 
 @pytest.mark.parametrize("name", ["mnist-mlp", "mnist-dropout", "dcgan", "cdcgan", "cgan"])
@@ -402,7 +404,7 @@ def test_recipes_train_and_go_on(name: str, precision: str, tmp_path: Path) -> N
     for folder, stops in (("a", [None]), ("b", [StopAfter(2), None])):
         for stop in stops:
             plan = plans.make(config, tmp_path / folder, (0, 1), data=data)
-            assert not plan.alone
+            assert not plan.one_by_one
             seeds.carry_out(plan, "quiet", stop)
         ends.append(prints(tmp_path / folder, (0, 1)))
     assert ends[0] == ends[1] and ends[0][0] != ends[0][1]
@@ -456,6 +458,8 @@ def test_the_summary_says_what_is_there(tmp_path: Path, drawing: None) -> None:
     assert "no result" in table["best"]["note"]
     assert table["collapsed"]["of"] == 5
     assert table["examples"] == 5 * 50 * 8
+    seconds = [run.info()["seconds"] for run in trained.runs]  # all of them those of the group
+    assert table["seconds"] == pytest.approx(max(seconds), abs=1e-3)
     assert [r["seed"] for r in table["table"]] == list(range(5))
     assert table["losses"]["loss_d"]["count"] == 5
     text = "\n".join(summary.lines(table))
@@ -463,7 +467,7 @@ def test_the_summary_says_what_is_there(tmp_path: Path, drawing: None) -> None:
     assert (tmp_path / "g/summary.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_scores_made_otherwise_are_no_part_of_the_summary(whole: Path, tmp_path: Path) -> None:
+def test_scores_with_other_stamps_are_no_part_of_the_summary(whole: Path, tmp_path: Path) -> None:
     """Those by other data, of other seeds; of two that differ in N the larger counts."""
     run = runs.Run(Path(shutil.copytree(whole / "seed-3", tmp_path / "seed-3")))
     made = partial(evaluation_evaluate.judge, run.path, metrics=["frechet"], split="validation")
@@ -494,7 +498,13 @@ def test_the_last_step_is_scored_as_those_on_the_way_are(
         assert (run.path / evaluate.CURVE).read_bytes() == b"3"
 
 
-def test_why_there_are_no_scores_is_told(tmp_path: Path) -> None:
+def test_networks_of_the_user_are_scored_at_the_end(tmp_path: Path) -> None:
+    config = replace(gaussian(50, score=True), networks=plain)
+    trained = gf.population(config, out=tmp_path / "g", seeds=(0, 1), show="quiet")
+    assert trained.summary["unscored"] == "" and trained.summary["scored"] == 2
+
+
+def test_the_reason_for_missing_scores_is_in_the_summary(tmp_path: Path) -> None:
     data = pictures(40)
     config = replace(shortened(recipes.mnist_mlp(), 40, score=True), data="nowhere.npz")
     trained = gf.population(config, out=tmp_path / "g", seeds=(0, 1), data=data, show="quiet")
@@ -528,7 +538,7 @@ def test_progress_is_of_all(tmp_path: Path) -> None:
 # --- what cannot be meant ---------------------------------------------------------------------
 
 
-def test_seeds_are_read() -> None:
+def test_seeds_are_parsed() -> None:
     assert seeds.parse("0..3") == (0, 1, 2, 3)
     assert seeds.parse("0,3,7") == (0, 3, 7)
     assert seeds.parse("0..2, 9") == (0, 1, 2, 9)
@@ -541,7 +551,7 @@ def test_seeds_are_read() -> None:
      ("a", "expected"), ("-1", "expected"), ("0...3", "expected"), ("1.5", "expected"),
      ("0..9999999", "at most"), ("0..", "expected")],
 )  # fmt: skip
-def test_what_are_no_seeds(text: str, match: str) -> None:
+def test_invalid_seeds_are_refused(text: str, match: str) -> None:
     with pytest.raises(UsageError, match=match):
         seeds.parse(text)
 
@@ -595,7 +605,7 @@ def test_a_run_and_a_population_share_a_folder(tmp_path: Path) -> None:
         assert [r.path.name for r in runs.find_runs(out)] == [first, "seed-0", "seed-1"]
 
 
-def test_a_locked_member_is_told(tmp_path: Path) -> None:
+def test_a_locked_member_is_named(tmp_path: Path) -> None:
     out = tmp_path / "g"
     stop = Control(stop=True)
     seeds.carry_out(plans.make(gaussian(100), out, (0, 1)), "quiet", stop)

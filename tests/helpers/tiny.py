@@ -151,7 +151,7 @@ def killed_in_save(nth: int, work: Callable[[], object]) -> None:
             left[0] -= 1
             if not left[0]:
                 os.kill(os.getpid(), signal.SIGKILL)
-        rename(load, target)
+        rename(source, target)
 
     child = os.fork()
     if not child:

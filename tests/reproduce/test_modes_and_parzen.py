@@ -1,16 +1,18 @@
-"""Published experiments, shortened: the table, what is kept, and going on after a kill."""
+"""Published experiments, shortened: the table, the files, and going on after a stop."""
 
 from __future__ import annotations
 
 import importlib
 import json
 import math
+import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from sklearn.neighbors import KernelDensity
 
 from ganforge import recipes
@@ -21,9 +23,10 @@ from ganforge.data.dataset import Dataset
 from ganforge.errors import DataError, DivergedError, UsageError
 from ganforge.evaluation import density
 from ganforge.experiments.ensemble import stack
+from ganforge.experiments.seeds import StoppedError
 from ganforge.reproduce import EXPERIMENTS, modes, parzen
-from ganforge.reproduce.table import stated
-from ganforge.runs import checkpoint
+from ganforge.runs.folder import Run
+from ganforge.runs.load import open_sampler
 from ganforge.text import columns
 from tests.helpers.tiny import folder_hashes, pictures, shortened
 
@@ -33,11 +36,6 @@ from tests.helpers.tiny import folder_hashes, pictures, shortened
 def test_columns_are_aligned() -> None:
     assert columns([("a", "bb"), ("ccc", "d")]) == "a    bb\nccc  d"
     assert columns([("a", "bb"), ("ccc", "d")], right=(0, 1)) == "  a  bb\nccc   d"
-
-
-def test_a_mean_and_its_standard_error() -> None:
-    assert stated([1.0, 2.0, 3.0, 6.0], 2) == "3.00 +- 1.08"  # sqrt(14 / 3 / 4)
-    assert stated([2.5], 1) == "2.5"
 
 
 # --- Parzen -----------------------------------------------------------------------------------
@@ -132,11 +130,15 @@ def toys(name: str = "ring") -> Config:
 
 def play(folder: Path, **options: Any) -> str:
     return modes.run(
-        folder, **({"name": "ring", "seeds": (0, 3), "base": toys(), "threads": 1} | options)
+        folder,
+        **(
+            {"name": "ring", "seeds": (0, 3), "base": toys(), "threads": 1, "display": "quiet"}
+            | options
+        ),
     )
 
 
-def test_ring_and_grid_tell_every_seed_beside_the_published(tmp_path: Path) -> None:
+def test_ring_and_grid_list_every_seed_beside_the_published(tmp_path: Path) -> None:
     for name, gan in (("ring", "6.3 +- .5"), ("grid", "17.3 +- .8")):
         text = play(tmp_path / name, name=name, base=toys(name))
         assert gan in text and "PacGAN4" in text and "ours, 2 seeds" in text
@@ -145,7 +147,7 @@ def test_ring_and_grid_tell_every_seed_beside_the_published(tmp_path: Path) -> N
         samples = np.load(tmp_path / name / "samples/seed-3.npz", allow_pickle=False)["samples"]
         assert samples.shape == (2500, 2)
         one = known["runs"][1]
-        assert repr(modes.measured(3, samples, name)) == repr(modes.Run(**one))
+        assert repr(modes.count(3, samples, name)) == repr(modes.Result(**one))
         assert (tmp_path / name / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     before = folder_hashes(tmp_path / "ring")
     assert play(tmp_path / "ring") == play(tmp_path / "ring")
@@ -157,7 +159,7 @@ def test_the_figures_of_a_run_by_hand() -> None:
     centre = toy.LAWS["ring"].modes
     assert centre is not None
     samples = np.stack([centre[0]] * 4 + [centre[2] + 0.02] + [centre[4] + 0.05]).astype("f4")
-    found = modes.measured(9, samples, "ring")
+    found = modes.count(9, samples, "ring")
     kl = 0.8 * math.log(8 * 0.8) + 0.2 * math.log(8 * 0.2)
     assert (found.held, found.heavy) == (2, 2)
     assert found.high_quality == pytest.approx(500 / 6)
@@ -173,29 +175,50 @@ def test_a_perfect_sampler_has_all_modes_and_a_memoriser_is_uneven() -> None:
     assert min(m.reverse_kl for m in memoriser) > max(p.reverse_kl for p in perfect)
 
 
-def test_modes_go_on_where_they_were_killed(tmp_path: Path, monkeypatch: Any) -> None:
-    whole = tmp_path / "whole"
-    monkeypatch.setattr(modes, "CHECK_STEPS", 10)
-    monkeypatch.setattr(modes, "SAVE_SECONDS", 0.0)
-    play(whole)
+def test_a_stopped_experiment_goes_on_bit_for_bit(tmp_path: Path, monkeypatch: Any) -> None:
+    play(tmp_path / "whole")
     real, calls = stack.Population.step, []
 
-    def killed(self: stack.Population, *arguments: Any) -> Any:
+    def interrupted(self: stack.Population, *arguments: Any) -> Any:
         calls.append(self.state.step)
         if len(calls) == 26:
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)
         return real(self, *arguments)
 
-    monkeypatch.setattr(stack.Population, "step", killed)
-    with pytest.raises(KeyboardInterrupt):
+    monkeypatch.setattr(stack.Population, "step", interrupted)
+    with pytest.raises(StoppedError, match="ring, 2 seeds: stopped and saved") as error:
         play(tmp_path / "parts")
-    assert checkpoint.newest(tmp_path / "parts/checkpoints")[0] is not None
+    assert error.value.exit_code == 130
+    assert not (tmp_path / "parts/scores.json").exists()
     play(tmp_path / "parts")
-    assert calls[26] == 20  # not from the start
-    ends = [
-        json.loads((p / "scores.json").read_text())["runs"] for p in (whole, tmp_path / "parts")
-    ]
-    assert ends[0] == ends[1]
+    assert calls.count(25) == 1 and calls.count(26) == 1 and calls[-1] == 39
+    ends = [json.loads((tmp_path / n / "scores.json").read_text()) for n in ("whole", "parts")]
+    assert ends[0]["runs"] == ends[1]["runs"]
+    samples = [(tmp_path / n / "samples/seed-3.npz").read_bytes() for n in ("whole", "parts")]
+    assert samples[0] == samples[1]
+
+
+def test_the_seeds_are_ordinary_runs_in_fp32_on_the_cpu(tmp_path: Path) -> None:
+    play(tmp_path, base=replace(toys(), precision="bf16"))
+    for seed in (0, 3):
+        info = Run(tmp_path / f"seed-{seed}").info()
+        assert (info["status"], info["step"], info["resolved"]["stacked"]) == ("finished", 40, 2)
+        assert (info["resolved"]["device"], info["resolved"]["precision"]) == ("cpu", "fp32")
+        assert Run(tmp_path / f"seed-{seed}").settings()["output"]["score"] is False
+        samples = np.load(tmp_path / f"samples/seed-{seed}.npz", allow_pickle=False)["samples"]
+        again = open_sampler(tmp_path / f"seed-{seed}").sample(2500, seed=seed)
+        assert np.array_equal(samples, again)
+
+
+def test_an_unfinished_folder_of_an_earlier_version_is_refused_in_one_line(tmp_path: Path) -> None:
+    """Its checkpoints are of all seeds together; a finished one is still shown."""
+    table = play(tmp_path)
+    (tmp_path / "checkpoints/step-000000020").mkdir(parents=True)
+    assert play(tmp_path) == table
+    (tmp_path / "scores.json").unlink()
+    with pytest.raises(UsageError, match="made by an earlier version: give --out for a new") as e:
+        play(tmp_path)
+    assert "\n" not in str(e.value)
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
@@ -211,8 +234,26 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     assert (tmp_path / "mine" / "thesis.tex").read_text() == "x"
 
 
-def test_a_game_that_diverges_is_told_by_its_seed(tmp_path: Path) -> None:
-    with pytest.raises(DivergedError, match="seed 0 diverged"):
+def test_no_table_is_made_of_the_seeds_that_did_not_diverge(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches = stack.Population.batches
+
+    def poisoned(self: stack.Population) -> Any:
+        made = batches(self)
+        for batch in made if self.state.step >= 5 else ():
+            batch.real[1] = torch.inf
+        return made
+
+    monkeypatch.setattr(stack.Population, "batches", poisoned)
+    for _ in range(2):
+        with pytest.raises(DivergedError, match=r"seed 3 diverged, see .*seed-3"):
+            play(tmp_path)
+    assert not (tmp_path / "scores.json").exists()
+
+
+def test_a_game_that_diverges_with_every_seed_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DivergedError, match="all 2 seeds diverged"):
         play(tmp_path, base=replace(toys(), generator=Optimizer(name="sgd", lr=1e30)))
 
 
@@ -265,7 +306,7 @@ def test_the_command_prints_the_table(tmp_path: Path, capsys: Any) -> None:
 
 def test_the_search_tool_counts_modes_on_seeds_of_its_own(monkeypatch: Any, capsys: Any) -> None:
     monkeypatch.syspath_prepend(str(ROOT))
-    tool = importlib.import_module("search.modes")
+    tool = importlib.import_module("benchmarks.quality.modes")
     short = ["networks.generator=[8]", "networks.discriminator=[8]", "--epochs", "0.02"]
     monkeypatch.setattr("sys.argv", ["modes", "ring", *short, "--seeds", "100,105"])
     tool.main()

@@ -53,7 +53,7 @@ NOISY = np.array([3.0, 60.0, 10.0, 35.0, 20.0])
         (LOW[:1], MIDDLE[:1], HIGH[:1], False, False),
     ],
 )
-def test_the_claim_is_held_where_the_tests_say_so(
+def test_the_claim_is_confirmed_if_the_tests_are_significant(
     dcgan: Sequence[float],
     cgan: Sequence[float],
     mlp: Sequence[float],
@@ -65,8 +65,10 @@ def test_the_claim_is_held_where_the_tests_say_so(
         {"mnist-dropout": mlp, "dcgan-report": dcgan, "cgan": cgan, "cdcgan": [0.1] * len(mlp)}
     )
     lines = ranking.claim(found).splitlines()
-    assert lines[-2].endswith(": held" if best else ": not held") and "best" in lines[-2]
-    assert lines[-1].endswith(": held" if worst else ": not held") and "worst" in lines[-1]
+    assert lines[-2].endswith(": confirmed" if best else ": not confirmed") and "best" in lines[-2]
+    assert (
+        lines[-1].endswith(": confirmed" if worst else ": not confirmed") and "worst" in lines[-1]
+    )
     text = "\n".join(lines)
     assert ("one seed, no test" in text) == (len(mlp) == 1)
     assert ("the other way round" in text) == (dcgan is not LOW or cgan is HIGH) or len(mlp) == 1

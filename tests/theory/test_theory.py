@@ -18,11 +18,11 @@ from ganforge import recipes, theory
 from ganforge.cli import main
 from ganforge.data import load, toy
 from ganforge.theory import divergence, equilibrium, exact, figure1, landscape, losses, noise, page
+from ganforge.theory.games import count_steps, play, play_to_end, train_one_player, with_steps
 from ganforge.theory.page import Experiment, Shown
-from ganforge.theory.played import for_steps, last, played, steps_of, turns
 
 LINE = exact.cells(-12, 14, 2600)
-X = exact.middles(LINE)
+X = exact.midpoints(LINE)
 
 
 def played_out(experiment: Experiment) -> tuple[list[str], Shown]:
@@ -109,7 +109,7 @@ def test_the_best_discriminator_of_two_gaussians() -> None:
     assert exact.value(p, q, np.zeros_like(X)) == pytest.approx(-math.log(4), abs=1e-9)
 
 
-def test_d_has_no_say_where_there_is_no_mass() -> None:
+def test_the_best_d_is_nan_where_both_densities_are_0() -> None:
     best = exact.best_discriminator(np.array([0.0, 0.5, 0.5]), np.array([0.0, 0.5, 0.0]))
     np.testing.assert_array_equal(best, [np.nan, 0.5, 1.0])
 
@@ -120,16 +120,16 @@ def test_change_of_variables(law: str) -> None:
     edges = exact.cells(-6, 6, 60)
     z = exact.law_cells(normal(), edges)
     if law == "uniform":
-        z = np.where(np.abs(exact.middles(edges)) < 1, 0.1, 0.0)
-    same = exact.pushed(lambda z, label, masks: z, law, edges)
+        z = np.where(np.abs(exact.midpoints(edges)) < 1, 0.1, 0.0)
+    same = exact.generator_cells(lambda z, label, masks: z, law, edges)
     assert same == pytest.approx(z, abs=2e-3)
-    folded = exact.pushed(lambda z, label, masks: z.abs(), law, edges)
+    folded = exact.generator_cells(lambda z, label, masks: z.abs(), law, edges)
     assert folded[:30].sum() == 0 and folded[30:] == pytest.approx(2 * same[30:], abs=2e-4)
-    assert exact.pushed(lambda z, label, masks: z + 100, law, edges).sum() == 0
+    assert exact.generator_cells(lambda z, label, masks: z + 100, law, edges).sum() == 0
 
 
 def test_the_density_of_a_linear_generator() -> None:
-    state = last(for_steps(recipes.gaussian(), 2)).state
+    state = play_to_end(with_steps(recipes.gaussian(), 2)).state
     law = exact.linear_generator(state.players.generator)
     z = torch.randn(5, 2, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
@@ -141,13 +141,13 @@ def test_the_density_of_a_linear_generator() -> None:
 
 
 def test_a_game_is_seen_at_its_start_its_intervals_and_its_end() -> None:
-    config = for_steps(recipes.find("figure1"), 5)
-    assert steps_of(config) == 5
-    assert [t.state.step for t in played(config, 2)] == [0, 2, 4, 5]
+    config = with_steps(recipes.find("figure1"), 5)
+    assert count_steps(config) == 5
+    assert [t.state.step for t in play(config, 2)] == [0, 2, 4, 5]
 
 
 def test_turns_move_one_player_and_leave_the_game_alone() -> None:
-    training = last(for_steps(recipes.find("figure1"), 2))
+    training = play_to_end(with_steps(recipes.find("figure1"), 2))
     branch = copy.deepcopy(training.state)
 
     def flat(state: object, side: str) -> torch.Tensor:
@@ -155,11 +155,11 @@ def test_turns_move_one_player_and_leave_the_game_alone() -> None:
         return torch.cat([p.detach().flatten() for p in module.parameters()])
 
     before = {s: flat(training.state, s).clone() for s in ("generator", "discriminator")}
-    turns(training, branch, "discriminator", 3)
+    train_one_player(training, branch, "discriminator", 3)
     assert branch.step == training.state.step + 3
     assert not torch.equal(flat(branch, "discriminator"), before["discriminator"])
     assert torch.equal(flat(branch, "generator"), before["generator"])
-    turns(training, branch, "generator", 1)
+    train_one_player(training, branch, "generator", 1)
     assert not torch.equal(flat(branch, "generator"), before["generator"])
     for side, values in before.items():
         assert torch.equal(flat(training.state, side), values)
@@ -174,7 +174,7 @@ def test_the_recipes_line_covers_the_law() -> None:
 def test_arrows_lead_up_the_discriminator() -> None:
     """-dL_G/dx of the non-saturating loss is (1 - D) times the logit's slope."""
     data = landscape.ring_data(0)
-    training = [*played(landscape.config(rounds=2), 1, data)][-1]
+    training = [*play(landscape.config(rounds=2), 1, data)][-1]
     flow = landscape.flow(training.state.players, "non-saturating")
     x = landscape.square(landscape.ARROWS, landscape.REACH * 0.93)
     step = 1e-2
@@ -199,7 +199,7 @@ SHORT: dict[str, dict[str, object]] = {
 
 
 @pytest.mark.parametrize("name", theory.EXPERIMENTS)
-def test_an_experiment_draws_and_tells(
+def test_an_experiment_draws_and_writes_two_sentences(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     short = theory.EXPERIMENTS[name]
@@ -234,7 +234,7 @@ def test_many_turns_of_g_collapse_the_game() -> None:
     spread = {}
     for many in (1, landscape.MANY):
         config = replace(landscape.config(many, rounds=25), batch=64)
-        ended = [*played(config, 25, data)][-1]
+        ended = [*play(config, 25, data)][-1]
         spread[many] = float(landscape.moment(ended, 0).samples.std(0).mean())
     assert spread[landscape.MANY] < 0.5 * spread[1]
 
@@ -271,7 +271,7 @@ def test_bad_input(words: list[str], says: str, capsys: pytest.CaptureFixture[st
     assert says in error and error.count("\n") == 1
 
 
-def test_output_goes_where_it_is_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_output_path_is_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["lab", "losses", "-o", str(tmp_path / "a/b.png")]) == 0
     assert (tmp_path / "a/b.png").read_bytes().startswith(b"\x89PNG")
 

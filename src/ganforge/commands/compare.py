@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ganforge.commands.text import own_networks
 from ganforge.experiments import compare
-from ganforge.experiments.compare import Budget, Comparison, Scoring, judged, plan, study, subject
+from ganforge.experiments.compare import Budget, Comparison, Scoring, recipes, runs, subject
 from ganforge.experiments.seeds.plan import parse
 
 FOLDER = Path("runs/compare")
@@ -35,15 +35,14 @@ def of_runs(
     paths: Sequence[Path], asked: Scoring, out: Path | None, code: Path | None
 ) -> Iterator[str]:
     """The comparison of runs that are there."""
-    members = judged.grouped(paths)
-    runs = {k: [(int(r.settings()["seed"]), r.path) for r in v] for k, v in members.items()}
-    folder = results(runs, out)
-    found = judged.judge(members, dict.fromkeys(members, own_networks(code, paths[0])), asked)
-    yield from told(found, folder)
+    groups = runs.by_recipe(paths)
+    named = {k: [(int(r.settings()["seed"]), r.path) for r in v] for k, v in groups.items()}
+    folder = results(named, out)
+    yield from told(runs.score_groups(groups, own_networks(code, paths[0]), asked), folder)
 
 
 def of_recipes(
-    recipes: str,
+    names: str,
     settings: Mapping[str, str],
     given: str,
     budget: Budget,
@@ -52,12 +51,12 @@ def of_recipes(
 ) -> Iterator[str]:
     """What is trained, run by run, and the comparison at its end."""
     trained, seeds = out or FOLDER, parse(given)
-    named = study.variants(parts(recipes), settings)
-    runs = {k: [(seed, plan.run_folder(trained, k, seed)) for seed in seeds] for k in named}
-    folder = results(runs, out)
-    todo = plan.jobs(named, seeds, budget, trained)
-    yield from study.told(todo)
-    yield from told(study.of_jobs(todo, asked), folder)
+    configs = recipes.variants(parts(names), settings)
+    named = {k: [(s, recipes.run_folder(trained, k, s)) for s in seeds] for k in configs}
+    folder = results(named, out)
+    jobs = recipes.plan_jobs(configs, seeds, budget, trained)
+    yield from recipes.progress_lines(jobs)
+    yield from told(recipes.of_jobs(jobs, asked), folder)
 
 
 def results(runs: Mapping[str, Sequence[tuple[int, Path]]], out: Path | None) -> Path:

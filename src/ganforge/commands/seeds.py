@@ -34,8 +34,8 @@ def told(plan: Plan) -> list[str]:
     count, left = len(plan.seeds), sum(plan.pending(seed) for seed in plan.seeds)
     out = [f"{count} seeds of {plan.config.name} on {plan.config.data}, {left} to be trained, in "
            f"{plan.folder}"]  # fmt: skip
-    if plan.alone and left:
-        out.append(f"one by one: {plan.alone}")
+    if plan.one_by_one and left:
+        out.append(f"one by one: {plan.one_by_one}")
     elif plan.cost is not None:
         most = max(len(group) for group in plan.groups)
         turns = f"{most} at once" + (f", {len(plan.groups)} groups" if len(plan.groups) > 1 else "")

@@ -1,4 +1,4 @@
-"""What a few runs can say: mean, standard error, interval, and paired tests over seeds.
+"""Statistics of a few runs: mean, standard error, confidence interval, and paired tests over seeds.
 
 Two recipes are compared seed by seed, on the differences of the runs that share a seed.
 """
@@ -14,8 +14,8 @@ import numpy as np
 from ganforge.rng import Stream
 from ganforge.types import Doubles
 
-LEVEL = 0.95  # of every interval
-EXACT = 20  # differences up to which every flip of signs is counted: 2^20 sums
+LEVEL = 0.95  # of every confidence interval
+EXACT = 20  # differences up to which all 2^n flips of signs are counted
 FLIPS = 99_999  # random flips beyond
 
 
@@ -35,13 +35,14 @@ class Summary:
 
 @dataclass(frozen=True)
 class Test:
-    """Differences a - b over the seeds that both have, and how likely they are by chance.
+    """Differences a - b over the seeds that two recipes share, and how likely they are by chance.
 
-    t: p of the paired t test; flip: p of the exact sign-flip permutation test; both two-sided,
-    nan for fewer than two differences. t_holm, flip_holm: adjusted for all the pairs of a table.
+    t: p of the paired t test; flip: p of the sign-flip permutation test; both two-sided, nan for
+    fewer than two differences. t_holm, flip_holm: the same after Holm's correction for all pairs
+    of a table.
     """
 
-    __test__ = False  # no test of pytest's
+    __test__ = False  # not collected by pytest
 
     a: str
     b: str
@@ -54,59 +55,102 @@ class Test:
 
 
 def summarise(values: Sequence[float] | Doubles) -> Summary:
-    """Mean, standard error and 95 % t interval of independent values."""
+    """Summarise independent values: mean, standard error and 95 % t interval.
+
+    error = s / sqrt(n), s the sample standard deviation; interval = mean -+ t_(0.975, n-1) error.
+
+    Args:
+        values: x, (N,).
+
+    Returns:
+        The summary; nan in place of what N values do not determine.
+    """
     x = np.asarray(values, dtype=np.float64)
-    if not len(x):
-        return Summary(0, math.nan, math.nan, math.nan, math.nan)
-    mean = float(x.mean())
+    mean = float(x.mean()) if len(x) else math.nan
     if len(x) < 2:
-        return Summary(1, mean, math.nan, math.nan, math.nan)
+        return Summary(len(x), mean, math.nan, math.nan, math.nan)
+    from scipy.special import stdtrit
+
     error = float(x.std(ddof=1) / math.sqrt(len(x)))
-    half = student_quantile((1 + LEVEL) / 2, len(x) - 1) * error
+    half = float(stdtrit(len(x) - 1, (1 + LEVEL) / 2)) * error
     return Summary(len(x), mean, error, mean - half, mean + half)
 
 
+def stated(values: Sequence[float] | Doubles, digits: int) -> str:
+    """`mean +- standard error` with `digits` decimals; the value itself if there is one only."""
+    found = summarise(values)
+    error = "" if found.count < 2 else f" +- {found.error:.{digits}f}"
+    return f"{found.mean:.{digits}f}{error}"
+
+
 def compare(a: str, b: str, left: dict[int, float], right: dict[int, float]) -> Test:
-    """The paired tests of two recipes' values by seed; Holm's p are filled in by `adjusted`."""
+    """Compare two recipes by the paired tests over the seeds that both have.
+
+    Args:
+        a, b: the recipes' names.
+        left, right: the value of each recipe by seed.
+
+    Returns:
+        The test, not corrected yet for other pairs; see `holm_adjusted`.
+    """
     seeds = tuple(sorted(left.keys() & right.keys()))
     d = np.array([left[s] - right[s] for s in seeds], dtype=np.float64)
     t, flip = t_test(d), sign_flips(d)
     return Test(a, b, seeds, summarise(d), t, flip, t, flip)
 
 
-def adjusted(tests: Sequence[Test]) -> list[Test]:
-    """The tests of one table with their p after Holm's correction."""
+def holm_adjusted(tests: Sequence[Test]) -> list[Test]:
+    """The tests of one table with their p-values after Holm's correction."""
     t, flip = holm([x.t for x in tests]), holm([x.flip for x in tests])
     return [replace(x, t_holm=p, flip_holm=q) for x, p, q in zip(tests, t, flip, strict=True)]
 
 
 def t_test(differences: Sequence[float] | Doubles) -> float:
-    """Two-sided p of the paired t test; 1 where all differences are 0, nan for fewer than two and
-    where one is no number."""
+    """Two-sided p of the paired t test.
+
+    p = 2 P(T < -|t|), t = mean / (s / sqrt(n)), T of Student's law with n - 1 degrees of freedom.
+
+    Args:
+        differences: d, (N,), one per seed.
+
+    Returns:
+        p in [0, 1]; 1 if all differences are 0; nan for fewer than two or if one is not finite.
+    """
     d = np.asarray(differences, dtype=np.float64)
     if len(d) < 2 or not np.isfinite(d).all():
         return math.nan
     error = d.std(ddof=1) / math.sqrt(len(d))
     if error == 0:
         return 1.0 if d[0] == 0 else 0.0
-    return 2 * student_tail(abs(float(d.mean() / error)), len(d) - 1)
+    from scipy.special import stdtr
+
+    return 2 * float(stdtr(len(d) - 1, -abs(d.mean() / error)))
 
 
 def sign_flips(differences: Sequence[float] | Doubles, seed: int = 0) -> float:
-    """Two-sided p of the sign-flip test: the share of all flips with a sum as far from 0.
+    """Two-sided p of the sign-flip test: the share of sign flips whose sum is as far from 0.
 
-    Exact up to `EXACT` differences, its least value being 2 / 2^n; beyond, (1 + #) / (1 + B) with
-    B random flips. nan for fewer than two, and where one is no number.
+    All 2^n flips are counted up to n = `EXACT`, so that p is at least 2 / 2^n; beyond, p is
+    (1 + #) / (1 + B) with B = `FLIPS` random flips.
+
+    Args:
+        differences: d, (N,), one per seed.
+        seed: of the random flips.
+
+    Returns:
+        p in (0, 1]; nan for fewer than two differences or if one is not finite.
     """
     d = np.asarray(differences, dtype=np.float64)
     if len(d) < 2 or not np.isfinite(d).all():
         return math.nan
     far = abs(d.sum()) * (1 - 1e-9)  # equal sums may differ in the last digits
+
     if len(d) <= EXACT:
         sums = np.zeros(1)
         for value in d:
             sums = np.concatenate([sums + value, sums - value])
         return float((np.abs(sums) >= far).mean())
+
     more = 0
     for start in range(0, FLIPS, 10_000):
         count = min(10_000, FLIPS - start)
@@ -116,59 +160,10 @@ def sign_flips(differences: Sequence[float] | Doubles, seed: int = 0) -> float:
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """p after Holm's step-down correction (1979), in the given order; nan stays and counts not."""
+    """p-values after Holm's step-down correction (1979), in the given order; nan is left out."""
     known = sorted((value, i) for i, value in enumerate(p) if not math.isnan(value))
     out, highest = list(p), 0.0
     for rank, (value, i) in enumerate(known):
         highest = max(highest, min(1.0, (len(known) - rank) * value))
         out[i] = highest
     return out
-
-
-# --- Student's t ------------------------------------------------------------------------------
-
-
-def student_tail(t: float, freedom: int) -> float:
-    """P(T > t) for t >= 0: half of the regularised incomplete beta I_x(n / 2, 1 / 2)."""
-    return beta(freedom / (freedom + t * t), freedom / 2, 0.5) / 2
-
-
-def student_quantile(p: float, freedom: int) -> float:
-    """The t with P(T <= t) = p, for 1/2 <= p < 1, by bisection."""
-    low, high = 0.0, 1.0
-    while student_tail(high, freedom) > 1 - p:
-        high *= 2
-    for _ in range(100):
-        middle = (low + high) / 2
-        if student_tail(middle, freedom) > 1 - p:
-            low = middle
-        else:
-            high = middle
-    return (low + high) / 2
-
-
-def beta(x: float, a: float, b: float) -> float:
-    """The regularised incomplete beta function I_x(a, b), by Lentz's continued fraction."""
-    if x <= 0 or x >= 1:
-        return float(x >= 1)
-    if x > (a + 1) / (a + b + 2):  # where the fraction converges slowly
-        return 1 - beta(1 - x, b, a)
-    front = math.exp(
-        a * math.log(x) + b * math.log1p(-x)
-        - (math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b))
-    ) / a  # fmt: skip
-    c, d, out = 1.0, 0.0, 1.0
-    for i in range(500):
-        m = i // 2
-        if i == 0:
-            step = 1.0
-        elif i % 2:
-            step = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
-        else:
-            step = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
-        d = 1 / (1 + step * d)
-        c = 1 + step / c
-        out *= c * d
-        if abs(1 - c * d) < 1e-15:
-            break
-    return front * (out - 1)

@@ -1,6 +1,6 @@
-"""Published results run again: each experiment trains, scores and gives the table with our row.
+"""Published results, reproduced: each experiment trains, scores and returns the table with our row.
 
-`run(folder, *, seeds, budget, threads) -> str`; the same call goes on where it was stopped.
+`run(folder, *, seeds, budget, threads) -> str`; the same call continues where it was stopped.
 """
 
 from __future__ import annotations

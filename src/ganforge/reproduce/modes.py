@@ -1,23 +1,21 @@
-"""Ring of 8 and grid of 25: how many modes, how precisely, how evenly.
+"""Ring of 8 and grid of 25: how many modes a GAN covers, how precisely and how evenly.
 
-2,500 samples a run; a sample is of high quality within 3 sigma of its nearest mode, a mode counts
-with one such sample, and the reverse KL is that of the histogram of high-quality samples to the
-uniform one (Srivastava et al. 2017; Lin et al. 2018, PacGAN, table 1: ten runs, +- standard error,
-400,000 iterations). All seeds are trained at once, stacked. Beside ours stand fresh draws of the
-law (what a perfect sampler gets) and 500 training points drawn again and again (a memoriser).
+2,500 samples a run; a sample is of high quality within 3 sigma of its nearest mode, a mode is
+covered by one such sample, and the reverse KL is that of the histogram of high-quality samples to
+the uniform one (Srivastava et al. 2017; Lin et al. 2018, PacGAN, table 1: ten runs, +- standard
+error, 400,000 iterations). Two controls stand beside our row: fresh draws of the law (a perfect
+sampler) and 500 training points drawn again and again (a memoriser).
 """
 
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from ganforge import files, recipes
 from ganforge.config import convert
@@ -25,19 +23,15 @@ from ganforge.config.schema import Config, Noise, Optimizer
 from ganforge.data.load import Dataset, load
 from ganforge.data.toy import LAWS
 from ganforge.errors import DivergedError, UsageError
-from ganforge.evaluation.modes import Mixture, Modes, count_modes
-from ganforge.experiments.ensemble import stack
-from ganforge.files import read_json, write_json
-from ganforge.gan import state
+from ganforge.evaluation.modes import Mixture, count_modes
+from ganforge.experiments.seeds import StoppedError, train
+from ganforge.experiments.statistics import stated
 from ganforge.gan.adversarial import Adversarial
 from ganforge.nets import MLP, Init
 from ganforge.plotting import charts
-from ganforge.reproduce.table import stated
 from ganforge.rng import Stream
-from ganforge.runs import checkpoint
-from ganforge.sampling.sampler import Sampler
+from ganforge.runs.load import open_sampler
 from ganforge.text import columns
-from ganforge.training import device
 from ganforge.types import Array
 
 if TYPE_CHECKING:
@@ -63,9 +57,19 @@ PUBLISHED = {
 SEEDS = tuple(range(10))
 SAMPLES = 2_500
 MEMORISED = 500
-SAVE_SECONDS = 60.0
-CHECK_STEPS = 200
-CLAIM, SCORES, CHECKPOINTS, FOLDER = "experiment.json", "scores.json", "checkpoints", "samples"
+EXPERIMENT, SCORES, FOLDER = "experiment.json", "scores.json", "samples"
+OLD_CHECKPOINTS = "checkpoints"  # of all seeds together, as earlier versions wrote them
+
+
+@dataclass(frozen=True)
+class Result:
+    """One seed: modes covered, modes with a third of their share, high quality in %, reverse KL."""
+
+    seed: int
+    held: int
+    heavy: int
+    high_quality: float
+    reverse_kl: float
 
 
 def run(
@@ -77,42 +81,52 @@ def run(
     threads: int = 0,
     base: Config | None = None,
     data: Dataset | None = None,
+    display: str = "auto",
 ) -> str:
-    """Train all seeds at once, score each and the controls: the table as text.
+    """Train all seeds, count the modes of each and of the controls.
 
-    Arguments:
-        folder: checkpoints, samples, scores and a picture; the same call goes on where it was
-            stopped.
-        name: "ring" or "grid". base: in place of the recipe of that name. data: in place of its.
+    The same call continues where it was stopped.
+
+    Args:
+        folder: for the runs seed-N, samples, scores and a picture.
+        name: "ring" or "grid".
+        seeds: of the runs.
         budget: epochs of the 100,000 points, of 1,000 iterations each. [default: the recipe's]
         threads: of the CPU, 0 for all.
-    Raises UsageError where the folder holds another experiment, DivergedError.
+        base: the config in place of the recipe `name`.
+        data: the points in place of the recipe's.
+        display: how training is shown, see `api.train`.
+
+    Returns:
+        The published table with our rows, as text.
+
+    Raises:
+        UsageError: the folder holds another experiment, or an unfinished one of an earlier version.
+        StoppedError: a signal ended the training.
+        DivergedError: a seed diverged.
     """
     config = base or recipes.find(name)
     config = config if budget is None else replace(config, epochs=budget, kimg=None)
     claim(folder, config, seeds)
-    torch.set_num_threads(threads or device.cores())
-    data = data or load(config.data)
-    known = read_json(folder / SCORES)
-    if known is None:
-        population = stack.build(config, seeds, data)
-        seconds = play(population, folder / CHECKPOINTS)
-        found = [asdict(one) for one in score(population, name, folder / FOLDER)]
-        spent = {"steps": population.steps, "threads": torch.get_num_threads()}
-        known = {"seconds": seconds, **spent, "runs": found}
-        write_json(folder / SCORES, known)
-    ours = [Run(**table) for table in known["runs"]]
+    table = files.read_json(folder / SCORES)
+    if table is None:
+        # fp32 on the CPU: the same numbers on every machine, up to rounding
+        output = replace(config.output, score=False)
+        fixed = replace(config, device="cpu", precision="fp32", threads=threads, output=output)
+        table = train_and_score(folder, fixed, name, seeds, data, display)
+        files.write_json(folder / SCORES, table)
+    ours = [Result(**one) for one in table["runs"]]
     files.save_file(folder / f"{name}.png", charts.png(picture(name, ours, folder / FOLDER)))
-    return report(name, ours, known, config)
+    return report(name, ours, table, config)
 
 
 def published(folder: Path, *, name: str, **options: Any) -> str:
-    """`run` with the plain GAN of the published tables, for the budget given (4 epochs unless)."""
+    """`run` with the plain GAN of the published tables, for 4 epochs by default."""
     return run(folder, name=name, base=plain(name), **options)
 
 
 def plain(name: str) -> Config:
-    """The GAN row's setup. Srivastava et al. 2017, appendix; Lin et al. 2018, section 4.1."""
+    """The GAN of the first row. Srivastava et al. 2017, appendix; Lin et al. 2018, section 4.1."""
     adam = Optimizer(lr=1e-4, betas=(0.8, 0.999))
     return Config(
         name=f"{name}-published",
@@ -135,69 +149,58 @@ def plain(name: str) -> Config:
 
 
 def claim(folder: Path, config: Config, seeds: Sequence[int]) -> None:
-    """Mark a folder as this experiment's; UsageError where it is another's."""
+    """Write into a new folder which experiment it holds; UsageError if it holds another one."""
     wanted = {"seeds": list(seeds), "config": convert.to_dict(config)}
-    before = read_json(folder / CLAIM)
+    before = files.read_json(folder / EXPERIMENT)
     if before is None:
         if folder.exists() and any(folder.iterdir()):
             raise UsageError(f"{folder} holds something else: give --out for a new folder")
-        write_json(folder / CLAIM, wanted)
+        files.write_json(folder / EXPERIMENT, wanted)
         return
     changed = convert.difference(before, json.loads(json.dumps(wanted)))
     if changed:
-        told = "; ".join(f"{key} was {old}, is {new}" for key, old, new in changed[:4])
-        raise UsageError(f"{folder} holds another experiment ({told}): give --out for a new folder")
+        listed = "; ".join(f"{key} was {old}, is {new}" for key, old, new in changed[:4])
+        raise UsageError(
+            f"{folder} holds another experiment ({listed}): give --out for a new folder"
+        )
+    if (folder / OLD_CHECKPOINTS).exists() and not (folder / SCORES).exists():
+        raise UsageError(f"{folder} was made by an earlier version: give --out for a new folder")
 
 
-def play(population: stack.Ensemble, folder: Path) -> float:
-    """Train to the end of the budget, from the newest checkpoint; the seconds it took in all."""
-    checkpoint.clean(folder)
-    found, _ = checkpoint.newest(folder)
-    seconds = 0.0
-    if found is not None:
-        state.load(population.state, found.tensors, str(found.path))
-        population.state.step = found.step
-        seconds = float(found.manifest["seconds"])
-    checkpoint.set_aside(folder, population.state.step if found else -1)
-    saved = began = time.perf_counter()
-    skipped = torch.zeros(len(population.seeds))
-    while population.state.step < population.steps:
-        stats = population.step()
-        skipped += stats["skipped_d"] + stats["skipped_g"]
-        step = population.state.step
-        last = step == population.steps
-        if step % CHECK_STEPS and not last:
-            continue
-        lost = (~population.finite() | (skipped > max(10, 0.01 * step))).nonzero().flatten()
-        if len(lost):
-            seed = population.seeds[int(lost[0])]
-            raise DivergedError(
-                f"seed {seed} diverged by step {step:,}: its updates are not finite"
-            )
-        now = time.perf_counter()
-        if last or now - saved > SAVE_SECONDS:
-            tensors = state.tensors(population.state)
-            checkpoint.save(folder, step, tensors, {"seconds": seconds + now - began})
-            checkpoint.prune(folder, 1)
-            saved = now
-    return seconds + time.perf_counter() - began
+def train_and_score(
+    folder: Path,
+    config: Config,
+    name: str,
+    seeds: Sequence[int],
+    data: Dataset | None,
+    display: str,
+) -> dict[str, Any]:
+    """Train all seeds and count the modes of their samples: the table that scores.json holds."""
+    trained = train(config, folder, seeds, show=display, data=data)
+    if trained.signal:
+        raise StoppedError(f"{name}, {len(trained)} seeds", trained.signal)
+    for seed, status in ((row["seed"], row["status"]) for row in trained.summary["table"]):
+        if status == "diverged":
+            raise DivergedError(f"seed {seed} diverged, see {folder}/seed-{seed}: {name} is not "
+                                "scored without it")  # fmt: skip
+    results = []
+    for seed, path in zip(seeds, trained, strict=True):
+        samples = open_sampler(path).sample(SAMPLES, seed=seed)
+        files.save_file(folder / FOLDER / f"seed-{seed}.npz", files.npz(samples=samples))
+        results.append(asdict(count(seed, samples, name)))
+    info = trained.runs[0].info()
+    return {
+        "seconds": trained.summary["seconds"],
+        "steps": info["step"],
+        "threads": info["resolved"]["threads"],
+        "runs": results,
+    }
 
 
-def score(population: stack.Ensemble, name: str, folder: Path) -> Iterator[Run]:
-    """Each member's samples, kept in the folder, and what they hold."""
-    config = population.config
-    for index, seed in enumerate(population.seeds):
-        model = state.sampling_model(population.member(index))
-        samples = Sampler(model, population.data.spec, config.noise).sample(SAMPLES, seed=seed)
-        folder.mkdir(exist_ok=True)
-        files.save_file(folder / f"seed-{seed}.npz", files.npz(samples=samples))
-        yield measured(seed, samples, name)
-
-
-def measured(seed: int, samples: Array, name: str) -> Run:
-    """The three figures of one set of samples."""
-    found: Modes = count_modes(samples, mixture(name))
-    return Run(seed, found.held, found.heavy, 100 * found.high_quality, found.reverse_kl)
+def count(seed: int, samples: Array, name: str) -> Result:
+    """The result of one set of samples (N, 2) against the law `name`."""
+    found = count_modes(samples, mixture(name))
+    return Result(seed, found.held, found.heavy, 100 * found.high_quality, found.reverse_kl)
 
 
 def mixture(name: str) -> Mixture:
@@ -208,49 +211,43 @@ def mixture(name: str) -> Mixture:
     return Mixture(law.modes.astype(np.float64), law.sigma)
 
 
-def controls(name: str, seeds: Sequence[int]) -> dict[str, list[Run]]:
-    """A perfect sampler and a memoriser at the same N, once a seed."""
-    law = LAWS[name]
+def controls(name: str, seeds: Sequence[int]) -> dict[str, list[Result]]:
+    """A perfect sampler and a memoriser at the same N, once for each seed."""
+    law, memory = LAWS[name], load(name).values[:MEMORISED]
     perfect, memoriser = [], []
     for seed in seeds:
         fresh = law.sample(SAMPLES, Stream(seed, f"reproduce/{name}/perfect"))
-        kept = load(name).values[:MEMORISED]
         rows = Stream(seed, f"reproduce/{name}/memoriser").integers(0, SAMPLES, MEMORISED)
-        perfect.append(measured(seed, fresh, name))
-        memoriser.append(measured(seed, kept[rows], name))
+        perfect.append(count(seed, fresh, name))
+        memoriser.append(count(seed, memory[rows], name))
     return {"a perfect sampler": perfect, f"a memoriser of {MEMORISED} points": memoriser}
 
 
-def report(name: str, ours: Sequence[Run], known: dict[str, Any], config: Config) -> str:
-    """The published rows, ours, the controls, and every run."""
+def report(name: str, ours: Sequence[Result], table: dict[str, Any], config: Config) -> str:
+    """The published rows, ours, the controls, and every seed."""
     modes = len(mixture(name).centres)
     rows = [(f"{name} of {modes}", "modes", "high quality %", "reverse KL")]
     rows += [(who, *figures) for who, figures in PUBLISHED[name].items()]
-    every = {f"ours, {len(ours)} seeds": ours, **controls(name, [one.seed for one in ours])}
-    rows += [(who, *summary(group)) for who, group in every.items()]
+    groups = {f"ours, {len(ours)} seeds": ours, **controls(name, [one.seed for one in ours])}
+    digits = {"held": 1, "high_quality": 1, "reverse_kl": 3}
+    for who, group in groups.items():
+        covered, quality, kl = (
+            stated([getattr(one, key) for one in group], n) for key, n in digits.items()
+        )
+        rows.append((who, covered, quality, kl))
     each = [("seed", "modes", f"with 1/{3 * modes} of the mass", "high quality %", "reverse KL")]
     each += [(str(one.seed), str(one.held), str(one.heavy), f"{one.high_quality:.1f}",
               f"{one.reverse_kl:.3f}") for one in ours]  # fmt: skip
-    whole = sum(one.held == modes for one in ours)
     return (
         f"{columns(rows)}\n\n{columns(each)}\n\n"
         f"{SAMPLES:,} samples a run, +- standard error over runs; published: 400,000 iterations.\n"
-        f"Ours: {known['steps']:,} iterations of batch {config.batch}, all seeds at once in "
-        f"{known['seconds'] / 60:.1f} minutes on {known['threads']} thread(s); all {modes} modes "
-        f"in {whole} of {len(ours)} seeds."
+        f"Ours: {table['steps']:,} iterations of batch {config.batch}, all seeds in "
+        f"{table['seconds'] / 60:.1f} minutes on {table['threads']} thread(s); all {modes} modes "
+        f"in {sum(one.held == modes for one in ours)} of {len(ours)} seeds."
     )
 
 
-def summary(group: Sequence[Run]) -> tuple[str, str, str]:
-    """Mean +- standard error of the three figures."""
-    return (
-        stated([one.held for one in group], 1),
-        stated([one.high_quality for one in group], 1),
-        stated([one.reverse_kl for one in group], 3),
-    )
-
-
-def picture(name: str, ours: Sequence[Run], folder: Path) -> Figure:
+def picture(name: str, ours: Sequence[Result], folder: Path) -> Figure:
     """Every seed's samples over real ones, five to a line."""
     real = load(name, part="test").values[:SAMPLES]
     across, side = min(5, len(ours)), 190.0
@@ -264,14 +261,3 @@ def picture(name: str, ours: Sequence[Run], folder: Path) -> Figure:
         charts.frame(axes)
         charts.head(axes, f"seed {one.seed}: {one.held} modes, {one.high_quality:.0f} %")
     return figure
-
-
-@dataclass(frozen=True)
-class Run:
-    """One seed: modes held, modes with a third of their due, high quality in %, reverse KL."""
-
-    seed: int
-    held: int
-    heavy: int
-    high_quality: float
-    reverse_kl: float

@@ -1,9 +1,9 @@
 """Table 1 of Goodfellow et al. 2014, MNIST: mean log-likelihood under a Parzen window, in nats.
 
 10,000 samples are the centres; sigma is the best of ten in logspace(-1, 0) on the first 1,000 of
-the last 10,000 training digits; the figure is the mean over the 10,000 test digits. Beside it the
-same for 10,000 training digits in the place of samples (what a perfect sampler gets) and for all
-50,000 (what a memoriser gets): a generator well above the first has copied.
+the last 10,000 training digits; the result is the mean over the 10,000 test digits. Two controls
+stand beside it, with real digits in place of samples: 10,000 training digits (a perfect sampler)
+and all 50,000 (a memoriser). A generator well above the first has copied.
 
 The number of epochs is not published. Ours is chosen by the likelihood of the 1,000 validation
 digits, measured every five epochs; the test digits are read once, at the end.
@@ -21,14 +21,13 @@ from ganforge import recipes
 from ganforge.config.schema import Config
 from ganforge.data.load import PARTS, Dataset, load
 from ganforge.evaluation.density import Parzen, best_sigma, parzen
+from ganforge.experiments.statistics import stated
 from ganforge.files import read_json, write_json
-from ganforge.reproduce.table import stated
 from ganforge.rng import Stream
 from ganforge.runs import model
 from ganforge.sampling.sampler import Sampler
 from ganforge.text import columns
 from ganforge.training import loop
-from ganforge.training.trainer import Trainer
 from ganforge.types import Array
 
 PUBLISHED = (
@@ -40,8 +39,27 @@ PUBLISHED = (
 )
 SEEDS = (0,)
 CENTRES = 10_000
-EVERY = 5.0  # epochs between two looks at the validation digits
-CURVE, SCORE, CONTROLS = "curve.json", "score.json", "controls.json"
+EVERY = 5.0  # epochs between two scores on the validation digits
+CURVE, SCORE, CONTROLS, BEST = "curve.json", "score.json", "controls.json", "best"
+
+
+@dataclass(frozen=True)
+class Point:
+    """One score on the validation part: the best sigma, and its mean log-likelihood in nats."""
+
+    step: int
+    epoch: float
+    sigma: float
+    validation: float
+
+
+@dataclass(frozen=True)
+class Score:
+    """A seed's best model by validation, and its score on the test part."""
+
+    seed: int
+    best: Point
+    test: Parzen
 
 
 def run(
@@ -55,14 +73,22 @@ def run(
     centres: int = CENTRES,
     every: float = EVERY,
 ) -> str:
-    """Train the 2014 nets once a seed, score them and their controls: the table as text.
+    """Train the nets of 2014 with each seed, and score them and the controls.
 
-    Arguments:
-        folder: a run a seed and every figure; the same call goes on where it was stopped.
+    The same call continues where it was stopped.
+
+    Args:
+        folder: for the runs seed-N and every score.
+        seeds: of the runs.
         budget: epochs of the 50,000 training digits. [default: the recipe's 200]
         threads: of the CPU, 0 for all.
-        base: in place of the recipe `parzen`. data: its parts by name, in place of MNIST.
-        centres: samples. every: epochs between two looks at the validation part.
+        base: the config in place of the recipe `parzen`.
+        data: the parts by name, in place of MNIST.
+        centres: number of samples.
+        every: epochs between two scores on the validation part.
+
+    Returns:
+        The published table with our rows, as text.
     """
     config = base or recipes.find("parzen")
     parts = data or {part: load(config.data, part=part) for part in PARTS}
@@ -72,75 +98,71 @@ def run(
     for seed in seeds:
         path = folder / f"seed-{seed}"
         train(replace(config, seed=seed), path, parts, centres, every)
-        scores.append(judge(path, seed, parts, centres))
+        scores.append(score_best(path, seed, parts, centres))
     return report(scores, controls(folder / CONTROLS, parts, centres), centres)
 
 
 def train(
     config: Config, path: Path, parts: Mapping[str, Dataset], centres: int, every: float
 ) -> None:
-    """The run of one seed; its curve, and its best model by validation in best/."""
-    curve: dict[int, Point] = {p["step"]: Point(**p) for p in read_json(path / CURVE, [])}
-    validation = unit(parts["validation"].values)
+    """Train one seed; its validation scores go to curve.json, its best model to best/."""
+    curve = {point.step: point for point in read_curve(path)}
+    validation = to_unit(parts["validation"].values)
     for t, progress in loop.training(config, path, data=parts["train"]):
-        looks = max(1, round(every * len(t.data) / t.images_a_step))
-        due = t.state.step > 0 and (t.state.step % looks == 0 or progress.done)
-        if not due or t.state.step in curve:
+        step, interval = t.state.step, max(1, round(every * len(t.data) / t.images_a_step))
+        due = step > 0 and (step % interval == 0 or progress.done)
+        if not due or step in curve:
             continue
-        sigma, mean = best_sigma(drawn(t.sampler(), centres, config.seed), validation)
-        curve[t.state.step] = Point(t.state.step, t.epoch, sigma, mean)
+        sigma, mean = best_sigma(sample_centres(t.sampler(), centres, config.seed), validation)
+        curve[step] = Point(step, t.epoch, sigma, mean)
         if mean >= max(p.validation for p in curve.values()):
-            keep(t, path / "best")
-        points = [asdict(curve[step]) for step in sorted(curve)]
-        write_json(path / CURVE, points)
+            (path / BEST).mkdir(exist_ok=True)
+            model.save(path / BEST, t.sampler(), t.config, t.model_facts())
+        write_json(path / CURVE, [asdict(curve[step]) for step in sorted(curve)])
 
 
-def keep(t: Trainer, path: Path) -> None:
-    """The model as it is now."""
-    path.mkdir(exist_ok=True)
-    model.save(path, t.sampler(), t.config, t.model_facts())
+def read_curve(path: Path) -> list[Point]:
+    """The validation scores of a run so far."""
+    return [Point(**point) for point in read_json(path / CURVE, [])]
 
 
-def judge(path: Path, seed: int, parts: Mapping[str, Dataset], centres: int) -> Score:
-    """The test figure of a run's best model, computed once a model."""
-    best = max((Point(**p) for p in read_json(path / CURVE, [])), key=lambda p: p.validation)
+def score_best(path: Path, seed: int, parts: Mapping[str, Dataset], centres: int) -> Score:
+    """The test score of a run's best model, computed once for each model."""
+    best = max(read_curve(path), key=lambda p: p.validation)
     known = read_json(path / SCORE, {})
     if known.get("step") != best.step or known.get("centres") != centres:
-        samples = drawn(model.load(path / "best"), centres, seed)
-        found = against(samples, parts)
-        table = {"seed": seed, "centres": centres, **asdict(best), **asdict(found)}
-        write_json(path / SCORE, table)
-        known = table
+        samples = sample_centres(model.load(path / BEST), centres, seed)
+        found = asdict(log_likelihood(samples, parts))
+        known = {"seed": seed, "centres": centres, **asdict(best), **found}
+        write_json(path / SCORE, known)
     return Score(seed, best, Parzen(known["mean"], known["error"], known["sigma"]))
 
 
 def controls(path: Path, parts: Mapping[str, Dataset], centres: int) -> dict[str, Parzen]:
-    """A perfect sampler and a memoriser: real training digits in the place of samples."""
+    """A perfect sampler and a memoriser: real training digits in place of samples."""
     train = parts["train"]
     wanted = {"data": train.sha256, "centres": centres}
     known = read_json(path, {})
     if {k: known.get(k) for k in wanted} != wanted:
         rows = np.argsort(Stream(0, "parzen/perfect").words(0, len(train)), kind="stable")
-        found = {
-            "perfect": against(unit(train.values[np.sort(rows[:centres])]), parts),
-            "memoriser": against(unit(train.values), parts),
-        }
+        digits = {"perfect": train.values[np.sort(rows[:centres])], "memoriser": train.values}
+        found = {name: log_likelihood(to_unit(some), parts) for name, some in digits.items()}
         known = wanted | {name: asdict(p) for name, p in found.items()}
         write_json(path, known)
     return {name: Parzen(**known[name]) for name in ("perfect", "memoriser")}
 
 
-def against(centres: Array, parts: Mapping[str, Dataset]) -> Parzen:
+def log_likelihood(centres: Array, parts: Mapping[str, Dataset]) -> Parzen:
     """The published protocol for any centres (N, F) in [0, 1]."""
-    return parzen(centres, unit(parts["validation"].values), unit(parts["test"].values))
+    return parzen(centres, to_unit(parts["validation"].values), to_unit(parts["test"].values))
 
 
-def drawn(sampler: Sampler, count: int, seed: int) -> Array:
-    """Samples as centres, (N, F) in [0, 1], after the same rounding as the real digits."""
-    return unit(sampler.sample(count, seed=seed))
+def sample_centres(sampler: Sampler, count: int, seed: int) -> Array:
+    """Samples as centres, (N, F) in [0, 1], rounded as the real digits are."""
+    return to_unit(sampler.sample(count, seed=seed))
 
 
-def unit(values: Array) -> Array:
+def to_unit(values: Array) -> Array:
     """Stored pictures (N, H, W, C) uint8 -> (N, F) float64 in [0, 1]."""
     return values.reshape(len(values), -1).astype(np.float64) / 255
 
@@ -148,45 +170,23 @@ def unit(values: Array) -> Array:
 def report(scores: Sequence[Score], real: Mapping[str, Parzen], centres: int) -> str:
     """The published rows, ours, and the controls."""
     rows = [("MNIST, Parzen window", "nats", "sigma")]
-    rows += [(name, figure, "") for name, figure in PUBLISHED]
-    for s in scores:
-        at = f"epoch {s.best.epoch:g}"
-        rows.append((f"ours, seed {s.seed}, {at}", told(s.test), f"{s.test.sigma:.3f}"))
+    rows += [(name, published, "") for name, published in PUBLISHED]
+    rows += [row(f"ours, seed {s.seed}, epoch {s.best.epoch:g}", s.test) for s in scores]
     if len(scores) > 1:
         rows.append((f"ours, {len(scores)} seeds", stated([s.test.mean for s in scores], 1), ""))
     names = {
         "perfect": f"a perfect sampler ({centres:,} training digits)",
         "memoriser": "a memoriser (all training digits)",
     }
-    rows += [(names[name], told(p), f"{p.sigma:.3f}") for name, p in real.items()]
-    gap = [s.test.mean - 225 for s in scores]
+    rows += [row(names[name], p) for name, p in real.items()]
     return (
         f"{columns(rows)}\n"
         "+- of one run is the standard error over the test digits, as published.\n"
-        f"Ours less the published 225: {stated(gap, 1)}. Well above the perfect sampler would mean "
-        "copying."
+        f"Ours less the published 225: {stated([s.test.mean - 225 for s in scores], 1)}. Well "
+        "above the perfect sampler would mean copying."
     )
 
 
-def told(p: Parzen) -> str:
-    """Mean and standard error of one set of centres."""
-    return f"{p.mean:.1f} +- {p.error:.1f}"
-
-
-@dataclass(frozen=True)
-class Point:
-    """One look at the validation part: the sigma it chose, and its mean log-likelihood."""
-
-    step: int
-    epoch: float
-    sigma: float
-    validation: float
-
-
-@dataclass(frozen=True)
-class Score:
-    """A seed's best model by validation, and its test figure."""
-
-    seed: int
-    best: Point
-    test: Parzen
+def row(name: str, p: Parzen) -> tuple[str, str, str]:
+    """A name with its mean log-likelihood, standard error and sigma."""
+    return name, f"{p.mean:.1f} +- {p.error:.1f}", f"{p.sigma:.3f}"

@@ -1,9 +1,9 @@
 """The ranking of the report on three GANs: DCGAN best, CGAN controllable, the MLP GAN worst.
 
-The report says so in words. Here its three systems and a convolutional conditional one are trained
+The report gives no numbers. Here its three systems and a convolutional conditional one are trained
 for the same number of images over seeds; the checkpoint of a run is chosen on the validation split
-and scored once on the test split. The claim is judged by the Frechet distance, with paired t tests
-over the seeds at 5 %, after Holm's correction for the three pairs it speaks of.
+and scored once on the test split. The claim is tested on the Frechet distance by paired t tests
+over the seeds at 5 %, after Holm's correction for the three pairs of the claim.
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ from ganforge.experiments.compare import (
     Entry,
     Group,
     Scoring,
-    plan,
     show,
     subject,
 )
+from ganforge.experiments.compare.recipes import run_folder
+from ganforge.experiments.statistics import holm_adjusted
 from ganforge.plotting import charts, history, plots
 from ganforge.runs import load
 from ganforge.runs.folder import Run
@@ -43,7 +44,7 @@ NAMES = {
     "cgan": "CGAN (perceptrons)",
     "cdcgan": "conditional DCGAN",
 }
-MLP, BEST, THIRD = "mnist-dropout", "dcgan-report", "cgan"  # of the report: worst, best, the other
+MLP, BEST, THIRD = "mnist-dropout", "dcgan-report", "cgan"  # the report's worst, best, other
 SEEDS, EPOCHS, N = range(5), 3.0, evaluate.N
 METRIC = "frechet"
 METRICS = (METRIC, "precision", "recall", "label-accuracy", "worst-class")
@@ -62,21 +63,26 @@ def run(
     n: int = N,
     display: str = "auto",
 ) -> str:
-    """Train what is missing, compare, draw the samples side by side: tables and claim as text.
+    """Train what is missing, compare, and draw the samples side by side.
 
-    Arguments:
-        folder: FOLDER/RECIPE/seed-N, ranking.png, compare.json and compare.png; the same call goes
-            on where it was stopped.
+    The same call continues where it was stopped.
+
+    Args:
+        folder: for FOLDER/RECIPE/seed-N, ranking.png, compare.json and compare.png.
+        seeds: of every system.
         budget: epochs for every run. [default: 3]
         threads: of the CPU, 0 for all.
         variants: configs in place of the recipes, by their names.
-        n: samples that are scored. display: how training shows itself, see `session.train`.
-    Raises UsageError where the folder holds the ranking over other seeds.
+        n: samples that are scored.
+        display: how training is shown, see `api.train`.
+
+    Returns:
+        The tables and the tested claim, as text.
     """
     named = variants or {name: recipes.find(name) for name in NAMES}
     named = {name: replace(one, threads=threads) for name, one in named.items()}
     epochs = EPOCHS if budget is None else budget
-    runs = {k: [(seed, plan.run_folder(folder, k, seed)) for seed in seeds] for k in named}
+    runs = {k: [(seed, run_folder(folder, k, seed)) for seed in seeds] for k in named}
     subject.refuse_another(folder, subject.subject(runs, folder))
     found = compare.of_recipes(
         named,
@@ -94,28 +100,28 @@ def run(
 
 
 def claim(found: Comparison) -> str:
-    """Both halves of the claim, each held or not held, with the tests it rests on."""
+    """Both halves of the claim, confirmed or not, with the tests that decide."""
     gaps = {group.label: group.gaps(METRIC) for group in found.groups}
     pairs = ((BEST, THIRD), (BEST, MLP), (THIRD, MLP))  # the better one of the claim first
-    tests = statistics.adjusted([statistics.compare(a, b, gaps[a], gaps[b]) for a, b in pairs])
-    holds = [t.difference.mean < 0 and t.t_holm < LEVEL for t in tests]
+    tests = holm_adjusted([statistics.compare(a, b, gaps[a], gaps[b]) for a, b in pairs])
+    shown = [t.difference.mean < 0 and t.t_holm < LEVEL for t in tests]
     lines = ["The report's claim, by the Frechet distance:"]
-    for t, held in zip(tests, holds, strict=True):
+    for t, significant in zip(tests, shown, strict=True):
         mean = t.difference.mean
-        told = "lower" if mean < 0 else "higher"
-        chance = f"p = {t.t_holm:.2g}" if t.difference.count > 1 else "one seed, no test"
-        shown = "shown" if held else "not shown" if mean < 0 else "the other way round"
+        p = f"p = {t.t_holm:.2g}" if t.difference.count > 1 else "one seed, no test"
+        verdict = "shown" if significant else "not shown" if mean < 0 else "the other way round"
         lines.append(
-            f"  {NAMES[t.a]} {told} than {NAMES[t.b]} by {abs(mean):.3g} ({chance}): {shown}"
+            f"  {NAMES[t.a]} {'lower' if mean < 0 else 'higher'} than {NAMES[t.b]} by "
+            f"{abs(mean):.3g} ({p}): {verdict}"
         )
-    word = {True: "held", False: "not held"}
-    lines.append(f"DCGAN's samples are best: {word[holds[0] and holds[1]]}")
-    lines.append(f"the MLP GAN's samples are worst: {word[holds[1] and holds[2]]}")
+    for half, tested in (("DCGAN's samples are best", shown[:2]),
+                         ("the MLP GAN's samples are worst", shown[1:])):  # fmt: skip
+        lines.append(f"{half}: {'confirmed' if all(tested) else 'not confirmed'}")
     return "\n".join(lines)
 
 
 def picture(found: Comparison) -> Figure:
-    """Samples and losses of the first seed's runs, side by side, with every seed's figures."""
+    """Samples and losses of the first seed's runs, side by side, with the scores over the seeds."""
     edge, gap = 40.0, 24.0
     wide = (charts.WIDTH - 2 * edge - gap * (len(found.groups) - 1)) / len(found.groups)
     high = (ROWS * (28 * SCALE + GAP) - GAP) / 2
@@ -130,13 +136,13 @@ def picture(found: Comparison) -> Figure:
 
 
 def column(figure: Figure, left: float, wide: float, group: Group, found: Comparison) -> None:
-    """One system: its name and figures, a grid, the losses of the same run."""
+    """One system: its name and scores, a grid of samples, the losses of the same run."""
     shown = next((e for e in group.entries if not e.diverged), None)
     charts.write(figure, left, 58, NAMES.get(group.label, group.label), 11, weight="bold")
-    told = {METRIC: f"FD[{found.scoring.space}]", "label-accuracy": "obeys its label"}
-    for row, (metric, name) in enumerate(told.items()):
+    names = {METRIC: f"FD[{found.scoring.space}]", "label-accuracy": "obeys its label"}
+    for row, (metric, name) in enumerate(names.items()):
         if group.values(metric):
-            line = f"{name} {figures(group.values(metric), metric != METRIC)}"
+            line = f"{name} {mean_text(group.values(metric), metric != METRIC)}"
             charts.write(figure, left, 80 + 18 * row, line, 9, color=charts.MUTED)
     if shown is None:
         charts.write(figure, left, 130, "diverged", 11)
@@ -156,16 +162,16 @@ def column(figure: Figure, left: float, wide: float, group: Group, found: Compar
     charts.legend(axes)
 
 
-def figures(values: Mapping[int, float], share: bool) -> str:
+def mean_text(values: Mapping[int, float], share: bool) -> str:
     """Mean and standard error as they stand above a grid; shares in percent."""
     scale, unit = (100, " %") if share else (1, "")
     summary = statistics.summarise([scale * v for v in values.values()])
-    error = "" if len(values) < 2 else f" +- {show.number(summary.error, 2)}"
+    error = "" if summary.count < 2 else f" +- {show.number(summary.error, 2)}"
     return show.number(summary.mean, 3) + error + unit
 
 
 def samples(entry: Entry, best: bool) -> Pixels:
-    """(N, H, W, 3) uint8 samples of the judged model; a row a label where it takes labels."""
+    """(N, H, W, 3) uint8 samples of the scored model; a row for each label if it has labels."""
     sampler = load.open_sampler(entry.path / BEST_MODEL if best else entry.path)
     made = spec.as_uint8(sampler.grid(ROWS * COLUMNS), sampler.spec)[: ROWS * COLUMNS]
     return made.repeat(3, axis=3) if made.shape[3] == 1 else made

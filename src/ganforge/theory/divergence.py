@@ -1,9 +1,9 @@
-"""`lab divergence`: C(G) as a fresh discriminator sees it, beside the truth, as a game goes on.
+"""`lab divergence`: C(G) during a game, exact and as a fresh discriminator estimates it.
 
 The game is `figure1`'s, where p_data and p_g are known, so that C(G) = max_D V(D, G) is a sum over
 cells (theorem 1 of Goodfellow et al. 2014). The estimate is `evaluation.density.divergence`: a
 discriminator trained anew on fresh samples and scored on held-out ones. The value under the game's
-own D is an integral too, and is no estimate of C(G).
+own D is an integral too; it is no estimate of C(G).
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from ganforge.evaluation.judges import discriminate
 from ganforge.plotting import charts
 from ganforge.rng import Stream
 from ganforge.theory import exact, page
+from ganforge.theory.games import count_steps, play, with_steps
 from ganforge.theory.page import Experiment, Shown
-from ganforge.theory.played import for_steps, played, steps_of
 from ganforge.training.trainer import Trainer
 from ganforge.types import Doubles
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 LAW = toy.LAWS["mixture1d"]
 EDGES = exact.cells(-6, 6, 600)
-X = exact.middles(EDGES)
+X = exact.midpoints(EDGES)
 MOMENTS = 16  # at which C(G) is estimated
 N = 40_000
 
@@ -51,17 +51,20 @@ class Moment:
 def divergence(
     seed: int = 0, steps: int | None = None, moments: int = MOMENTS, n: int = N
 ) -> Experiment:
-    """C(G) along the game.
+    """Run the experiment.
 
-    steps: of the game, the recipe's own where None. moments: at which C(G) is taken. n: real and
-    as many generated examples for each estimate; half of them are held out.
+    Args:
+        seed: of the game, the examples and the fresh discriminators.
+        steps: of the game. [default: the recipe's]
+        moments: number of steps at which C(G) is computed.
+        n: real examples for each estimate, and as many generated ones; half of each are held out.
     """
-    config = replace(for_steps(recipes.find("figure1"), steps), seed=seed)
-    fine = max(1, steps_of(config) // 150)
+    config = replace(with_steps(recipes.find("figure1"), steps), seed=seed)
+    fine = max(1, count_steps(config) // 150)
     # closer together where the game moves faster
     due = {round(150 * (i / (moments - 1)) ** 2) * fine for i in range(moments)}
     found: list[Moment] = []
-    for training in played(config, fine):
+    for training in play(config, fine):
         step = training.state.step
         if step in due or step == training.steps:
             found.append(measured(training, seed, n))
@@ -73,10 +76,10 @@ def divergence(
 
 
 def measured(training: Trainer, seed: int, n: int) -> Moment:
-    """C(G) of a game as it stands."""
+    """C(G) at the current step of a game."""
     players, law = training.state.players, training.config.noise.law
-    p, q = exact.law_cells(LAW, EDGES), exact.pushed(players.generator, law, EDGES)
-    # fresh examples at every moment: what D was trained on tells it too much
+    p, q = exact.law_cells(LAW, EDGES), exact.generator_cells(players.generator, law, EDGES)
+    # fresh examples at every moment: D knows those it was trained on
     first = training.state.step * n
     real = LAW.sample(n, Stream(seed, "lab/divergence/real"), first)
     z = torch.from_numpy(Stream(seed, "lab/divergence/z").draw(law, first, n, 1))
@@ -97,12 +100,12 @@ def says(found: Sequence[Moment], n: int) -> str:
         f"discriminator's held-out estimate from {n:,} examples, a lower bound, lies {below:.3f} "
         f"nats below it on average and ends at {last.estimate:.3f} +- {last.error:.3f}. The value "
         f"under the game's own D lies {own:.3f} below C(G) on average: D is never quite at its "
-        "best, so neither that value nor the losses tell the divergence."
+        "best, so neither that value nor the losses measure the divergence."
     )
 
 
 def root(x: Doubles) -> Doubles:
-    """The square root, 0 below 0 (where an axis' margin may reach)."""
+    """The square root; 0 for negative x, which the margin of an axis may reach."""
     return np.sqrt(np.maximum(x, 0))
 
 

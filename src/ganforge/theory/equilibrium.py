@@ -1,12 +1,12 @@
-"""`lab equilibrium`: is there an equilibrium where D cannot tell the two apart on finite samples?
+"""`lab equilibrium`: is there an equilibrium where D cannot separate finite samples?
 
 The exercise of the d2l chapter, answered with p-values. Three pairs are tested at N real and N
 generated examples: data against the generator of the published game, against that of a game that
 arrives, and against the law itself. Every test draws fresh examples. The energy distance and the
 MMD cost N^2, so they stop at `QUADRATIC` examples; the classifier's cost is linear.
 
-The published generator is linear, so p_g is a Gaussian and the accuracy of the best discriminator
-there can be is known: it is stated in the title of each panel.
+The published generator is linear, so p_g is a Gaussian and the accuracy of the best possible
+discriminator is known: it stands in the title of each panel.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from ganforge.evaluation.judges import discriminate
 from ganforge.plotting import charts
 from ganforge.rng import Stream
 from ganforge.theory import exact, page
+from ganforge.theory.games import play_to_end, with_steps
 from ganforge.theory.page import Experiment, Shown
-from ganforge.theory.played import for_steps, last
 from ganforge.types import Doubles, Floats
 
 if TYPE_CHECKING:
@@ -51,17 +51,21 @@ def equilibrium(
     sizes: Sequence[int] = SIZES,
     repeats: int = REPEATS,
 ) -> Experiment:
-    """p-values against N.
+    """Run the experiment.
 
-    steps: of both games, the recipes' own where None. sizes: N. repeats: tests at each N.
+    Args:
+        seed: of the games and the tests.
+        steps: of both games. [default: the recipes']
+        sizes: N, real and generated examples each.
+        repeats: tests at each N.
     """
     law = toy.LAWS["gaussian"]
     assert isinstance(law, Gaussian)
     pairs: dict[str, Gaussian] = {}
     for name in ("gaussian", "gaussian-stable"):
         yield f"training {name}"
-        config = replace(for_steps(recipes.find(name), steps), seed=seed)
-        ended = last(config).state
+        config = replace(with_steps(recipes.find(name), steps), seed=seed)
+        ended = play_to_end(config).state
         pairs[name] = exact.linear_generator(ended.average or ended.players.generator)
     pairs["the law itself"] = law
     found: dict[str, dict[str, Doubles]] = {}
@@ -86,7 +90,7 @@ def equilibrium(
 def drawn(
     real: toy.Law, fake: Gaussian, count: int, seed: int, repeat: int
 ) -> tuple[Floats, Floats]:
-    """Fresh examples of both, others for every N and repeat."""
+    """Fresh examples of both laws, different for every N and repeat."""
     which = f"lab/equilibrium/{count}/{repeat}"
     return (
         real.sample(count, Stream(seed, f"{which}/real")),
@@ -95,7 +99,7 @@ def drawn(
 
 
 def noticed(sizes: Sequence[int], table: Doubles) -> int | None:
-    """The least N from which on the median p stays below the level; None where it never does."""
+    """The least N from which on the median p stays below the level; None if there is none."""
     below = np.median(table, axis=1) < LEVEL
     if not below[-1]:
         return None
@@ -109,19 +113,19 @@ def says(
     accuracy: Mapping[str, float],
 ) -> str:
     """The two sentences under the figure."""
-    told = []
+    parts = []
     for name in ("gaussian", "gaussian-stable"):
         n = noticed(sizes, found[name]["classifier"])
         when = f"from N = {n:,} on" if n else f"at no N up to {sizes[-1]:,}"
-        told.append(f"that of `{name}` {when} (the best possible D is right in "
+        parts.append(f"that of `{name}` {when} (the best possible D is right in "
                     f"{100 * accuracy[name]:.1f} % of cases)")  # fmt: skip
     exact_p = np.concatenate([v.ravel() for v in found["the law itself"].values()])
     return (
-        "On few examples no test tells the trained generators from the data; a discriminator "
-        f"trained afresh tells {told[0]}, and {told[1]}. Exact samples fall below p = {LEVEL} in "
-        f"{int((exact_p < LEVEL).sum())} of {len(exact_p)} tests at every N together: on finite "
-        "samples there is an equilibrium where D cannot tell, and a larger N ends it unless p_g = "
-        "p_data."
+        "On few examples no test separates the trained generators from the data; a discriminator "
+        f"trained afresh separates {parts[0]}, and {parts[1]}. Exact samples fall below p = "
+        f"{LEVEL} in {int((exact_p < LEVEL).sum())} of {len(exact_p)} tests at every N together: "
+        "on finite samples there is an equilibrium where D cannot separate them, and a larger N "
+        "ends it unless p_g = p_data."
     )
 
 

@@ -1,4 +1,4 @@
-"""What of a toy game can be known exactly: densities, the best discriminator, C(G), advantage.
+"""Exact quantities of a toy game: densities, the best discriminator, C(G), its accuracy.
 
 A line is cut into cells; p and q are the probabilities of each, so sums over cells are integrals.
 The density of a generator on a line comes by change of variables: z at the quantiles of its law
@@ -26,14 +26,14 @@ def cells(low: float = -4.0, high: float = 4.0, count: int = 320) -> Doubles:
     return np.linspace(low, high, count + 1)
 
 
-def middles(edges: Doubles) -> Doubles:
+def midpoints(edges: Doubles) -> Doubles:
     """The middle of each cell, (M,)."""
     return np.asarray((edges[1:] + edges[:-1]) / 2)
 
 
 def law_cells(law: Law, edges: Doubles) -> Doubles:
     """The probability of each cell under a 1-D law, (M,): its density there times the width."""
-    return np.asarray(np.exp(law.log_density(middles(edges)[:, None])) * np.diff(edges))
+    return np.asarray(np.exp(law.log_density(midpoints(edges)[:, None])) * np.diff(edges))
 
 
 def quantiles(law: str, count: int = QUANTILES) -> torch.Tensor:
@@ -44,15 +44,17 @@ def quantiles(law: str, count: int = QUANTILES) -> torch.Tensor:
 
 
 @torch.no_grad()
-def pushed(generator: Callable[..., torch.Tensor], law: str, edges: Doubles) -> Doubles:
-    """The probability of each cell under p_g, (M,), for z of one number; less than 1 in all where
-    G leaves the cells."""
+def generator_cells(generator: Callable[..., torch.Tensor], law: str, edges: Doubles) -> Doubles:
+    """The probability of each cell under p_g, (M,), for z of one number.
+
+    The sum is less than 1 if G leaves the cells.
+    """
     x = generator(quantiles(law), None, None).double().flatten().numpy()
     return np.asarray(np.histogram(x, edges)[0] / len(x))
 
 
 def best_discriminator(p: Doubles, q: Doubles) -> Doubles:
-    """D* = p / (p + q), Goodfellow et al. 2014, proposition 1; NaN where neither has any mass."""
+    """D* = p / (p + q), Goodfellow et al. 2014, proposition 1; nan where both are 0."""
     total = p + q
     return np.divide(p, total, out=np.full_like(total, np.nan), where=total > 0)
 
@@ -103,13 +105,13 @@ def lattice(features: int, side: int = 400, reach: float = 7.0) -> tuple[Doubles
 def two_gaussians(p: Gaussian, q: Gaussian) -> tuple[float, float]:
     """(C(G), accuracy of D*) between two Gaussians: nats, and a share from 1/2 to 1.
 
-    Each expectation is an integral over its own law's z, so neither may be too narrow for it.
+    Each expectation is an integral over the z of its law, on a lattice that must resolve both laws.
     """
     z, weight = lattice(p.features)
     c = accuracy = 0.0
-    for own, other in ((p, q), (q, p)):
-        x = z @ np.array(own.matrix) + own.mean
-        gap = own.log_density(x) - other.log_density(x)
+    for law, other in ((p, q), (q, p)):
+        x = z @ np.array(law.matrix) + law.mean
+        gap = law.log_density(x) - other.log_density(x)
         c -= float((weight * np.logaddexp(0, -gap)).sum())
         accuracy += 0.5 * float((weight * ((gap > 0) + 0.5 * (gap == 0))).sum())
     return c, accuracy

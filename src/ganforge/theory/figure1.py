@@ -1,9 +1,9 @@
 """`lab figure1`: Figure 1 of Goodfellow et al. 2014, from a real game.
 
-p_data is the law's own density; p_g is G's by change of variables (see `exact.pushed`), not an
-estimate from samples; D* = p_data / (p_data + p_g). Moments (a) and (d) are of the recipe's run as
-it goes; (b) and (c) branch off from (a): D alone is updated until it stands still, then G alone,
-a few turns, against that D.
+p_data is the density of the law; p_g comes by change of variables through G (see
+`exact.generator_cells`) and is no estimate from samples; D* = p_data / (p_data + p_g). Moments (a)
+and (d) are from the run of the recipe; (b) and (c) branch off from (a): only D is updated until it
+stands still, then only G, a few turns, against that D.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from ganforge.data import toy
 from ganforge.gan.state import State
 from ganforge.plotting import charts
 from ganforge.theory import exact, page
+from ganforge.theory.games import count_steps, play, train_one_player, with_steps
 from ganforge.theory.page import Experiment, Shown
-from ganforge.theory.played import for_steps, played, steps_of, turns
 from ganforge.types import Doubles
 
 if TYPE_CHECKING:
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
 LAW = toy.LAWS["mixture1d"]
 EDGES = exact.cells(-4, 4, 200)
-X = exact.middles(EDGES)
+X = exact.midpoints(EDGES)
 TOP = 1.04  # of the y axis: D ends at 1
-NEAR, HALF_RIGHT = 0.08, 0.05  # (a): a JSD in nats below the one, a mean |D - D*| above the other
+NEAR, HALF_RIGHT = 0.08, 0.05  # (a): JSD in nats below NEAR, mean |D - D*| above HALF_RIGHT
 D_TURNS, G_TURNS = 1000, 2
-TOO_MANY = 8  # turns of G after (c), against the same D: not drawn, but told
-SHOWN = 0.004  # of the densities' sum: where there is less, D has no say and is not drawn
+TOO_MANY = 8  # turns of G after (c), against the same D: not drawn, but in the text
+SHOWN = 0.004  # least sum of the densities at which D is drawn: elsewhere it sees no examples
 
 
 @dataclass(frozen=True)
@@ -58,28 +58,32 @@ def figure1(
     g_turns: int = G_TURNS,
     frames: int = 24,
 ) -> Experiment:
-    """The four moments, and the whole game as a film.
+    """Run the experiment: the four moments, and the whole game as a film.
 
-    steps: of the game, the recipe's own where None. d_turns, g_turns: of (b) and (c).
+    Args:
+        seed: of the game.
+        steps: of the game. [default: the recipe's]
+        d_turns, g_turns: turns of D in (b) and of G in (c).
+        frames: of the film.
     """
-    config = replace(for_steps(recipes.find("figure1"), steps), seed=seed)
+    config = replace(with_steps(recipes.find("figure1"), steps), seed=seed)
     p = exact.law_cells(LAW, EDGES)
     film: list[Moment] = []
     shown: list[Moment] = []
     total = 0
-    for training in played(config, max(1, steps_of(config) // 100)):
+    for training in play(config, max(1, count_steps(config) // 100)):
         total = training.steps
         now = moment(training.state, config.noise.law)
         film.append(now)
         near = exact.jensen_shannon(p, now.q) < NEAR and gap(p, now) > HALF_RIGHT
         if not shown and (near or now.step > total // 2):
-            yield f"near convergence at step {now.step:,}: D alone, then G alone"
+            yield f"near convergence at step {now.step:,}: only D, then only G"
             branch = copy.deepcopy(training.state)
-            turns(training, branch, "discriminator", d_turns)
+            train_one_player(training, branch, "discriminator", d_turns)
             updated = moment(branch, config.noise.law)
-            turns(training, branch, "generator", g_turns)
+            train_one_player(training, branch, "generator", g_turns)
             shown = [now, updated, moment(branch, config.noise.law)]
-            turns(training, branch, "generator", TOO_MANY)
+            train_one_player(training, branch, "generator", TOO_MANY)
             hasty = moment(branch, config.noise.law)
     yield f"converged: step {total:,} of {total:,}"
     shown.append(film[-1])
@@ -94,9 +98,9 @@ def figure1(
 
 
 def moment(state: State, law: str) -> Moment:
-    """What can be drawn of a state."""
+    """What is drawn of a state."""
     players = state.players
-    q = exact.pushed(players.generator, law, EDGES)
+    q = exact.generator_cells(players.generator, law, EDGES)
     logit = exact.logits(players.discriminator, X[:, None])
     z = exact.quantiles(law, 25)
     arrows = np.stack([z.flatten().numpy(), players.generator(z, None, None).detach().flatten()])
@@ -114,13 +118,13 @@ def says(p: Doubles, shown: Sequence[Moment], g_turns: int, hasty: Moment) -> st
     """The two sentences under the figure. hasty: after TOO_MANY more turns of G than in (c)."""
     jsd = [exact.jensen_shannon(p, m.q) for m in (*shown, hasty)]
     gaps = [gap(p, m) for m in shown]
-    taken = [float((m.q * m.d).sum()) for m in (*shown, hasty)]
+    seen = [float((m.q * m.d).sum()) for m in (*shown, hasty)]
     half = float(((p + shown[3].q) / 2 * np.abs(shown[3].d - 0.5)).sum())
     return (
         f"From (a) to (b) only D is updated and its mean distance from D* goes from {gaps[0]:.3f} "
         f"to {gaps[1]:.3f}; from (b) to (c) only G is, {g_turns} turns up D's slope (mean D(G(z)) "
-        f"{taken[1]:.2f} to {taken[2]:.2f}, JSD {jsd[1]:.3f} to {jsd[2]:.3f}), and {TOO_MANY} more "
-        f"turns against that same D would overshoot (D(G(z)) {taken[4]:.2f}, JSD {jsd[4]:.3f}). At "
+        f"{seen[1]:.2f} to {seen[2]:.2f}, JSD {jsd[1]:.3f} to {jsd[2]:.3f}), and {TOO_MANY} more "
+        f"turns against that same D would overshoot (D(G(z)) {seen[4]:.2f}, JSD {jsd[4]:.3f}). At "
         f"the end of the game, (d), p_g is at a JSD of {jsd[3]:.4f} from p_data (of at most 0.693),"
         f" and D at a mean distance of {half:.3f} from 1/2."
     )
@@ -173,7 +177,7 @@ def panel(axes: Axes, p: Doubles, now: Moment, first: bool = True) -> None:
 def mapping(axes: Axes, now: Moment, first: bool = True) -> None:
     """G as arrows from z, evenly spaced, up to x = G(z).
 
-    A G that falls with z is drawn with z from right to left, or all arrows would cross.
+    If G falls with z, z is drawn from right to left: all arrows would cross otherwise.
     """
     z, x = now.arrows
     way = -1 if ((z - z.mean()) * (x - x.mean())).sum() < 0 else 1

@@ -1,9 +1,9 @@
-"""`lab landscape`: a game in the plane: D's surface, where it sends the samples, and the samples.
+"""`lab landscape`: a game in the plane: D's surface, the samples, and where G's loss moves them.
 
-Eight Gaussians on a ring. Arrows are -dL_G/dx, the way G's loss would move a sample at that place
-(G can only follow as far as its weights allow). Two games that differ in one number are shown: one
-turn of G to each of D, and twenty. Proposition 2 of Goodfellow et al. 2014 lets D reach its best
-before p_g moves; the second game breaks that condition.
+Eight Gaussians on a ring. Arrows are -dL_G/dx, the direction in which G's loss would move a sample
+there (G follows as far as its weights allow). Two games are shown, which differ in one number: one
+turn of G for each turn of D, and twenty. Proposition 2 of Goodfellow et al. 2014 requires that D
+reaches its best before p_g moves; the second game breaks that condition.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from ganforge.nets import MLP
 from ganforge.plotting import charts
 from ganforge.rng import Stream
 from ganforge.theory import exact, page
+from ganforge.theory.games import play, with_steps
 from ganforge.theory.page import Experiment, Shown
-from ganforge.theory.played import for_steps, played
 from ganforge.training.trainer import Trainer
 from ganforge.types import Doubles, Floats
 
@@ -51,7 +51,7 @@ class Moment:
     """One state of a game.
 
     surface: D on a SIDE x SIDE lattice. flow: (A, 2) -dL_G/dx at `arrow_places`. samples: (N, 2).
-    step: of the game. held: modes with a third of their due.
+    step: of the game. held: modes with a third of their share of samples.
     """
 
     surface: Doubles
@@ -75,20 +75,23 @@ def config(g_steps: int = 1, rounds: int = ROUNDS) -> Config:
         discriminator=adam,
         precision="fp32",
     )
-    return for_steps(base, rounds)
+    return with_steps(base, rounds)
 
 
 def landscape(seed: int = 0, rounds: int = ROUNDS, frames: int = 24) -> Experiment:
-    """The two games at four moments, and both as a film.
+    """Run the experiment: the two games at four moments, and both as a film.
 
-    rounds: turns of D in each game.
+    Args:
+        seed: of the games and the samples.
+        rounds: turns of D in each game.
+        frames: of the film.
     """
     data = ring_data(seed)
     games: dict[int, list[Moment]] = {}
     for many in (1, MANY):
         chosen = replace(config(many, rounds), seed=seed)
         every = max(1, rounds // (4 * frames))
-        games[many] = [moment(t, seed) for t in played(chosen, every, data)]
+        games[many] = [moment(t, seed) for t in play(chosen, every, data)]
         held = games[many][-1].held
         yield f"{many} of G to 1 of D: {rounds:,} rounds, {held} of 8 modes at the end"
     rows = [spread(game, 4) for game in games.values()]
@@ -122,7 +125,7 @@ def square(side: int, reach: float = REACH) -> Doubles:
 
 
 def moment(training: Trainer, seed: int) -> Moment:
-    """What can be drawn of a game as it stands."""
+    """What is drawn of a game at its current step."""
     players = training.state.players
     logit = exact.logits(players.discriminator, square(SIDE))
     z = torch.from_numpy(Stream(seed, "lab/landscape/z").normal(0, 2000, 2))
@@ -136,7 +139,7 @@ def moment(training: Trainer, seed: int) -> Moment:
 
 
 def flow(players: Players, loss: str) -> Doubles:
-    """-dL_G/dx at the arrows' places, (A, 2): the way a sample there would be moved."""
+    """-dL_G/dx at the arrows' places, (A, 2): the direction in which a sample there would move."""
     x = torch.from_numpy(square(ARROWS, REACH * 0.93).astype(np.float32)).requires_grad_()
     logit = players.discriminate(x)
     loss_g = LOSSES[loss].generator(logit.new_empty(0), logit)
@@ -151,7 +154,7 @@ def says(games: Mapping[int, Sequence[Moment]]) -> str:
     return (
         "With one turn each, D's surface rises where the data lack samples, the arrows lead there, "
         f"and the samples end on {fair} of the 8 modes. With {MANY} turns of G to one of D the "
-        f"samples run, all together, to where D was last high, and end on {hasty} of 8 (never on "
+        f"samples all move together to where D was last high, and end on {hasty} of 8 (never on "
         f"more than {best}): a G that outruns D collapses the game."
     )
 

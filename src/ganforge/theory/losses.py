@@ -1,6 +1,6 @@
 """`lab losses`: every generator's loss and its gradient against D's logit on the fake.
 
-The functions are those of `losses.LOSSES`, the gradients autograd's: nothing is retyped. "Squared
+The functions are those of `losses.LOSSES`, the gradients are by autograd. "Squared
 error" is the texts' comparison with cross-entropy: least squares on the probability D(G(z)), after
 the sigmoid, where `least-squares` takes the logit itself.
 """
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 REACH = 8.0  # logits shown: D(G(z)) from 0.0003 to 0.9997
-REJECTED = -8.0  # the logit of a confident no
+REJECTED = -8.0  # the logit of a fake that D is sure of
 GREY = "#555555"
 
 # one line for each function: where two games share one, both are named
@@ -60,7 +60,7 @@ def curve(name: str, logits: Doubles) -> tuple[Doubles, Doubles]:
 
 
 def losses(seed: int = 0, points: int = 401) -> Experiment:
-    """Values and gradients of every generator loss; there is nothing random in it."""
+    """Run the experiment: values and gradients of every generator loss; nothing is random."""
     yield f"{len(GENERATORS)} losses at {points} logits"
     logits = torch.linspace(-REACH, REACH, points, dtype=torch.float64).numpy()
     curves = {name: curve(name, logits) for name in GENERATORS}

@@ -1,8 +1,8 @@
 """`lab noise`: does the law of z matter? The same game with uniform and with normal noise.
 
-The game is `figure1`'s, nothing but the law of z differs, and each seed plays both. The score is
-the Jensen-Shannon divergence between p_g and p_data, exact (see `exact`): no sample is drawn, so
-what spread there is comes from the games.
+The game is that of `figure1`; only the law of z differs, and each seed plays both. The score is the
+exact Jensen-Shannon divergence between p_g and p_data, see `exact`: no sample is drawn, so all
+spread comes from the games.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from ganforge.data import toy
 from ganforge.experiments.statistics import summarise
 from ganforge.plotting import charts
 from ganforge.theory import exact, page
+from ganforge.theory.games import play_to_end, with_steps
 from ganforge.theory.page import Experiment, Shown
-from ganforge.theory.played import for_steps, last
 from ganforge.types import Doubles
 
 if TYPE_CHECKING:
@@ -29,24 +29,27 @@ if TYPE_CHECKING:
 
 LAW = toy.LAWS["mixture1d"]
 EDGES = exact.cells(-6, 6, 300)
-X = exact.middles(EDGES)
+X = exact.midpoints(EDGES)
 SEEDS = 5
 COLOURS = {"uniform": charts.FAKE, "normal": charts.G}
 
 
 def noise(seed: int = 0, steps: int | None = None, seeds: int = SEEDS) -> Experiment:
-    """Both laws of z, over seeds `seed` ... `seed + seeds - 1`.
+    """Run the experiment: both laws of z, over seeds `seed` ... `seed + seeds - 1`.
 
-    steps: of every game, the recipe's own where None.
+    Args:
+        seed: the first one.
+        steps: of every game. [default: the recipe's]
+        seeds: number of seeds.
     """
-    base = for_steps(recipes.find("figure1"), steps)
+    base = with_steps(recipes.find("figure1"), steps)
     p = exact.law_cells(LAW, EDGES)
     densities: dict[str, list[Doubles]] = {law: [] for law in COLOURS}
     for i in range(seeds):
         for law, found in densities.items():
-            state = last(replace(base, seed=seed + i, noise=Noise(1, law))).state
+            state = play_to_end(replace(base, seed=seed + i, noise=Noise(1, law))).state
             generator = state.average or state.players.generator
-            found.append(exact.pushed(generator, law, EDGES))
+            found.append(exact.generator_cells(generator, law, EDGES))
         both = ", ".join(
             f"{law} {exact.jensen_shannon(p, found[-1]):.4f}" for law, found in densities.items()
         )
@@ -58,21 +61,15 @@ def noise(seed: int = 0, steps: int | None = None, seeds: int = SEEDS) -> Experi
     return Shown(draw(p, densities, jsd), says(jsd), numbers={"jsd": jsd})
 
 
-def paired(jsd: Mapping[str, Doubles]) -> tuple[float, float]:
-    """Mean difference uniform - normal over seeds, and its standard error."""
-    gap = summarise(jsd["uniform"] - jsd["normal"])
-    return gap.mean, gap.error
-
-
 def says(jsd: Mapping[str, Doubles]) -> str:
     """The two sentences under the figure."""
-    mean, error = paired(jsd)
-    told = " and ".join(f"{np.mean(v):.4f} with {law} z" for law, v in jsd.items())
-    far = "no more than" if abs(mean) <= 2 * error else "more than"
+    gap = summarise(jsd["uniform"] - jsd["normal"])
+    means = " and ".join(f"{np.mean(v):.4f} with {law} z" for law, v in jsd.items())
+    far = "no more than" if abs(gap.mean) <= 2 * gap.error else "more than"
     return (
-        f"Over {len(jsd['uniform'])} seeds of the same game p_g ends at a mean JSD of {told} (nats,"
-        f" of at most 0.693). The paired difference is {mean:+.4f} +- {error:.4f}, {far} two "
-        f"standard errors, where the seeds of one law spread over "
+        f"Over {len(jsd['uniform'])} seeds of the same game p_g ends at a mean JSD of {means} "
+        f"(nats, of at most 0.693). The paired difference is {gap.mean:+.4f} +- {gap.error:.4f}, "
+        f"{far} two standard errors, where the seeds of one law spread over "
         f"{max(np.ptp(v) for v in jsd.values()):.4f}."
     )
 

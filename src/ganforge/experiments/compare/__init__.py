@@ -1,4 +1,4 @@
-"""Which is better? Finished runs, or recipes trained for it, over seeds with paired tests.
+"""Which is better? Compare finished runs, or recipes trained for it, over seeds by paired tests.
 
     from ganforge import compare
 
@@ -6,15 +6,17 @@
     print(compare.text(found))
     found = compare.of_runs(["runs/a", "runs/b"])
 
-What may be said of it: five seeds make a claim, the budget is equal, the checkpoint of a run is
-chosen on the validation split and scored once on the test split, every run is shown.
+Rules of a fair comparison: five seeds support a claim, the budget is equal, the checkpoint of a run
+is chosen on the validation split and scored once on the test split, every run is shown.
 """
 
-from ganforge.experiments.compare.judged import Comparison, Entry, Group, Scoring, of_runs
-from ganforge.experiments.compare.plan import Budget, StoppedError, train_missing
+from ganforge.experiments.compare.budget import Budget
+from ganforge.experiments.compare.comparison import Comparison, Entry, Group, Scoring
+from ganforge.experiments.compare.recipes import of_recipes, train_missing
+from ganforge.experiments.compare.runs import of_runs
 from ganforge.experiments.compare.show import chart, save, text
-from ganforge.experiments.compare.study import of_recipes
 from ganforge.experiments.ensemble.compare import Job
+from ganforge.experiments.seeds import StoppedError
 from ganforge.experiments.statistics import Summary, Test
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""A comparison as text, as JSON and as a picture: every run, mean, interval, tests."""
+"""A comparison as text, as JSON and as a picture: every run, mean, interval, paired tests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 from ganforge import files
 from ganforge._version import __version__
 from ganforge.callbacks.evaluate import N as CHOSEN_BY
-from ganforge.experiments.compare.judged import CLAIM, Comparison, Group
+from ganforge.experiments.compare.comparison import Comparison, Group
 from ganforge.experiments.compare.subject import JSON, refuse_another, subject
 from ganforge.experiments.statistics import EXACT, Summary, Test
 from ganforge.plotting import charts
@@ -27,114 +27,113 @@ if TYPE_CHECKING:
 
 PICTURE, FORMAT = "compare.png", 1
 NONE = "-"
-LONG = 24  # letters of a name beyond which pairs are told by rank
+LONG = 24  # letters of a name beyond which pairs are named by rank
+CLAIM = 5  # seeds that support a claim
 
 
 def text(found: Comparison) -> str:
-    """A table of runs for each metric, the tests of every pair, and what each recipe was given."""
-    parts = [*(metric_text(found, m) for m in found.scoring.metrics), spent_text(found)]
-    notes = caveats(found)
-    return "\n\n".join([*parts, *(["\n".join(notes)] if notes else [])])
+    """The comparison as text: scores and tests by metric, the budget of each recipe, caveats."""
+    parts = [metric_text(found, m) for m in found.scoring.metrics]
+    parts += [budget_text(found), "\n".join(caveats(found))]
+    return "\n\n".join(part for part in parts if part)
 
 
 def metric_text(found: Comparison, metric: str) -> str:
-    """One metric: how it was measured, the recipes best first, their pairs."""
-    card = found.card(metric)
-    way = {"lower": "lower is better", "higher": "higher is better"}
-    better, asked = way.get(card.better, "nearer to the floor is better"), found.scoring
+    """One metric: how it was measured, the recipes best first, the tests of their pairs."""
+    card, scoring, ranked = found.card(metric), found.scoring, found.ranked(metric)
+    better = {"floor": "nearer to the floor"}.get(card.better, card.better)
     head = (
-        f"{metric} in {card.space} (sha256 {card.space_sha256[:12]}), {better}\n"
-        f"{asked.n:,} samples against {asked.n:,} of the {asked.split} split of {found.data}, "
-        f"seed {found.seed}; floor: real examples in the samples' place"
+        f"{metric} in {card.space} (sha256 {card.space_sha256[:12]}), {better} is better\n"
+        f"{scoring.n:,} samples against {scoring.n:,} of the {scoring.split} split of "
+        f"{found.data}, seed {found.seed}; floor: real examples in the samples' place"
     )
-    ranked = found.ranked(metric)
     seeds = sorted({e.seed for group, _ in ranked for e in group.entries})
     rows = [("recipe", "mean", "+-", "95 % interval", "floor", *(f"seed {s}" for s in seeds))]
     brief = all(len(group.label) <= LONG for group, _ in ranked)
-    names = {g.label: g.label if brief else str(i) for i, (g, _) in enumerate(ranked, 1)}
-    for group, summary in ranked:
+    names = {}
+    for rank, (group, summary) in enumerate(ranked, 1):
+        names[group.label] = group.label if brief else str(rank)
         values = group.values(metric)
         floors = sorted({e.scores[metric].floor for e in group.entries if metric in e.scores})
-        each = (number(values[s]) if s in values else NONE for s in seeds)
-        label = group.label if brief else f"{names[group.label]} {group.label}"
-        rows.append((label, number(summary.mean), number(summary.error, 2),
-                     interval(summary), " ".join(map(number, floors)), *each))  # fmt: skip
-    return "\n\n".join(
-        [head, figures(rows), *filter(None, [tests_text(found.tests(metric), card.better, names)])]
-    )
+        each = (number(values.get(seed, math.nan)) for seed in seeds)
+        label = group.label if brief else f"{rank} {group.label}"
+        rows.append((label, *estimate(summary), " ".join(map(number, floors)), *each))
+    tests = tests_text(found.tests(metric), card.better, names)
+    return "\n\n".join(part for part in (head, figures(rows), tests) if part)
 
 
 def tests_text(tests: Sequence[Test], better: str, names: Mapping[str, str]) -> str:
-    """The paired tests of every two recipes, as a table with how they were made; "" for none.
+    """The paired tests of every two recipes as a table with its notes; "" if there are none.
 
-    names: what recipes are called in it.
+    names: of the recipes in the table, by label.
     """
     known = [t for t in tests if t.difference.count >= 2]
     if not known:
         return ""
     rows = [("paired over seeds", "seeds", "difference", "+-", "95 % interval", "t test",
              "sign flips")]  # fmt: skip
-    for t in known:
-        d = t.difference
-        rows.append((f"{names[t.a]} - {names[t.b]}", str(d.count), number(d.mean),
-                     number(d.error, 2), interval(d), chance(t.t_holm),
-                     chance(t.flip_holm)))  # fmt: skip
-    fewest = min(t.difference.count for t in known)
+    rows += [
+        (f"{names[t.a]} - {names[t.b]}", str(t.difference.count), *estimate(t.difference),
+         p_value(t.t_holm), p_value(t.flip_holm))
+        for t in known
+    ]  # fmt: skip
+    fewest, pairs = min(t.difference.count for t in known), len(known)
     least = 2.0 ** (1 - fewest)
-    many = len(known) > 1
-    lines = ["two-sided p" + (f", after Holm's correction for {len(known)} pairs" if many else "")]
-    if fewest <= EXACT and least * len(known) > 0.01:
-        held = f", {chance(min(1.0, least * len(known)))} after the correction" if many else ""
-        lines.append(f"with {fewest} seeds sign flips cannot go below p = {chance(least)}{held}")
+    lines = ["two-sided p" + (f", after Holm's correction for {pairs} pairs" if pairs > 1 else "")]
+    if fewest <= EXACT and least * pairs > 0.01:
+        after = f", {p_value(min(1.0, least * pairs))} after the correction" if pairs > 1 else ""
+        lines.append(f"with {fewest} seeds sign flips cannot go below p = {p_value(least)}{after}")
     lines += ["differences of the distance to the floor"] if better == "floor" else []
     return "\n".join([figures(rows), *lines])
 
 
-def spent_text(found: Comparison) -> str:
-    """The budget of every recipe in images and in seconds, and which of its models was judged."""
+def budget_text(found: Comparison) -> str:
+    """The budget of every recipe in images and seconds, and which of its models was scored."""
     rows = [("recipe", "runs", "images each", "seconds each", "mean", "judged at epoch")]
     for group in found.groups:
         seconds = [e.seconds for e in group.entries]
         epochs = " ".join(NONE if e.diverged else f"{e.epoch:.3g}" for e in group.entries)
-        rows.append((group.label, str(len(group.entries)), span([e.images for e in group.entries]),
+        rows.append((group.label, str(len(seconds)), span([e.images for e in group.entries]),
                      span(seconds), number(float(np.mean(seconds)), 3), epochs))  # fmt: skip
-    images = span([e.images for e in found.entries])
-    several = {g.label: max(e.stacked for e in g.entries) for g in found.groups}
-    told = ", ".join(f"{count} of {label}" for label, count in several.items() if count > 1)
-    same = "every run saw as many real images, but for its last step"
-    lines = [f"equal budget: {same}" if found.equal_images else f"unequal budgets: {images} images"]
-    lines.append(
-        f"judged: each run's best model by its Frechet distance on the validation split "
-        f"(of at most {CHOSEN_BY:,} samples)"
+    lines = [
+        figures(rows),
+        "equal budget: every run saw as many real images, up to its last step"
+        if found.equal_images
+        else f"unequal budgets: {span([e.images for e in found.entries])} images",
+        f"judged: each run's best model by its Frechet distance on the validation split (of at "
+        f"most {CHOSEN_BY:,} samples)"
         if found.model == "best"
-        else "judged: each run's last model (not every run has one chosen on the validation split)"
-    )
-    if told:
-        lines.append(f"trained at once: {told}; the seconds of each are those of all of them")
-    return "\n".join([figures(rows), *lines])
+        else "judged: each run's last model (not every run has one chosen on the validation split)",
+    ]
+    sizes = {g.label: max(e.stacked for e in g.entries) for g in found.groups}
+    stacked = ", ".join(f"{size} of {label}" for label, size in sizes.items() if size > 1)
+    if stacked:
+        lines.append(f"trained at once: {stacked}; the seconds of each are those of all of them")
+    return "\n".join(lines)
 
 
 def span(values: Sequence[float]) -> str:
-    """The least and the most of some amounts, or the one that all are."""
+    """The least and the largest value, or the one value that all are."""
     shown = (f"{v:,.0f}" if v >= 10 else f"{v:.2g}" for v in (min(values), max(values)))
     return " to ".join(dict.fromkeys(shown))
 
 
 def caveats(found: Comparison) -> list[str]:
-    """What the numbers cannot say: too few seeds, runs that diverged, metrics that do not fit."""
+    """What limits the result: too few seeds, diverged runs, metrics that do not fit a recipe."""
     out = [found.note] if found.note else []
+    counts = {}
     for group in found.groups:
-        lost = [e for e in group.entries if e.diverged]
-        if lost:
-            seeds = ", ".join(str(e.seed) for e in lost)
+        diverged = [e for e in group.entries if e.diverged]
+        counts[group.label] = len(group.entries) - len(diverged)
+        if diverged:
             out.append(
-                f"{group.label}: {len(lost)} of {len(group.entries)} runs diverged (seed {seeds}) "
-                "and are in no figure above: its mean is of those that did not"
+                f"{group.label}: {len(diverged)} of {len(group.entries)} runs diverged (seed "
+                f"{', '.join(str(e.seed) for e in diverged)}) and are in no figure above: its mean "
+                "is of those that did not"
             )
         for metric in found.scoring.metrics:
-            if not group.values(metric) and len(lost) < len(group.entries):
+            if counts[group.label] and not group.values(metric):
                 out.append(f"{group.label}: {metric} is for conditional recipes")
-    counts = {g.label: sum(not e.diverged for e in g.entries) for g in found.groups}
     single = [label for label, count in counts.items() if count < 2]
     if single:
         out.append(f"fewer than 2 seeds, so no error and no interval: {', '.join(single)}")
@@ -144,22 +143,22 @@ def caveats(found: Comparison) -> list[str]:
 
 
 def number(value: float, digits: int = 4) -> str:
-    """A figure of so many significant digits; "-" where there is none."""
+    """A number with so many significant digits; "-" if it is not finite."""
     if not math.isfinite(value):
         return NONE
     shown = f"{value:.{digits}g}"
     return f"{value:,.0f}" if "e+" in shown else shown
 
 
-def interval(summary: Summary) -> str:
-    """LOW .. HIGH, or "-" for fewer than two values."""
-    if math.isnan(summary.error):
-        return NONE
-    return f"{number(summary.low)} .. {number(summary.high)}"
+def estimate(summary: Summary) -> tuple[str, str, str]:
+    """Mean, standard error and interval as three cells; "-" for what one value does not give."""
+    known = not math.isnan(summary.error)
+    interval = f"{number(summary.low)} .. {number(summary.high)}" if known else NONE
+    return number(summary.mean), number(summary.error, 2), interval
 
 
-def chance(p: float) -> str:
-    """A p-value."""
+def p_value(p: float) -> str:
+    """A p-value; "-" if there is none."""
     if math.isnan(p):
         return NONE
     return "<0.0001" if p < 1e-4 else f"{p:.2g}"
@@ -172,13 +171,14 @@ def figures(rows: Sequence[Sequence[str]]) -> str:
 
 def table(found: Comparison) -> dict[str, Any]:
     """The comparison as JSON values, with every score's card; no number is rounded."""
-    made: dict[str, Any] = clean({
+    scoring = found.scoring
+    made: dict[str, Any] = json_values({
         "format": FORMAT,
         "ganforge": __version__,
         "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "machine": runs.versions()["machine"],
-        "data": found.data, "data_sha256": found.data_sha256, "split": found.scoring.split,
-        "n": found.scoring.n, "seed": found.seed, "space": found.scoring.space,
+        "data": found.data, "data_sha256": found.data_sha256, "split": scoring.split,
+        "n": scoring.n, "seed": found.seed, "space": scoring.space,
         "model": found.model,
         "equal_images": found.equal_images,
         "metrics": {
@@ -187,7 +187,7 @@ def table(found: Comparison) -> dict[str, Any]:
                 "ranked": [{"recipe": g.label, **asdict(s)} for g, s in found.ranked(m)],
                 "tests": [asdict(t) for t in found.tests(m)],
             }
-            for m in found.scoring.metrics
+            for m in scoring.metrics
         },
         "recipes": {
             g.label: [
@@ -202,12 +202,12 @@ def table(found: Comparison) -> dict[str, Any]:
     return made
 
 
-def clean(value: Any) -> Any:
-    """JSON values; a number that is not finite becomes None."""
+def json_values(value: Any) -> Any:
+    """The value for JSON: tuples become lists, and numbers that are not finite None."""
     if isinstance(value, dict):
-        return {k: clean(v) for k, v in value.items()}
+        return {k: json_values(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [clean(v) for v in value]
+        return [json_values(v) for v in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ganforge import api, diagnosis
 from ganforge.callbacks.diagnose import SHORTEST
-from ganforge.config.schema import Config, Part
+from ganforge.config.schema import Config
 from ganforge.errors import GanforgeError, Interrupted, OutOfMemoryError
 from ganforge.experiments import seeds
 from ganforge.experiments.seeds import plan as plans
@@ -68,7 +68,7 @@ def stacked(own: Sequence[Job], missing: Sequence[Job]) -> list[Plan]:
     config, folder = missing[0].config, missing[0].folder.parent
     if config.compile or config.on_nan == "rollback" or distributed.from_environment().size > 1:
         return []
-    grouped = {s for group in plans.recorded(folder) if len(group) > 1 for s in group}
+    grouped = {s for group in plans.read_groups(folder) if len(group) > 1 for s in group}
     named = [
         job.config.seed
         for job in own
@@ -109,18 +109,17 @@ def train(jobs: Sequence[Job], plan: Plan, show: str, control: Control) -> dict[
     with signals.handling(control), suppress(Interrupted):
         for job in jobs:
             with control.may_be_interrupted():
-                dress(job)
+                plot_and_diagnose(job)
     return fallen
 
 
-def dress(job: Job) -> None:
-    """The plot and the diagnosis of a run that has come to its end."""
+def plot_and_diagnose(job: Job) -> None:
+    """Plot and diagnose a run that has finished."""
     run = Run(job.folder)
     info = run.info()
     if info.get("status") != "finished":
         return
     api.draw(run)
     if float(info.get("epoch", 0.0)) >= SHORTEST:
-        networks = job.config.networks
         with suppress(GanforgeError):
-            diagnosis.diagnose(run.path, networks=None if isinstance(networks, Part) else networks)
+            diagnosis.diagnose(run.path, networks=plans.user_networks(job.config))

@@ -1,10 +1,10 @@
-"""Many seeds of one recipe at once: a run folder for each, and one summary of all.
+"""Train many seeds of one config: a run folder for each, and one summary of all.
 
     trained = gf.population(gf.recipes.gaussian(), seeds=range(64), out="runs/g64")
     trained.summary["scores"]["frechet"]["median"]
 
 runs/g64/seed-0, seed-1, ...  ordinary run folders
-runs/g64/population.json      which seeds are trained together
+runs/g64/population.json      which seeds are trained in one group
 runs/g64/summary.json, .png   median, spread, best, share collapsed; a table by seed
 """
 
@@ -21,27 +21,36 @@ from ganforge.callbacks import display
 from ganforge.callbacks.evaluate import Scorer
 from ganforge.config.schema import Config
 from ganforge.data.load import Dataset
-from ganforge.errors import DivergedError, UsageError
+from ganforge.errors import DivergedError, GanforgeError, UsageError
 from ganforge.experiments.ensemble import train as ensembles
 from ganforge.experiments.ensemble.health import Health
 from ganforge.experiments.ensemble.train import EnsembleTrainer
 from ganforge.experiments.seeds import plan as plans
 from ganforge.experiments.seeds import summary
 from ganforge.experiments.seeds.plan import Plan, parse
+from ganforge.experiments.seeds.progress import AggregateProgress
 from ganforge.runs import folder
 from ganforge.runs.folder import Run
 from ganforge.runs.records import Control, Progress
 from ganforge.training import loop, signals
 
-__all__ = ["Seeds", "parse", "train"]
+__all__ = ["Seeds", "StoppedError", "parse", "train"]
+
+
+class StoppedError(GanforgeError):
+    """A signal stopped a training: all is saved, and the same command continues."""
+
+    def __init__(self, name: str, signal: int):
+        super().__init__(f"{name}: stopped and saved; the same command goes on")
+        self.exit_code = 128 + signal
 
 
 @dataclass(frozen=True)
 class Seeds:
-    """A population that has been trained, as far as it got.
+    """Many seeds of one config after training.
 
-    runs: of the seeds, in their order. summary: what summary.json holds; see `summary.make`.
-    signal: the number of the signal that stopped it, 0 where it came to its end.
+    runs: one for each seed, in their order. summary: the contents of summary.json, see
+    `summary.make`. signal: the number of the signal that stopped the training, 0 for none.
     """
 
     path: Path
@@ -67,20 +76,26 @@ def train(
     data: Dataset | None = None,
     validation: Dataset | None = None,
 ) -> Seeds:
-    """Train a config with every seed, in OUT/seed-N each, or go on with what is there.
+    """Train a config with every seed, each in OUT/seed-N, or continue the runs that are there.
 
-    Each run is that of `session.train` with its seed, but for the last digits of fp32 sums. Seeds
-    are stacked where that pays and can be done, else trained one by one.
+    Each run equals the run of `api.train` with its seed, up to the last digits of fp32 sums. Seeds
+    are stacked in one set of tensors if that is possible and faster, else trained one by one.
 
-    Arguments:
-        out: `runs/<name>` where none is given.
+    Args:
+        config: of every run; its own seed is not used.
+        out: the folder. [default: runs/<name>]
         seeds: whole numbers from 0 up, each once.
-        show: see `session.train`; figures are of all seeds together.
-        at_once: games in memory at a time; None takes what half of the free memory holds.
-        data, validation: a `Dataset` of your own, and examples held out of it to score by.
+        show: see `api.train`; numbers are of all seeds together.
+        at_once: games in memory at a time. [default: as many as half of the free memory holds]
+        data: a `Dataset` of your own in place of what `config.data` names.
+        validation: examples not in `data`, to score by.
 
-    Raises UsageError, DataError, DiskError and OutOfMemoryError as `session.train`; DivergedError
-    where no seed is left. One that diverges stops alone.
+    Returns:
+        The runs and their summary.
+
+    Raises:
+        UsageError, DataError, DiskError, OutOfMemoryError: as `api.train`.
+        DivergedError: every seed diverged. A seed that diverges does not stop the others.
     """
     if not isinstance(config, Config):
         raise UsageError(f"{config!r}: expected a Config; call the recipe, as gf.recipes.cdcgan()")
@@ -96,12 +111,12 @@ def carry_out(
     control: Control | None = None,
     validation: Dataset | None = None,
 ) -> Seeds:
-    """Train what a plan says, and sum up."""
+    """Train, score and summarise what a plan names; see `train`."""
     control = control or Control()
     play(plan, show, control, validation)
     with signals.handling(control):
-        why = "" if control.stop else summary.score(plan, control, validation)
-        table = summary.make(plan) | {"unscored": why}
+        unscored = "" if control.stop else summary.score(plan, control, validation)
+        table = summary.make(plan) | {"unscored": unscored}
         summary.write(plan, table, picture=not control.stop)
     if len(plan.seeds) > 1 and table["statuses"].get("diverged", 0) == len(plan.seeds):
         raise DivergedError(
@@ -118,63 +133,59 @@ def play(
     control: Control,
     validation: Dataset | None = None,
 ) -> dict[int, str]:
-    """Train what a plan says; why each seed that diverged did."""
+    """Train what a plan names; returns the reason for each seed that diverged."""
     if not plan.groups:
         return {}
-    plans.record(plan)
-    if plan.alone:
-        return one_by_one(plan, show, control, validation)
-    fallen: dict[int, str] = {}
+    plans.write_groups(plan)
+    if plan.one_by_one:
+        return train_one_by_one(plan, show, control, validation)
+
+    diverged: dict[int, str] = {}
     shown = display.choose(show) if isinstance(show, str) else show
     with signals.handling(control), shown:
-        for progress in stacked(plan, control, validation, fallen):
-            with suppress(OSError):  # nobody reads any more, or a full disk: training goes on
+        for progress in train_groups(plan, control, validation, diverged):
+            with suppress(OSError):  # a closed pipe or a full disk: training continues
                 shown.show(progress)
-    again = [s for s in plan.seeds if rolls_back(plan, s)]
-    alone = replace(plan, groups=tuple((s,) for s in again))
-    over = one_by_one(alone, show, control, validation)
-    return {s: why for s, why in fallen.items() if s not in again} | over
+
+    # a member that rolls back continues alone, from its last checkpoint at half the rates
+    again = [
+        seed for seed in plan.seeds
+        if plan.config.on_nan == "rollback" and folder.state(plan.run(seed)) == "diverged"
+    ]  # fmt: skip
+    rest = replace(plan, groups=tuple((seed,) for seed in again))
+    later = train_one_by_one(rest, show, control, validation)
+    return {seed: why for seed, why in diverged.items() if seed not in again} | later
 
 
-def rolls_back(plan: Plan, seed: int) -> bool:
-    """Whether a member that diverged goes on alone, from its last checkpoint at half the rates."""
-    return plan.config.on_nan == "rollback" and folder.state(plan.run(seed)) == "diverged"
-
-
-def one_by_one(
+def train_one_by_one(
     plan: Plan, show: str | display.Display, control: Control, validation: Dataset | None
 ) -> dict[int, str]:
-    """Train each seed by itself; why each that diverged did, which leaves the others alone."""
-    fallen: dict[int, str] = {}
+    """Train each seed by itself; returns the reason for each seed that diverged."""
+    diverged: dict[int, str] = {}
     for (seed,) in plan.groups:
         if control.stop:
             break
-        own = plan.config_of(seed)
+        config, path = plan.config_of(seed), plan.run(seed).path
         try:
             trained = api.train(
-                own,
-                plan.run(seed).path,
-                show=show,
-                data=plan.data,
-                validation=validation,
-                take_over=control.take_over,
-                race=False,  # seeds must not differ by the machine's load
-            )
+                config, path, show=show, data=plan.data, validation=validation,
+                take_over=control.take_over, race=False,  # seeds must not differ by the load
+            )  # fmt: skip
         except DivergedError as error:
-            fallen[seed] = str(error)
+            diverged[seed] = str(error)
             continue
         if trained.signal:
             control.stop, control.signal = True, trained.signal
-    return fallen
+    return diverged
 
 
-def stacked(
-    plan: Plan, control: Control, validation: Dataset | None, fallen: dict[int, str]
+def train_groups(
+    plan: Plan, control: Control, validation: Dataset | None, diverged: dict[int, str]
 ) -> Iterator[Progress]:
-    """Train the groups in turn; records are of all seeds together. fallen: see `play`, filled."""
-    whole = Whole(plan)
+    """Train the groups in turn; yields records of all seeds together, and fills `diverged`."""
+    total = AggregateProgress(plan)
     for note in plan.notes:
-        yield whole.record(None, note=note)
+        yield total.record(note=note)
     for number, seeds in enumerate(plan.groups):
         if control.stop:
             break
@@ -182,9 +193,9 @@ def stacked(
             with control.may_be_interrupted():
                 group = ensembles.begin(stack, plan, seeds, control)
             watch_scores(group, plan, validation)
-            health = Health(group, lambda: validation or summary.held(plan))
-            record = [stack.enter_context(api.events(t.config, t.run.path))
-                      for t in group.members] if plan.config.output.tensorboard else []  # fmt: skip
+            health = Health(group, lambda: validation or summary.validation_part(plan))
+            log = [stack.enter_context(api.events(t.config, t.run.path))
+                   for t in group.members] if plan.config.output.tensorboard else []  # fmt: skip
             if len(plan.groups) > 1:
                 group.notes.insert(
                     0, f"group {number + 1} of {len(plan.groups)}: {len(seeds)} seeds from "
@@ -196,82 +207,23 @@ def stacked(
                     group.last_scores(control)
                 elif group.is_due(plan.config.output.score_every):
                     group.score(control)
-                for i in group.live if record else ():
-                    record[i](group.members[i].progress())
+                for i in group.live if log else ():
+                    log[i](group.members[i].progress())
                 group.notes += health.look(group)
                 note = group.note()
                 if note:
-                    yield whole.record(group, note=note)
+                    yield total.record(group, note=note)
                 if not progress.done:
-                    yield whole.record(group)
-            whole.close(group)
-            fallen |= group.fallen
-    yield whole.record(None, done=True)
+                    yield total.record(group)
+            total.close(group)
+            diverged |= group.fallen
+    yield total.record(done=True)
 
 
 def watch_scores(group: EnsembleTrainer, plan: Plan, validation: Dataset | None) -> None:
-    """Give every member a scorer, where scores on the way are asked for."""
+    """Give every member a scorer if the config wants scores during training."""
     if not plan.config.output.score_every:
         return
     for t, control in zip(group.members, group.controls, strict=True):
-        held = validation or summary.held(plan)
-        group.scorers.append(Scorer(t.config, t.run.path, control, plan.data, held, live=False))
-
-
-class Whole:
-    """Records of all seeds together: steps, examples and images/s are sums over them.
-
-    Seeds that have ended count with the steps they have; those not begun with none yet.
-    """
-
-    def __init__(self, plan: Plan):
-        self.plan = plan
-        self.each = plan.config.batch * int(plan.config.game.d_steps)
-        self.steps: dict[int, int] = {}
-        self.seconds: dict[tuple[int, ...], float] = {}
-        self.over: set[int] = set()
-        self.speed = 0.0
-        self.means: dict[str, Any] = {}
-        for seed, run in zip(plan.seeds, plan.runs, strict=True):
-            info = run.info() if run.exists() else {}
-            self.steps[seed] = int(info.get("step", 0))
-            if not plan.pending(seed):
-                self.over.add(seed)
-        placed = {seed: g for g in plans.recorded(plan.folder) for seed in g}
-        for seed, run in zip(plan.seeds, plan.runs, strict=True):
-            key = placed.get(seed, (seed,))
-            taken = float(run.info().get("seconds", 0.0)) if run.exists() else 0.0
-            self.seconds[key] = max(self.seconds.get(key, 0.0), taken)
-
-    def close(self, group: EnsembleTrainer) -> None:
-        """Remember a group that has ended."""
-        self.update(group)
-        for t in group.members:
-            if not self.plan.pending(t.config.seed):
-                self.over.add(t.config.seed)
-
-    def update(self, group: EnsembleTrainer) -> None:
-        """Take a group's steps, seconds and losses."""
-        live = [group.members[i] for i in group.live]
-        self.steps |= {t.config.seed: group.state.step for t in live}
-        self.over |= {t.config.seed for t in group.members} - {t.config.seed for t in live}
-        self.seconds[tuple(t.config.seed for t in group.members)] = group.clock.seconds
-        self.speed = group.speed * len(live)
-        columns: dict[str, list[float]] = {}
-        for t in live:
-            for name, value in t.means.items():
-                columns.setdefault(name, []).append(value)
-        names = ("loss_d", "loss_g", "d_real", "d_fake")
-        self.means = {n: sorted(columns[n])[len(columns[n]) // 2] for n in names if n in columns}
-
-    def record(self, group: EnsembleTrainer | None, note: str = "", done: bool = False) -> Progress:
-        """Where all stand; losses are the median member's."""
-        if group is not None:
-            self.update(group)
-        step = sum(self.steps.values())
-        steps = sum(self.steps[s] if s in self.over else self.plan.steps for s in self.plan.seeds)
-        examples = len(self.plan.data) * len(self.plan.seeds)
-        return Progress(
-            step, steps, step * self.each, step * self.each / examples,
-            sum(self.seconds.values()), self.speed, means=self.means, note=note, done=done,
-        )  # fmt: skip
+        part = validation or summary.validation_part(plan)
+        group.scorers.append(Scorer(t.config, t.run.path, control, plan.data, part, live=False))

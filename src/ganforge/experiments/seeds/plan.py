@@ -1,7 +1,7 @@
-"""What a population is to train: which seeds, in which folders, how many at once.
+"""The plan of a training with many seeds: which seeds, in which folders, how many at once.
 
-A group is what is trained in one set of stacked tensors. population.json keeps the groups, so that
-the same command goes on with the same ones: sums over other shapes round otherwise.
+A group is trained in one set of stacked tensors. population.json holds the groups, so that the same
+command continues with the same groups: sums over tensors of other shapes round differently.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ganforge import api, files
-from ganforge.config import convert
-from ganforge.config.schema import Config
+from ganforge.config.schema import Config, Part
 from ganforge.data.load import Dataset, load
 from ganforge.errors import DataError, DiskError, UsageError, check
 from ganforge.experiments.ensemble import capability
@@ -25,22 +24,23 @@ from ganforge.gan import step as game
 from ganforge.runs import checkpoint
 from ganforge.runs import folder as runs
 from ganforge.runs.folder import Run
+from ganforge.runs.model import OwnNetworks
 from ganforge.training import checks, device
 from ganforge.training.device import Resolved
 
-RECORD, FORMAT = "population.json", 1
-MOST = 100_000  # seeds of one command
-SHARE = 0.5  # of the free memory that is taken where nothing is said
+GROUPS, FORMAT = "population.json", 1
+MOST_SEEDS = 100_000  # of one command
+MEMORY_SHARE = 0.5  # of the free memory that is used by default
 ENDED = ("finished", "diverged")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A population before it is trained.
+    """Many seeds before they are trained.
 
-    groups: of seeds, in turn. alone: why the seeds are trained one by one; empty where they are
-    stacked. cost: of one more member; None where they are not. free: bytes of memory.
-    moved: seeds that go on in another group than before, and so no longer bit for bit.
+    groups: of seeds, trained in this order. one_by_one: why the seeds are trained one by one; empty
+    if they are stacked. cost: of one more member; None if they are not stacked. free: bytes of
+    memory. moved: seeds that continue in another group than before, so no longer bit for bit.
     """
 
     config: Config
@@ -50,7 +50,7 @@ class Plan:
     resolved: Resolved
     steps: int
     groups: tuple[tuple[int, ...], ...]
-    alone: str = ""
+    one_by_one: str = ""
     cost: Cost | None = None
     free: int = 0
     notes: tuple[str, ...] = ()
@@ -70,7 +70,17 @@ class Plan:
 
     def pending(self, seed: int) -> bool:
         """Whether a seed has still to be trained."""
-        return not ended(self.run(seed), self.steps)
+        return not has_ended(self.run(seed), self.steps)
+
+    def seconds(self) -> dict[tuple[int, ...], float]:
+        """Seconds of training so far of each group, of a seed trained alone as a group of one."""
+        group_of = {seed: group for group in read_groups(self.folder) for seed in group}
+        out: dict[tuple[int, ...], float] = {}
+        for seed, run in zip(self.seeds, self.runs, strict=True):
+            spent = float(run.info().get("seconds", 0.0)) if run.exists() else 0.0
+            group = group_of.get(seed, (seed,))
+            out[group] = max(out.get(group, 0.0), spent)
+        return out
 
 
 def parse(text: str) -> tuple[int, ...]:
@@ -83,24 +93,29 @@ def parse(text: str) -> tuple[int, ...]:
         first, last = int(found[1]), int(found[2] or found[1])
         if last < first:
             raise UsageError(f"seeds = {text!r}: {part.strip()} goes down: write {last}..{first}")
-        if len(out) + last - first >= MOST:
-            raise UsageError(f"seeds = {text!r}: {MOST:,} seeds at most")
+        if len(out) + last - first >= MOST_SEEDS:
+            raise UsageError(f"seeds = {text!r}: {MOST_SEEDS:,} seeds at most")
         out += range(first, last + 1)
-    return distinct(out)
+    return checked_seeds(out)
 
 
-def distinct(seeds: Iterable[int]) -> tuple[int, ...]:
-    """The seeds as a tuple; UsageError for none, one twice, or one that is no seed."""
+def checked_seeds(seeds: Iterable[int]) -> tuple[int, ...]:
+    """The seeds as a tuple; UsageError for none, a seed named twice, or a value that is no seed."""
     out = tuple(seeds)
     for seed in out:
         whole = isinstance(seed, int) and not isinstance(seed, bool) and 0 <= seed < 10**18
         check(whole, "seeds", seed, "whole numbers from 0 up")
     if not out:
         raise UsageError("seeds: give at least one")
-    twice = next((s for s in out if out.count(s) > 1), None) if len(set(out)) < len(out) else None
-    if twice is not None:
-        raise UsageError(f"seeds: {twice} is named twice")
+    if len(set(out)) < len(out):
+        twice = next(s for s in out if out.count(s) > 1)
+        raise UsageError(f"seeds: {twice} is named twice: name each seed once")
     return out
+
+
+def user_networks(config: Config) -> OwnNetworks | None:
+    """The user's network function if the config has one; None for a part of the package."""
+    return None if isinstance(config.networks, Part) else config.networks
 
 
 def make(
@@ -110,43 +125,48 @@ def make(
     at_once: int | None = None,
     data: Dataset | None = None,
 ) -> Plan:
-    """What `seeds.train` will do; nothing is written.
+    """Plan what `seeds.train` will do; nothing is written.
 
-    Raises UsageError where a folder holds another run or too many games are wanted at once.
+    Raises:
+        UsageError: a folder holds another run, or `at_once` games need more memory than is free.
+        DataError: the data are missing, or are not those that a run was trained on.
     """
-    named = distinct(seeds)
+    named = checked_seeds(seeds)
     check(at_once is None or at_once >= 1, "at_once", at_once, "at least 1 game")
     folder = Path(out) if out is not None else api.default_folder(replace(wanted, seed=0))
     checks.require_playable_config(wanted)
     data = data or load(wanted.data, size=wanted.size)
     checks.require_playable(wanted, data.spec, data)
     steps = game.steps_for(wanted.images(len(data)), wanted.batch, wanted.game)
-    found = [Run(folder / f"seed-{seed}") for seed in named]
-    infos = [same_run(run, replace(wanted, seed=seed), data, steps) for run, seed in
-             zip(found, named, strict=True)]  # fmt: skip
+    infos = [
+        checked_info(Run(folder / f"seed-{seed}"), replace(wanted, seed=seed), data, steps)
+        for seed in named
+    ]
     before = next((info for info in infos if info), {})
     resolved = device.resolve(wanted, before.get("resolved", {}), spec=data.spec)
     plan = Plan(wanted, folder, named, data, resolved, steps, ())
     waiting = [seed for seed in named if plan.pending(seed)]
     if not waiting:
         return plan
+
     why = capability.why_alone(wanted, resolved, len(named))
     cost = None
     if not why:
         why, cost = capability.trial(replace(wanted, seed=waiting[0]), data, resolved)
     if why or cost is None:
-        return replace(plan, groups=tuple((s,) for s in waiting), alone=why)
+        return replace(plan, groups=tuple((s,) for s in waiting), one_by_one=why)
+
     free = capability.free_memory(resolved.device)
-    most = bounded(at_once, len(named), cost, free)
-    plan = replace(plan, resolved=replace(resolved, compile=False))
-    groups, notes, moved = grouped(plan, waiting, most, at_once is not None)
+    most = games_at_once(at_once, len(named), cost, free)
+    plan = replace(plan, resolved=replace(resolved, compile=False), cost=cost, free=free)
+    plan = with_groups(plan, waiting, most, at_once is not None)
     if wanted.compile:
-        notes = ("not compiled: the seeds are trained at once", *notes)
-    return replace(plan, groups=groups, cost=cost, free=free, notes=notes, moved=moved)
+        plan = replace(plan, notes=("not compiled: the seeds are trained at once", *plan.notes))
+    return plan
 
 
-def same_run(run: Run, wanted: Config, data: Dataset, steps: int) -> dict[str, Any]:
-    """run.json of a seed's folder; UsageError or DataError where it holds anything else."""
+def checked_info(run: Run, wanted: Config, data: Dataset, steps: int) -> dict[str, Any]:
+    """run.json of a seed's folder; UsageError or DataError if the folder holds anything else."""
     if not run.exists():
         return {}
     runs.refuse_changes(run, wanted)
@@ -164,31 +184,30 @@ def same_run(run: Run, wanted: Config, data: Dataset, steps: int) -> dict[str, A
     return info
 
 
-def ended(run: Run, steps: int) -> bool:
-    """Whether a run has come to its end: its last step, a patience's, or divergence."""
+def has_ended(run: Run, steps: int) -> bool:
+    """Whether a run has reached its end: its last step, an early stop, or divergence."""
     info = run.info() if run.exists() else {}
-    status = info.get("status")
-    if status == "diverged":
-        return True
-    patient = run.exists() and float(run.settings().get("output", {}).get("patience", 0)) > 0
-    return status == "finished" and (int(info.get("step", 0)) >= steps or patient)
+    if info.get("status") != "finished":
+        return info.get("status") == "diverged"
+    early_stop = float(run.settings().get("output", {}).get("patience", 0)) > 0
+    return early_stop or int(info.get("step", 0)) >= steps
 
 
-def bounded(at_once: int | None, count: int, cost: Cost, free: int) -> int:
-    """Members at once: as many as were asked for, or as half of the free memory holds.
+def games_at_once(at_once: int | None, count: int, cost: Cost, free: int) -> int:
+    """How many games a group may have: `at_once`, or as many as half of the free memory holds.
 
-    UsageError where more are asked for than all of it holds.
+    UsageError if all of the free memory does not hold `at_once` games.
     """
     fits = max(1, int((free - cost.shared) / cost.member))
     if at_once is None:
-        return min(count, max(1, int((SHARE * free - cost.shared) / cost.member)))
-    if min(at_once, count) > fits:
+        return min(count, max(1, int((MEMORY_SHARE * free - cost.shared) / cost.member)))
+    most = min(at_once, count)
+    if most > fits:
         raise UsageError(
-            f"at_once = {at_once}: {min(at_once, count):,} games take about "
-            f"{size(cost.total(min(at_once, count)))}, and {size(free)} are free: --at-once {fits} "
-            "fits"
+            f"at_once = {at_once}: {most:,} games take about {size(cost.total(most))}, and "
+            f"{size(free)} are free: --at-once {fits} fits"
         )
-    return min(at_once, count)
+    return most
 
 
 def size(count: float) -> str:
@@ -196,42 +215,43 @@ def size(count: float) -> str:
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{max(1, round(count / 1e6))} MB"
 
 
-def grouped(
-    plan: Plan, waiting: Sequence[int], most: int, asked: bool
-) -> tuple[tuple[tuple[int, ...], ...], tuple[str, ...], frozenset[int]]:
-    """The groups, what is worth telling of them, and seeds that go on in another group.
+def with_groups(plan: Plan, waiting: Sequence[int], most: int, bounded: bool) -> Plan:
+    """The plan with its groups of at most `most` seeds, their notes, and the seeds that moved.
 
-    A group of an earlier session is kept whole, those of it that have ended too, where its members
-    can go on from one step. All other seeds are grouped anew by the step they stand at.
+    A group of an earlier session stays whole, with its members that have ended, if its members can
+    continue from one step; `bounded`: and if it is not larger than `most`. All other seeds are
+    grouped anew by the step that each has reached.
     """
-    kept, parted = [], False
-    for group in recorded(plan.folder):
+    groups, divided = [], False
+    for group in read_groups(plan.folder):
         if not set(group) & set(waiting):
             continue
-        fits = set(group) <= set(plan.seeds) and (len(group) <= most or not asked)
+        fits = set(group) <= set(plan.seeds) and (len(group) <= most or not bounded)
         if fits and common_step(plan, [s for s in group if s in waiting]) is not None:
-            kept.append(group)
+            groups.append(group)
         else:
-            parted = True
-    placed = {seed for group in kept for seed in group}
+            divided = True
+
+    placed = {seed for group in groups for seed in group}
     by_step: dict[int, list[int]] = {}
     for seed in waiting:
         if seed not in placed:
-            by_step.setdefault(standing(plan.run(seed)), []).append(seed)
-    for step in sorted(by_step):
-        here = by_step[step]
-        kept += [tuple(here[i : i + most]) for i in range(0, len(here), most)]
+            by_step.setdefault(resume_step(plan.run(seed)), []).append(seed)
+    for _, some in sorted(by_step.items()):
+        groups += [tuple(some[i : i + most]) for i in range(0, len(some), most)]
     order = {seed: i for i, seed in enumerate(plan.seeds)}
-    kept.sort(key=lambda group: order[group[0]])
+    groups.sort(key=lambda group: order[group[0]])
+
     note = "seeds are grouped anew: not bit-exact from here, as sums over other shapes round"
-    begun = frozenset(seed for step, here in by_step.items() if step for seed in here)
-    return tuple(kept), (note,) if parted or begun else (), begun
+    moved = frozenset(seed for step, some in by_step.items() if step for seed in some)
+    return replace(plan, groups=tuple(groups), notes=(note,) if divided or moved else (),
+                   moved=moved)  # fmt: skip
 
 
-def recorded(folder: Path) -> list[tuple[int, ...]]:
-    """The groups of population.json; none where there is no such file, or it is damaged."""
+def read_groups(folder: Path) -> list[tuple[int, ...]]:
+    """The groups of population.json; none if there is no such file, or it is damaged."""
     try:
-        table = json.loads((folder / RECORD).read_bytes())
+        table = json.loads((folder / GROUPS).read_bytes())
         groups = [tuple(int(seed) for seed in group) for group in table["groups"]]
         placed = [seed for group in groups for seed in group]
         once = all(groups) and len(set(placed)) == len(placed)
@@ -240,44 +260,39 @@ def recorded(folder: Path) -> list[tuple[int, ...]]:
         return []
 
 
-def record(plan: Plan) -> None:
-    """Write population.json: this plan's groups, and those of other seeds that were there."""
+def write_groups(plan: Plan) -> None:
+    """Write population.json: this plan's groups, and the groups of other seeds in the folder."""
     named = {seed for group in plan.groups for seed in group}
-    before = [g for g in recorded(plan.folder) if not set(g) & named]
+    before = [g for g in read_groups(plan.folder) if not set(g) & named]
     table = {"format": FORMAT, "groups": [list(g) for g in (*before, *plan.groups)]}
-    files.write_json(plan.folder / RECORD, table)
+    files.save_file(plan.folder / GROUPS, json.dumps(table).encode())
 
 
-def good_steps(run: Run) -> list[int]:
+def whole_steps(run: Run) -> list[int]:
     """The steps of a run's checkpoints that verify, newest first."""
-    good = []
+    out = []
     for path in checkpoint.listed(run.checkpoints):
         with suppress(DataError, DiskError):
             checkpoint.verify(path)
-            good.append(int(path.name[5:]))
-    return good
+            out.append(int(path.name[5:]))
+    return out
 
 
-def standing(run: Run) -> int:
-    """The step from which a run would go on, 0 at its start."""
-    return next(iter(good_steps(run)), 0)
+def resume_step(run: Run) -> int:
+    """The step from which a run would continue, 0 for its start."""
+    return next(iter(whole_steps(run)), 0)
 
 
 def common_step(plan: Plan, seeds: Sequence[int]) -> int | None:
-    """The last step from which all of a group can go on; None where only the start is left.
+    """The last step from which all of these seeds can continue; None if they share no step.
 
-    A kill between two members' checkpoints leaves some a save ahead: those go back to the one that
-    all have, or to the start where that was the first.
+    A kill between the checkpoints of two members leaves some members a save ahead: they go back to
+    the step that all have, or to the start if that save was the first.
     """
-    steps = [good_steps(plan.run(seed)) for seed in seeds]
+    steps = [whole_steps(plan.run(seed)) for seed in seeds]
     shared = set.intersection(*(set(s) for s in steps))
     if shared:
         return max(shared)
     if all(len(s) <= 1 for s in steps) and not all(steps):
         return 0
     return None
-
-
-def settings_hash(wanted: Config) -> str:
-    """What the members of a population share: the hash of their settings but for the seed."""
-    return convert.config_hash(replace(wanted, seed=0))

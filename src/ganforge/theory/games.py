@@ -1,8 +1,7 @@
-"""A toy game played for its picture.
+"""Play a toy game in a temporary run folder, and look at it on the way.
 
-The run folder is a temporary one and goes when the game is over: a game of the lab takes seconds,
-is the same from the same seed, and what is worth keeping of it is the figure. To keep such a run,
-train its recipe.
+The folder is removed when the game is over: a game of the lab takes seconds and is reproduced by
+its seed; only the figure is kept. To keep such a run, train its recipe.
 """
 
 from __future__ import annotations
@@ -24,22 +23,22 @@ from ganforge.training.trainer import Trainer
 NEVER = 1e9  # epochs
 
 
-def for_steps(config: Config, steps: int | None) -> Config:
-    """`config` with a budget of `steps`, its own where None is given."""
+def with_steps(config: Config, steps: int | None) -> Config:
+    """The config with a budget of `steps`; unchanged for None."""
     if steps is None:
         return config
     return replace(config, kimg=steps * config.batch * config.game.d_steps / 1000)
 
 
-def steps_of(config: Config) -> int:
-    """The steps of a game on a toy law."""
+def count_steps(config: Config) -> int:
+    """The number of steps of a game on a toy law."""
     return game.steps_for(config.images(toy.TRAIN[config.data]), config.batch, config.game)
 
 
-def played(config: Config, every: int, data: Dataset | None = None) -> Iterator[Trainer]:
-    """The game before its first step, after every `every`-th, and after its last.
+def play(config: Config, every: int, data: Dataset | None = None) -> Iterator[Trainer]:
+    """Play a game; yields the run before its first step, after every `every`-th, and at its end.
 
-    What it yields is the run in progress, to be looked at and not changed.
+    The yielded run is in progress: it may be read, not changed.
     """
     output = Output(log_every=every, sample_every=NEVER, save_every=NEVER, grid=1, score=False)
     chosen = replace(config, device="cpu", precision="fp32", threads=1, output=output)
@@ -51,18 +50,19 @@ def played(config: Config, every: int, data: Dataset | None = None) -> Iterator[
                 yield training
 
 
-def last(config: Config) -> Trainer:
-    """The game after its last step."""
-    steps = 10**9
-    for training in played(config, steps):
-        ended = training
-    return ended
+def play_to_end(config: Config) -> Trainer:
+    """Play a game; returns the run after its last step."""
+    return [*play(config, every=10**9)][-1]
 
 
-def turns(training: Trainer, state: State, side: str, count: int) -> None:
-    """`count` turns of one player alone, on fresh data and noise, without penalties.
+def train_one_player(training: Trainer, state: State, side: str, count: int) -> None:
+    """Let one player take `count` turns on fresh data and noise, without penalties.
 
-    state: a copy of the training's (`copy.deepcopy`), which is changed.
+    Args:
+        training: the run whose data and random inputs are used; it is not changed.
+        state: a copy of its state (`copy.deepcopy`), which is changed.
+        side: "generator" or "discriminator".
+        count: number of turns.
     """
     bare = replace(training.config.game, penalties=())
     size = training.config.batch

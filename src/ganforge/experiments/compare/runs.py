@@ -1,0 +1,278 @@
+"""Compare finished runs: check that they are comparable, score them alike, group them by recipe."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ganforge import registry
+from ganforge.callbacks.evaluate import BEST_MODEL
+from ganforge.config import convert
+from ganforge.config.schema import Config
+from ganforge.errors import DataError, UsageError, check
+from ganforge.evaluation import evaluate, features
+from ganforge.evaluation.evaluate import Real
+from ganforge.evaluation.score import Score
+from ganforge.experiments.compare.comparison import SEED, Comparison, Entry, Group, Scoring
+from ganforge.experiments.seeds.plan import ENDED
+from ganforge.recipes import RECIPES
+from ganforge.runs import folder, model
+from ganforge.runs.folder import Run
+from ganforge.runs.model import OwnNetworks
+
+OF_LABELS = ("label-accuracy", "worst-class", "cas")  # metrics of conditional recipes only
+VARYING_N = ("worst-class",)  # metrics whose N is a part of the samples and differs by run
+MAY_DIFFER = ("device", "threads", "output.")  # settings in which runs of one recipe may differ
+BUDGET, UNNAMED = ("epochs", "kimg"), ("seed", *MAY_DIFFER)  # settings left out of names
+
+
+def of_runs(
+    paths: Sequence[Path | str],
+    scoring: Scoring | None = None,
+    networks: OwnNetworks | None = None,
+) -> Comparison:
+    """Compare finished runs; runs with the same settings except for the seed are one group.
+
+    Scores that a run's scores.json holds already are not made again.
+
+    Args:
+        paths: of run folders, or of folders of runs, which stand for all runs inside.
+        scoring: how. [default: by the Frechet distance of 10,000 samples]
+        networks: your own function, if the models were trained with one.
+
+    Returns:
+        The comparison.
+
+    Raises:
+        UsageError: runs of different data or sizes, the same recipe and seed twice, a metric that
+            is not known or fits none of the runs.
+        DataError: no runs, a run that is not finished, scores that were made in different ways.
+    """
+    groups = by_recipe(paths)
+    return score_groups(groups, networks, scoring or Scoring())
+
+
+def by_recipe(paths: Sequence[Path | str]) -> dict[str, list[Run]]:
+    """The runs of `paths` by the name of their recipe; raises what `of_runs` does for none."""
+    found: list[Run] = []
+    for path in map(Path, paths):
+        inside = [] if Run(path).exists() or not path.is_dir() else folder.find_runs(path)
+        found += inside or [folder.open_run(path)]
+    check(len(found) > 0, "runs", list(paths), "at least one")
+    names = labels([convert.to_dict(config_of(run)) for run in found])
+    members: dict[str, list[Run]] = {}
+    for name, run in zip(names, found, strict=True):
+        members.setdefault(name, []).append(run)
+    return members
+
+
+def score_groups(
+    groups: Mapping[str, Sequence[Run]], networks: OwnNetworks | None, scoring: Scoring
+) -> Comparison:
+    """The comparison of groups of finished runs; see `of_runs`."""
+    return judge(groups, dict.fromkeys(groups, networks), scoring)
+
+
+def config_of(run: Run) -> Config:
+    """The config of a run folder, settings that came later at their defaults."""
+    try:
+        return convert.from_dict(Config, run.settings(), registry.PARTS)
+    except UsageError as error:
+        raise DataError(f"{run.path / folder.CONFIG}: {error}") from None
+
+
+# --- names ------------------------------------------------------------------------------------
+
+
+def labels(settings: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A name for the recipe of each run, written like a variant: name:key=value:...
+
+    It shows the settings in which the recipes of one name differ, unless the value is the recipe's
+    default; the budget only if nothing else separates two recipes.
+    """
+    tables = [dict(convert.flat(s)) for s in settings]
+    full = [label(table, tables, ()) for table in tables]
+    brief = [label(table, tables, BUDGET) for table in tables]
+    meanings: dict[str, set[str]] = {}
+    for short, long in zip(brief, full, strict=True):
+        meanings.setdefault(short, set()).add(long)
+    return [b if len(meanings[b]) == 1 else f for b, f in zip(brief, full, strict=True)]
+
+
+def label(table: dict[str, Any], tables: Sequence[dict[str, Any]], hidden: Sequence[str]) -> str:
+    """The name of one recipe among those of `tables`, without the settings in `hidden`."""
+    name = str(table["name"])
+    same = [t for t in tables if t["name"] == name]
+    default = dict(convert.flat(convert.to_dict(RECIPES[name]()))) if name in RECIPES else {}
+    shown = [name]
+    for key in dict.fromkeys(k for t in (*same, default) for k in t):
+        value = table.get(key)
+        varies = any(t.get(key) != value for t in same)
+        if varies and value != default.get(key) and not key.startswith((*hidden, *UNNAMED)):
+            text = value if isinstance(value, str) else json.dumps(value)
+            shown.append(f"{key}={'none' if value is None else text}")
+    return ":".join(shown)
+
+
+# --- scores -----------------------------------------------------------------------------------
+
+
+def judge(
+    members: Mapping[str, Sequence[Run]],
+    networks: Mapping[str, OwnNetworks | None],
+    scoring: Scoring,
+) -> Comparison:
+    """Score the runs of each recipe in the same way. networks: the user's, by recipe, if any."""
+    runs = [run for group in members.values() for run in group]
+    infos = {run: finished_info(run) for run in runs}
+    refuse_different_data(infos)
+    refuse_equal_seeds(members, infos)
+    settings = runs[0].settings()
+    real = evaluate.load_real(settings["data"], settings.get("size"), scoring.split)
+    if real.train.sha256 != infos[runs[0]].get("data_sha256"):
+        raise DataError(f"{settings['data']}: not the data {runs[0].path} was trained on")
+
+    good = [run for run in runs if infos[run]["status"] != "diverged"]
+    refuse_label_metrics(good, scoring.metrics)
+    best = all((run.path / BEST_MODEL / model.CONFIG).is_file() for run in good)
+    counts = {f"{scoring.split} examples": len(real.held), "training examples": len(real.train)}
+    n, note = evaluate.limited(scoring.n, counts)
+    scoring = replace(scoring, n=n, space=scoring.space or features.default_space(real.train.spec))
+
+    groups = []
+    for name, group in members.items():
+        entries = [entry(run, infos[run], best, real, networks[name], scoring) for run in group]
+        groups.append(Group(name, tuple(sorted(entries, key=lambda e: e.seed))))
+    refuse_different_stamps(groups)
+    data = (real.train.name, real.held.sha256)
+    return Comparison(tuple(groups), scoring, *data, "best" if best else "last", note=note)
+
+
+def entry(
+    run: Run,
+    info: Mapping[str, Any],
+    best: bool,
+    real: Real,
+    networks: OwnNetworks | None,
+    scoring: Scoring,
+) -> Entry:
+    """Score one run; scores that its scores.json has for this model are not made again."""
+    settings = run.settings()
+    made = Entry(
+        run.path,
+        seed=int(info["seed"]),
+        images=int(info["samples_seen"]),
+        step_images=int(settings["batch"]) * int(settings.get("game", {}).get("d_steps", 1)),
+        seconds=float(info["seconds"]),
+        epoch=float(info["epoch"]),
+        diverged=info["status"] == "diverged",
+        stacked=int(info.get("resolved", {}).get("stacked", 0)),
+    )
+    if made.diverged:
+        return made
+    subject = evaluate.open_subject(run.path / BEST_MODEL if best else run.path, networks)
+    wanted = [m for m in scoring.metrics if m not in OF_LABELS or settings.get("labels")]
+    cards = saved_cards(subject, real, scoring)
+    missing = [m for m in wanted if m not in cards]
+    if missing:
+        scores = evaluate.measure(
+            subject.sampler,
+            real,
+            n=scoring.n,
+            metrics=missing,
+            space=scoring.space,
+            seed=SEED,
+            name=subject.name,
+        )
+        evaluate.keep(subject.kept, scores, real, step=subject.step, space=scoring.space)
+        cards |= {s.name: s for s in scores}
+    steps = int(info["step"])
+    step = steps if subject.step is None else subject.step
+    return replace(
+        made, epoch=made.epoch * step / max(1, steps), scores={m: cards[m] for m in wanted}
+    )
+
+
+def saved_cards(subject: evaluate.Subject, real: Real, scoring: Scoring) -> dict[str, Score]:
+    """The saved scores of this very model that were made in the same way."""
+    wanted = (subject.step, scoring.split, SEED, scoring.n, scoring.space, real.held.sha256)
+    keys = ("step", "split", "seed", "n", "space", "data_sha256")
+    entries = evaluate.read(subject.kept).values()
+    same = [e for e in entries if tuple(e[key] for key in keys) == wanted]
+    return {card.name: card for e in same for card in evaluate.cards(e)}
+
+
+# --- what cannot be compared ------------------------------------------------------------------
+
+
+def finished_info(run: Run) -> dict[str, Any]:
+    """run.json of a run that has ended; DataError for any other."""
+    info = run.info()
+    if info.get("status") not in ENDED:
+        raise DataError(
+            f"{run.path}: {info.get('status', 'not begun')} at step {info.get('step', 0):,} of "
+            f"{info.get('steps', 0):,}: train it to its end, or leave it out"
+        )
+    return info
+
+
+def refuse_different_data(infos: Mapping[Run, Mapping[str, Any]]) -> None:
+    """UsageError that names the difference if runs were trained on different data."""
+    first, *others = infos
+    for run in others:
+        same_bytes = infos[first]["data_sha256"] == infos[run]["data_sha256"]
+        for key in ("data", "size"):
+            a, b = first.settings().get(key), run.settings().get(key)
+            if a != b and (key == "size" or not same_bytes):
+                raise UsageError(
+                    f"{key} = {a!r} in {first.path}, {b!r} in {run.path}: runs of different data "
+                    "cannot be compared"
+                )
+        if not same_bytes:
+            raise UsageError(
+                f"{first.path} and {run.path} were trained on different "
+                f"{first.settings().get('data')!r} (their sha256 differs): they cannot be compared"
+            )
+
+
+def refuse_equal_seeds(
+    members: Mapping[str, Sequence[Run]], infos: Mapping[Run, Mapping[str, Any]]
+) -> None:
+    """UsageError if a recipe has two runs with one seed: they are not independent samples."""
+    for name, group in members.items():
+        seen: dict[int, Run] = {}
+        for run in group:
+            other = seen.setdefault(int(infos[run]["seed"]), run)
+            if other is not run:
+                raise UsageError(
+                    f"{other.path} and {run.path} are both {name}, seed {infos[run]['seed']}: "
+                    "leave one out"
+                )
+
+
+def refuse_label_metrics(runs: Sequence[Run], metrics: Sequence[str]) -> None:
+    """DataError if all runs have diverged; UsageError if a metric of labels fits none of them."""
+    if not runs:
+        raise DataError("every run has diverged: there is nothing to score")
+    of_labels = [m for m in metrics if m in OF_LABELS]
+    if of_labels and not any(run.settings().get("labels") for run in runs):
+        raise UsageError(f"metric {of_labels[0]!r}: none of these runs is conditional")
+
+
+def refuse_different_stamps(groups: Sequence[Group]) -> None:
+    """DataError that names the difference if two scores of a metric are not comparable."""
+    first: dict[str, tuple[Path, Score]] = {}
+    for e in (e for group in groups for e in group.entries):
+        for name, card in e.scores.items():
+            path, other = first.setdefault(name, (e.path, card))
+            keys = ["space", "space_sha256", "split", "seed", "n"]
+            for key in keys[:-1] if name in VARYING_N else keys:
+                a, b = getattr(other, key), getattr(card, key)
+                if a != b:
+                    raise DataError(
+                        f"{name}: {key} is {a} in {path}, {b} in {e.path}: such scores cannot be "
+                        f"compared; remove {e.path}'s scores.json and compare again"
+                    )
