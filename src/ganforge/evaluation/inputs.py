@@ -1,26 +1,53 @@
-"""One evaluation's input: checked, brought to equal N, embedded once.
+"""The input of one evaluation: samples checked, brought to equal N, embedded once.
 
-Everything a metric may look at is here, so that a metric is one function of one `Case`.
+Everything that a metric may look at is here, so that a metric is one function of one `Case`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
+from ganforge.data import toy
+from ganforge.data.dataset import Dataset
 from ganforge.data.spec import DataSpec
-from ganforge.errors import DataError, UsageError
-from ganforge.evaluation import copying, features, judges
-from ganforge.evaluation.modes import Mixture
-from ganforge.evaluation.neighbours import Prdc, prdc
-from ganforge.evaluation.twosample import nearest_neighbour_test
+from ganforge.errors import DataError
+from ganforge.evaluation import features
 from ganforge.rng import Stream
 from ganforge.types import Array, Floats, Ints
 
-LEAST = 100
-TRUSTED = 0.97  # accuracy on the real examples below which the shipped classifier is not asked
+T = TypeVar("T")
+
+LEAST = 100  # examples of each of real and fake
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """A law of K equal round Gaussians: centres (K, F), float64, and one sigma, in data units."""
+
+    centres: npt.NDArray[np.float64]
+    sigma: float
+
+
+@dataclass(frozen=True)
+class Real:
+    """Real examples to score with: those that trained, and those of a split that did not."""
+
+    train: Dataset
+    held_out: Dataset
+
+    @property
+    def mixture(self) -> Mixture | None:
+        """The modes of a toy law whose modes are separate and equally likely."""
+        law = toy.LAWS.get(self.train.name)
+        if isinstance(law, toy.Mixture) and law.modes is not None and not law.weights:
+            return Mixture(law.modes.astype("float64"), law.sigma)
+        return None
 
 
 def subset(count: int, n: int, seed: int, name: str) -> Ints:
@@ -29,14 +56,13 @@ def subset(count: int, n: int, seed: int, name: str) -> Ints:
     return np.sort(np.argsort(keys, kind="stable")[:n]).astype(np.int64)
 
 
-def check_samples(values: Array, spec: DataSpec, what: str, least: int = LEAST) -> None:
-    """Raise a DataError unless `values` are at least `least` stored examples of `spec`.
+def check_samples(values: Array, spec: DataSpec, what: str) -> None:
+    """Raise a DataError unless `values` are at least 100 stored examples of `spec`.
 
-    Arguments:
+    Args:
         values: (N, H, W, C) or (N, F).
         spec: what one example looks like.
         what: the noun of the message, such as "samples".
-        least: the smallest N that can be scored.
     """
     if values.ndim < 1 or values.shape[1:] != spec.stored_shape:
         raise DataError(
@@ -48,8 +74,8 @@ def check_samples(values: Array, spec: DataSpec, what: str, least: int = LEAST) 
             f"{what} are {values.dtype}, the data are {spec.dtype}: store them as the data are "
             "stored (ganforge.data.spec.decode), or a test finds the rounding instead of the fake"
         )
-    if len(values) < least:
-        raise DataError(f"{what}: {len(values)} are too few to score, at least {least} are needed")
+    if len(values) < LEAST:
+        raise DataError(f"{what}: {len(values)} are too few to score, at least {LEAST} are needed")
     if values.dtype != np.uint8 and not np.isfinite(values).all():
         row = int(np.flatnonzero(~np.isfinite(values).reshape(len(values), -1).all(1))[0])
         raise DataError(f"{what}: row {row} is not finite: remove it, or see why it diverged")
@@ -86,48 +112,61 @@ def make_case(
     seed: int = 0,
     split: str = "validation",
 ) -> Case:
-    """Check everything, cut to equal N by seeded random subsets and say so in the note.
+    """Check everything and cut all sets to the least N of the three, by seeded random subsets.
 
-    Arguments: as `ganforge.evaluation.score.evaluate`.
+    The floor of a metric is its value with training examples in the place of the samples (of the
+    copying metrics: with held-out examples).
+
+    Args:
+        real_train: stored training examples (T, H, W, C) uint8 or (T, F) float32.
+        real_eval: stored real examples of the split (M, ...); they did not train the generator.
+        fake: stored samples (N, ...).
+        spec: what one example looks like.
+        train_labels, eval_labels: classes of the real examples, for the metrics of classes.
+        fake_labels: classes the samples were generated for, for label accuracy.
+        space: a key of `features.SPACES`; None for the default of the data.
+        mixture: the known modes of a toy law.
+        seed: of the subsets and of every network that is trained afresh.
+        split: the name of the real examples' part, stamped on the scores.
+
+    Raises:
+        UsageError: the space is not known or does not fit the data.
+        DataError: too few examples, another shape, type or range than the data, NaN.
     """
-    given = {"training examples": real_train, "real examples": real_eval, "samples": fake}
-    for what, values in given.items():
+    sets = {"training examples": real_train, "real examples": real_eval, "samples": fake}
+    for what, values in sets.items():
         check_samples(values, spec, what)
     _check_range(real_eval, fake)
-    n = min(map(len, given.values()))
-    shortest = min(given, key=lambda what: len(given[what]))
-    note = ""
+    shortest = min(sets, key=lambda what: len(sets[what]))
+    n, note = len(sets[shortest]), ""
     if not len(real_eval) == len(fake) == n:
         had = f"{len(real_eval)} real examples, {len(fake)} samples"
         note = f"N = {n}, as many as there are {shortest} (given {had})"
-    labels = [
-        check_labels(given_labels, len(values), spec.classes, what)
-        for given_labels, values, what in (
-            (train_labels, real_train, "training labels"),
-            (eval_labels, real_eval, "real labels"),
-            (fake_labels, fake, "sample labels"),
-        )
-    ]
-    picks = {
-        "stand-in": subset(len(real_train), n, seed, "stand-in"),
-        "real": subset(len(real_eval), n, seed, "real"),
-        "fake": subset(len(fake), n, seed, "fake"),
-    }
-    chosen = features.space(space or features.default_space(spec), spec, real_train)
+
+    def cut(values: Array, labels: Ints | None, name: str) -> tuple[Array, Ints | None]:
+        pick = subset(len(values), n, seed, name)
+        return values[pick], None if labels is None else labels[pick]
+
+    known = check_labels(train_labels, len(real_train), spec.classes, "training labels")
+    real_known = check_labels(eval_labels, len(real_eval), spec.classes, "real labels")
+    fake_known = check_labels(fake_labels, len(fake), spec.classes, "sample labels")
+    stand_in, stand_in_labels = cut(real_train, known, "stand-in")
+    real, real_labels = cut(real_eval, real_known, "real")
+    chosen, chosen_labels = cut(fake, fake_known, "fake")
     return Case(
         spec=spec,
         seed=seed,
         split=split,
         n=n,
-        space=chosen,
+        space=features.space(space or features.default_space(spec), spec, real_train),
         train=real_train,
-        stand_in=real_train[picks["stand-in"]],
-        real=real_eval[picks["real"]],
-        fake=fake[picks["fake"]],
-        train_labels=labels[0],
-        stand_in_labels=None if labels[0] is None else labels[0][picks["stand-in"]],
-        real_labels=None if labels[1] is None else labels[1][picks["real"]],
-        fake_labels=None if labels[2] is None else labels[2][picks["fake"]],
+        stand_in=stand_in,
+        real=real,
+        fake=chosen,
+        train_labels=known,
+        stand_in_labels=stand_in_labels,
+        real_labels=real_labels,
+        fake_labels=chosen_labels,
         mixture=mixture,
         note=note,
     )
@@ -149,11 +188,12 @@ def _check_range(real: Array, fake: Array) -> None:
 class Case:
     """What a metric may look at: stored examples, labels, and features computed once.
 
-    n: examples of each of real, fake and stand_in; shapes (n, H, W, C) or (n, F).
-    train: all training examples, for questions of copying.
-    stand_in: training examples in the place of the samples; they give the floor.
-    labels: int64 (n,), or None where there are none.
-    mixture: the known modes of a toy, or None.
+    Args:
+        n: examples of each of real, fake and stand_in; shapes (n, H, W, C) or (n, F).
+        train: all training examples, for questions of copying.
+        stand_in: training examples in the place of the samples; the floor is measured on them.
+        *_labels: int64 (n,), or None.
+        mixture: the known modes of a toy law, or None.
     """
 
     spec: DataSpec
@@ -171,78 +211,55 @@ class Case:
     fake_labels: Ints | None = field(default=None, repr=False)
     mixture: Mixture | None = None
     note: str = ""
+    memory: dict[Callable[[Case], Any], Any] = field(default_factory=dict, repr=False)
 
     @cached_property
     def real_features(self) -> Floats:
         """(n, F)."""
-        return self._embed(self.real)
+        return self.embed(self.real)
 
     @cached_property
     def fake_features(self) -> Floats:
         """(n, F)."""
-        return self._embed(self.fake)
+        return self.embed(self.fake)
 
     @cached_property
     def stand_in_features(self) -> Floats:
         """(n, F)."""
-        return self._embed(self.stand_in)
+        return self.embed(self.stand_in)
 
-    @cached_property
-    def held_out(self) -> tuple[judges.HeldOut, judges.HeldOut]:
-        """Logits of a fresh discriminator against the samples, and of one against the stand-in."""
-        return (
-            judges.discriminate(self.real_features, self.fake_features, self.seed),
-            judges.discriminate(self.real_features, self.stand_in_features, self.seed),
-        )
+    @property
+    def given(self) -> frozenset[str]:
+        """What the metrics may rely on beside features, see `given`."""
+        labels = self.train_labels is not None and self.real_labels is not None
+        return given(self.mixture is not None, labels, self.fake_labels is not None)
 
-    @cached_property
-    def neighbours(self) -> tuple[Prdc, Prdc]:
-        """Precision, recall, density, coverage of the samples, and of the stand-in."""
-        return (
-            prdc(self.real_features, self.fake_features),
-            prdc(self.real_features, self.stand_in_features),
-        )
-
-    @cached_property
-    def nearest(self) -> tuple[tuple[float, float], tuple[float, float]]:
-        """1-NN accuracy on real and on fake, of the samples, and of the stand-in."""
-        return (
-            nearest_neighbour_test(self.real_features, self.fake_features),
-            nearest_neighbour_test(self.real_features, self.stand_in_features),
-        )
-
-    @cached_property
-    def copies(self) -> tuple[copying.Reference, copying.Placed, copying.Placed]:
-        """All training examples, and samples and real examples placed among them."""
-        cells = copying.CELLS if self.n >= 200 * copying.CELLS else 1
-        train = copying.reference(self._embed(self.train), self.seed, cells)
-        return (
-            train,
-            copying.place(train, self.fake_features),
-            copying.place(train, self.real_features),
-        )
-
-    @cached_property
-    def judge(self) -> tuple[Floats, Floats, str, str]:
-        """Class logits of the samples and of the real examples, and the judge's name and sha256.
-
-        The shipped MNIST classifier where the data are 28 x 28 with ten classes and it is right on
-        97 % of the real ones; else one trained afresh on all training examples.
-        """
-        if self.real_labels is None or self.train_labels is None:
-            raise UsageError(
-                "a metric of classes needs the labels of the real and of the training examples"
-            )
-        if self.spec.shape == (1, 28, 28) and self.spec.classes == 10:
-            real = features.classify(self.real)
-            if (real.argmax(1) == self.real_labels).mean() >= TRUSTED:
-                digest = features.classifier_sha256()
-                return features.classify(self.fake), real, "mnist-lenet", digest
-        own = judges.classifier(self.train, self.train_labels, self.spec.classes, self.seed)
-        return own.logits(self.fake), own.logits(self.real), "own classifier", own.sha256()
-
-    def _embed(self, values: Array) -> Floats:
+    def embed(self, values: Array) -> Floats:
+        """Features (N, F) of stored examples; DataError if they are not finite."""
         out = self.space.embed(values)
         if not np.isfinite(out).all():
             raise DataError(f"features in the space {self.space.name!r} are not finite")
         return out
+
+    def once(self, compute: Callable[[Case], T]) -> T:
+        """compute(self), computed at the first call: what several metrics share."""
+        if compute not in self.memory:
+            self.memory[compute] = compute(self)
+        found: T = self.memory[compute]
+        return found
+
+
+def repeated_mean(x: Floats) -> Floats:
+    """The average row of (N, F), N times: the control of the distances."""
+    return np.repeat(x.mean(0, keepdims=True), len(x), 0)
+
+
+def given(law: bool, labels: bool, sample_labels: bool) -> frozenset[str]:
+    """The names of what is there, of `metrics.NEEDS`: a law or labels make modes known."""
+    facts = {
+        "law": law,
+        "modes": law or labels,
+        "labels": labels,
+        "sample labels": labels and sample_labels,
+    }
+    return frozenset(name for name, there in facts.items() if there)

@@ -25,7 +25,8 @@ from ganforge.config.schema import Config, Noise, Optimizer
 from ganforge.data.load import Dataset, load
 from ganforge.data.toy import LAWS
 from ganforge.errors import DivergedError, UsageError
-from ganforge.evaluation.modes import Mixture, Modes, count_modes
+from ganforge.evaluation.inputs import Mixture
+from ganforge.evaluation.metrics.modes import Modes, count_modes
 from ganforge.experiments.ensemble import stack
 from ganforge.files import read, write
 from ganforge.gan import state
@@ -197,7 +198,7 @@ def score(population: stack.Population, name: str, folder: Path) -> Iterator[Run
 def measured(seed: int, samples: Array, name: str) -> Run:
     """The three figures of one set of samples."""
     found: Modes = count_modes(samples, mixture(name))
-    return Run(seed, found.held, found.heavy, 100 * found.high_quality, found.reverse_kl)
+    return Run(seed, found.covered, found.heavy, 100 * found.high_quality, found.reverse_kl)
 
 
 def mixture(name: str) -> Mixture:

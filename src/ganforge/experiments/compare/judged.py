@@ -13,8 +13,9 @@ from typing import Any
 from ganforge.callbacks.evaluate import BEST_MODEL
 from ganforge.config import convert
 from ganforge.errors import DataError, UsageError, check
-from ganforge.evaluation import evaluate, features
-from ganforge.evaluation.evaluate import Real
+from ganforge.evaluation import evaluate, features, store
+from ganforge.evaluation.inputs import Real
+from ganforge.evaluation.metrics import LABELLED, METRICS
 from ganforge.evaluation.score import Score
 from ganforge.experiments import statistics
 from ganforge.experiments.compare.plan import DONE, FREE, runs_config
@@ -25,8 +26,7 @@ from ganforge.runs.folder import Run
 from ganforge.runs.model import OwnNetworks
 
 SEED = 0  # of every score: the same noise, the same real examples
-OF_LABELS = ("label-accuracy", "worst-class", "cas")  # metrics of conditional recipes alone
-OWN_N = ("worst-class",)  # metrics whose N is a part of the samples, another in each run
+OF_LABELS = [name for name, m in METRICS.items() if m.needs == LABELLED]  # conditional alone
 CLAIM = 5  # seeds
 BUDGET, UNTOLD = ("epochs", "kimg"), ("seed", *FREE)  # settings that are left out of names
 EQUAL = 0.01  # relative difference of budgets that are called the same
@@ -36,7 +36,7 @@ EQUAL = 0.01  # relative difference of budgets that are called the same
 class Scoring:
     """How every run is scored, the same for all.
 
-    metrics: keys of `METRICS`. n, split, space: as `judging.judge`.
+    metrics: keys of `METRICS`. n, split, space: as `evaluate`.
     """
 
     metrics: tuple[str, ...] = ("frechet",)
@@ -225,7 +225,7 @@ def judge(
     good = [run for run in everyone if infos[run]["status"] != "diverged"]
     check_labels(good, scoring.metrics)
     best = all((run.path / BEST_MODEL / model.CONFIG).is_file() for run in good)
-    counts = {f"{scoring.split} examples": len(real.held), "training examples": len(real.train)}
+    counts = {f"{scoring.split} examples": len(real.held_out), "training examples": len(real.train)}
     n, note = evaluate.limited(scoring.n, counts)
     scoring = replace(scoring, n=n, space=scoring.space or features.default_space(real.train.spec))
     groups = []
@@ -234,7 +234,7 @@ def judge(
         groups.append(Group(label, tuple(sorted(made, key=lambda e: e.seed))))
     same_stamps(groups)
     chosen = "best" if best else "last"
-    data = (real.train.name, real.held.sha256)
+    data = (real.train.name, real.held_out.sha256)
     return Comparison(tuple(groups), scoring, *data, chosen, note=note)
 
 
@@ -313,16 +313,9 @@ def entry(
     cards = kept(subject, real, scoring)
     missing = [m for m in wanted if m not in cards]
     if missing:
-        made = evaluate.measure(
-            subject.sampler,
-            real,
-            n=scoring.n,
-            metrics=missing,
-            space=scoring.space,
-            seed=SEED,
-            name=subject.name,
+        made = evaluate.evaluate(
+            subject, real, n=scoring.n, metrics=missing, space=scoring.space, seed=SEED
         )
-        evaluate.keep(subject.kept, made, real, step=subject.step, space=scoring.space)
         cards |= {s.name: s for s in made}
     step = int(info["step"]) if subject.step is None else subject.step
     at = epoch * step / max(1, int(info["step"]))
@@ -331,12 +324,12 @@ def entry(
 
 def kept(subject: evaluate.Subject, real: Real, scoring: Scoring) -> dict[str, Score]:
     """Scores of this very model that were made the same way before."""
-    wanted = (subject.step, scoring.split, SEED, scoring.n, scoring.space, real.held.sha256)
+    wanted = (subject.step, scoring.split, SEED, scoring.n, scoring.space, real.held_out.sha256)
     found: dict[str, Score] = {}
-    for e in evaluate.read(subject.kept).values():
+    for e in store.read(subject.file).values() if subject.file else ():
         had = (e["step"], e["split"], e["seed"], e["n"], e["space"], e["data_sha256"])
         if had == wanted:
-            found |= {card.name: card for card in evaluate.cards(e)}
+            found |= {card.name: card for card in store.cards(e)}
     return found
 
 
@@ -346,8 +339,8 @@ def same_stamps(groups: Sequence[Group]) -> None:
     for e in (e for group in groups for e in group.entries):
         for name, card in e.scores.items():
             path, other = first.setdefault(name, (e.path, card))
-            keys = ["space", "space_sha256", "split", "seed", *([] if name in OWN_N else ["n"])]
-            for key in keys:
+            same_n = ["n"] if METRICS[name].shares_n else []
+            for key in ("space", "space_sha256", "split", "seed", *same_n):
                 a, b = getattr(other, key), getattr(card, key)
                 if a != b:
                     raise DataError(

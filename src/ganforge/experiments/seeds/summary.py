@@ -21,14 +21,12 @@ from ganforge.config.schema import Part
 from ganforge.data.dataset import Dataset
 from ganforge.data.load import load
 from ganforge.errors import DataError, GanforgeError
-from ganforge.evaluation import evaluate
-from ganforge.evaluation.evaluate import Real
-from ganforge.evaluation.inputs import LEAST
+from ganforge.evaluation import evaluate, store
+from ganforge.evaluation.inputs import LEAST, Real
 from ganforge.evaluation.score import Score
 from ganforge.experiments.seeds.plan import Plan, recorded
 from ganforge.plotting import seeds as pages
 from ganforge.runs import folder
-from ganforge.runs import load as runs_load
 from ganforge.runs.folder import Run
 from ganforge.runs.records import Control
 
@@ -61,12 +59,7 @@ def score(plan: Plan, control: Control, validation: Dataset | None = None) -> st
         for run in todo:
             if control.stop:
                 break
-            sampler = runs_load.open_sampler(run.path, networks=own)
-            metrics = evaluate.quick_metrics(real, sampler.spec.classes > 0)
-            scores = evaluate.measure(
-                sampler, real, n=N, metrics=metrics, seed=SEED, name="the generator"
-            )
-            evaluate.keep(run.path / evaluate.SCORES, scores, real, step=run.info().get("step"))
+            evaluate.evaluate(run.path, real, n=N, metrics=evaluate.QUICK, seed=SEED, networks=own)
     except GanforgeError as error:
         return f"not scored: {error}"
     return ""
@@ -83,13 +76,7 @@ def cards(run: Run) -> list[Score]:
     """The scores of a run's newest step on the validation split, made as every seed's are: of N
     samples or of all there are, by the data that trained it."""
     step = run.info().get("step") if run.exists() else None
-    wanted = (step, "validation", SEED)
-    own = [
-        entry
-        for entry in evaluate.own_entries(run)
-        if (entry["step"], entry["split"], entry.get("seed")) == wanted and entry["n"] <= N
-    ]
-    return evaluate.cards(max(own, key=lambda entry: int(entry["n"]))) if own else []
+    return store.of_step(run, step, N, SEED)
 
 
 def row(seed: int, run: Run) -> dict[str, Any]:
@@ -112,7 +99,7 @@ def row(seed: int, run: Run) -> dict[str, Any]:
     if scores:
         out["scores"] = {s.name: s.value if math.isfinite(s.value) else None for s in scores}
         out["floors"] = {s.name: s.floor if math.isfinite(s.floor) else None for s in scores}
-        out["collapsed"] = any(s.name in VARIETY and s.word == "collapsed" for s in scores)
+        out["collapsed"] = any(s.name in VARIETY and s.verdict == "collapsed" for s in scores)
         out["stamp"] = {"n": scores[0].n, "space": scores[0].space, "split": scores[0].split}
     return out
 

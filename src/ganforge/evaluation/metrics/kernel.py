@@ -6,10 +6,29 @@ import numpy as np
 import torch
 
 from ganforge.errors import UsageError
+from ganforge.evaluation.inputs import Case, repeated_mean
+from ganforge.evaluation.score import Measured
 from ganforge.rng import Stream
 from ganforge.types import Array
 
 SUBSETS, SIZE = 100, 1000
+
+
+def score(case: Case) -> Measured:
+    """Kernel distance; spread: standard deviation over the subsets."""
+    real, size = case.real_features, min(SIZE, case.n // 2)
+
+    def distance(other: Array, subsets: int = SUBSETS) -> tuple[float, float]:
+        return kernel_distance(real, other, case.seed, subsets, size)
+
+    value, spread = distance(case.fake_features)
+    return Measured(
+        value,
+        distance(case.stand_in_features)[0],
+        spread,
+        f"{SUBSETS} subsets of {size}",
+        control=distance(repeated_mean(real), 5)[0],
+    )
 
 
 def kernel_distance(
@@ -20,7 +39,7 @@ def kernel_distance(
     Features are divided by the root mean square of the real ones first: without a fixed scale the
     cubic kernel has no meaning. The estimate is unbiased in N and may be negative.
 
-    Arguments:
+    Args:
         real, fake: features (N, F) and (M, F).
         seed: of the subsets.
         subsets: how many.
@@ -48,7 +67,7 @@ def mmd2(x: Array, y: Array) -> float:
 
     sum_{i != j} k(x_i, x_j) / n(n-1) + the same for y - 2 mean k(x_i, y_j).
 
-    Arguments:
+    Args:
         x, y: (N, F) and (M, F).
     """
     a, b = (torch.from_numpy(v.astype(np.float64)) for v in (x, y))
