@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from ganforge.data.dataset import Examples
 from ganforge.data.spec import DataSpec
 from ganforge.errors import DataError, GanforgeError, UsageError
 from ganforge.evaluation import features
@@ -27,9 +28,15 @@ def drawn(seed, n, modes=8):
     return (MIXTURE.centres[labels] + 0.05 * g.normal(size=(n, 2))).astype("f4"), labels
 
 
+def case_of(real_train, real_eval, fake, train_labels=None, eval_labels=None, fake_labels=None,
+            **more):  # fmt: skip
+    sets = (real_train, train_labels), (real_eval, eval_labels), (fake, fake_labels)
+    return make_case(*(Examples(*part) for part in sets), **more)
+
+
 def evaluate(*sets, metrics=None, **more):
     """The scores of arrays."""
-    return all_scores(make_case(*sets, **more), metrics)
+    return all_scores(case_of(*sets, **more), metrics)
 
 
 def given(fake, fake_labels, **more):
@@ -113,7 +120,7 @@ def test_another_seed_is_another_figure(scores):
 
 def test_every_need_is_described_and_met_by_some_case():
     assert {need for m in METRICS.values() for need in m.needs} == set(NEEDS)
-    assert make_case(**given(*drawn(3, 200))).given == set(NEEDS)
+    assert case_of(**given(*drawn(3, 200))).given == set(NEEDS)
 
 
 def test_unknown_names():
@@ -133,22 +140,24 @@ def test_metrics_that_need_what_is_not_given():
 
 
 def test_default_metrics_follow_what_is_given():
-    case = make_case(**given(*drawn(3, 200)))
+    case = case_of(**given(*drawn(3, 200)))
     everything = set(METRICS) - {"parzen", "inception-score"}
     assert set(fitting(case.given)) == everything
-    names = fitting(make_case(**given(drawn(3, 200)[0], None, mixture=None)).given)
+    names = fitting(case_of(**given(drawn(3, 200)[0], None, mixture=None)).given)
     assert "modes" in names and "cas" not in names and "high-quality" not in names
     bare = given(*drawn(3, 200), train_labels=None, eval_labels=None, mixture=None)
-    assert "modes" not in fitting(make_case(**bare).given)
+    assert "modes" not in fitting(case_of(**bare).given)
 
 
 def test_equal_n_by_random_subsets_never_prefixes():
-    case = make_case(**given(*drawn(3, 200)))
-    assert len(case.real) == len(case.fake) == len(case.stand_in) == case.n == 200
+    case = case_of(**given(*drawn(3, 200)))
+    assert (
+        len(case.real.values) == len(case.fake.values) == len(case.stand_in.values) == case.n == 200
+    )
     real, _ = drawn(2, 240)
-    assert not np.array_equal(case.real, real[:200])
+    assert not np.array_equal(case.real.values, real[:200])
     rows = {tuple(r) for r in real}
-    assert all(tuple(r) in rows for r in case.real)
+    assert all(tuple(r) in rows for r in case.real.values)
 
 
 def test_pictures_in_the_wrong_range():

@@ -13,7 +13,7 @@ CARD = Score("label-accuracy", 0.95, 0.01, 0.99, 100, "s", "ab" * 32, 0, "valida
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "spread", "control", "expected"),
+    ("name", "value", "floor", "spread", "control", "expected"),
     [
         ("frechet", 1.2, 1.0, 0.1, 101.0, "as real"),
         ("frechet", 2.5, 1.0, 0.1, 101.0, "close"),

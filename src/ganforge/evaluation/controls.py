@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from ganforge.data.dataset import Examples
 from ganforge.data.spec import DataSpec
 from ganforge.errors import UsageError
 from ganforge.evaluation.inputs import make_case, subset
@@ -112,13 +113,10 @@ def table(
         else:
             fake, labels = sampler(*source, seed)
         case = make_case(
-            train[0],
-            real[0],
-            fake,
+            Examples(*train),
+            Examples(*real),
+            Examples(fake, labels),
             spec=spec,
-            train_labels=train[1],
-            eval_labels=real[1],
-            fake_labels=labels,
             space=space,
             seed=seed,
             split=split,

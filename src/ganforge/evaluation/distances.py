@@ -75,3 +75,9 @@ def nearest(x: Tensor, y: Tensor, exclude: Ints | None = None) -> tuple[Ints, Do
             d[torch.arange(len(d)), torch.from_numpy(exclude[rows])] = torch.inf
         index[rows] = d.argmin(1)
     return index.numpy(), (x - y[index]).norm(dim=1).numpy()
+
+
+def closest(x: Tensor, centres: Tensor) -> tuple[Tensor, Tensor]:
+    """Index of the nearest centre (K, F) of every row (N, F), and its squared distance, (N,)."""
+    least = [squared(x[rows], centres).min(1) for rows in blocks(len(x), len(centres))]
+    return torch.cat([v.indices for v in least]), torch.cat([v.values for v in least])

@@ -193,29 +193,26 @@ def _measure(
         counts = {"samples": len(samples.values)} | counts
     size, note = limited(n, counts)
     if subject.sampler is not None:
-        fake, fake_labels = draw(subject.sampler, train, size, seed)
+        fake = Examples(*draw(subject.sampler, train, size, seed))
     elif samples is not None:
-        pick = subset(len(samples.values), size, seed, "fake")
-        fake = samples.values[pick]
-        fake_labels = None if samples.labels is None else samples.labels[pick]
+        fake = samples
     else:
         raise UsageError(f"{subject.name}: neither a generator nor samples")
-    pick = subset(len(held_out), size, seed, "real")
-    labelled = train.labels is not None and held_out.labels is not None
+    if train.labels is None or held_out.labels is None:
+        fake = replace(fake, labels=None)
     case = make_case(
-        train.values,
-        held_out.values[pick],
+        train,
+        held_out,
         fake,
         spec=train.spec,
-        train_labels=train.labels,
-        eval_labels=None if held_out.labels is None else held_out.labels[pick],
-        fake_labels=fake_labels if labelled else None,
         space=space,
         mixture=real.mixture,
         seed=seed,
         split=held_out.part,
+        n=size,
+        note=note,
     )
-    return scores(replace(case, note=note), metrics)
+    return scores(case, metrics)
 
 
 def limited(n: int, counts: Mapping[str, int]) -> tuple[int, str]:

@@ -11,7 +11,7 @@ import importlib
 import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from torch.nn import functional
 from ganforge.data.spec import DataSpec
 from ganforge.errors import UsageError, did_you_mean
 from ganforge.evaluation import lenet
+from ganforge.evaluation.judges import BATCHED, in_batches
 from ganforge.rng import Stream
 from ganforge.types import Array, Doubles, Floats, Ints
 
@@ -29,6 +30,7 @@ PCA_FEATURES, PCA_PICTURES = 64, 2000
 TRUSTED = 0.97  # accuracy on real examples below which the shipped classifier is not used
 
 Embed = Callable[[Any], Any]  # prepared examples (B, ...) -> features (B, F)
+FitOn = Callable[[], Floats]  # gives the real examples (N, F) that a space is fitted on
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,8 @@ class Recipe:
 
     Args:
         size: F; 0 for as many as one example has numbers.
-        load: real examples, prepared as needed -> the embedding of prepared examples, and the
-            sha256 of its weights.
+        load: gives the embedding of prepared examples and the sha256 of its weights; a space that
+            is fitted on real examples asks for them.
         prepare: stored values (B, ...) -> the input of the embedding.
         takes: the data it fits, in words; `fits` says whether these are such.
         modules, extra: packages that it needs, and the extra of ganforge that installs them.
@@ -61,13 +63,13 @@ class Recipe:
     """
 
     size: int
-    load: Callable[[Callable[[], Floats]], tuple[Embed, str]]
+    load: Callable[[FitOn], tuple[Embed, str]]
     prepare: Callable[[Array, DataSpec], Any]
     takes: str = "any data"
     fits: Callable[[DataSpec], bool] = lambda spec: True
     modules: tuple[str, ...] = ()
     extra: str = ""
-    batch: int = 500
+    batch: int = BATCHED
 
 
 def space(name: str, spec: DataSpec, real: Array | None = None) -> Space:
@@ -104,7 +106,7 @@ def space(name: str, spec: DataSpec, real: Array | None = None) -> Space:
     return Space(
         name,
         digest,
-        lambda x: _in_batches(embed, x, lambda rows: recipe.prepare(rows, spec), recipe.batch),
+        lambda x: in_batches(embed, x, lambda rows: recipe.prepare(rows, spec), recipe.batch),
     )
 
 
@@ -155,13 +157,13 @@ def classify(images: Array) -> Floats:
             f"the MNIST classifier reads uint8 (N, 28, 28, 1), not {images.dtype} {images.shape}: "
             "classify other pictures with a classifier trained on real examples of them"
         )
-    return _in_batches(_lenet(), images, lenet.pixels)
+    return in_batches(_lenet(), images, lenet.pixels)
 
 
 def classify_stacked(images: Array) -> Ints:
     """The digit in each colour channel (N, 3) of stacked digits (N, 28, 28, 3) uint8."""
     channels = [classify(images[..., c : c + 1]).argmax(1) for c in range(images.shape[-1])]
-    return np.stack(channels, 1).astype(np.int64)
+    return np.stack(channels, 1)
 
 
 @lru_cache(maxsize=1)
@@ -170,11 +172,7 @@ def classifier_sha256() -> str:
     return lenet.sha256(lenet.WEIGHTS)
 
 
-def _identity(fit_on: Callable[[], Floats]) -> tuple[Embed, str]:
-    return lambda x: x, _digest(b"identity")
-
-
-def _pca(fit_on: Callable[[], Floats]) -> tuple[Embed, str]:
+def _pca(fit_on: FitOn) -> tuple[Embed, str]:
     """x -> (x - mean) V, V the leading eigenvectors of the covariance of the real examples."""
     x = fit_on().astype(np.float64)
     mean = x.mean(0)
@@ -183,17 +181,13 @@ def _pca(fit_on: Callable[[], Floats]) -> tuple[Embed, str]:
     return lambda flat: (flat - mean) @ v, digest
 
 
-def _mnist_lenet(fit_on: Callable[[], Floats]) -> tuple[Embed, str]:
-    return _lenet().features, classifier_sha256()
-
-
-def _effnet(fit_on: Callable[[], Floats]) -> tuple[Embed, str]:
+def _effnet(fit_on: FitOn) -> tuple[Embed, str]:
     from ganforge.evaluation import effnet
 
     return effnet.load()
 
 
-def _torch_fidelity(extractor: str, layer: str, fit_on: Callable[[], Floats]) -> tuple[Embed, str]:
+def _torch_fidelity(extractor: str, layer: str) -> tuple[Embed, str]:
     """An extractor of torch-fidelity, which fetches its weights from the network on first use."""
     create = importlib.import_module("torch_fidelity.utils").create_feature_extractor
     try:
@@ -209,26 +203,10 @@ def _torch_fidelity(extractor: str, layer: str, fit_on: Callable[[], Floats]) ->
     return lambda x: net(x)[0], digest.hexdigest()
 
 
-def _in_batches(
-    embed: Embed, values: Array, prepare: Callable[[Array], Any], batch: int = 500
-) -> Floats:
-    with torch.no_grad():
-        parts = [
-            np.asarray(embed(prepare(np.array(values[i : i + batch]))), dtype=np.float32)
-            for i in range(0, len(values), batch)
-        ]
-    return np.concatenate(parts)
-
-
 def _flat(values: Array, spec: DataSpec) -> Floats:
     """Vectors in data units, pictures as pixels in [0, 1], (N, F)."""
     flat = values.reshape(len(values), -1).astype(np.float32)
     return flat / np.float32(255) if spec.dtype == "uint8" else flat
-
-
-def _pixels(values: Array, spec: DataSpec) -> Tensor:
-    """Stored grey pictures -> float32 (N, 1, 28, 28) in [0, 1]."""
-    return lenet.pixels(values)
 
 
 def _levels(values: Array, spec: DataSpec) -> Tensor:
@@ -289,7 +267,7 @@ def _fidelity(size: int, extractor: str, layer: str) -> Recipe:
     """A space of torch-fidelity."""
     return Recipe(
         size,
-        partial(_torch_fidelity, extractor, layer),
+        lambda fit_on: _torch_fidelity(extractor, layer),
         _bytes,
         "pictures with 1 or 3 channels",
         _in_colour,
@@ -300,9 +278,15 @@ def _fidelity(size: int, extractor: str, layer: str) -> Recipe:
 
 
 SPACES: dict[str, Recipe] = {
-    "identity": Recipe(0, _identity, _flat),
+    "identity": Recipe(0, lambda fit_on: (lambda x: x, _digest(b"identity")), _flat),
     "pca": Recipe(PCA_FEATURES, _pca, _flat),
-    "mnist-lenet": Recipe(128, _mnist_lenet, _pixels, "28 x 28 grey uint8 pictures", is_mnist_like),
+    "mnist-lenet": Recipe(
+        128,
+        lambda fit_on: (_lenet().features, classifier_sha256()),
+        lambda values, spec: lenet.pixels(values),
+        "28 x 28 grey uint8 pictures",
+        is_mnist_like,
+    ),
     "effnet-lite0@112": Recipe(
         1280,
         _effnet,

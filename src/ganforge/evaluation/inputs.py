@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ganforge.data import toy
-from ganforge.data.dataset import Dataset
+from ganforge.data.dataset import Dataset, Examples
 from ganforge.data.spec import DataSpec
 from ganforge.errors import DataError
 from ganforge.evaluation import features
@@ -22,6 +22,7 @@ from ganforge.rng import Stream
 from ganforge.types import Array, Floats, Ints
 
 T = TypeVar("T")
+Labelled = Dataset | Examples
 
 LEAST = 100  # examples of each of real and fake
 
@@ -99,76 +100,70 @@ def check_labels(labels: Array | None, count: int, classes: int, what: str) -> I
 
 
 def make_case(
-    real_train: Array,
-    real_eval: Array,
-    fake: Array,
+    train: Labelled,
+    real: Labelled,
+    fake: Labelled,
     *,
     spec: DataSpec,
-    train_labels: Array | None = None,
-    eval_labels: Array | None = None,
-    fake_labels: Array | None = None,
     space: str | None = None,
     mixture: Mixture | None = None,
     seed: int = 0,
     split: str = "validation",
+    n: int | None = None,
+    note: str = "",
 ) -> Case:
-    """Check everything and cut all sets to the least N of the three, by seeded random subsets.
+    """Check everything and cut all sets to one N, by seeded random subsets.
 
     The floor of a metric is its value with training examples in the place of the samples (of the
     copying metrics: with held-out examples).
 
     Args:
-        real_train: stored training examples (T, H, W, C) uint8 or (T, F) float32.
-        real_eval: stored real examples of the split (M, ...); they did not train the generator.
-        fake: stored samples (N, ...).
+        train: training examples, stored values (T, H, W, C) uint8 or (T, F) float32, and labels
+            (T,) for the metrics of classes.
+        real: real examples of the split (M, ...); they did not train the generator.
+        fake: samples (N, ...), and the labels that they were generated for.
         spec: what one example looks like.
-        train_labels, eval_labels: classes of the real examples, for the metrics of classes.
-        fake_labels: classes the samples were generated for, for label accuracy.
         space: a key of `features.SPACES`; None for the default of the data.
         mixture: the known modes of a toy law.
         seed: of the subsets and of every network that is trained afresh.
         split: the name of the real examples' part, stamped on the scores.
+        n: examples of each, at most the least of the three; None for the least.
+        note: on every score; with n = None it says what limited N.
 
     Raises:
         UsageError: the space is not known or does not fit the data.
         DataError: too few examples, another shape, type or range than the data, NaN.
     """
-    sets = {"training examples": real_train, "real examples": real_eval, "samples": fake}
-    for what, values in sets.items():
-        check_samples(values, spec, what)
-    _check_range(real_eval, fake)
-    shortest = min(sets, key=lambda what: len(sets[what]))
-    n, note = len(sets[shortest]), ""
-    if not len(real_eval) == len(fake) == n:
-        had = f"{len(real_eval)} real examples, {len(fake)} samples"
-        note = f"N = {n}, as many as there are {shortest} (given {had})"
+    sets = {"training examples": train, "real examples": real, "samples": fake}
+    sizes = {what: len(part.values) for what, part in sets.items()}
+    for what, part in sets.items():
+        check_samples(part.values, spec, what)
+    _check_range(real.values, fake.values)
+    if n is None:
+        shortest = min(sizes, key=lambda what: sizes[what])
+        n = sizes[shortest]
+        if not sizes["real examples"] == sizes["samples"] == n:
+            had = f"{sizes['real examples']} real examples, {sizes['samples']} samples"
+            note = f"N = {n}, as many as there are {shortest} (given {had})"
+    size = n
 
-    def cut(values: Array, labels: Ints | None, name: str) -> tuple[Array, Ints | None]:
-        pick = subset(len(values), n, seed, name)
-        return values[pick], None if labels is None else labels[pick]
+    def cut(part: Labelled, name: str, what: str) -> Examples:
+        labels = check_labels(part.labels, len(part.values), spec.classes, f"{what} labels")
+        pick = subset(len(part.values), size, seed, name)
+        return Examples(part.values[pick], None if labels is None else labels[pick])
 
-    known = check_labels(train_labels, len(real_train), spec.classes, "training labels")
-    real_known = check_labels(eval_labels, len(real_eval), spec.classes, "real labels")
-    fake_known = check_labels(fake_labels, len(fake), spec.classes, "sample labels")
-    stand_in, stand_in_labels = cut(real_train, known, "stand-in")
-    real, real_labels = cut(real_eval, real_known, "real")
-    chosen, chosen_labels = cut(fake, fake_known, "fake")
     return Case(
-        spec=spec,
-        seed=seed,
-        split=split,
-        n=n,
-        space=features.space(space or features.default_space(spec), spec, real_train),
-        train=real_train,
-        stand_in=stand_in,
-        real=real,
-        fake=chosen,
-        train_labels=known,
-        stand_in_labels=stand_in_labels,
-        real_labels=real_labels,
-        fake_labels=chosen_labels,
-        mixture=mixture,
-        note=note,
+        spec,
+        seed,
+        split,
+        size,
+        features.space(space or features.default_space(spec), spec, train.values),
+        train,
+        cut(train, "stand-in", "training"),
+        cut(real, "real", "real"),
+        cut(fake, "fake", "sample"),
+        mixture,
+        note,
     )
 
 
@@ -184,7 +179,7 @@ def _check_range(real: Array, fake: Array) -> None:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Case:
     """What a metric may look at: stored examples, labels, and features computed once.
 
@@ -192,7 +187,6 @@ class Case:
         n: examples of each of real, fake and stand_in; shapes (n, H, W, C) or (n, F).
         train: all training examples, for questions of copying.
         stand_in: training examples in the place of the samples; the floor is measured on them.
-        *_labels: int64 (n,), or None.
         mixture: the known modes of a toy law, or None.
     """
 
@@ -201,38 +195,34 @@ class Case:
     split: str
     n: int
     space: features.Space
-    train: Array = field(repr=False)
-    stand_in: Array = field(repr=False)
-    real: Array = field(repr=False)
-    fake: Array = field(repr=False)
-    train_labels: Ints | None = field(default=None, repr=False)
-    stand_in_labels: Ints | None = field(default=None, repr=False)
-    real_labels: Ints | None = field(default=None, repr=False)
-    fake_labels: Ints | None = field(default=None, repr=False)
-    mixture: Mixture | None = None
-    note: str = ""
-    memory: dict[Callable[[Case], Any], Any] = field(default_factory=dict, repr=False)
+    train: Labelled
+    stand_in: Examples
+    real: Examples
+    fake: Examples
+    mixture: Mixture | None
+    note: str
+    memory: dict[Any, Any] = field(default_factory=dict)
 
     @cached_property
     def real_features(self) -> Floats:
         """(n, F)."""
-        return self.embed(self.real)
+        return self.embed(self.real.values)
 
     @cached_property
     def fake_features(self) -> Floats:
         """(n, F)."""
-        return self.embed(self.fake)
+        return self.embed(self.fake.values)
 
     @cached_property
     def stand_in_features(self) -> Floats:
         """(n, F)."""
-        return self.embed(self.stand_in)
+        return self.embed(self.stand_in.values)
 
     @property
     def given(self) -> frozenset[str]:
         """What the metrics may rely on beside features, see `given`."""
-        labels = self.train_labels is not None and self.real_labels is not None
-        return given(self.mixture is not None, labels, self.fake_labels is not None)
+        labels = self.train.labels is not None and self.real.labels is not None
+        return given(self.mixture is not None, labels, self.fake.labels is not None)
 
     def embed(self, values: Array) -> Floats:
         """Features (N, F) of stored examples; DataError if they are not finite."""
@@ -247,6 +237,17 @@ class Case:
             self.memory[compute] = compute(self)
         found: T = self.memory[compute]
         return found
+
+    def both(self, compare: Callable[..., T], *options: Any) -> tuple[T, T]:
+        """compare(real, other, *options) of features, for the samples and for the stand-in.
+
+        It is computed at the first call: what several metrics share.
+        """
+        if compare not in self.memory:
+            others = self.fake_features, self.stand_in_features
+            self.memory[compare] = [compare(self.real_features, x, *options) for x in others]
+        found, floor = self.memory[compare]
+        return found, floor
 
 
 def repeated_mean(x: Floats) -> Floats:

@@ -9,8 +9,7 @@ import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -19,11 +18,12 @@ from torch.nn import functional
 
 from ganforge.errors import UsageError
 from ganforge.rng import Order, Stream
-from ganforge.types import Array, Doubles, Floats, Ints
+from ganforge.types import Array, Doubles, Floats
 
 Net = TypeVar("Net", bound=nn.Module)
 
 BATCH = 128
+BATCHED = 500  # examples at once, without gradients
 HIDDEN = 64
 FARTHEST = 1e6  # deviations of the real examples to which features are clipped
 
@@ -58,12 +58,24 @@ def one_cycle(step: int, steps: int, peak: float, warm: float = 0.2) -> float:
     return peak * 0.5 * (1 + math.cos(math.pi * (t - warm) / (1 - warm)))
 
 
-def update(optimiser: torch.optim.Optimizer, rate: float, loss: Callable[[], Tensor]) -> None:
+def in_batches(
+    net: Callable[[Any], Any], rows: Array, prepare: Callable[[Array], Any], batch: int = BATCHED
+) -> Floats:
+    """net(prepare(rows)) as one array (N, ...), computed for a few rows at a time."""
+    with torch.no_grad():
+        parts = [
+            np.asarray(net(prepare(np.array(rows[i : i + batch]))), dtype=np.float32)
+            for i in range(0, len(rows), batch)
+        ]
+    return np.concatenate(parts)
+
+
+def update(optimiser: torch.optim.Optimizer, rate: float, loss: Tensor) -> None:
     """One step of an optimiser on a loss, at a learning rate."""
     for group in optimiser.param_groups:
         group["lr"] = rate
     optimiser.zero_grad()
-    torch.autograd.backward(loss())
+    torch.autograd.backward(loss)
     optimiser.step()
 
 
@@ -136,7 +148,7 @@ def _fit_binary(
         for step in range(epoch * steps, (epoch + 1) * steps):
             index = torch.from_numpy(order.indices(step * batch, batch))
             rate = one_cycle(step, epochs * steps, 2e-3)
-            update(optimiser, rate, partial(loss, x[index], truth[index]))
+            update(optimiser, rate, loss(x[index], truth[index]))
         best = min(best, snapshot(), key=lambda found: found[0])
     net.load_state_dict(best[1])
 
@@ -167,13 +179,11 @@ def classifier(
     targets = torch.from_numpy(np.asarray(labels, dtype=np.int64))
     order, batch = Order(seed, len(values)), min(BATCH, len(values))
 
-    def loss(index: Ints) -> Tensor:
-        return functional.cross_entropy(net(made.prepare(values[index])), targets[index])
-
     steps = max(400, epochs * (len(values) // batch))
     for step in range(steps):
         index = order.indices(step * batch, batch)
-        update(optimiser, one_cycle(step, steps, 3e-3), partial(loss, index))
+        loss = functional.cross_entropy(net(made.prepare(values[index])), targets[index])
+        update(optimiser, one_cycle(step, steps, 3e-3), loss)
     return made
 
 
@@ -235,11 +245,7 @@ class Classifier:
 
     def logits(self, rows: Array) -> Floats:
         """Logits (N, K) of stored examples (N, ...)."""
-        with torch.no_grad():
-            parts = [
-                self.net(self.prepare(rows[i : i + 500])).numpy() for i in range(0, len(rows), 500)
-            ]
-        return np.concatenate(parts)
+        return in_batches(self.net, rows, self.prepare)
 
     def sha256(self) -> str:
         """Of the weights and the scaling."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -52,13 +51,9 @@ def train(values: Array, labels: Array, seed: int = SEED, epochs: int = EPOCHS) 
         index = torch.from_numpy(order.indices(step * BATCH, BATCH))
         down, right = shifts.integers(2 * step, 2, 2 * SHIFT + 1).tolist()
         batch = padded[index, :, down : down + side, right : right + side].float() / 255
-        loss = partial(_loss, net, batch, targets[index])
+        loss = functional.cross_entropy(net(batch), targets[index])
         update(optimiser, one_cycle(step, steps, RATE), loss)
     return net.eval()
-
-
-def _loss(net: nn.Module, x: Tensor, targets: Tensor) -> Tensor:
-    return functional.cross_entropy(net(x), targets)
 
 
 def load(path: Path = WEIGHTS) -> LeNet:

@@ -99,21 +99,19 @@ def _score(name: str, case: Case) -> Score:
         if need in metric.needs and need not in case.given:
             raise UsageError(f"the metric {name!r} needs {what}")
     found = metric.function(case)
-    space, digest = found.space or (case.space.name, case.space.sha256)
     return Score(
-        name=name,
-        value=found.value,
-        spread=found.spread,
-        floor=found.floor,
-        n=found.n or case.n,
-        space=space,
-        space_sha256=digest,
-        seed=case.seed,
-        split=case.split,
-        better=metric.rule.better,
-        note="; ".join(filter(None, (metric.note, found.note, case.note))),
-        verdict=verdict(metric.rule, found),
-        per_class=found.per_class,
+        name,
+        found.value,
+        found.spread,
+        found.floor,
+        found.n or case.n,
+        *(found.space or (case.space.name, case.space.sha256)),
+        case.seed,
+        case.split,
+        metric.rule.better,
+        "; ".join(filter(None, (metric.note, found.note, case.note))),
+        verdict(metric.rule, found),
+        found.per_class,
     )
 
 

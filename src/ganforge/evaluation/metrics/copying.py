@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ganforge.errors import UsageError
-from ganforge.evaluation.distances import blocks, nearest, squared
+from ganforge.evaluation.distances import closest, nearest
 from ganforge.evaluation.inputs import Case, subset
 from ganforge.evaluation.score import Measured, share
 from ganforge.rng import Stream
@@ -41,7 +41,7 @@ def copying_score(case: Case) -> Measured:
 def _placed(case: Case) -> tuple[Reference, Placed, Placed]:
     """All training examples, and samples and real examples placed among them."""
     cells = CELLS if case.n >= 200 * CELLS else 1
-    train = reference(case.embed(case.train), case.seed, cells)
+    train = reference(case.embed(case.train.values), case.seed, cells)
     return train, place(train, case.fake_features), place(train, case.real_features)
 
 
@@ -63,7 +63,7 @@ def reference(train: Array, seed: int, cells: int = CELLS) -> Reference:
 def place(train: Reference, samples: Array) -> Placed:
     """Nearest training example, its distance, and the cell of every sample (N, F)."""
     x = torch.from_numpy(samples.astype(np.float64) - train.mean)
-    return Placed(*nearest(x, train.x), _assign(x, train.centres)[0])
+    return Placed(*nearest(x, train.x), closest(x, train.centres)[0].numpy())
 
 
 def authentic(train: Reference, fake: Placed) -> float:
@@ -131,13 +131,13 @@ def k_means(x: torch.Tensor, k: int, seed: int) -> torch.Tensor:
     draws = Stream(seed, "k-means").uniform(0, k)[:, 0]
     centres = x[int(draws[0] * len(x))][None]
     for draw in draws[1:]:
-        mass = _assign(x, centres)[1].cumsum(0)
+        mass = closest(x, centres)[1].cumsum(0)
         centres = torch.cat(
             [centres, x[int(torch.searchsorted(mass, float(draw) * mass[-1]))][None]]
         )
     before = None
     for _ in range(ROUNDS):
-        cell = torch.from_numpy(_assign(x, centres)[0])
+        cell = closest(x, centres)[0]
         if before is not None and torch.equal(cell, before):
             break
         before = cell
@@ -146,15 +146,6 @@ def k_means(x: torch.Tensor, k: int, seed: int) -> torch.Tensor:
         filled = counts > 0
         centres[filled] = sums[filled] / counts[filled, None]
     return centres
-
-
-def _assign(x: torch.Tensor, centres: torch.Tensor) -> tuple[Ints, torch.Tensor]:
-    """Nearest centre of every row, and its squared distance."""
-    least = [squared(x[rows], centres).min(1) for rows in blocks(len(x), len(centres))]
-    return (
-        torch.cat([v.indices for v in least]).numpy(),
-        torch.cat([v.values for v in least]),
-    )
 
 
 @dataclass(frozen=True)

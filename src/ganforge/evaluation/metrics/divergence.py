@@ -8,14 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from ganforge.evaluation.inputs import Case
-from ganforge.evaluation.judges import HeldOut
-from ganforge.evaluation.metrics.twosample import held_out
+from ganforge.evaluation.judges import HeldOut, discriminate
 from ganforge.evaluation.score import Measured
 
 
 def jsd(case: Case) -> Measured:
     """Jensen-Shannon divergence in nats, a lower bound; spread: standard error; note: C(G)."""
-    seen, floor = (divergence(h) for h in case.once(held_out))
+    seen, floor = map(divergence, case.both(discriminate, case.seed))
     return Measured(seen.jsd, floor.jsd, seen.error / 2, f"C(G) = {seen.c:.4f}; half held out")
 
 

@@ -14,11 +14,10 @@ GROUPS = 5
 
 def score(case: Case) -> Measured:
     """Frechet distance; spread: jackknife over five groups; control: trace of the covariance."""
-    real, fake = case.real_features, case.fake_features
+    real = case.real_features
     return Measured(
-        frechet(real, fake),
-        frechet(real, case.stand_in_features),
-        jackknife(real, fake, case.seed),
+        *case.both(frechet),
+        jackknife(real, case.fake_features, case.seed),
         control=float(real.var(0, dtype=np.float64, ddof=1).sum()),
     )
 

@@ -17,18 +17,9 @@ SUBSETS, SIZE = 100, 1000
 def score(case: Case) -> Measured:
     """Kernel distance; spread: standard deviation over the subsets."""
     real, size = case.real_features, min(SIZE, case.n // 2)
-
-    def distance(other: Array, subsets: int = SUBSETS) -> tuple[float, float]:
-        return kernel_distance(real, other, case.seed, subsets, size)
-
-    value, spread = distance(case.fake_features)
-    return Measured(
-        value,
-        distance(case.stand_in_features)[0],
-        spread,
-        f"{SUBSETS} subsets of {size}",
-        control=distance(repeated_mean(real), 5)[0],
-    )
+    (value, spread), (floor, _) = case.both(kernel_distance, case.seed, SUBSETS, size)
+    control, _ = kernel_distance(real, repeated_mean(real), case.seed, 5, size)
+    return Measured(value, floor, spread, f"{SUBSETS} subsets of {size}", control)
 
 
 def kernel_distance(

@@ -39,11 +39,12 @@ def worst_class(case: Case) -> Measured:
 
 def cas_score(case: Case) -> Measured:
     """Accuracy on real examples of a classifier trained on samples; floor: on as many real."""
-    labels, k = case.real_labels, case.spec.classes
-    assert labels is not None and case.fake_labels is not None and case.stand_in_labels is not None
+    labels, k = case.real.labels, case.spec.classes
+    assert labels is not None
     seen, floor = (
-        cas(x, y, case.real, labels, classes=k, seed=case.seed)
-        for x, y in ((case.fake, case.fake_labels), (case.stand_in, case.stand_in_labels))
+        cas(x.values, x.labels, case.real.values, labels, classes=k, seed=case.seed)
+        for x in (case.fake, case.stand_in)
+        if x.labels is not None
     )
     digest = features.space("identity", case.spec).sha256
     return share(seen, floor, case.n, space=("stored values", digest))
@@ -72,22 +73,22 @@ def class_logits(case: Case) -> ClassLogits:
     The shipped MNIST classifier if it knows the data; else one trained afresh on all training
     examples.
     """
-    assert case.train_labels is not None
-    real = features.digit_logits(case.real, case.real_labels, case.spec)
+    assert case.train.labels is not None
+    real = features.digit_logits(case.real.values, case.real.labels, case.spec)
     if real is not None:
         space = ("mnist-lenet", features.classifier_sha256())
-        return ClassLogits(features.classify(case.fake), real, space)
-    made = judges.classifier(case.train, case.train_labels, case.spec.classes, case.seed)
+        return ClassLogits(features.classify(case.fake.values), real, space)
+    made = judges.classifier(case.train.values, case.train.labels, case.spec.classes, case.seed)
     space = ("own classifier", made.sha256())
-    return ClassLogits(made.logits(case.fake), made.logits(case.real), space)
+    return ClassLogits(made.logits(case.fake.values), made.logits(case.real.values), space)
 
 
 def _accuracies(case: Case) -> tuple[LabelAccuracy, LabelAccuracy, tuple[str, str]]:
     found = case.once(class_logits)
-    assert case.fake_labels is not None and case.real_labels is not None
+    assert case.fake.labels is not None and case.real.labels is not None
     return (
-        label_accuracy(found.fake, case.fake_labels),
-        label_accuracy(found.real, case.real_labels),
+        label_accuracy(found.fake, case.fake.labels),
+        label_accuracy(found.real, case.real.labels),
         found.space,
     )
 

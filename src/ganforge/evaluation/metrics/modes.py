@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from ganforge.evaluation import features
-from ganforge.evaluation.distances import blocks, squared
+from ganforge.evaluation.distances import closest
 from ganforge.evaluation.inputs import Case, Mixture
 from ganforge.evaluation.metrics.labels import class_logits
 from ganforge.evaluation.score import Measured, share
@@ -55,7 +55,7 @@ def _both(case: Case) -> tuple[Modes, Modes, tuple[str, str]]:
     """Modes of a known mixture, else classes by a classifier; of the stand-in; the space."""
     if case.mixture is not None:
         flat = features.space("identity", case.spec)
-        seen, floor = (count_modes(x, case.mixture) for x in (case.fake, case.stand_in))
+        seen, floor = (count_modes(x.values, case.mixture) for x in (case.fake, case.stand_in))
         return seen, floor, (flat.name, flat.sha256)
     found = case.once(class_logits)
     seen, floor = (count_classes(x.argmax(1), case.spec.classes) for x in (found.fake, found.real))
@@ -86,12 +86,8 @@ def count_modes(samples: Array, mixture: Mixture) -> Modes:
     """
     x = torch.from_numpy(samples.astype(np.float64))
     centres = torch.from_numpy(mixture.centres.astype(np.float64))
-    nearest, near = [], []
-    for rows in blocks(len(x), len(centres)):
-        least = squared(x[rows], centres).min(1)
-        nearest.append(least.indices)
-        near.append(least.values.sqrt() <= SIGMAS * mixture.sigma)
-    good = torch.cat(nearest)[torch.cat(near)].numpy()
+    index, distance = closest(x, centres)
+    good = index[distance.sqrt() <= SIGMAS * mixture.sigma].numpy()
     return from_histogram(np.bincount(good, minlength=len(centres)), len(samples))
 
 

@@ -21,32 +21,26 @@ K_PRECISION, K_DENSITY = 3, 5
 
 def precision(case: Case) -> Measured:
     """Share of samples within the real support; spread: binomial standard error."""
-    seen, floor = case.once(_both)
+    seen, floor = case.both(prdc)
     return share(seen.precision, floor.precision, case.n)
 
 
 def recall(case: Case) -> Measured:
     """Share of real examples within the samples' support; spread: binomial standard error."""
-    seen, floor = case.once(_both)
+    seen, floor = case.both(prdc)
     return share(seen.recall, floor.recall, case.n)
 
 
 def density(case: Case) -> Measured:
     """Real balls around a sample over k; spread: standard error of the mean."""
-    seen, floor = case.once(_both)
+    seen, floor = case.both(prdc)
     return Measured(seen.density, floor.density, seen.density_error)
 
 
 def coverage(case: Case) -> Measured:
     """Share of real balls with a sample inside; spread: binomial standard error."""
-    seen, floor = case.once(_both)
+    seen, floor = case.both(prdc)
     return share(seen.coverage, floor.coverage, case.n)
-
-
-def _both(case: Case) -> tuple[Prdc, Prdc]:
-    """Of the samples, and of the stand-in."""
-    real = case.real_features
-    return prdc(real, case.fake_features), prdc(real, case.stand_in_features)
 
 
 def prdc(

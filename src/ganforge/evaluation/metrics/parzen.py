@@ -24,7 +24,7 @@ def score(case: Case) -> Measured:
     Half of the real examples choose sigma, the other half is scored.
     """
     flat = space("identity", case.spec)
-    real, fake, stand_in = (flat.embed(v) for v in (case.real, case.fake, case.stand_in))
+    real, fake, stand_in = (flat.embed(x.values) for x in (case.real, case.fake, case.stand_in))
     half = subset(case.n, case.n // 2, case.seed, "halves")
     choice, test = real[half], np.delete(real, half, 0)
     seen, floor = (parzen(c, choice, test) for c in (fake, stand_in))

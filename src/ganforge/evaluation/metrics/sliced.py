@@ -18,11 +18,8 @@ def score(case: Case) -> Measured:
     """Sliced 2-Wasserstein distance; spread: standard error over the directions."""
     real = case.real_features
     u = random_directions(real.shape[1], case.seed)
-    value, spread = sliced_wasserstein(real, case.fake_features, u)
-    floor, control = (
-        sliced_wasserstein(real, other, u)[0]
-        for other in (case.stand_in_features, repeated_mean(real))
-    )
+    (value, spread), (floor, _) = case.both(sliced_wasserstein, u)
+    control, _ = sliced_wasserstein(real, repeated_mean(real), u)
     return Measured(value, floor, spread, f"{len(u)} directions", control)
 
 

@@ -24,55 +24,34 @@ PERMUTED = 2000  # examples a side of the permutation tests, whose memory grows 
 
 def c2st(case: Case) -> Measured:
     """Held-out accuracy of a fresh discriminator of real against fake; note: p of both."""
-    seen, floor = (classifier_test(h) for h in case.once(held_out))
+    seen, floor = map(classifier_test, case.both(discriminate, case.seed))
     note = f"{_p(seen.p)}; floor {_p(floor.p)}; half held out"
     return Measured(seen.accuracy, floor.accuracy, seen.error, note)
 
 
 def nn_real(case: Case) -> Measured:
     """Leave-one-out 1-NN accuracy on the real examples; spread: binomial standard error."""
-    (seen, _), (floor, _) = case.once(_nearest)
+    (seen, _), (floor, _) = case.both(nearest_neighbour_test)
     return share(seen, floor, case.n)
 
 
 def nn_fake(case: Case) -> Measured:
     """Leave-one-out 1-NN accuracy on the samples; spread: binomial standard error."""
-    (_, seen), (_, floor) = case.once(_nearest)
+    (_, seen), (_, floor) = case.both(nearest_neighbour_test)
     return share(seen, floor, case.n)
 
 
 def mmd(case: Case) -> Measured:
     """Unbiased Gaussian MMD^2; spread: standard deviation under permutation."""
-    return _permutation(case, mmd_test, gaussian_mmd2)
+    return _permutation(case, mmd_test)
 
 
 def energy(case: Case) -> Measured:
     """Energy distance; spread: standard deviation under permutation."""
-    return _permutation(case, energy_test, energy_distance)
+    return _permutation(case, energy_test)
 
 
-def held_out(case: Case) -> tuple[HeldOut, HeldOut]:
-    """Logits of a fresh discriminator against the samples, and of one against the stand-in."""
-    real, seed = case.real_features, case.seed
-    return (
-        discriminate(real, case.fake_features, seed),
-        discriminate(real, case.stand_in_features, seed),
-    )
-
-
-def _nearest(case: Case) -> tuple[tuple[float, float], tuple[float, float]]:
-    real = case.real_features
-    return (
-        nearest_neighbour_test(real, case.fake_features),
-        nearest_neighbour_test(real, case.stand_in_features),
-    )
-
-
-def _permutation(
-    case: Case,
-    test: Callable[[Array, Array, int], Permuted],
-    statistic: Callable[[Array, Array], float],
-) -> Measured:
+def _permutation(case: Case, test: Callable[..., Permuted]) -> Measured:
     """A permutation test on at most `PERMUTED` of each side; note: both p."""
     n = min(case.n, PERMUTED)
     pick = subset(case.n, n, case.seed, "permuted")
@@ -86,7 +65,7 @@ def _permutation(
         floor.value,
         seen.null_spread,
         f"{_p(seen.p)}; floor {_p(floor.p)}{cut}",
-        statistic(real, repeated_mean(real)),
+        test(real, repeated_mean(real), 0, 0).value,
         n,
     )
 
@@ -147,11 +126,10 @@ def mmd_test(real: Array, fake: Array, seed: int, permutations: int = PERMUTATIO
     Args:
         real, fake: features (N, F), equally many; memory grows with N^2 (N = 2,000: 130 MB).
         seed: of the permutations.
-        permutations: B, at least 999; p = (1 + #{permuted >= seen}) / (1 + B).
+        permutations: B, at least 999; p = (1 + #{permuted >= seen}) / (1 + B). 0 for the
+            statistic alone.
     """
-    _check_permutations(permutations)
-    k = _gaussian_kernel(real, fake)
-    return _permuted(_statistics(k, _halves(len(k), seed, permutations), biased=False))
+    return _permuted(_gaussian_kernel(real, fake), seed, permutations, biased=False)
 
 
 def energy_test(real: Array, fake: Array, seed: int, permutations: int = PERMUTATIONS) -> Permuted:
@@ -161,21 +139,7 @@ def energy_test(real: Array, fake: Array, seed: int, permutations: int = PERMUTA
 
     Args: as `mmd_test`.
     """
-    _check_permutations(permutations)
-    k = _negative_distance(real, fake)
-    return _permuted(_statistics(k, _halves(len(k), seed, permutations), biased=True))
-
-
-def gaussian_mmd2(real: Array, fake: Array) -> float:
-    """The statistic of `mmd_test`, without its p."""
-    k = _gaussian_kernel(real, fake)
-    return float(_statistics(k, _halves(len(k), 0, 0), biased=False)[0])
-
-
-def energy_distance(real: Array, fake: Array) -> float:
-    """The statistic of `energy_test`, without its p."""
-    k = _negative_distance(real, fake)
-    return float(_statistics(k, _halves(len(k), 0, 0), biased=True)[0])
+    return _permuted(_negative_distance(real, fake), seed, permutations, biased=True)
 
 
 def _pool(real: Array, fake: Array) -> Tensor:
@@ -185,11 +149,6 @@ def _pool(real: Array, fake: Array) -> Tensor:
             "permutation tests take equally many, at least 2"
         )
     return torch.cat(centred(real, fake))
-
-
-def _check_permutations(permutations: int) -> None:
-    if permutations < 999:
-        raise UsageError(f"permutations = {permutations}: at least 999, or p cannot be small")
 
 
 def _gaussian_kernel(real: Array, fake: Array) -> Tensor:
@@ -233,11 +192,15 @@ def _statistics(k: Tensor, halves: Tensor, *, biased: bool) -> Tensor:
     return (aka + bkb) / (n * (n if biased else n - 1)) - 2 * akb / n**2
 
 
-def _permuted(statistics: Tensor) -> Permuted:
+def _permuted(k: Tensor, seed: int, permutations: int, *, biased: bool) -> Permuted:
+    if 0 < permutations < 999:
+        raise UsageError(f"permutations = {permutations}: at least 999, or p cannot be small")
+    statistics = _statistics(k, _halves(len(k), seed, permutations), biased=biased)
     seen, rest = float(statistics[0]), statistics[1:]
     # Two equal splits must compare equal, whatever the order of their sums.
     as_far = int((rest >= seen - 1e-12 * abs(seen)).sum())
-    return Permuted(seen, (1 + as_far) / (1 + len(rest)), float(rest.std()))
+    spread = float(rest.std()) if permutations else 0.0
+    return Permuted(seen, (1 + as_far) / (1 + len(rest)), spread)
 
 
 @dataclass(frozen=True)
