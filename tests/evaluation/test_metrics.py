@@ -160,6 +160,13 @@ def test_equal_n_by_random_subsets_never_prefixes():
     assert all(tuple(r) in rows for r in case.real.values)
 
 
+def test_n_is_at_most_the_least_of_the_sets():
+    case = case_of(**given(*drawn(3, 200), n=150))
+    assert case.n == 150 and {len(p.values) for p in (case.real, case.fake)} == {150}
+    with pytest.raises(UsageError, match=r"n = 201.*at most 200"):
+        case_of(**given(*drawn(3, 200), n=201))
+
+
 def test_pictures_in_the_wrong_range():
     g = np.random.default_rng(0)
     real = g.integers(0, 256, (150, 6, 6, 1), dtype=np.uint8)

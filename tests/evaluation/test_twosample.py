@@ -48,7 +48,7 @@ def test_gaussian_mmd_against_scikit_learn():
 
 def test_energy_against_scipy():
     x, y = X[:, :1], Y[:, :1]
-    expected = scipy.staenergy(x[:, 0], y[:, 0]) ** 2
+    expected = scipy.stats.energy_distance(x[:, 0], y[:, 0]) ** 2
     assert energy(x, y) == pytest.approx(expected)
 
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from ganforge.data import toy
 from ganforge.data.dataset import Dataset, Examples
 from ganforge.data.spec import DataSpec
-from ganforge.errors import DataError
+from ganforge.errors import DataError, check
 from ganforge.evaluation import features
 from ganforge.rng import Stream
 from ganforge.types import Array, Floats, Ints
@@ -131,7 +131,7 @@ def make_case(
         note: on every score; with n = None it says what limited N.
 
     Raises:
-        UsageError: the space is not known or does not fit the data.
+        UsageError: the space is not known or does not fit the data; n is too large.
         DataError: too few examples, another shape, type or range than the data, NaN.
     """
     sets = {"training examples": train, "real examples": real, "samples": fake}
@@ -146,6 +146,7 @@ def make_case(
             had = f"{sizes['real examples']} real examples, {sizes['samples']} samples"
             note = f"N = {n}, as many as there are {shortest} (given {had})"
     size = n
+    check(size <= min(sizes.values()), "n", size, f"at most {min(sizes.values())} examples")
 
     def cut(part: Labelled, name: str, what: str) -> Examples:
         labels = check_labels(part.labels, len(part.values), spec.classes, f"{what} labels")
