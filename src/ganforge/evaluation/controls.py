@@ -142,10 +142,10 @@ def main(arguments: list[str] | None = None) -> None:
     given = sys.argv[1:] if arguments is None else arguments
     split = given[0] if given else "test"
     seed = int(given[1]) if len(given) > 1 else 0
-    train, held = load("mnist"), load("mnist", part=split)
-    if train.labels is None or held.labels is None:
+    train, other = load("mnist"), load("mnist", part=split)
+    if train.labels is None or other.labels is None:
         raise UsageError("the table needs labels")
-    real, source = halves((held.values, held.labels), seed)
+    real, source = halves((other.values, other.labels), seed)
     found = table(
         (train.values, train.labels), real, source, spec=train.spec, seed=seed, split=split
     )

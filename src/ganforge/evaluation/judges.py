@@ -36,9 +36,9 @@ def blank(build: Callable[[], Net]) -> Net:
 
 
 def initialise(net: nn.Module, seed: int, name: str) -> None:
-    """Fill every layer with U(-1/sqrt(fan in), 1/sqrt(fan in)) from its own stream.
+    """Fill every layer with U(-1/sqrt(fan in), 1/sqrt(fan in)) from one random stream each.
 
-    PyTorch's own law for linear and convolution layers, drawn without the global generator.
+    PyTorch's law for linear and convolution layers, drawn without the global generator.
     """
     for module_name, module in net.named_modules():
         if not isinstance(module, nn.Linear | nn.Conv2d):

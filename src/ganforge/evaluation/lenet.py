@@ -76,11 +76,11 @@ def main(arguments: list[str] | None = None) -> None:
         raise UsageError("the classifier is trained on labelled pictures")
     net = train(data.values, data.labels)
     for part in ("validation", "test"):
-        held = load_data("mnist", part=part)
+        other = load_data("mnist", part=part)
         with torch.no_grad():
-            logits = torch.cat([net(x) for x in torch.split(pixels(held.values), 1000)])
-        hits = (logits.argmax(1).numpy() == held.labels).mean()
-        print(f"{part} accuracy {100 * hits:.2f} % of {len(held)}")
+            logits = torch.cat([net(x) for x in torch.split(pixels(other.values), 1000)])
+        hits = (logits.argmax(1).numpy() == other.labels).mean()
+        print(f"{part} accuracy {100 * hits:.2f} % of {len(other)}")
     out = Path(given[0])
     out.write_bytes(save(net.state_dict()))
     print(f"{out} sha256 {sha256(out)}")

@@ -142,7 +142,7 @@ def _json(value: Any) -> Any:
 
 
 def _shares_in(note: str) -> list[float]:
-    """The per-class shares that version 0.1 wrote into the note of label-accuracy alone."""
+    """The per-class shares that version 0.1 wrote into the note of label-accuracy."""
     _, found, percents = note.partition("; ")[0].partition("per class, %: ")
     return [float(p) / 100 for p in percents.split()] if found else []
 

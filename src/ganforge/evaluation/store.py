@@ -48,7 +48,7 @@ def add(
         scores: made together.
         real: the examples they were made with.
         step: of the run, None if unknown.
-        space: that was asked for; None for the default of the data.
+        space: the one named for them; None for the default of the data.
         foreign: whether the data are others than those that trained the generator.
     """
     if not scores:

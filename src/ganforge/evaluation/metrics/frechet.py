@@ -23,7 +23,7 @@ def score(case: Case) -> Measured:
 
 
 def frechet(real: Array, fake: Array) -> float:
-    """Frechet distance of two samples; 0 where mean and covariance agree.
+    """Frechet distance of two samples; 0 if mean and covariance agree.
 
     Biased upward by an amount that depends on N, and blind to what mean and covariance do not show:
     a few repeated examples may score well.

@@ -97,7 +97,7 @@ def label_accuracy(logits: Array, labels: Array) -> LabelAccuracy:
     """Share of samples to which a classifier of real data gives their label.
 
     Args:
-        logits: (N, K), of a classifier trained on real examples alone.
+        logits: (N, K), of a classifier trained on real examples only.
         labels: that the samples were generated for, (N,), 0..K-1.
     """
     if logits.ndim != 2 or labels.shape != (len(logits),) or not len(labels):

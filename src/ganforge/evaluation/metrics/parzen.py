@@ -1,4 +1,4 @@
-"""Log-likelihood under a Parzen window, for comparison with the table of 2014 alone."""
+"""Log-likelihood under a Parzen window, only for comparison with the table of 2014."""
 
 from __future__ import annotations
 

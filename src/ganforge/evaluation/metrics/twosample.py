@@ -74,17 +74,17 @@ def _p(p: float) -> str:
     return f"p = {p:.3g}" if p >= 1e-12 else "p < 1e-12"
 
 
-def classifier_test(held: HeldOut) -> ClassifierTest:
+def classifier_test(logits: HeldOut) -> ClassifierTest:
     """Classifier two-sample test (Lopez-Paz & Oquab 2017) on held-out logits.
 
     Under equal laws the accuracy is N(1/2, 1/4M) for M held-out examples; p is the upper tail.
     A logit of exactly 0 is half a hit.
 
     Args:
-        held: logits of a fresh discriminator.
+        logits: of a fresh discriminator.
     """
-    real = np.where(held.real == 0, 0.5, held.real > 0)
-    fake = np.where(held.fake == 0, 0.5, held.fake < 0)
+    real = np.where(logits.real == 0, 0.5, logits.real > 0)
+    fake = np.where(logits.fake == 0, 0.5, logits.fake < 0)
     m = len(real) + len(fake)
     accuracy = float((real.sum() + fake.sum()) / m)
     p = 0.5 * math.erfc((accuracy - 0.5) / math.sqrt(0.25 / m) / math.sqrt(2))
@@ -120,7 +120,7 @@ def nearest_neighbour_test(real: Array, fake: Array) -> tuple[float, float]:
 def mmd_test(real: Array, fake: Array, seed: int, permutations: int = PERMUTATIONS) -> Permuted:
     """Unbiased MMD^2 with a Gaussian kernel and its permutation p (Gretton et al. 2012).
 
-    k(x, y) = exp(-|x - y|^2 / 2 h^2), h the median distance within the real half alone, so that no
+    k(x, y) = exp(-|x - y|^2 / 2 h^2), h the median distance within the real half only, so that no
     generator can widen the kernel that tests it.
 
     Args:
