@@ -20,6 +20,7 @@ from ganforge import recipes, registry
 from ganforge.config import convert, schema
 from ganforge.data import load
 from ganforge.evaluation import evaluate
+from ganforge.evaluation.inputs import Real
 from ganforge.sampling.sampler import Sampler
 from ganforge.training import loop
 
@@ -35,7 +36,7 @@ def main() -> None:
     wanted = variant(asked)
     data = load.load(wanted.data, size=wanted.size)
     held = load.load(wanted.data, part="validation", size=wanted.size)
-    real = evaluate.Real(data, held)
+    real = Real(data, held)
     points: list[dict[str, float]] = []
     spent, began = 0.0, time.process_time()
     with tempfile.TemporaryDirectory() as folder:
@@ -85,12 +86,12 @@ def variant(asked: argparse.Namespace) -> schema.Config:
     return replace(changed, epochs=asked.epochs, seed=asked.seed, threads=1, output=quiet)
 
 
-def scores(sampler: Sampler, real: evaluate.Real, whole: bool) -> dict[str, float]:
+def scores(sampler: Sampler, real: Real, whole: bool) -> dict[str, float]:
     """Rounded values by metric; precision, recall and coverage at the end only."""
     names = METRICS if whole else METRICS[:1]
     if sampler.spec.classes:
         names += CLASSES
-    cards = evaluate.measure(sampler, real, n=N, metrics=names)
+    cards = evaluate.evaluate(sampler, real, n=N, metrics=names)
     return {card.name: round(card.value, 4) for card in cards}
 
 

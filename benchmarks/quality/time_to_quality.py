@@ -32,6 +32,7 @@ from benchmarks.speed.peers import dcgan, dropout
 from ganforge import recipes
 from ganforge.data.dataset import Examples
 from ganforge.evaluation import evaluate
+from ganforge.evaluation.inputs import Real
 from ganforge.experiments.seeds import plan
 from ganforge.sampling.sampler import Sampler
 from ganforge.training import loop
@@ -61,17 +62,17 @@ class Timer:
         return {"cpu": round(self.cpu, 1), "wall": round(self.wall, 1)}
 
 
-def scores(subject: Sampler | Examples, real: evaluate.Real) -> dict[str, float]:
+def scores(subject: Sampler | Examples, real: Real) -> dict[str, float]:
     """Values by metric, and the floors of some."""
     labelled = isinstance(subject, Sampler) and subject.spec.classes > 0
     names = METRICS + CLASSES if labelled else METRICS
-    cards = evaluate.measure(subject, real, n=N, metrics=names)
+    cards = evaluate.evaluate(subject, real, n=N, metrics=names)
     found = {card.name: card.value for card in cards}
     found |= {f"{card.name} floor": card.floor for card in cards if card.name in FLOORS}
     return {name: float(f"{value:.5g}") for name, value in found.items()}
 
 
-def published(seed: int, real: evaluate.Real, epochs: float) -> dict[str, Any]:
+def published(seed: int, real: Real, epochs: float) -> dict[str, Any]:
     """The plain loop, and what its generator makes with batch statistics of either kind."""
     torch.manual_seed(seed)
     made: list[torch.nn.Module] = []
@@ -100,7 +101,7 @@ def published(seed: int, real: evaluate.Real, epochs: float) -> dict[str, Any]:
     return timer.told() | {"images": seen, "mode": best, **kinds[best]}
 
 
-def ours(seed: int, real: evaluate.Real, epochs: float, early: float) -> list[dict[str, Any]]:
+def ours(seed: int, real: Real, epochs: float, early: float) -> list[dict[str, Any]]:
     """The default: scored after `early` CPU seconds, and at its end."""
     config = replace(recipes.find("cdcgan"), seed=seed, threads=1)
     config = replace(config, epochs=config.epochs * epochs / EPOCHS)
@@ -119,7 +120,7 @@ def ours(seed: int, real: evaluate.Real, epochs: float, early: float) -> list[di
                 points.append(known | scores(training.sampler(), real))
 
 
-def play(seed: int, real: evaluate.Real, epochs: float) -> dict[str, Any]:
+def play(seed: int, real: Real, epochs: float) -> dict[str, Any]:
     """Both sides, one after the other."""
     theirs = published(seed, real, epochs)
     points = ours(seed, real, epochs, EARLY * theirs["cpu"])

@@ -70,7 +70,7 @@ def outcome(seed: int, kind: str, epochs: float) -> dict[str, Any]:
         for t, progress in loop.training(config, Path(folder) / "run", data=real.train):
             if progress.done:
                 spent = time.process_time() - spent
-                cards = evaluate.measure(t.sampler(), real, n=N, metrics=METRICS)
+                cards = evaluate.evaluate(t.sampler(), real, n=N, metrics=METRICS)
     scores = {card.name: float(f"{card.value:.5g}") for card in cards}
     return {"seed": seed, "kind": kind, "epochs": epochs, "cpu": round(spent, 1), **scores}
 

@@ -26,7 +26,7 @@ MOVED: dict[str, tuple[str, ...]] = {
     "draws": ("training.random_inputs",),
     "ema": ("gan.ema",),
     "game": ("gan.step", "gan.adversarial", "gan.batch", "gan.players", "gan.state", "registry"),
-    "judging": ("evaluation.evaluate",),
+    "judging": ("evaluation.evaluate", "evaluation.store", "evaluation.inputs", "evaluation.score"),
     "lab": ("theory",),
     "lightning": ("training.lightning",),
     "loop": ("training.loop",),

@@ -14,9 +14,9 @@ from torch import nn
 
 from ganforge.data.spec import DataSpec
 from ganforge.diagnosis import from_log, from_players, from_samples
-from ganforge.evaluation import copying
-from ganforge.evaluation.modes import ring
-from ganforge.evaluation.stamp import Score
+from ganforge.evaluation.metrics import copying
+from ganforge.evaluation.metrics.modes import ring
+from ganforge.evaluation.score import Score
 from ganforge.gan.adversarial import Adversarial
 from ganforge.nets.spectral import Linear
 from ganforge.rng import Stream

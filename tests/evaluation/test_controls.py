@@ -7,7 +7,7 @@ from ganforge.data.load import load
 from ganforge.data.spec import DataSpec
 from ganforge.errors import UsageError
 from ganforge.evaluation import controls
-from ganforge.evaluation.score import METRICS
+from ganforge.evaluation.metrics import METRICS
 
 N = 600
 GOOD = "as real"
@@ -43,15 +43,15 @@ def table():
 
 @pytest.mark.parametrize("sampler", NOTICED)
 def test_who_notices(sampler, table):
-    words = {name: score.word for name, score in table[1][sampler].items()}
-    assert {m: words[m] for m in NOTICED[sampler].split() if words[m] == GOOD} == {}
+    verdicts = {name: score.verdict for name, score in table[1][sampler].items()}
+    assert {m: verdicts[m] for m in NOTICED[sampler].split() if verdicts[m] == GOOD} == {}
 
 
 @pytest.mark.parametrize("sampler", BLIND)
 def test_who_does_not(sampler, table):
-    words = {name: score.word for name, score in table[1][sampler].items()}
+    verdicts = {name: score.verdict for name, score in table[1][sampler].items()}
     blind = (GOOD, "unknown")
-    assert {m: words[m] for m in BLIND[sampler].split() if words[m] not in blind} == {}
+    assert {m: verdicts[m] for m in BLIND[sampler].split() if verdicts[m] not in blind} == {}
 
 
 def test_rows_are_one_line_a_metric(table):

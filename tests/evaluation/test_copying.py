@@ -7,7 +7,7 @@ import torch
 from sklearn.cluster import KMeans
 
 from ganforge.errors import UsageError
-from ganforge.evaluation.copying import (
+from ganforge.evaluation.metrics.copying import (
     authentic,
     data_copying,
     k_means,

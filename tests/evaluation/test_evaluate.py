@@ -1,82 +1,48 @@
-"""Runs, models and files of samples are judged; runs score themselves, and are none the worse."""
+"""Runs, models, files of samples and samplers are scored by one function."""
 
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from safetensors.torch import load_file
 
 from ganforge import api, recipes
-from ganforge.callbacks import evaluate
+from ganforge.callbacks import evaluate as callback
 from ganforge.cli import main
-from ganforge.config.schema import Config, Output
+from ganforge.config.schema import Config
 from ganforge.data import load as data_load
 from ganforge.data.spec import DataSpec
 from ganforge.diagnosis.folder import newest_cards
-from ganforge.errors import DataError, UsageError
-from ganforge.evaluation import evaluate as evaluation_evaluate
-from ganforge.evaluation.score import Score
-from ganforge.runs import checkpoint, folder, load, model
+from ganforge.errors import DataError
+from ganforge.evaluation import evaluate, store
+from ganforge.evaluation.inputs import Real
+from ganforge.evaluation.metrics import METRICS
+from ganforge.evaluation.score import table
+from ganforge.runs import folder, load
 from ganforge.runs.folder import Run
-from ganforge.training import trainer
 from ganforge.training.trainer import Trainer
-from tests.helpers.tiny import fingerprint, folder_hashes, log_without_times, pictures, shortened
-
-EACH = {"score_every": 0.16}  # of the Gaussian's 125 steps an epoch: every 20
-CARD = Score("frechet", 1.0, 0.1, 0.5, 100, "identity", "ab" * 32, 0, "validation", "lower")
+from tests.helpers.tiny import pictures, shortened
 
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Scores of 100 samples, at steps as near to each other as is asked for."""
-    monkeypatch.setattr(evaluate, "N", 100)
-    monkeypatch.setattr(evaluate, "SHORTEST", 0.0)
+    """Scores of 100 samples at a run's end, and no plots."""
+    monkeypatch.setattr(callback, "N", 100)
+    monkeypatch.setattr(callback, "SHORTEST", 0.0)
     monkeypatch.setattr(Trainer, "min_gap", 1)
     monkeypatch.setattr(api, "draw", lambda run: None)  # drawing is tested elsewhere
-    monkeypatch.setattr(evaluate, "curve", lambda records: b"")
 
 
 def gaussian(steps: int = 100, **output: Any) -> Config:
     return shortened(recipes.find("gaussian"), steps, log_every=20, sample_every=50.0, **output)
 
 
-def train(config: Config, path: Path, **options: Any) -> api.Trained:
-    return api.train(config, path, show="quiet", **options)
-
-
-def weights(path: Path) -> str:
-    """All tensors of a run's newest checkpoint, as one hash."""
-    newest = checkpoint.listed(path / "checkpoints")[0]
-    return fingerprint(load_file(newest / "state.safetensors"))
-
-
-def records(path: Path) -> list[dict[str, Any]]:
-    """scores.jsonl but for the seconds, which a clock decides."""
-    return [
-        {k: v for k, v in r.items() if k != "seconds"}
-        for r in folder.read_log(path / evaluate.LOG)
-    ]  # fmt: skip
-
-
-DRAW = evaluate.curve
-
-
-def pretend(monkeypatch: pytest.MonkeyPatch, values: list[float]) -> Iterator[float]:
-    """Let the scores of a run be these, in turn."""
-    given = iter(values)
-
-    def measure(self: evaluate.Scorer, t: Trainer) -> list[Score]:
-        return [replace(CARD, value=next(given))]
-
-    monkeypatch.setattr(evaluate.Scorer, "measure", measure)
-    return given
+def train(config: Config, path: Path) -> api.Trained:
+    return api.train(config, path, show="quiet")
 
 
 @pytest.fixture(scope="module")
@@ -91,159 +57,20 @@ def npz(path: Path, **values: Any) -> Path:
     return path
 
 
-# --- scores while a run goes on ---------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", ["gaussian", "cdcgan"])
-def test_scoring_shifts_nothing(name: str, tmp_path: Path) -> None:
-    """Weights, moments and log are the same, bit for bit."""
-    steps, sets = 100, {}
-    if name == "cdcgan":
-        steps = 30
-        sets = {"data": pictures(120), "validation": pictures(110, seed=1)}
-    plain = shortened(recipes.find(name), steps, log_every=10, score=False)
-    every = 0.16 if name == "gaussian" else 0.67  # 20 steps, and 10
-    scored = replace(plain, output=replace(plain.output, score=True, score_every=every))
-    train(plain, tmp_path / "plain", **sets)
-    after = train(scored, tmp_path / "scored", **sets)
-    assert weights(tmp_path / "plain") == weights(tmp_path / "scored")
-    assert log_without_times(tmp_path / "plain") == log_without_times(tmp_path / "scored")
-    assert not (tmp_path / "plain" / evaluate.LOG).exists() and after.scores
-    found = records(tmp_path / "scored")
-    assert [r["step"] for r in found] == ([20, 40, 60, 80, 100] if steps == 100 else [10, 20, 30])
-    assert all(r["floor"] > 0 and r["scores"][0]["space_sha256"] for r in found)
-
-
-def test_a_resumed_run_scores_as_one_that_was_never_stopped(tmp_path: Path) -> None:
-    train(gaussian(**EACH), tmp_path / "whole")
-    path = tmp_path / "parts"
-    train(gaussian(60, **EACH), path)
-    log = path / evaluate.LOG
-    kept = log.read_bytes().splitlines(keepends=True)
-    assert len(kept) == 3
-    later = json.loads(kept[-1]) | {"step": 70, "frechet": 0.0}
-    log.write_bytes(b"".join(kept) + json.dumps(later).encode() + b'\n{"step": 80, "fre')
-    (path / "checkpoints" / trainer.BEST).write_text('{"step": 70, "frechet": 0.0}')
-    train(gaussian(**EACH), path)
-    assert records(path) == records(tmp_path / "whole")
-    assert weights(path) == weights(tmp_path / "whole")
-    assert trainer.best(Run(path))["step"] in (80, 100)
-
-
-def test_a_score_lost_to_a_kill_is_made_again(tmp_path: Path) -> None:
-    """Killed between the checkpoint of step 60 and its score."""
-    train(gaussian(**EACH), tmp_path / "whole")
-    path = tmp_path / "parts"
-    train(gaussian(60, **EACH), path)
-    lines = (path / evaluate.LOG).read_bytes().splitlines(keepends=True)
-    (path / evaluate.LOG).write_bytes(b"".join(lines[:2]))
-    train(gaussian(**EACH), path)
-    assert records(path) == records(tmp_path / "whole")
-
-
-def test_the_best_checkpoint_is_never_pruned(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pretend(monkeypatch, [5.0, 2.0, 3.0, math.nan, 4.0])
-    trained = train(gaussian(keep=1, save_every=0.08, **EACH), tmp_path / "run")
-    path = trained.path
-    steps = [int(p.name[5:]) for p in checkpoint.listed(path / "checkpoints")]
-    assert steps == [100, 40]
-    assert trainer.best(Run(path)) == {"step": 40, "frechet": 2.0}
-    best = load_file(path / "checkpoints" / "step-000000040" / "state.safetensors")
-    saved = load_file(path / evaluate.BEST_MODEL / model.WEIGHTS)
-    for name, tensor in saved.items():
-        assert any(v.shape == tensor.shape and bool((v == tensor).all()) for v in best.values()), (
-            name
-        )
-    assert (path / "best" / model.WEIGHTS).read_bytes() != (
-        path / "model" / model.WEIGHTS
-    ).read_bytes()
-    assert main(["evaluate", str(path / "best"), "--n", "100", "--metrics", "frechet"]) == 0
-    assert (path / "best" / "scores.json").exists()
-
-
-def test_stop_auto_ends_a_run_as_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pretend(monkeypatch, [3.0, 1.0, *(2.0 for _ in range(8))])
-    config = gaussian(200, patience=0.48, **EACH)  # three intervals
-    trained = train(config, tmp_path / "run")
-    assert trained.progress.step == 100  # the best at 40, three more
-    assert trained.run.info()["status"] == "finished" and trained.scores
-    before = folder_hashes(trained.path)
-    again = train(config, trained.path)
-    assert "already finished" in again.progress.note and again.scores == trained.scores
-    assert folder_hashes(trained.path) == before
-    longer = train(replace(config, output=replace(config.output, patience=0.0)), trained.path)
-    assert longer.progress.step == 200
-
-
-def test_the_curve_is_drawn() -> None:
-    log = [{"epoch": e, "frechet": f, "floor": 0.5, "scores": [CARD.to_json()]}
-           for e, f in ((1, 90.0), (2, None), (3, 1.5))]  # fmt: skip
-    assert DRAW(log).startswith(b"\x89PNG") and DRAW(log[:1]).startswith(b"\x89PNG")
-
-
-def test_the_rule_of_stop_auto() -> None:
-    log: list[dict[str, Any]] = [
-        {"epoch": e, "frechet": f} for e, f in ((1, 4.0), (2, 3.0), (3, 3.5))
-    ]
-    assert evaluate.stale(log, 0) == "" and evaluate.stale([], 5) == ""
-    assert evaluate.stale(log, 2) == ""
-    assert "epoch 2.00" in evaluate.stale([*log, {"epoch": 3.9996, "frechet": None}], 2)
-    assert evaluate.stale([*log, {"epoch": 4, "frechet": 2.9}], 2) == ""
-    assert evaluate.end_rule(None, 0.0) == (1.0, 5.0) and evaluate.end_rule(2.0, 1.0) == (2.0, 10.0)
-    with pytest.raises(UsageError, match="--every"):
-        evaluate.end_rule(0.0, 1.0)
-    with pytest.raises(UsageError, match="score_every"):
-        Output(patience=2.0)
-
-
-def test_what_cannot_be_scored_is_told_before_or_after(tmp_path: Path) -> None:
-    """--every refuses before the first step; the end of a run says why there is no table."""
-    few = {"data": pictures(64), "validation": pictures(20, seed=1)}
-    config = shortened(recipes.find("cdcgan"), 3, score_every=1.0)
-    with pytest.raises(DataError, match="at least 100"):
-        train(config, tmp_path / "a", **few)
-    with pytest.raises(UsageError, match="validation="):
-        train(config, tmp_path / "b", data=few["data"])
-    assert not (tmp_path / "a").exists() and not (tmp_path / "b").exists()
-    config = shortened(recipes.find("cdcgan"), 3)
-    assert "at least 100" in train(config, tmp_path / "c", **few).unscored
-    assert train(config, tmp_path / "c", **few).unscored == ""  # finished before: nothing to do
-
-
-def test_a_toy_with_modes_ends_with_their_counts(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    words = ["--data", "ring", "--kimg", "0.8", "--out", str(tmp_path / "run")]
-    assert main(["train", "gaussian", *words, "--every", "1", "--stop", "auto"]) == 0
-    out = capsys.readouterr().out
-    for name in ("frechet", "sliced-wasserstein", "heavy-modes", "high-quality", "floor"):
-        assert name in out
-    assert "validation split, seed 0" in out and "ganforge evaluate" in out
-    assert Run(tmp_path / "run").settings()["output"]["patience"] == 5.0
-    assert main(["runs", str(tmp_path)]) == 0
-    assert "FD[identity]" in capsys.readouterr().out
-    assert main(["train", "gaussian", "--stop", "soon"]) == 2
-    assert main(["train", "gaussian", "--every", "-1"]) == 2
-
-
-# --- judging what is there --------------------------------------------------------------------
-
-
 def test_a_run_a_model_and_its_samples_have_the_same_scores(toy: Path, tmp_path: Path) -> None:
     asked: dict[str, Any] = {"n": 300, "metrics": ["frechet", "coverage"], "split": "validation"}
-    of_run = evaluation_evaluate.judge(toy, **asked)
-    of_model = evaluation_evaluate.judge(toy / "model", **asked)
+    of_run = evaluate.evaluate(toy, **asked)
+    of_model = evaluate.evaluate(toy / "model", **asked)
     samples = load.open_sampler(toy).sample(300)
-    of_file = evaluation_evaluate.judge(
-        npz(tmp_path / "s.npz", samples=samples), data="gaussian", **asked
-    )
+    of_file = evaluate.evaluate(npz(tmp_path / "s.npz", samples=samples), data="gaussian", **asked)
     assert of_run == of_model == of_file
+    real = Real(data_load.load("gaussian"), data_load.load("gaussian", part="validation"))
+    of_sampler = evaluate.evaluate(load.open_sampler(toy), real, n=300, metrics=asked["metrics"])
+    assert of_sampler == of_run
     assert {s.name: s.n for s in of_run} == {"frechet": 300, "coverage": 300}
     for path in (toy / "scores.json", toy / "model" / "scores.json", tmp_path / "s.scores.json"):
-        (entry,) = evaluation_evaluate.read(path).values()
-        assert evaluation_evaluate.cards(entry) == of_run
+        (entry,) = store.read(path).values()
+        assert store.cards(entry) == of_run
     # what was asked for was given in full, and no note says otherwise
     assert not any("not 300" in s.note for s in of_run)
 
@@ -251,39 +78,35 @@ def test_a_run_a_model_and_its_samples_have_the_same_scores(toy: Path, tmp_path:
 def test_scores_are_added_to_those_that_are_there(tmp_path: Path) -> None:
     path = tmp_path / "run"
     train(gaussian(), path)
-    (first,) = evaluation_evaluate.read(path / "scores.json").values()
+    (first,) = store.read(path / "scores.json").values()
     for seed, metrics in ((0, ["frechet"]), (0, ["recall"]), (1, ["frechet"])):
-        evaluation_evaluate.judge(path, n=200, seed=seed, metrics=metrics)
-    entries = evaluation_evaluate.read(path / "scores.json")
+        evaluate.evaluate(path, n=200, seed=seed, metrics=metrics)
+    entries = store.read(path / "scores.json")
     names = [[c["name"] for c in e["scores"]] for e in entries.values()]
     assert names == [[c["name"] for c in first["scores"]], ["frechet", "recall"], ["frechet"]]
     assert next(iter(entries.values())) == first
-    score = evaluation_evaluate.newest(Run(path))
+    score = store.newest(Run(path))
     assert score is not None and (score.split, score.n) == ("test", 200)
     (path / "scores.json").write_text('{"format": 1, "entries": [')
     with pytest.raises(DataError, match="damaged"):
-        evaluation_evaluate.judge(path, n=200, metrics=["frechet"])
+        evaluate.evaluate(path, n=200, metrics=["frechet"])
 
 
 def test_a_score_by_other_data_is_not_the_runs(tmp_path: Path) -> None:
     path = tmp_path / "run"
     train(gaussian(score=False), path)
-    evaluation_evaluate.judge(path, n=100, metrics=["frechet"], data="ring")
-    assert evaluation_evaluate.newest(Run(path)) is None
-    own = evaluation_evaluate.judge(
-        path, n=100, metrics=["frechet"], data="gaussian", split="validation"
-    )
-    evaluation_evaluate.judge(path, n=2000, metrics=["frechet"], data="ring")
-    assert evaluation_evaluate.newest(Run(path)) == own[0] == newest_cards(Run(path))[0]
-    evaluation_evaluate.judge(path, n=300, metrics=["recall"])  # later, larger, and no distance
+    evaluate.evaluate(path, n=100, metrics=["frechet"], data="ring")
+    assert store.newest(Run(path)) is None
+    own = evaluate.evaluate(path, n=100, metrics=["frechet"], data="gaussian", split="validation")
+    evaluate.evaluate(path, n=2000, metrics=["frechet"], data="ring")
+    assert store.newest(Run(path)) == own[0] == newest_cards(Run(path))[0]
+    evaluate.evaluate(path, n=300, metrics=["recall"])  # later, larger, and no distance
     assert newest_cards(Run(path))[0] == own[0]
 
 
 def test_the_table_tells_p_beside_its_floor(toy: Path) -> None:
-    table = evaluation_evaluate.table(
-        evaluation_evaluate.judge(toy, n=120, metrics=["frechet", "energy", "c2st"])
-    )
-    _, plain, *tests = table.splitlines()[:4]
+    text = table(evaluate.evaluate(toy, n=120, metrics=["frechet", "energy", "c2st"]))
+    _, plain, *tests = text.splitlines()[:4]
     assert "p = " not in plain
     assert all("p = " in line and "floor p = " in line for line in tests)
 
@@ -308,11 +131,11 @@ def test_labels_are_asked_for_as_often_as_the_data_have_them() -> None:
     labels = np.where(np.arange(1000) < 900, 3, 7)
     data = replace(data, labels=labels)
     sampler = FakeSampler(data.spec)
-    _, asked = evaluation_evaluate.draw(sampler, data, 500, 0)  # type: ignore[arg-type]
+    _, asked = evaluate.draw(sampler, data, 500, 0)  # type: ignore[arg-type]
     assert asked is not None and 0.85 < (asked == 3).mean() < 0.95
     other = FakeSampler(replace(data.spec, classes=4))
     with pytest.raises(DataError, match="10 classes"):
-        evaluation_evaluate.draw(other, data, 500, 0)  # type: ignore[arg-type]
+        evaluate.draw(other, data, 500, 0)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -380,7 +203,7 @@ BAD: dict[str, tuple[list[str], int, list[str]]] = {
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory, toy: Path) -> Path:
-    """A folder of things that cannot be judged, and one that can."""
+    """A folder of things that cannot be scored, and one that can."""
     root = tmp_path_factory.mktemp("bad")
     (root / "empty").mkdir()
     (root / "text.txt").write_text("hello")
@@ -423,3 +246,15 @@ def test_bad_input_is_one_line(
     assert out == "" and error.count("\n") == 1, error
     for word in said:
         assert word in error
+
+
+def test_quick_metrics_follow_the_data() -> None:
+    ring = evaluate.load_real("ring", None, "validation")
+    names = evaluate.quick_metrics(ring, False)
+    assert {"sliced-wasserstein", "modes", "high-quality"} < set(names)
+    noise = Real(pictures(200), pictures(200, seed=1))  # no classifier knows what they show
+    assert evaluate.quick_metrics(noise, True) == ("frechet", "precision", "recall", "coverage")
+    digits = evaluate.load_real("mnist", None, "validation")
+    assert "label-accuracy" in evaluate.quick_metrics(digits, True)
+    assert "label-accuracy" not in evaluate.quick_metrics(digits, False)
+    assert all(names[0] == "frechet" and set(names) < set(METRICS) for names in (names,))

@@ -160,3 +160,22 @@ def test_effnet_knows_a_flower():
         assert int(net.logits((x - 127) / 128).argmax()) == 985  # ImageNet's daisy
     assert digest == effnet.SHA256
     assert features.space("effnet-lite0@112", CIFAR).embed(pictures(3, 32, 3)).shape == (3, 1280)
+
+
+def test_the_shipped_classifier_says_which_data_it_knows():
+    part = load("mnist", part="validation")
+    images, labels = part.values[:300], part.labels[:300]
+    known = features.digit_logits(images, labels, MNIST)
+    assert known is not None and (known == features.classify(images)).all()
+    assert features.digit_logits(images, None, MNIST) is None
+    assert features.digit_logits(images, (labels + 1) % 10, MNIST) is None  # as clothes would be
+    assert features.digit_logits(images, labels, DataSpec((1, 28, 28), 11)) is None
+    assert features.digit_logits(pictures(9, 32, 3), labels[:9], CIFAR) is None
+
+
+def test_the_size_of_a_space_is_that_of_its_features():
+    for name, spec, real in (("pca", CIFAR, pictures(80, 32, 3)), ("mnist-lenet", MNIST, None)):
+        space = features.space(name, spec, real)
+        f = space.embed(pictures(2, *spec.shape[:0:-1][:1], channels=spec.shape[0]))
+        assert f.shape[1] == features.size_of(name, 7)
+    assert features.size_of("identity", 7) == features.size_of("no such space", 7) == 7

@@ -6,7 +6,7 @@ import scipy.linalg
 import torch
 from torchmetrics.image.fid import FrechetInceptionDistance
 
-from ganforge.evaluation.frechet import between, frechet, jackknife, moments
+from ganforge.evaluation.metrics.frechet import between, frechet, jackknife, moments
 
 
 class Flat(torch.nn.Module):

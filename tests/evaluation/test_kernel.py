@@ -6,7 +6,7 @@ import torch
 from torchmetrics.image.kid import poly_mmd
 
 from ganforge.errors import UsageError
-from ganforge.evaluation.kernel import kernel_distance, mmd2
+from ganforge.evaluation.metrics.kernel import kernel_distance, mmd2
 
 G = np.random.default_rng(0)
 X, Y = G.normal(size=(60, 5)), G.normal(size=(60, 5)) + 0.3

@@ -8,7 +8,7 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
 from ganforge.errors import UsageError
-from ganforge.evaluation.labels import cas, inception_score, label_accuracy
+from ganforge.evaluation.metrics.labels import cas, inception_score, label_accuracy
 
 G = np.random.default_rng(0)
 

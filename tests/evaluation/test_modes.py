@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from ganforge.evaluation.modes import count_classes, count_modes, count_stacked, grid, ring
+from ganforge.evaluation.metrics.modes import count_classes, count_modes, count_stacked, grid, ring
 
 G = np.random.default_rng(0)
 
@@ -26,7 +26,7 @@ def test_the_published_mixtures():
 def test_a_perfect_sampler(mixture):
     k = len(mixture.centres)
     out = count_modes(drawn(mixture, G.integers(0, k, 20_000), G.normal(size=(20_000, 2))), mixture)
-    assert out.held == out.heavy == k
+    assert out.covered == out.heavy == k
     assert out.high_quality == pytest.approx(1 - math.exp(-4.5), abs=0.003)  # 98.89 %
     assert out.reverse_kl == pytest.approx(out.kl_floor, abs=6 * out.kl_floor)
 
@@ -34,7 +34,7 @@ def test_a_perfect_sampler(mixture):
 def test_a_known_histogram():
     which = np.array([0] * 600 + [1] * 300 + [2] * 20 + [3])
     out = count_modes(drawn(ring(), which, np.zeros((len(which), 2))), ring())
-    assert out.held == 4
+    assert out.covered == 4
     assert out.heavy == 2  # 20 of 921 is less than 1/24
     uniform = np.full(8, 1 / 8)
     p = np.bincount(which, minlength=8) / len(which)
@@ -49,7 +49,7 @@ def test_three_sigma_is_the_border():
 
 def test_no_good_sample_has_no_histogram():
     out = count_modes(np.full((200, 2), 9.0), ring())
-    assert (out.held, out.heavy, out.high_quality) == (0, 0, 0)
+    assert (out.covered, out.heavy, out.high_quality) == (0, 0, 0)
     assert math.isnan(out.reverse_kl)
 
 
@@ -61,6 +61,6 @@ def test_floor_of_the_kl():
 def test_stacked_digits_have_a_thousand_modes():
     digits = np.stack(np.meshgrid(*[np.arange(10)] * 3, indexing="ij"), -1).reshape(-1, 3)
     out = count_stacked(digits)
-    assert (out.held, out.modes) == (1000, 1000)
+    assert (out.covered, out.modes) == (1000, 1000)
     assert out.reverse_kl == pytest.approx(0)
-    assert count_stacked(digits[:, [0, 0, 0]]).held == 10
+    assert count_stacked(digits[:, [0, 0, 0]]).covered == 10

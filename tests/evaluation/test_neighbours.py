@@ -7,7 +7,7 @@ import torch
 from ganforge.errors import UsageError
 from ganforge.evaluation import distances
 from ganforge.evaluation.distances import centred, kth, nearest
-from ganforge.evaluation.neighbours import prdc
+from ganforge.evaluation.metrics.neighbours import prdc
 
 G = np.random.default_rng(0)
 
@@ -67,5 +67,5 @@ def test_a_copy_is_at_distance_zero_and_may_be_left_out():
     (x,) = centred(G.normal(size=(40, 3)))
     index, distance = nearest(x, x)
     assert (index == np.arange(40)).all() and (distance == 0).all()
-    index, distance = nearest(x, x, own=np.arange(40))
+    index, distance = nearest(x, x, exclude=np.arange(40))
     assert (index != np.arange(40)).all() and (distance > 0).all()

@@ -1,187 +1,54 @@
-"""The contract of every metric, and what `evaluate` refuses."""
+"""Verdicts, and scores as JSON."""
 
 import json
 import math
+from dataclasses import replace
 
-import numpy as np
 import pytest
-import torch
 
-from ganforge.data.spec import DataSpec
-from ganforge.errors import DataError, GanforgeError, UsageError
-from ganforge.evaluation import features
-from ganforge.evaluation.inputs import LEAST, make_case
-from ganforge.evaluation.modes import ring
-from ganforge.evaluation.score import METRICS, Score, default_metrics, evaluate
-from ganforge.evaluation.verdict import RULES, word
+from ganforge.evaluation.metrics import METRICS
+from ganforge.evaluation.score import Measured, Score, verdict
 
-SPEC = DataSpec((2,), 8, "float32", False, (0.0,), (1.0,))
-MIXTURE = ring(8, 1.0, 0.05)
-
-
-def drawn(seed, n, modes=8):
-    g = np.random.default_rng(seed)
-    labels = g.integers(0, modes, n)
-    return (MIXTURE.centres[labels] + 0.05 * g.normal(size=(n, 2))).astype("f4"), labels
-
-
-def given(fake, fake_labels, **more):
-    train, train_labels = drawn(1, 500)
-    real, real_labels = drawn(2, 240)
-    return {
-        "real_train": train,
-        "real_eval": real,
-        "fake": fake,
-        "spec": SPEC,
-        "train_labels": train_labels,
-        "eval_labels": real_labels,
-        "fake_labels": fake_labels,
-        "mixture": MIXTURE,
-        **more,
-    }
-
-
-@pytest.fixture(scope="module")
-def scores():
-    return {s.name: s for s in evaluate(**given(*drawn(3, 200), metrics=list(METRICS), seed=4))}
-
-
-@pytest.mark.parametrize("name", METRICS)
-def test_contract_stamped_with_a_floor(name, scores):
-    score = scores[name]
-    assert score.name == name
-    assert math.isfinite(score.value) and math.isfinite(score.floor)
-    assert score.spread >= 0
-    assert 0 < score.n <= 200
-    assert len(score.space_sha256) == 64 and int(score.space_sha256, 16) >= 0
-    assert (score.seed, score.split) == (4, "validation")
-    assert score.better in ("lower", "higher", "floor")
-    assert "200 samples" in score.note  # N had to be limited: 240 real ones
-    assert score.word in ("as real", "close", "far", "collapsed", "copies")
-    card = json.loads(json.dumps(score.to_json(), allow_nan=False))
-    assert Score.from_json(card) == score
-    assert METRICS[name].__doc__
-
-
-@pytest.mark.parametrize("name", METRICS)
-def test_contract_perfect_samples_are_not_condemned(name, scores):
-    assert scores[name].word in ("as real", "close")
-
-
-@pytest.mark.parametrize("name", METRICS)
-def test_contract_deterministic_whatever_the_global_state(name, scores):
-    np.random.seed(7)
-    torch.manual_seed(7)
-    before = np.random.get_state()[1].copy(), torch.get_rng_state()
-    (again,) = evaluate(**given(*drawn(3, 200), metrics=[name], seed=4))
-    assert again == scores[name]
-    assert (np.random.get_state()[1] == before[0]).all()
-    assert torch.equal(torch.get_rng_state(), before[1])
-
-
-@pytest.mark.parametrize("name", METRICS)
-def test_contract_refuses_bad_input(name):
-    fake, labels = drawn(3, 200)
-    bad = fake.copy()
-    bad[17, 1] = np.nan
-    for broken, message in [
-        ({"fake": bad}, "row 17"),
-        ({"fake": fake[:0], "fake_labels": labels[:0]}, f"at least {LEAST}"),
-        ({"fake": fake[:99], "fake_labels": labels[:99]}, f"99.*at least {LEAST}"),
-        ({"fake": fake[:, :1]}, r"shape \(200, 1\)"),
-        ({"fake": fake.astype("f8")}, "float64"),
-        ({"fake_labels": labels + 1}, "0..7"),
-        ({"fake_labels": labels[:-1]}, "199"),
-        ({"real_eval": fake[:50], "eval_labels": labels[:50]}, "real examples: 50"),
-    ]:
-        with pytest.raises(DataError, match=message) as error:
-            evaluate(**{**given(fake, labels), **broken, "metrics": [name]})
-        assert "\n" not in str(error.value)
-
-
-def test_another_seed_is_another_figure(scores):
-    (other,) = evaluate(**given(*drawn(3, 200), metrics=["frechet"], seed=5))
-    assert other.value != scores["frechet"].value
-
-
-def test_every_metric_has_a_rule():
-    assert set(RULES) == set(METRICS)
-
-
-def test_unknown_names():
-    with pytest.raises(UsageError, match="did you mean 'frechet'"):
-        evaluate(**given(*drawn(3, 200), metrics=["frechett"]))
-    with pytest.raises(UsageError, match="did you mean 'identity'"):
-        evaluate(**given(*drawn(3, 200), space="identiti"))
-    with pytest.raises(UsageError, match="mnist-lenet"):
-        evaluate(**given(*drawn(3, 200), space="mnist-lenet"))
-
-
-def test_metrics_that_need_what_is_not_given():
-    bare = given(drawn(3, 200)[0], None, train_labels=None, eval_labels=None, mixture=None)
-    for name in ("label-accuracy", "worst-class", "cas", "modes", "mode-kl", "high-quality"):
-        with pytest.raises(UsageError, match="need"):
-            evaluate(**bare, metrics=[name])
-
-
-def test_default_metrics_follow_what_is_given():
-    case = make_case(**given(*drawn(3, 200)))
-    everything = set(METRICS) - {"parzen", "inception-score"}
-    assert set(default_metrics(case)) == everything
-    names = default_metrics(make_case(**given(drawn(3, 200)[0], None, mixture=None)))
-    assert "modes" in names and "cas" not in names and "high-quality" not in names
-    bare = given(*drawn(3, 200), train_labels=None, eval_labels=None, mixture=None)
-    assert "modes" not in default_metrics(make_case(**bare))
-
-
-def test_equal_n_by_random_subsets_never_prefixes():
-    case = make_case(**given(*drawn(3, 200)))
-    assert len(case.real) == len(case.fake) == len(case.stand_in) == case.n == 200
-    real, _ = drawn(2, 240)
-    assert not np.array_equal(case.real, real[:200])
-    rows = {tuple(r) for r in real}
-    assert all(tuple(r) in rows for r in case.real)
-
-
-def test_pictures_in_the_wrong_range():
-    g = np.random.default_rng(0)
-    real = g.integers(0, 256, (150, 6, 6, 1), dtype=np.uint8)
-    spec = DataSpec((1, 6, 6))
-    with pytest.raises(DataError, match=r"0\.\.1.*0\.\.255"):
-        evaluate(real, real, real // 128, spec=spec, metrics=["frechet"])
-    black = evaluate(real, real, np.zeros_like(real), spec=spec, metrics=["recall"])
-    assert black[0].word == "collapsed"  # what a generator gone black gets, not a hint on ranges
-    with pytest.raises(DataError, match=r"float32.*uint8"):
-        evaluate(real, real, (real / 255).astype("f4"), spec=spec, metrics=["frechet"])
-
-
-def test_features_that_overflow_are_refused(monkeypatch):
-    def broken(spec, real):
-        return features.Space("identity", "0" * 64, lambda v: np.full((len(v), 2), np.inf, "f4"))
-
-    monkeypatch.setitem(features.SPACES, "identity", broken)
-    with pytest.raises(GanforgeError, match="not finite"):
-        evaluate(**given(*drawn(3, 200), metrics=["frechet"]))
+CARD = Score("label-accuracy", 0.95, 0.01, 0.99, 100, "s", "ab" * 32, 0, "validation", "higher")
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "floor", "spread", "better", "control", "expected"),
+    ("name", "value", "floor", "spread", "control", "expected"),
     [
-        ("frechet", 1.2, 1.0, 0.1, "lower", 101.0, "as real"),
-        ("frechet", 2.5, 1.0, 0.1, "lower", 101.0, "close"),
-        ("frechet", 9.0, 1.0, 0.1, "lower", 101.0, "far"),
-        ("frechet", 1e9, 1.0, 1e9, "lower", 101.0, "far"),  # one example far out widens the spread
-        ("kernel", -1e9, 0.0, 1e9, "lower", 1.0, "far"),
-        ("kernel", 0.3, 0.0, 0.05, "lower", 1.0, "far"),
-        ("kernel", 0.3, 0.0, 0.2, "lower", 1.0, "unknown"),  # N too small to tell
-        ("recall", 0.5, 0.9, 0.01, "higher", None, "collapsed"),
-        ("recall", 0.95, 0.9, 0.01, "higher", None, "as real"),
-        ("authentic", 0.1, 0.6, 0.01, "higher", None, "copies"),
-        ("1nn-real", 0.2, 0.5, 0.01, "floor", None, "far"),
-        ("modes", 9.0, 10.0, 0.0, "higher", 0.0, "collapsed"),
-        ("modes", 24.0, 25.0, 0.0, "higher", 0.0, "close"),
-        ("mode-kl", math.nan, 0.01, 0.1, "lower", None, "unknown"),
+        ("frechet", 1.2, 1.0, 0.1, 101.0, "as real"),
+        ("frechet", 2.5, 1.0, 0.1, 101.0, "close"),
+        ("frechet", 9.0, 1.0, 0.1, 101.0, "far"),
+        ("frechet", 1e9, 1.0, 1e9, 101.0, "far"),  # one example far out widens the spread
+        ("kernel", -1e9, 0.0, 1e9, 1.0, "far"),
+        ("kernel", 0.3, 0.0, 0.05, 1.0, "far"),
+        ("kernel", 0.3, 0.0, 0.2, 1.0, "unknown"),  # N too small to tell
+        ("recall", 0.5, 0.9, 0.01, None, "collapsed"),
+        ("recall", 0.95, 0.9, 0.01, None, "as real"),
+        ("authentic", 0.1, 0.6, 0.01, None, "copies"),
+        ("1nn-real", 0.2, 0.5, 0.01, None, "far"),
+        ("modes", 9.0, 10.0, 0.0, 0.0, "collapsed"),
+        ("modes", 24.0, 25.0, 0.0, 0.0, "close"),
+        ("mode-kl", math.nan, 0.01, 0.1, None, "unknown"),
     ],
 )
-def test_words(name, value, floor, spread, better, control, expected):
-    assert word(name, value, floor, spread, better, control) == expected
+def test_verdicts(name, value, floor, spread, control, expected):
+    found = Measured(value, floor, spread, control=control)
+    assert verdict(METRICS[name].rule, found) == expected
+
+
+def test_json_and_back():
+    score = replace(CARD, verdict="far", per_class=(0.5, math.nan, 1.0))
+    card = json.loads(json.dumps(score.to_json(), allow_nan=False))
+    again = Score.from_json(card)
+    assert again.per_class[::2] == (0.5, 1.0) and math.isnan(again.per_class[1])
+    assert replace(again, per_class=()) == replace(score, per_class=())
+
+
+def test_cards_of_version_0_1_are_read():
+    """Their verdict was called `word`; the shares of classes stood in the note alone."""
+    card = CARD.to_json() | {"note": "per class, %: 50.0 nan 100.0; N = 100, not 200"}
+    del card["verdict"], card["per_class"]
+    again = Score.from_json(card | {"word": "far"})
+    assert again.verdict == "far"
+    assert again.per_class[::2] == (0.5, 1.0) and math.isnan(again.per_class[1])
+    assert Score.from_json(card | {"note": "k = 3"}).per_class == ()

@@ -24,7 +24,8 @@ from ganforge.commands import compare as commands
 from ganforge.config.convert import to_dict
 from ganforge.config.schema import Config
 from ganforge.errors import DataError, DivergedError, UsageError
-from ganforge.evaluation import evaluate as evaluation_evaluate
+from ganforge.evaluation import evaluate as evaluation
+from ganforge.evaluation import store
 from ganforge.evaluation.score import Score
 from ganforge.experiments import compare, naming
 from ganforge.experiments.compare import Budget, Comparison, Entry, Group, Scoring, show, subject
@@ -246,15 +247,15 @@ def values(found: Comparison) -> list[dict[int, float]]:
 
 def test_the_test_split_is_scored_once(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A second comparison measures nothing, from the recipes or from their folder."""
-    measured = evaluation_evaluate.measure
-    monkeypatch.setattr(evaluation_evaluate, "measure", None)
+    measured = evaluation.evaluate
+    monkeypatch.setattr(evaluation, "evaluate", None)
     again = compare.of_recipes(PAIR, [0, 1], trained, scoring=SCORED, budget=SHORT, show="quiet")
     from_folder = gf.compare.of_runs([trained], SCORED)
     assert [g.label for g in again.groups] == PAIR
     assert {g.label for g in from_folder.groups} == {"gaussian", "gaussian:generator.lr=0.001"}
     key = lambda v: sorted(v.items())  # noqa: E731
     assert sorted(values(again), key=key) == sorted(values(from_folder), key=key)
-    monkeypatch.setattr(evaluation_evaluate, "measure", measured)
+    monkeypatch.setattr(evaluation, "evaluate", measured)
     other = compare.of_runs([trained], Scoring(n=120))
     assert values(other) != values(from_folder)
     assert "there are no more" not in compare.text(other)
@@ -267,11 +268,11 @@ def test_the_checkpoint_is_the_best_of_the_validation_split(trained: Path, tmp_p
     found = compare.of_runs([trained], SCORED)
     assert found.model == "best"
     for e in found.entries:
-        records = list(runs.read_log(e.path / evaluate.LOG))
+        records = list(runs.read_log(e.path / store.CURVE))
         assert len(records) == CANDIDATES
         lowest = min(records, key=lambda r: r["frechet"])
         assert e.epoch == pytest.approx(lowest["epoch"])
-        own = evaluation_evaluate.judge(e.path / evaluate.BEST_MODEL, n=100, metrics=["frechet"])
+        own = evaluation.evaluate(e.path / evaluate.BEST_MODEL, n=100, metrics=["frechet"])
         assert own[0].value == e.scores["frechet"].value and own[0].split == "test"
     plain = recipes.find("gaussian")
     plain = replace(plain, kimg=0.8, seed=7, output=replace(plain.output, score=False))
@@ -300,7 +301,7 @@ def test_runs_that_cannot_be_compared_are_refused(
         compare.of_runs([tmp_path / "nowhere"], SCORED)
     kept = trained / "gaussian/seed-1/best/scores.json"
     text = kept.read_text()
-    digest = next(iter(evaluation_evaluate.read(kept).values()))["scores"][0]["space_sha256"]
+    digest = next(iter(store.read(kept).values()))["scores"][0]["space_sha256"]
     kept.write_text(text.replace(digest, "0" * 64))
     try:
         with pytest.raises(DataError, match=f"frechet: space_sha256 is {digest}.*seed-1"):

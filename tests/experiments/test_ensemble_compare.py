@@ -17,6 +17,7 @@ import ganforge as gf
 from ganforge import api, diagnosis, recipes
 from ganforge.callbacks import evaluate
 from ganforge.errors import BusyError, DataError, OutOfMemoryError
+from ganforge.evaluation import store
 from ganforge.experiments import compare, seeds
 from ganforge.experiments.compare import Budget, Job, Scoring
 from ganforge.experiments.compare.recipes import is_trained, plan_jobs, variant
@@ -81,7 +82,7 @@ def bits(out: Path, which: Sequence[int] = THREE) -> list[Any]:
     for seed in which:
         folder = out / f"gaussian/seed-{seed}"
         path = checkpoint.listed(folder / "checkpoints")[0] / "state.safetensors"
-        scored = [{**r, "seconds": 0} for r in runs.read_log(folder / evaluate.LOG)]
+        scored = [{**r, "seconds": 0} for r in runs.read_log(folder / store.CURVE)]
         best = (folder / "best/model.safetensors").read_bytes()
         each.append((path.read_bytes(), log_without_times(folder), scored, best))
     return each
@@ -110,7 +111,7 @@ def test_each_folder_is_that_of_its_single_run(
         assert {k: v for k, v in one.items() if k not in clock} == {
             k: v for k, v in other.items() if k not in clock
         }
-        ways = [list(runs.read_log(p / evaluate.LOG)) for p in (single, member)]
+        ways = [list(runs.read_log(p / store.CURVE)) for p in (single, member)]
         assert [[r["step"] for r in way] for way in ways] == [[20, 40, 60, 80, 100]] * 2
         for x, y in zip(*ways, strict=True):
             assert x["frechet"] == pytest.approx(y["frechet"], rel=1e-2)

@@ -24,7 +24,8 @@ from ganforge.cli import main
 from ganforge.config.schema import Config
 from ganforge.data.spec import DataSpec
 from ganforge.errors import BusyError, DivergedError, OutOfMemoryError, UsageError
-from ganforge.evaluation import evaluate as evaluation_evaluate
+from ganforge.evaluation import evaluate as evaluation
+from ganforge.evaluation import store
 from ganforge.experiments import seeds
 from ganforge.experiments.ensemble import capability, health, stack
 from ganforge.experiments.seeds import plan as plans
@@ -470,7 +471,7 @@ def test_the_summary_says_what_is_there(tmp_path: Path, drawing: None) -> None:
 def test_scores_with_other_stamps_are_no_part_of_the_summary(whole: Path, tmp_path: Path) -> None:
     """Those by other data, of other seeds; of two that differ in N the larger counts."""
     run = runs.Run(Path(shutil.copytree(whole / "seed-3", tmp_path / "seed-3")))
-    made = partial(evaluation_evaluate.judge, run.path, metrics=["frechet"], split="validation")
+    made = partial(evaluation.evaluate, run.path, metrics=["frechet"], split="validation")
     made(data="ring", n=100)
     made(seed=1, n=100)
     assert summary.cards(run) == [] and summary.unscored(run)
@@ -489,13 +490,11 @@ def test_the_last_step_is_scored_as_those_on_the_way_are(
     config = gaussian(75, score=True, score_every=0.2)
     trained = gf.population(config, out=tmp_path / "g", seeds=(0, 3), show="quiet")
     for run in trained.runs:
-        found = list(runs.read_log(run.path / evaluate.LOG))
+        found = list(runs.read_log(run.path / store.CURVE))
         assert [r["step"] for r in found] == [25, 50, 75]
-        kept = evaluation_evaluate.own_entries(run)[-1]
-        assert kept["step"] == 75 and evaluation_evaluate.cards(kept) == evaluation_evaluate.cards(
-            found[-1]
-        )
-        assert (run.path / evaluate.CURVE).read_bytes() == b"3"
+        kept = store.entries(run)[-1]
+        assert kept["step"] == 75 and store.cards(kept) == store.cards(found[-1])
+        assert (run.path / evaluate.PICTURE).read_bytes() == b"3"
 
 
 def test_networks_of_the_user_are_scored_at_the_end(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from ganforge import api, files, recipes
-from ganforge.evaluation import evaluate
+from ganforge.evaluation import store
 from ganforge.evaluation.score import Score
 from ganforge.training.trainer import Trainer
 from tests.helpers.tiny import pictures as noise
@@ -20,7 +20,7 @@ from tests.helpers.tiny import shortened
 
 HOSTILE = "<img src=x onerror=alert(1)>&\"'</script>"
 CARD = Score("frechet", 5.0, 0.5, 4.0, 100, "mnist-lenet", "ab" * 32, 0, "validation", "lower",
-             word="as real")  # fmt: skip
+             verdict="as real")  # fmt: skip
 
 
 def trained(path: Path, recipe: str = "gaussian", steps: int = 60, **changes: Any) -> Path:
@@ -44,14 +44,14 @@ def digits(root: Path) -> Path:
 
 
 def accuracy_card(each: Sequence[float]) -> Score:
-    note = "per class, %: " + " ".join(f"{a:.1f}" for a in each)
-    return replace(CARD, name="label-accuracy", value=0.95, floor=0.99, better="higher", note=note)
+    return replace(CARD, name="label-accuracy", value=0.95, floor=0.99, better="higher",
+                   per_class=tuple(a / 100 for a in each))  # fmt: skip
 
 
 def add_scores(path: Path, *cards: Score, **stamp: Any) -> None:
     entry = {"data": "mnist", "data_sha256": "0", "split": "validation", "n": 100, "seed": 0,
              "space": "mnist-lenet", "step": 4, "ganforge": "0", "made": "2026-11-21T00:00:00Z",
              "scores": [c.to_json() for c in cards]} | stamp  # fmt: skip
-    kept = evaluate.read(path / evaluate.SCORES)
+    kept = store.read(path / store.SCORES)
     table = {"format": 1, "entries": {**kept, str(len(kept)): entry}}
-    (path / evaluate.SCORES).write_text(json.dumps(table))
+    (path / store.SCORES).write_text(json.dumps(table))

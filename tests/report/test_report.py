@@ -29,7 +29,8 @@ from ganforge.data import load
 from ganforge.data.dataset import Examples
 from ganforge.data.spec import DataSpec
 from ganforge.diagnosis import NAMES, Diagnosis, Finding, diagnose
-from ganforge.evaluation import evaluate
+from ganforge.evaluation import evaluate, store
+from ganforge.evaluation.inputs import Real
 from ganforge.plotting import history
 from ganforge.report import curves, facts, film, page, samples, words
 from ganforge.runs import folder as runs  # fmt: skip
@@ -381,7 +382,7 @@ def test_scores_that_were_made_differently_are_not_held_together(
     shutil.copytree(digits, path)
     _, seen = made(digits, path)
     assert "cannot be held against each other" not in seen.text
-    (path / evaluate.SCORES).unlink()
+    (path / store.SCORES).unlink()
     add_scores(path, replace(CARD, n=200), n=200)
     _, seen = made(digits, path)
     assert "cannot be held against each other" in seen.text
@@ -467,7 +468,7 @@ def test_accuracies_are_read_from_the_metric_itself() -> None:
     pick = np.flatnonzero(np.asarray(test.labels) != 4)[:300]
     asked = np.where(np.asarray(test.labels)[pick] == 3, 4, np.asarray(test.labels)[pick])
     fakes = Examples(np.asarray(test.values)[pick], asked)
-    cards = evaluate.measure(fakes, evaluate.Real(train, test), n=300, metrics=["label-accuracy"])
+    cards = evaluate.evaluate(fakes, Real(train, test), n=300, metrics=["label-accuracy"])
     entry = facts.Entry(0, "test", "", "", tuple(cards))
     each = samples.accuracies(entry, 10)
     assert each[4] == 0 and min(each[:3]) > 0.9 and len(each) == 10
@@ -596,7 +597,7 @@ def test_bad_input_is_one_line(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
     damaged = bare(tmp_path / "damaged").path
-    (damaged / evaluate.SCORES).write_text("{")
+    (damaged / store.SCORES).write_text("{")
     places = {"run": gaussian, "empty": tmp_path / "empty", "damaged": damaged}
     assert main(["report", *(w.format(**places) for w in words)]) == code
     err = capsys.readouterr().err
@@ -635,7 +636,7 @@ def test_the_words_follow_the_figures(digits: Path) -> None:
     finding = Finding("GF001", "mode collapse", "", "")
 
     def headline(word: str, *findings: Finding, state: str = "finished") -> tuple[str, str]:
-        scored = replace(known.entries[0], scores=(replace(CARD, word=word),))
+        scored = replace(known.entries[0], scores=(replace(CARD, verdict=word),))
         told = words.verdict(
             replace(known, entries=(scored,), state=state), replace(HEALTHY, findings=findings)
         )
@@ -662,7 +663,7 @@ def test_the_words_follow_the_figures(digits: Path) -> None:
     few = replace(HEALTHY, skipped={"GF002": "", "GF003": ""})
     assert words.verdict(replace(known, entries=()), few).text == "Too early to tell"
     assert words.figures(known, few)[2].value == "open"
-    open_ = tuple(replace(CARD, word=w) for w in ("as real", "unknown", "close"))
+    open_ = tuple(replace(CARD, verdict=w) for w in ("as real", "unknown", "close"))
     scored = replace(known, entries=(replace(known.entries[0], scores=open_),))
     told = words.of_quality(scored)
     assert "3 scores 1 is as real, 1 close. Of 1 nothing can be said." in told

@@ -21,7 +21,7 @@ from ganforge.config.schema import Config, Optimizer
 from ganforge.data import load, toy
 from ganforge.data.dataset import Dataset
 from ganforge.errors import DataError, DivergedError, UsageError
-from ganforge.evaluation import density
+from ganforge.evaluation.metrics import parzen as metric
 from ganforge.experiments.ensemble import stack
 from ganforge.experiments.seeds import StoppedError
 from ganforge.reproduce import EXPERIMENTS, modes, parzen
@@ -107,7 +107,7 @@ def test_the_controls_are_real_digits(tmp_path: Path) -> None:
     assert every["perfect"] == every["memoriser"] == few["memoriser"]
     assert few["perfect"] != few["memoriser"]
     unit = {part: one.values.reshape(40, -1) / 255 for part, one in data.items()}
-    assert every["perfect"] == density.parzen(unit["train"], unit["validation"], unit["test"])
+    assert every["perfect"] == metric.parzen(unit["train"], unit["validation"], unit["test"])
 
 
 def test_mnist_in_the_published_order() -> None:

@@ -90,7 +90,7 @@ def test_the_command_in_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert pixels.shape[1] == 2000
     columns = np.array_split(pixels[300:800], 4, axis=1)
     assert all((c < 200).mean() > 0.3 for c in columns)  # none of the four is missing
-    monkeypatch.setattr(evaluate, "measure", None)
+    monkeypatch.setattr(evaluate, "evaluate", None)
     monkeypatch.setattr(api, "train", None)
     again = ranking.run(tmp_path, display="quiet", **asked)  # type: ignore[arg-type]
     assert again == text

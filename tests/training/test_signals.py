@@ -24,7 +24,8 @@ from ganforge import api, cli, recipes
 from ganforge.callbacks import evaluate
 from ganforge.config.schema import Config
 from ganforge.errors import Interrupted
-from ganforge.evaluation import evaluate as evaluation_evaluate
+from ganforge.evaluation import evaluate as evaluation
+from ganforge.evaluation import store
 from ganforge.runs import checkpoint, folder
 from ganforge.runs.records import Control, Progress
 from ganforge.training import loop, restore, signals, trainer
@@ -68,7 +69,7 @@ def weights(path: Path) -> bytes:
 
 
 def steps_scored(path: Path) -> list[int]:
-    return [r["step"] for r in folder.read_log(path / evaluate.LOG)]
+    return [r["step"] for r in folder.read_log(path / store.CURVE)]
 
 
 @pytest.mark.parametrize(("number", "code"), CODES)
@@ -126,9 +127,9 @@ def test_a_score_is_given_up_and_made_on_resume(
     api.train(config, tmp_path / "whole", show="quiet")
     with monkeypatch.context() as patch:
         patch.setattr(
-            evaluation_evaluate,
-            "measure",
-            signalled(evaluation_evaluate.measure, signal.SIGTERM, 2),
+            evaluation,
+            "evaluate",
+            signalled(evaluation.evaluate, signal.SIGTERM, 2),
         )
         stopped = api.train(config, path, show="quiet")
     assert (stopped.signal, stopped.progress.step, stopped.plot) == (signal.SIGTERM, 40, None)
@@ -136,7 +137,7 @@ def test_a_score_is_given_up_and_made_on_resume(
     assert steps_scored(path) == [20]
     api.train(config, path, show="quiet")
     assert steps_scored(path) == steps_scored(tmp_path / "whole") == [20, 40, 60, 80, 100]
-    scores = [[r["frechet"] for r in folder.read_log(p / evaluate.LOG)]
+    scores = [[r["frechet"] for r in folder.read_log(p / store.CURVE)]
               for p in (path, tmp_path / "whole")]  # fmt: skip
     assert scores[0] == scores[1]
     assert weights(path) == weights(tmp_path / "whole")
@@ -148,9 +149,7 @@ def test_the_last_score_is_given_up_and_the_run_is_finished(
 ) -> None:
     config = replace(scored(), output=replace(scored().output, score_every=0.0))
     with monkeypatch.context() as patch:
-        patch.setattr(
-            evaluation_evaluate, "measure", signalled(evaluation_evaluate.measure, signal.SIGTERM)
-        )
+        patch.setattr(evaluation, "evaluate", signalled(evaluation.evaluate, signal.SIGTERM))
         ended = api.train(config, tmp_path, show="quiet")
     assert ended.finished and ended.signal == signal.SIGTERM
     assert "ganforge evaluate" in ended.unscored

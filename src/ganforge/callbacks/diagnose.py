@@ -18,8 +18,8 @@ from ganforge.diagnosis import KEPT, examine, findings, from_log, judge
 from ganforge.diagnosis.findings import Diagnosis
 from ganforge.diagnosis.snapshot import Patient
 from ganforge.errors import GanforgeError
+from ganforge.evaluation import store
 from ganforge.evaluation.score import Score
-from ganforge.runs import folder
 from ganforge.runs.folder import Run
 from ganforge.runs.records import Progress
 from ganforge.training.trainer import Trainer
@@ -150,7 +150,7 @@ class Watcher:
             began = time.perf_counter()
             patient = self.at(t, Patient.n)
             patient.log, patient.info, patient.cards = self.run.log(), self.run.info(), cards
-            patient.curve = list(folder.read_log(self.run.path / "scores.jsonl"))
+            patient.curve = store.curve(self.run)
             found = examine(patient, self.run.path)
             t.clock.timing["diagnose"] = (
                 t.clock.timing.get("diagnose", 0.0) + time.perf_counter() - began

@@ -1,7 +1,7 @@
-"""Scores while a run goes on: at intervals, the best of them kept, and at its end.
+"""Scores while a run goes on: at intervals, with the best model saved, and at its end.
 
-Everything here is done between two steps and draws from streams of its own, so that a run that is
-scored has the same weights, bit for bit, as one that is not.
+Everything here is done between two steps and draws from random streams of its own, so that a run
+that is scored has the same weights, bit for bit, as one that is not.
 
 scores.jsonl           one record a score, cut on resume as the log is
 scores.png             the curve
@@ -23,30 +23,36 @@ from ganforge.config.schema import Config
 from ganforge.data.dataset import Dataset
 from ganforge.data.load import load
 from ganforge.errors import DataError, GanforgeError, Interrupted, UsageError
-from ganforge.evaluation import evaluate
-from ganforge.evaluation.evaluate import Real
-from ganforge.evaluation.inputs import LEAST
+from ganforge.evaluation import evaluate, store
+from ganforge.evaluation.inputs import LEAST, Real
 from ganforge.evaluation.score import Score
 from ganforge.plotting import charts
 from ganforge.runs import checkpoint, model
-from ganforge.runs import folder as runs
 from ganforge.runs.folder import Run
 from ganforge.runs.records import Control, Progress
 from ganforge.training import distributed, trainer
 from ganforge.training.trainer import Trainer
 
-LOG, CURVE, BEST_MODEL = "scores.jsonl", "scores.png", "best"
+PICTURE, BEST_MODEL = "scores.png", "best"
 N, SEED = 2500, 0  # of every score of this file: the same noise and the same real examples
 SHORTEST = 0.1  # passes over the data below which a run's end is not scored
 PATIENCE = 5  # scores in a row without a better one, after which `--stop auto` ends a run
 
 
 class Scorer:
-    """Scores one run. `watch` every record of the loop; `close` when it has ended.
+    """Scores one run: `watch` every record of the loop, `close` when the run has ended.
 
-    control: of the loop; told when the run has had enough. data, validation: sets of the user's
-    own in place of what the config names. live: the curve is drawn after every score; else `draw`
-    does it.
+    Args:
+        config, path: of the run.
+        control: of the loop; `control.enough` is set if no better score came for long enough.
+        data, validation: data sets in place of those that the config names.
+        live: whether the curve is drawn after every score; otherwise `draw` draws it.
+        n: samples of a score; None for 2,500.
+        shortest: passes over the data below which a run's end is not scored; None for 0.1.
+
+    Raises:
+        DataError, UsageError: the config wants scores on the way, and the validation part is too
+            small or missing.
     """
 
     def __init__(
@@ -57,41 +63,46 @@ class Scorer:
         data: Dataset | None = None,
         validation: Dataset | None = None,
         live: bool = True,
+        n: int | None = None,
+        shortest: float | None = None,
     ):
         self.config, self.output, self.live = config, config.output, live
         self.run, self.control = Run(path), control
-        self.own, self.held = data, validation
+        self.data, self.held_out = data, validation
+        self.n = N if n is None else n
+        self.shortest = SHORTEST if shortest is None else shortest
         self.records: list[dict[str, Any]] = []
         self.trained = False
         if self.output.score_every:
-            self.held = self.validation()  # what it lacks is told before the first step
+            self.validation()  # an error comes before the first step
         # another rank may see another folder, or none: the loop gives it the leader's answer
         leads = distributed.from_environment().is_main_process
         if leads and self.output.patience and self.run.exists():
-            over = stale(list(runs.read_log(self.run.path / LOG)), self.output.patience)
+            over = stale(store.curve(self.run), self.output.patience)
             control.enough = bool(over) and self.run.info().get("status") == "finished"
 
     def validation(self) -> Dataset:
-        """The validation part; DataError where it is too small, UsageError where there is none."""
-        if self.held is None:
-            if self.own is not None:
+        """The validation part; DataError if it is too small, UsageError if there is none."""
+        if self.held_out is None:
+            if self.data is not None:
                 raise UsageError("scores need real examples held out: give validation= with data=")
-            self.held = load(self.config.data, part="validation", size=self.config.size)
-        if len(self.held) < LEAST:
+            self.held_out = load(self.config.data, part="validation", size=self.config.size)
+        if len(self.held_out) < LEAST:
             raise DataError(
-                f"{self.config.data}: {len(self.held)} validation examples are too few to score, "
-                f"at least {LEAST} are needed"
+                f"{self.config.data}: {len(self.held_out)} validation examples are too few to "
+                f"score, at least {LEAST} are needed"
             )
-        return self.held
+        return self.held_out
 
     def watch(self, t: Trainer, progress: Progress) -> Progress:
-        """Score where that is due; the record, with what is worth telling in its note."""
+        """Score the run if a score is due; the record, with what is worth reading in its note."""
+        begun = not (progress.done and progress.note)  # "already finished" is both
         if not self.output.score_every or not t.world.is_main_process:
-            self.trained |= not (progress.done and progress.note)  # "already finished" is both
+            self.trained |= begun
             return progress
         if not self.trained or self.last > t.state.step:  # begun, resumed, or rolled back
             self.cut(t.state.step)
-        self.trained |= not (progress.done and progress.note)
+        self.trained |= begun
         near = t.steps - t.state.step < t.min_gap  # the end is scored anyway
         due = 0 < t.state.step != self.last and t.is_due(self.output.score_every)
         if progress.done or near or not due:
@@ -101,41 +112,34 @@ class Scorer:
 
     @property
     def last(self) -> int:
-        """The newest step that has a score, -1 where none has."""
+        """The newest step that has a score, -1 without any."""
         return int(self.records[-1]["step"]) if self.records else -1
 
     def cut(self, step: int) -> None:
-        """Forget what was scored after `step`: it is trained, and scored, anew."""
-        path = self.run.path / LOG
-        self.records = list(runs.read_log(path))
-        torn = path.exists() and not path.read_bytes().endswith(b"\n")
-        if torn or self.last > step:
-            runs.cut_log(path, step)
-            self.records = list(runs.read_log(path))
+        """Forget the scores after `step`: those steps are trained, and scored, again."""
+        self.records = store.cut_curve(self.run, step)
         if trainer.best(self.run)["step"] > step:
             (self.run.checkpoints / trainer.BEST).unlink(missing_ok=True)
 
-    def measure(self, t: Trainer) -> list[Score]:
+    def evaluate(self, t: Trainer) -> list[Score]:
         """The quick metrics of the sampler as it is."""
         with self.control.may_be_interrupted():
-            sampler, real = t.sampler(), Real(t.data, self.validation())
-            names = evaluate.quick_metrics(real, sampler.spec.classes > 0)
-            return evaluate.measure(
-                sampler, real, n=N, metrics=names, seed=SEED, name="the generator"
-            )
+            real = Real(t.data, self.validation())
+            quick = evaluate.QUICK
+            return evaluate.evaluate(t.sampler(), real, n=self.n, metrics=quick, seed=SEED)
 
     def add(self, t: Trainer) -> str:
-        """Score the run where it stands, and keep it if it is the best so far; a line about it.
+        """Score the run as it is, and save its model if it is the best so far; a line about it.
 
-        What cannot be scored or written is told in that line: training goes on.
+        A score that cannot be made or written is named in that line: training goes on.
         """
         began = time.perf_counter()
         try:
-            scores = self.measure(t)
+            scores = self.evaluate(t)
             frechet = next(s for s in scores if s.name == "frechet")
-            better = self.keep_best(t, frechet.value, frechet.n)
+            better = self.save_best(t, frechet)
             self.records.append(record(t, frechet, scores))
-            runs.append_log(self.run.path / LOG, self.records[-1:])
+            store.add_record(self.run, self.records[-1])
             if self.live:
                 self.draw()
         except GanforgeError as error:
@@ -153,60 +157,57 @@ class Scorer:
         return "; ".join(filter(None, (line, "the best so far" if better else "", over)))
 
     def draw(self) -> None:
-        """The curve of the scores so far, where there are any."""
+        """The curve of the scores so far, if there are any."""
         if self.records:
-            files.save_file(self.run.path / CURVE, curve(self.records))
+            files.save_file(self.run.path / PICTURE, curve(self.records))
 
-    def keep_best(self, t: Trainer, frechet: float, n: int) -> bool:
-        """Keep the checkpoint of this step where none before scored as well."""
+    def save_best(self, t: Trainer, frechet: Score) -> bool:
+        """Save the model of this step if its Frechet distance is the lowest so far."""
         step, folder = t.state.step, self.run.checkpoints
         found = trainer.best(self.run)
-        if found["step"] == step or not frechet < found["frechet"]:
+        if found["step"] == step or not frechet.value < found["frechet"]:
             return bool(found["step"] == step)
         if not (folder / checkpoint.folder_name(step)).is_dir():
             return False  # a full disk took no checkpoint
-        facts = t.model_facts() | {"frechet": frechet}
+        facts = t.model_facts() | {"frechet": frechet.value}
         model.save(self.run.path / BEST_MODEL, t.sampler(), t.config, facts)
-        table = {"step": step, "frechet": frechet, "split": "validation", "n": n, "seed": SEED}
+        table = {
+            "step": step,
+            "frechet": frechet.value,
+            "split": "validation",
+            "n": frechet.n,
+            "seed": SEED,
+        }
         files.write_json(folder / trainer.BEST, table)
         return True
 
     def close(self, t: Trainer) -> tuple[tuple[Score, ...], str]:
         """The scores of a run that has come to its end, or why there are none.
 
-        They are kept in scores.json. A run that was finished before is not scored again.
+        They are saved in scores.json. A run that was finished before is not scored again.
         """
         ended = t.state.step >= t.steps or self.control.enough
         if not (t.world.is_main_process and ended and self.output.score):
             return (), ""
         try:
-            kept = self.kept(t)
-            if kept or not self.trained:
-                return tuple(kept), ""
-            if t.epoch < SHORTEST:
+            scores = store.of_step(self.run, t.state.step, self.n, SEED)
+            if scores or not self.trained:
+                return tuple(scores), ""
+            if t.epoch < self.shortest:
                 return (), f"not scored: {t.epoch:.2g} passes over the data are too few"
             if self.output.score_every:
-                told = self.add(t) if self.last != t.state.step else ""
+                note = self.add(t) if self.last != t.state.step else ""
                 if self.last != t.state.step:
-                    return (), told
-                scores = evaluate.cards(self.records[-1])
+                    return (), note
+                scores = store.cards(self.records[-1])
             else:
-                scores = self.measure(t)
+                scores = self.evaluate(t)
             real = Real(t.data, self.validation())
-            evaluate.keep(self.run.path / evaluate.SCORES, scores, real, step=t.state.step)
+            store.add(self.run.path / store.SCORES, scores, real, step=t.state.step)
         except (GanforgeError, Interrupted) as error:
             stopped = f"stopped; `ganforge evaluate {self.run.path}` does it"
             return (), f"not scored: {stopped if isinstance(error, Interrupted) else error}"
         return tuple(scores), ""
-
-    def kept(self, t: Trainer) -> list[Score]:
-        """What scores.json says of this step on the validation split, at this N and seed."""
-        for entry in evaluate.own_entries(self.run):
-            same = entry["step"] == t.state.step and entry["split"] == "validation"
-            scores = evaluate.cards(entry)
-            if same and scores and entry["seed"] == SEED and entry["n"] <= N:
-                return scores
-        return []
 
 
 def record(t: Trainer, frechet: Score, scores: Sequence[Score]) -> dict[str, Any]:
@@ -223,7 +224,7 @@ def record(t: Trainer, frechet: Score, scores: Sequence[Score]) -> dict[str, Any
 
 
 def stale(records: Sequence[Mapping[str, Any]], patience: float) -> str:
-    """Why a run has had enough, in words; empty where it has not.
+    """Why a run need not go on, in words; empty if it should.
 
     The rule: the lowest validation Frechet distance so far is `patience` epochs old or older.
     `--stop auto` sets patience to five scoring intervals.
@@ -243,7 +244,7 @@ def stale(records: Sequence[Mapping[str, Any]], patience: float) -> str:
 
 def curve(records: Sequence[Mapping[str, Any]]) -> bytes:
     """The Frechet distance over the epochs and its floor, as a PNG file's bytes."""
-    card = evaluate.cards(records[-1])[0]
+    card = next(s for s in store.cards(records[-1]) if s.name == "frechet")
     epoch, value, floor = (charts.column(records, key) for key in ("epoch", "frechet", "floor"))
     figure = charts.page(320)
     axes = charts.place(figure, charts.MARGIN, 50, charts.WIDTH - 2 * charts.MARGIN - 60, 200)
@@ -259,9 +260,14 @@ def curve(records: Sequence[Mapping[str, Any]]) -> bytes:
 
 
 def end_rule(every: float | None, before: float) -> tuple[float, float]:
-    """(score_every, patience) of `--stop auto`: a score an epoch where none is said, five to wait.
+    """(score_every, patience) of `--stop auto`: a score an epoch by default, five to wait.
 
-    every: as given, None where it was not. before: what the config says.
+    Args:
+        every: as given, None if it was not.
+        before: the config's score_every.
+
+    Raises:
+        UsageError: `every` is 0.
     """
     chosen = (before or 1.0) if every is None else every
     if not chosen:

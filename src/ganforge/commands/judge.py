@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from ganforge.commands.text import own_networks
-from ganforge.evaluation import evaluate as judging
+from ganforge.evaluation import evaluate as evaluation
+from ganforge.evaluation import store
+from ganforge.evaluation.score import table
 
 
 def evaluate(
@@ -19,9 +21,9 @@ def evaluate(
     space: str | None,
     code: Path | None = None,
 ) -> str:
-    """The scores of a run, a model or a file of samples as a table, and where they are kept."""
+    """The scores of a run, a model or a file of samples as a table, and where they are saved."""
     names = None if metrics is None else [m.strip() for m in metrics.split(",") if m.strip()]
-    scores = judging.judge(
+    scores = evaluation.evaluate(
         path,
         data=data,
         size=size,
@@ -33,4 +35,4 @@ def evaluate(
         networks=own_networks(code, path),
     )
     real = f"\nreal examples of {data}" if data is not None else ""
-    return f"{judging.table(scores)}{real}\nsaved in {judging.scores_path(path)}"
+    return f"{table(scores)}{real}\nsaved in {store.scores_path(path)}"

@@ -9,7 +9,7 @@ from ganforge.commands.text import own_networks, target
 from ganforge.config import convert
 from ganforge.data import spec
 from ganforge.errors import DataError, DiskError, UsageError
-from ganforge.evaluation import evaluate
+from ganforge.evaluation import store
 from ganforge.plotting import plots
 from ganforge.runs import folder as runs
 from ganforge.runs import load
@@ -104,7 +104,7 @@ def runs_table(folder: Path) -> str:
 
 def score_cell(run: runs.Run) -> str:
     """A run's newest Frechet distance with its floor and stamp; empty where there is none."""
-    score = evaluate.newest(run)
+    score = store.newest(run)
     if score is None:
         return ""
     stamp = f"{score.split}, N {score.n:,}"

@@ -17,7 +17,7 @@ from ganforge.config.schema import Config
 from ganforge.data import load
 from ganforge.diagnosis import findings
 from ganforge.errors import UsageError, check, choice
-from ganforge.evaluation import evaluate as evaluation_evaluate
+from ganforge.evaluation.score import table
 from ganforge.plotting import points
 from ganforge.runs import folder
 from ganforge.training import checks, distributed, threads
@@ -144,7 +144,7 @@ def summary(trained: api.Trained) -> list[str]:
     if trained.unscored:
         lines.append(trained.unscored)
     if trained.scores:
-        lines += ["", evaluation_evaluate.table(trained.scores)]
+        lines += ["", table(trained.scores)]
         lines.append(f"more metrics, on the test split: ganforge evaluate {path}")
     if trained.diagnosis is not None:
         lines += ["", findings.text(trained.diagnosis)]

@@ -19,7 +19,7 @@ from ganforge.data.spec import DataSpec
 from ganforge.diagnosis import from_players
 from ganforge.diagnosis.snapshot import Patient
 from ganforge.errors import DataError, DiskError, GanforgeError, UsageError
-from ganforge.evaluation import evaluate
+from ganforge.evaluation import store
 from ganforge.evaluation.score import Score
 from ganforge.gan import state
 from ganforge.gan.state import require_same_tensors
@@ -29,7 +29,6 @@ from ganforge.runs.model import OwnNetworks
 from ganforge.sampling.sampler import Sampler
 from ganforge.training import build, checks
 
-CURVE = "scores.jsonl"
 ATTEMPTS = 3  # at a checkpoint that a trainer may be removing
 
 
@@ -48,7 +47,7 @@ def admit(
     run = folder.open_run(path)
     log, info = run.log(), run.info()
     wanted = settings(run, networks)
-    patient = Patient(wanted, log, info, newest_cards(run), list(folder.read_log(run.path / CURVE)))
+    patient = Patient(wanted, log, info, newest_cards(run), store.curve(run))
     patient.step = int(info.get("step", 0)) or int(log[-1].get("step", 0) if log else 0)
     found = newest(run)
     if found is None and not log and info.get("status") != "diverged":
@@ -103,20 +102,15 @@ def newest(run: Run) -> checkpoint.Checkpoint | None:
 def newest_cards(run: Run) -> list[Score]:
     """The cards with the Frechet distance of the newest step, of scores.json (that of the largest
     N) or of the curve."""
-    entries = [e for e in evaluate.own_entries(run) if has_frechet(e)]
+    entries = [e for e in store.entries(run) if store.frechet(e)]
     entries.sort(key=lambda e: (e["step"] or 0, e["n"], str(e["made"])))
     if entries:
-        return evaluate.cards(entries[-1])
+        return store.cards(entries[-1])
     try:
-        curve = list(folder.read_log(run.path / CURVE))
-        return evaluate.cards(curve[-1]) if curve else []
+        curve = store.curve(run)
+        return store.cards(curve[-1]) if curve else []
     except (KeyError, TypeError, ValueError):
         return []
-
-
-def has_frechet(entry: dict[str, Any]) -> bool:
-    """Whether the Frechet distance is among the scores of an entry."""
-    return any(card.name == "frechet" for card in evaluate.cards(entry))
 
 
 def examples(patient: Patient, run: Run, wanted: Config, info: dict[str, Any]) -> None:

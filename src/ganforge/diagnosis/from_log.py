@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ganforge.evaluation.features import size_of
 from ganforge.evaluation.score import Score
 from ganforge.gan.adversarial import Adversarial
 from ganforge.types import Doubles
@@ -15,10 +16,6 @@ from ganforge.types import Doubles
 Figures = dict[str, float]
 
 LEAST, MOST = 5, 100  # records that the checks of the log look back on
-FEATURES = {
-    "pca": 64, "mnist-lenet": 128, "effnet-lite0@112": 1280, "inception-2015": 2048,
-    "dinov2": 1024, "clip": 512,
-}  # fmt: skip
 
 
 def of_log(log: Sequence[Mapping[str, Any]], game: Any, classes: int = 0) -> Figures:
@@ -153,7 +150,7 @@ def of_scores(cards: Sequence[Score], features: int) -> Figures:
     card = found[-1]
     return {
         "n": float(card.n),
-        "features": float(FEATURES.get(card.space, features)),
+        "features": float(size_of(card.space, features)),
         "value": card.value,
         "floor": card.floor,
     }

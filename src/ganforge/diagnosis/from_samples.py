@@ -9,10 +9,10 @@ import numpy as np
 import torch
 
 from ganforge.diagnosis.from_log import Figures
-from ganforge.evaluation import copying
 from ganforge.evaluation.distances import squared
-from ganforge.evaluation.modes import Mixture
-from ganforge.evaluation.neighbours import prdc
+from ganforge.evaluation.inputs import Mixture
+from ganforge.evaluation.metrics import copying
+from ganforge.evaluation.metrics.neighbours import prdc
 from ganforge.types import Array, Doubles
 
 CELLS = 10  # groups of real examples where there are no classes and no known modes

@@ -13,7 +13,7 @@ from ganforge.data import spec as data_spec
 from ganforge.diagnosis.findings import Diagnosis
 from ganforge.diagnosis.snapshot import Patient
 from ganforge.errors import DataError
-from ganforge.evaluation import copying
+from ganforge.evaluation.metrics import copying
 from ganforge.plotting import charts, plots
 from ganforge.types import Array
 

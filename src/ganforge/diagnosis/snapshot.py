@@ -17,9 +17,9 @@ from ganforge.data.dataset import Dataset
 from ganforge.diagnosis import from_log, from_players, from_samples
 from ganforge.diagnosis.from_log import Figures
 from ganforge.diagnosis.from_samples import Groups
-from ganforge.evaluation import copying, evaluate, features
-from ganforge.evaluation.evaluate import Real
-from ganforge.evaluation.inputs import LEAST, TRUSTED, subset
+from ganforge.evaluation import evaluate, features
+from ganforge.evaluation.inputs import LEAST, Real, subset
+from ganforge.evaluation.metrics import copying
 from ganforge.evaluation.score import Score
 from ganforge.sampling.sampler import Sampler
 from ganforge.types import Array
@@ -183,11 +183,9 @@ class Patient:
     def judge(self) -> bool:
         """Whether the shipped classifier knows these data."""
         assert self.train is not None and self.held is not None
-        spec, labels = self.train.spec, self.held.labels
-        if labels is None or spec.shape != (1, 28, 28) or spec.classes != 10:
-            return False
-        seen = features.classify(self.real["held"]).argmax(1)
-        return bool((seen == labels[self.picked["held"]]).mean() >= TRUSTED)
+        labels = self.held.labels
+        some = None if labels is None else labels[self.picked["held"]]
+        return features.digit_logits(self.real["held"], some, self.train.spec) is not None
 
     @cached_property
     def seen(self) -> Array:

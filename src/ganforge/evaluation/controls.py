@@ -12,10 +12,12 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from ganforge.data.dataset import Examples
 from ganforge.data.spec import DataSpec
 from ganforge.errors import UsageError
-from ganforge.evaluation.inputs import subset
-from ganforge.evaluation.score import Score, evaluate
+from ganforge.evaluation.inputs import make_case, subset
+from ganforge.evaluation.metrics import scores
+from ganforge.evaluation.score import Score
 from ganforge.rng import Stream
 from ganforge.types import Array, Ints
 
@@ -24,7 +26,7 @@ Labelled = tuple[Array, Ints]
 BLUR = 1.0  # standard deviation of the blur, pixels
 NOISE = 0.1  # of the noise, in units of the values' range, or of a feature's deviation
 DROPPED = 1  # the class left out
-MEMORY = 500  # training examples a memoriser has
+MEMORY = 500  # training examples of a memoriser
 
 
 def blurred(values: Array, labels: Ints, seed: int) -> Labelled:
@@ -57,8 +59,8 @@ def dropped(values: Array, labels: Ints, seed: int) -> Labelled:
     if not len(left):
         raise UsageError("there is one class only: none can be dropped")
     pick = left[Stream(seed, "controls/dropped").integers(0, len(values), len(left))]
-    kept = np.where(labels == DROPPED, pick, np.arange(len(values)))
-    return values[kept], labels[kept]
+    chosen = np.where(labels == DROPPED, pick, np.arange(len(values)))
+    return values[chosen], labels[chosen]
 
 
 def memoriser(values: Array, labels: Ints, seed: int) -> Labelled:
@@ -87,16 +89,16 @@ def table(
     seed: int = 0,
     split: str = "validation",
 ) -> dict[str, list[Score]]:
-    """Every metric of every bad sampler, by its name; each score carries its floor and word.
+    """Every metric of every bad sampler, by its name; each score has its floor and verdict.
 
     The memoriser repeats training examples. The others spoil held-out ones, so that only the fault
-    in their name is there to be noticed.
+    in their name is there.
 
-    Arguments:
+    Args:
         train: examples (T, ...) and labels (T,) of the training part.
         real: of the part scored against (N, ...).
         source: of the same part, others (N, ...); see `halves`.
-        spec, metrics, space, seed, split: as `evaluate`.
+        metrics: as `metrics.scores`. spec, space, seed, split: as `make_case`.
     """
     if len(source[0]) > len(train[0]):
         raise UsageError(
@@ -110,28 +112,25 @@ def table(
             fake, labels = sampler(train[0][pick], train[1][pick], seed)
         else:
             fake, labels = sampler(*source, seed)
-        out[name] = evaluate(
-            train[0],
-            real[0],
-            fake,
+        case = make_case(
+            Examples(*train),
+            Examples(*real),
+            Examples(fake, labels),
             spec=spec,
-            train_labels=train[1],
-            eval_labels=real[1],
-            fake_labels=labels,
-            metrics=metrics,
             space=space,
             seed=seed,
             split=split,
         )
+        out[name] = scores(case, metrics)
     return out
 
 
-def rows(scores: dict[str, list[Score]]) -> list[list[str]]:
-    """The table metric x sampler as text: a heading, then value and word of every cell."""
-    names = list(scores)
+def rows(found: dict[str, list[Score]]) -> list[list[str]]:
+    """The table metric x sampler as text: a heading, then value and verdict of every cell."""
+    names = list(found)
     out = [["metric", "space", "N", "floor", *names]]
-    for i, score in enumerate(scores[names[0]]):
-        cells = [f"{scores[s][i].value:.4g} {scores[s][i].word}" for s in names]
+    for i, score in enumerate(found[names[0]]):
+        cells = [f"{found[s][i].value:.4g} {found[s][i].verdict}" for s in names]
         out.append([score.name, score.space, str(score.n), f"{score.floor:.4g}", *cells])
     return out
 
@@ -143,14 +142,14 @@ def main(arguments: list[str] | None = None) -> None:
     given = sys.argv[1:] if arguments is None else arguments
     split = given[0] if given else "test"
     seed = int(given[1]) if len(given) > 1 else 0
-    train, held = load("mnist"), load("mnist", part=split)
-    if train.labels is None or held.labels is None:
+    train, other = load("mnist"), load("mnist", part=split)
+    if train.labels is None or other.labels is None:
         raise UsageError("the table needs labels")
-    real, source = halves((held.values, held.labels), seed)
-    scores = table(
+    real, source = halves((other.values, other.labels), seed)
+    found = table(
         (train.values, train.labels), real, source, spec=train.spec, seed=seed, split=split
     )
-    head, *body = rows(scores)
+    head, *body = rows(found)
     print(f"seed {seed}, split {split}, N = {len(real[0])}\n")
     for row in (head, ["---"] * len(head), *body):
         print(f"| {' | '.join(row)} |")

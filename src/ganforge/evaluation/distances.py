@@ -22,7 +22,7 @@ def blocks(rows: int, columns: int) -> Iterator[slice]:
 def squared(x: Tensor, y: Tensor) -> Tensor:
     """|x_i - y_j|^2 = |x_i|^2 + |y_j|^2 - 2 x_i.y_j, never negative.
 
-    Arguments:
+    Args:
         x, y: (N, F) and (M, F), float64.
     """
     out = torch.addmm(y.square().sum(1), x, y.T, alpha=-2)
@@ -42,36 +42,42 @@ def centred(x: Array, *others: Array) -> tuple[Tensor, ...]:
 def kth(x: Tensor, ks: tuple[int, ...]) -> Tensor:
     """Squared distance of every row to its k-th nearest other row, (len(ks), N).
 
-    Arguments:
+    Args:
         x: (N, F), float64, N > max(ks).
         ks: neighbour numbers, from 1.
     """
     parts = []
     for rows in blocks(len(x), len(x)):
         d = squared(x[rows], x)
-        own = torch.arange(rows.start, rows.stop)
-        d[own - rows.start, own] = torch.inf
+        row = torch.arange(rows.start, rows.stop)
+        d[row - rows.start, row] = torch.inf
         parts.append(d.topk(max(ks), dim=1, largest=False).values)
     table = torch.cat(parts)
     return torch.stack([table[:, k - 1] for k in ks])
 
 
-def nearest(x: Tensor, y: Tensor, own: Ints | None = None) -> tuple[Ints, Doubles]:
+def nearest(x: Tensor, y: Tensor, exclude: Ints | None = None) -> tuple[Ints, Doubles]:
     """Index and distance of the nearest row of y for every row of x.
 
-    The search is in float32, where |x|^2, the same for all of y, is left out; the distance is taken
-    again in float64 from the difference of the two rows, so that a copy is at 0.
+    The search is in float32, without |x|^2, which is the same for all of y; the distance is
+    computed in float64 from the difference of the two rows, so that a copy is at 0.
 
-    Arguments:
+    Args:
         x, y: (N, F) and (M, F), float64.
-        own: for every row of x the row of y that it is itself, to be left out; or None.
+        exclude: for every row of x the row of y that is the same example, left out; or None.
     """
     index = torch.empty(len(x), dtype=torch.int64)
     a, b = x.float(), y.float()
     norms = b.square().sum(1)
     for rows in blocks(len(x), len(y)):
         d = torch.addmm(norms, a[rows], b.T, alpha=-2)
-        if own is not None:
-            d[torch.arange(len(d)), torch.from_numpy(own[rows])] = torch.inf
+        if exclude is not None:
+            d[torch.arange(len(d)), torch.from_numpy(exclude[rows])] = torch.inf
         index[rows] = d.argmin(1)
     return index.numpy(), (x - y[index]).norm(dim=1).numpy()
+
+
+def closest(x: Tensor, centres: Tensor) -> tuple[Tensor, Tensor]:
+    """Index of the nearest centre (K, F) of every row (N, F), and its squared distance, (N,)."""
+    least = [squared(x[rows], centres).min(1) for rows in blocks(len(x), len(centres))]
+    return torch.cat([v.indices for v in least]), torch.cat([v.values for v in least])

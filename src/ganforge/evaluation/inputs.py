@@ -1,26 +1,54 @@
-"""One evaluation's input: checked, brought to equal N, embedded once.
+"""The input of one evaluation: samples checked, brought to equal N, embedded once.
 
-Everything a metric may look at is here, so that a metric is one function of one `Case`.
+Everything that a metric may look at is here, so that a metric is one function of one `Case`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
+from ganforge.data import toy
+from ganforge.data.dataset import Dataset, Examples
 from ganforge.data.spec import DataSpec
-from ganforge.errors import DataError, UsageError
-from ganforge.evaluation import copying, features, judges
-from ganforge.evaluation.modes import Mixture
-from ganforge.evaluation.neighbours import Prdc, prdc
-from ganforge.evaluation.twosample import nearest_neighbour_test
+from ganforge.errors import DataError, check
+from ganforge.evaluation import features
 from ganforge.rng import Stream
 from ganforge.types import Array, Floats, Ints
 
-LEAST = 100
-TRUSTED = 0.97  # accuracy on the real examples below which the shipped classifier is not asked
+T = TypeVar("T")
+Labelled = Dataset | Examples
+
+LEAST = 100  # examples of each of real and fake
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """A law of K equal round Gaussians: centres (K, F), float64, and one sigma, in data units."""
+
+    centres: npt.NDArray[np.float64]
+    sigma: float
+
+
+@dataclass(frozen=True)
+class Real:
+    """Real examples to score with: those that trained, and those of a split that did not."""
+
+    train: Dataset
+    held_out: Dataset
+
+    @property
+    def mixture(self) -> Mixture | None:
+        """The modes of a toy law whose modes are separate and equally likely."""
+        law = toy.LAWS.get(self.train.name)
+        if isinstance(law, toy.Mixture) and law.modes is not None and not law.weights:
+            return Mixture(law.modes.astype("float64"), law.sigma)
+        return None
 
 
 def subset(count: int, n: int, seed: int, name: str) -> Ints:
@@ -29,14 +57,13 @@ def subset(count: int, n: int, seed: int, name: str) -> Ints:
     return np.sort(np.argsort(keys, kind="stable")[:n]).astype(np.int64)
 
 
-def check_samples(values: Array, spec: DataSpec, what: str, least: int = LEAST) -> None:
-    """Raise a DataError unless `values` are at least `least` stored examples of `spec`.
+def check_samples(values: Array, spec: DataSpec, what: str) -> None:
+    """Raise a DataError unless `values` are at least 100 stored examples of `spec`.
 
-    Arguments:
+    Args:
         values: (N, H, W, C) or (N, F).
         spec: what one example looks like.
         what: the noun of the message, such as "samples".
-        least: the smallest N that can be scored.
     """
     if values.ndim < 1 or values.shape[1:] != spec.stored_shape:
         raise DataError(
@@ -48,8 +75,8 @@ def check_samples(values: Array, spec: DataSpec, what: str, least: int = LEAST) 
             f"{what} are {values.dtype}, the data are {spec.dtype}: store them as the data are "
             "stored (ganforge.data.spec.decode), or a test finds the rounding instead of the fake"
         )
-    if len(values) < least:
-        raise DataError(f"{what}: {len(values)} are too few to score, at least {least} are needed")
+    if len(values) < LEAST:
+        raise DataError(f"{what}: {len(values)} are too few to score, at least {LEAST} are needed")
     if values.dtype != np.uint8 and not np.isfinite(values).all():
         row = int(np.flatnonzero(~np.isfinite(values).reshape(len(values), -1).all(1))[0])
         raise DataError(f"{what}: row {row} is not finite: remove it, or see why it diverged")
@@ -73,63 +100,71 @@ def check_labels(labels: Array | None, count: int, classes: int, what: str) -> I
 
 
 def make_case(
-    real_train: Array,
-    real_eval: Array,
-    fake: Array,
+    train: Labelled,
+    real: Labelled,
+    fake: Labelled,
     *,
     spec: DataSpec,
-    train_labels: Array | None = None,
-    eval_labels: Array | None = None,
-    fake_labels: Array | None = None,
     space: str | None = None,
     mixture: Mixture | None = None,
     seed: int = 0,
     split: str = "validation",
+    n: int | None = None,
+    note: str = "",
 ) -> Case:
-    """Check everything, cut to equal N by seeded random subsets and say so in the note.
+    """Check everything and cut all sets to one N, by seeded random subsets.
 
-    Arguments: as `ganforge.evaluation.score.evaluate`.
+    The floor of a metric is its value with training examples in the place of the samples (of the
+    copying metrics: with held-out examples).
+
+    Args:
+        train: training examples, stored values (T, H, W, C) uint8 or (T, F) float32, and labels
+            (T,) for the metrics of classes.
+        real: real examples of the split (M, ...); they did not train the generator.
+        fake: samples (N, ...), and the labels that they were generated for.
+        spec: what one example looks like.
+        space: a key of `features.SPACES`; None for the default of the data.
+        mixture: the known modes of a toy law.
+        seed: of the subsets and of every network that is trained afresh.
+        split: the name of the real examples' part, stamped on the scores.
+        n: examples of each, at most the least of the three; None for the least.
+        note: on every score; with n = None it says what limited N.
+
+    Raises:
+        UsageError: the space is not known or does not fit the data; n is too large.
+        DataError: too few examples, another shape, type or range than the data, NaN.
     """
-    given = {"training examples": real_train, "real examples": real_eval, "samples": fake}
-    for what, values in given.items():
-        check_samples(values, spec, what)
-    _check_range(real_eval, fake)
-    n = min(map(len, given.values()))
-    shortest = min(given, key=lambda what: len(given[what]))
-    note = ""
-    if not len(real_eval) == len(fake) == n:
-        had = f"{len(real_eval)} real examples, {len(fake)} samples"
-        note = f"N = {n}, as many as there are {shortest} (given {had})"
-    labels = [
-        check_labels(given_labels, len(values), spec.classes, what)
-        for given_labels, values, what in (
-            (train_labels, real_train, "training labels"),
-            (eval_labels, real_eval, "real labels"),
-            (fake_labels, fake, "sample labels"),
-        )
-    ]
-    picks = {
-        "stand-in": subset(len(real_train), n, seed, "stand-in"),
-        "real": subset(len(real_eval), n, seed, "real"),
-        "fake": subset(len(fake), n, seed, "fake"),
-    }
-    chosen = features.space(space or features.default_space(spec), spec, real_train)
+    sets = {"training examples": train, "real examples": real, "samples": fake}
+    sizes = {what: len(part.values) for what, part in sets.items()}
+    for what, part in sets.items():
+        check_samples(part.values, spec, what)
+    _check_range(real.values, fake.values)
+    if n is None:
+        shortest = min(sizes, key=lambda what: sizes[what])
+        n = sizes[shortest]
+        if not sizes["real examples"] == sizes["samples"] == n:
+            had = f"{sizes['real examples']} real examples, {sizes['samples']} samples"
+            note = f"N = {n}, as many as there are {shortest} (given {had})"
+    size = n
+    check(size <= min(sizes.values()), "n", size, f"at most {min(sizes.values())} examples")
+
+    def cut(part: Labelled, name: str, what: str) -> Examples:
+        labels = check_labels(part.labels, len(part.values), spec.classes, f"{what} labels")
+        pick = subset(len(part.values), size, seed, name)
+        return Examples(part.values[pick], None if labels is None else labels[pick])
+
     return Case(
-        spec=spec,
-        seed=seed,
-        split=split,
-        n=n,
-        space=chosen,
-        train=real_train,
-        stand_in=real_train[picks["stand-in"]],
-        real=real_eval[picks["real"]],
-        fake=fake[picks["fake"]],
-        train_labels=labels[0],
-        stand_in_labels=None if labels[0] is None else labels[0][picks["stand-in"]],
-        real_labels=None if labels[1] is None else labels[1][picks["real"]],
-        fake_labels=None if labels[2] is None else labels[2][picks["fake"]],
-        mixture=mixture,
-        note=note,
+        spec,
+        seed,
+        split,
+        size,
+        features.space(space or features.default_space(spec), spec, train.values),
+        train,
+        cut(train, "stand-in", "training"),
+        cut(real, "real", "real"),
+        cut(fake, "fake", "sample"),
+        mixture,
+        note,
     )
 
 
@@ -145,15 +180,15 @@ def _check_range(real: Array, fake: Array) -> None:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Case:
     """What a metric may look at: stored examples, labels, and features computed once.
 
-    n: examples of each of real, fake and stand_in; shapes (n, H, W, C) or (n, F).
-    train: all training examples, for questions of copying.
-    stand_in: training examples in the place of the samples; they give the floor.
-    labels: int64 (n,), or None where there are none.
-    mixture: the known modes of a toy, or None.
+    Args:
+        n: examples of each of real, fake and stand_in; shapes (n, H, W, C) or (n, F).
+        train: all training examples, for questions of copying.
+        stand_in: training examples in the place of the samples; the floor is measured on them.
+        mixture: the known modes of a toy law, or None.
     """
 
     spec: DataSpec
@@ -161,88 +196,72 @@ class Case:
     split: str
     n: int
     space: features.Space
-    train: Array = field(repr=False)
-    stand_in: Array = field(repr=False)
-    real: Array = field(repr=False)
-    fake: Array = field(repr=False)
-    train_labels: Ints | None = field(default=None, repr=False)
-    stand_in_labels: Ints | None = field(default=None, repr=False)
-    real_labels: Ints | None = field(default=None, repr=False)
-    fake_labels: Ints | None = field(default=None, repr=False)
-    mixture: Mixture | None = None
-    note: str = ""
+    train: Labelled
+    stand_in: Examples
+    real: Examples
+    fake: Examples
+    mixture: Mixture | None
+    note: str
+    memory: dict[Any, Any] = field(default_factory=dict)
 
     @cached_property
     def real_features(self) -> Floats:
         """(n, F)."""
-        return self._embed(self.real)
+        return self.embed(self.real.values)
 
     @cached_property
     def fake_features(self) -> Floats:
         """(n, F)."""
-        return self._embed(self.fake)
+        return self.embed(self.fake.values)
 
     @cached_property
     def stand_in_features(self) -> Floats:
         """(n, F)."""
-        return self._embed(self.stand_in)
+        return self.embed(self.stand_in.values)
 
-    @cached_property
-    def held_out(self) -> tuple[judges.HeldOut, judges.HeldOut]:
-        """Logits of a fresh discriminator against the samples, and of one against the stand-in."""
-        return (
-            judges.discriminate(self.real_features, self.fake_features, self.seed),
-            judges.discriminate(self.real_features, self.stand_in_features, self.seed),
-        )
+    @property
+    def given(self) -> frozenset[str]:
+        """What the metrics may rely on beside features, see `given`."""
+        labels = self.train.labels is not None and self.real.labels is not None
+        return given(self.mixture is not None, labels, self.fake.labels is not None)
 
-    @cached_property
-    def neighbours(self) -> tuple[Prdc, Prdc]:
-        """Precision, recall, density, coverage of the samples, and of the stand-in."""
-        return (
-            prdc(self.real_features, self.fake_features),
-            prdc(self.real_features, self.stand_in_features),
-        )
-
-    @cached_property
-    def nearest(self) -> tuple[tuple[float, float], tuple[float, float]]:
-        """1-NN accuracy on real and on fake, of the samples, and of the stand-in."""
-        return (
-            nearest_neighbour_test(self.real_features, self.fake_features),
-            nearest_neighbour_test(self.real_features, self.stand_in_features),
-        )
-
-    @cached_property
-    def copies(self) -> tuple[copying.Reference, copying.Placed, copying.Placed]:
-        """All training examples, and samples and real examples placed among them."""
-        cells = copying.CELLS if self.n >= 200 * copying.CELLS else 1
-        train = copying.reference(self._embed(self.train), self.seed, cells)
-        return (
-            train,
-            copying.place(train, self.fake_features),
-            copying.place(train, self.real_features),
-        )
-
-    @cached_property
-    def judge(self) -> tuple[Floats, Floats, str, str]:
-        """Class logits of the samples and of the real examples, and the judge's name and sha256.
-
-        The shipped MNIST classifier where the data are 28 x 28 with ten classes and it is right on
-        97 % of the real ones; else one trained afresh on all training examples.
-        """
-        if self.real_labels is None or self.train_labels is None:
-            raise UsageError(
-                "a metric of classes needs the labels of the real and of the training examples"
-            )
-        if self.spec.shape == (1, 28, 28) and self.spec.classes == 10:
-            real = features.classify(self.real)
-            if (real.argmax(1) == self.real_labels).mean() >= TRUSTED:
-                digest = features.classifier_sha256()
-                return features.classify(self.fake), real, "mnist-lenet", digest
-        own = judges.classifier(self.train, self.train_labels, self.spec.classes, self.seed)
-        return own.logits(self.fake), own.logits(self.real), "own classifier", own.sha256()
-
-    def _embed(self, values: Array) -> Floats:
+    def embed(self, values: Array) -> Floats:
+        """Features (N, F) of stored examples; DataError if they are not finite."""
         out = self.space.embed(values)
         if not np.isfinite(out).all():
             raise DataError(f"features in the space {self.space.name!r} are not finite")
         return out
+
+    def once(self, compute: Callable[[Case], T]) -> T:
+        """compute(self), computed at the first call: what several metrics share."""
+        if compute not in self.memory:
+            self.memory[compute] = compute(self)
+        found: T = self.memory[compute]
+        return found
+
+    def both(self, compare: Callable[..., T], *options: Any) -> tuple[T, T]:
+        """compare(real, other, *options) of features, for the samples and for the stand-in.
+
+        It is computed at the first call: what several metrics share.
+        """
+        if compare not in self.memory:
+            others = self.fake_features, self.stand_in_features
+            self.memory[compare] = [compare(self.real_features, x, *options) for x in others]
+        found, floor = self.memory[compare]
+        return found, floor
+
+
+def repeated_mean(x: Floats) -> Floats:
+    """The average row of (N, F), N times: the control of the distances."""
+    return np.repeat(x.mean(0, keepdims=True), len(x), 0)
+
+
+def given(law: bool, labels: bool, sample_labels: bool) -> frozenset[str]:
+    """The names of what is there, of `metrics.NEEDS`: a law or labels make modes known."""
+    facts = {
+        "law": law,
+        "modes": law or labels,
+        "labels": labels,
+        "sample labels": labels and sample_labels,
+    }
+    return frozenset(name for name, there in facts.items() if there)

@@ -1,6 +1,6 @@
-"""Judges trained afresh: the classifier of labels and the discriminator of real against fake.
+"""Networks trained afresh: a classifier of labels, a discriminator of real against fake.
 
-Nothing of the game that made the samples is used: its own discriminator would flatter it.
+Nothing of the game that made the samples is used: its discriminator would flatter it.
 """
 
 from __future__ import annotations
@@ -9,23 +9,23 @@ import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ganforge.errors import UsageError
 from ganforge.rng import Order, Stream
-from ganforge.types import Array, Floats
+from ganforge.types import Array, Doubles, Floats
 
 Net = TypeVar("Net", bound=nn.Module)
 
 BATCH = 128
+BATCHED = 500  # examples at once, without gradients
 HIDDEN = 64
-FARTHEST = 1e6  # deviations of the real examples: what lies beyond is taken to lie there
+FARTHEST = 1e6  # deviations of the real examples to which features are clipped
 
 
 def blank(build: Callable[[], Net]) -> Net:
@@ -36,9 +36,9 @@ def blank(build: Callable[[], Net]) -> Net:
 
 
 def initialise(net: nn.Module, seed: int, name: str) -> None:
-    """Fill every layer with U(-1/sqrt(fan in), 1/sqrt(fan in)) from its own stream.
+    """Fill every layer with U(-1/sqrt(fan in), 1/sqrt(fan in)) from one random stream each.
 
-    PyTorch's own law for linear and convolution layers, drawn without the global generator.
+    PyTorch's law for linear and convolution layers, drawn without the global generator.
     """
     for module_name, module in net.named_modules():
         if not isinstance(module, nn.Linear | nn.Conv2d):
@@ -58,17 +58,42 @@ def one_cycle(step: int, steps: int, peak: float, warm: float = 0.2) -> float:
     return peak * 0.5 * (1 + math.cos(math.pi * (t - warm) / (1 - warm)))
 
 
+def in_batches(
+    net: Callable[[Any], Any], rows: Array, prepare: Callable[[Array], Any], batch: int = BATCHED
+) -> Floats:
+    """net(prepare(rows)) as one array (N, ...), computed for a few rows at a time."""
+    with torch.no_grad():
+        parts = [
+            np.asarray(net(prepare(np.array(rows[i : i + batch]))), dtype=np.float32)
+            for i in range(0, len(rows), batch)
+        ]
+    return np.concatenate(parts)
+
+
+def update(optimiser: torch.optim.Optimizer, rate: float, loss: Tensor) -> None:
+    """One step of an optimiser on a loss, at a learning rate."""
+    for group in optimiser.param_groups:
+        group["lr"] = rate
+    optimiser.zero_grad()
+    torch.autograd.backward(loss)
+    optimiser.step()
+
+
 def discriminate(real: Floats, fake: Floats, seed: int, epochs: int = 20) -> HeldOut:
     """Train a discriminator on half of the examples and return its logits on the other half.
 
     F-64-64-1 leaky, logit > 0 for real, cross-entropy, Adam 2e-3. The training half is split 4 : 1
-    and the epoch with the best loss on the fifth is kept; before the first, the net says 1/2
-    everywhere, so a discriminator that learns nothing general gives C = -log 4 exactly.
+    and the weights of the epoch with the least loss on the fifth are used; before the first epoch
+    the net says 1/2 everywhere, so a discriminator that learns nothing general gives C = -log 4
+    exactly.
 
-    Arguments:
+    Args:
         real, fake: features (N, F), equally many, N >= 20.
         seed: of the halves, the weights and the order.
         epochs: passes over the training part.
+
+    Raises:
+        UsageError: fewer than 20 of either, or not equally many.
     """
     if len(real) != len(fake) or len(real) < 20:
         raise UsageError(
@@ -81,8 +106,7 @@ def discriminate(real: Floats, fake: Floats, seed: int, epochs: int = 20) -> Hel
         side[np.argsort(Stream(seed, f"discriminate/{name}").words(0, n), kind="stable")]
         for side, name in ((real, "real"), (fake, "fake"))
     )
-    mean, std = x[:b].mean(0), x[:b].std(0)
-    std = np.where(std > 1e-6, std, 1).astype(np.float32)
+    mean, std = x[:b].mean(0), _scale(x[:b].std(0))
 
     def part(lo: int, hi: int) -> tuple[Tensor, Tensor]:
         rows = np.concatenate([x[lo:hi], y[lo:hi]])
@@ -94,11 +118,9 @@ def discriminate(real: Floats, fake: Floats, seed: int, epochs: int = 20) -> Hel
     for p in net[-1].parameters():
         nn.init.zeros_(p)
     _fit_binary(net, part(0, a), part(a, b), seed, epochs)
-    rows, truth = part(b, n)
     with torch.no_grad():
-        logits = net(rows).squeeze(1).double().numpy()
-    held = truth.numpy() > 0.5
-    return HeldOut(logits[held], logits[~held])
+        logits = net(part(b, n)[0]).squeeze(1).double().numpy()
+    return HeldOut(logits[: n - b], logits[n - b :])
 
 
 def _fit_binary(
@@ -114,35 +136,32 @@ def _fit_binary(
     order, steps = Order(seed, len(x)), len(x) // batch
     optimiser = torch.optim.Adam(net.parameters(), lr=2e-3)
 
-    def loss_on(part: tuple[Tensor, Tensor]) -> float:
-        with torch.no_grad():
-            logits = net(part[0]).squeeze(1)
-            return float(functional.binary_cross_entropy_with_logits(logits, part[1]))
+    def loss(rows: Tensor, target: Tensor) -> Tensor:
+        return functional.binary_cross_entropy_with_logits(net(rows).squeeze(1), target)
 
-    best, kept = loss_on(choose), {k: v.clone() for k, v in net.state_dict().items()}
+    def snapshot() -> tuple[float, dict[str, Tensor]]:
+        with torch.no_grad():
+            return float(loss(*choose)), {k: v.clone() for k, v in net.state_dict().items()}
+
+    best = snapshot()
     for epoch in range(epochs):
         for step in range(epoch * steps, (epoch + 1) * steps):
             index = torch.from_numpy(order.indices(step * batch, batch))
-            for group in optimiser.param_groups:
-                group["lr"] = one_cycle(step, epochs * steps, 2e-3)
-            optimiser.zero_grad()
-            logits = net(x[index]).squeeze(1)
-            loss = functional.binary_cross_entropy_with_logits(logits, truth[index])
-            torch.autograd.backward(loss)
-            optimiser.step()
-        now = loss_on(choose)
-        if now < best:
-            best, kept = now, {k: v.clone() for k, v in net.state_dict().items()}
-    net.load_state_dict(kept)
+            rate = one_cycle(step, epochs * steps, 2e-3)
+            update(optimiser, rate, loss(x[index], truth[index]))
+        best = min(best, snapshot(), key=lambda found: found[0])
+    net.load_state_dict(best[1])
 
 
-def classifier(values: Array, labels: Array, classes: int, seed: int, epochs: int = 6) -> Judge:
+def classifier(
+    values: Array, labels: Array, classes: int, seed: int, epochs: int = 6
+) -> Classifier:
     """A fresh classifier of stored examples.
 
     Pictures: two 5 x 5 convolutions of stride 2, 128 features; vectors: F-64-64-K. AdamW 3e-3,
     one cycle, batch 128, at least 400 steps so that small sets are learnt too.
 
-    Arguments:
+    Args:
         values: (N, H, W, C) or (N, F), stored.
         labels: (N,), 0..K-1.
         classes: K.
@@ -150,25 +169,27 @@ def classifier(values: Array, labels: Array, classes: int, seed: int, epochs: in
         epochs: passes over the examples.
     """
     flat = values.reshape(len(values), -1)
-    axis = None if values.ndim == 4 else 0  # pictures share one scale, features have their own
+    axis = None if values.ndim == 4 else 0  # pictures share one scale, each feature has one
     mean = np.asarray(flat.mean(axis, dtype=np.float64), dtype=np.float32)
     std = np.asarray(flat.std(axis, dtype=np.float64), dtype=np.float32)
     net = blank(lambda: _classifier_net(values.shape[1:], classes))
     initialise(net, seed, "classifier")
-    judge = Judge(net, mean, np.where(std > 1e-6, std, 1).astype(np.float32))
+    made = Classifier(net, mean, _scale(std))
     optimiser = torch.optim.AdamW(net.parameters(), lr=3e-3, weight_decay=1e-2)
     targets = torch.from_numpy(np.asarray(labels, dtype=np.int64))
     order, batch = Order(seed, len(values)), min(BATCH, len(values))
+
     steps = max(400, epochs * (len(values) // batch))
     for step in range(steps):
         index = order.indices(step * batch, batch)
-        for group in optimiser.param_groups:
-            group["lr"] = one_cycle(step, steps, 3e-3)
-        optimiser.zero_grad()
-        loss = functional.cross_entropy(net(judge.prepare(values[index])), targets[index])
-        torch.autograd.backward(loss)
-        optimiser.step()
-    return judge
+        loss = functional.cross_entropy(net(made.prepare(values[index])), targets[index])
+        update(optimiser, one_cycle(step, steps, 3e-3), loss)
+    return made
+
+
+def _scale(std: Array) -> Floats:
+    """Standard deviations to divide by, 1 for a constant."""
+    return np.where(std > 1e-6, std, 1).astype(np.float32)
 
 
 def _mlp(inputs: int, outputs: int, curve: nn.Module) -> nn.Sequential:
@@ -200,17 +221,17 @@ def _classifier_net(shape: tuple[int, ...], classes: int) -> nn.Sequential:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Logits of a fresh discriminator on examples it has not seen, > 0 where it says real.
+    """Logits of a fresh discriminator on examples it has not seen, > 0 if it says real.
 
     real, fake: (M,) each, float64.
     """
 
-    real: npt.NDArray[np.float64]
-    fake: npt.NDArray[np.float64]
+    real: Doubles
+    fake: Doubles
 
 
 @dataclass(frozen=True)
-class Judge:
+class Classifier:
     """A trained classifier of stored examples: its net and the scaling of its input."""
 
     net: nn.Module
@@ -224,11 +245,7 @@ class Judge:
 
     def logits(self, rows: Array) -> Floats:
         """Logits (N, K) of stored examples (N, ...)."""
-        with torch.no_grad():
-            parts = [
-                self.net(self.prepare(rows[i : i + 500])).numpy() for i in range(0, len(rows), 500)
-            ]
-        return np.concatenate(parts)
+        return in_batches(self.net, rows, self.prepare)
 
     def sha256(self) -> str:
         """Of the weights and the scaling."""

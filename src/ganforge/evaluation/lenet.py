@@ -1,4 +1,4 @@
-"""The `mnist-lenet` judge: a small convnet trained on MNIST, its recipe and its weights.
+"""The `mnist-lenet` classifier: a small convnet trained on MNIST, its recipe and its weights.
 
 Its 128 features before the logits are the feature space of MNIST-like pictures; its logits say
 which digit a picture shows. `python -m ganforge.evaluation.lenet OUT` makes the weights again.
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ganforge.errors import UsageError
-from ganforge.evaluation.judges import blank, initialise, one_cycle
+from ganforge.evaluation.judges import blank, initialise, one_cycle, update
 from ganforge.rng import Order, Stream
 from ganforge.types import Array
 
@@ -33,7 +33,7 @@ def sha256(path: Path) -> str:
 def train(values: Array, labels: Array, seed: int = SEED, epochs: int = EPOCHS) -> LeNet:
     """Fit the classifier: AdamW, one-cycle rate, each batch shifted by up to one pixel.
 
-    Arguments:
+    Args:
         values: real pictures (N, 28, 28, 1), uint8.
         labels: their classes (N,), 0..9.
         seed: of the initial weights, the order and the shifts.
@@ -51,11 +51,8 @@ def train(values: Array, labels: Array, seed: int = SEED, epochs: int = EPOCHS) 
         index = torch.from_numpy(order.indices(step * BATCH, BATCH))
         down, right = shifts.integers(2 * step, 2, 2 * SHIFT + 1).tolist()
         batch = padded[index, :, down : down + side, right : right + side].float() / 255
-        for group in optimiser.param_groups:
-            group["lr"] = one_cycle(step, steps, RATE)
-        optimiser.zero_grad()
-        functional.cross_entropy(net(batch), targets[index]).backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
+        loss = functional.cross_entropy(net(batch), targets[index])
+        update(optimiser, one_cycle(step, steps, RATE), loss)
     return net.eval()
 
 
@@ -79,11 +76,11 @@ def main(arguments: list[str] | None = None) -> None:
         raise UsageError("the classifier is trained on labelled pictures")
     net = train(data.values, data.labels)
     for part in ("validation", "test"):
-        held = load_data("mnist", part=part)
+        other = load_data("mnist", part=part)
         with torch.no_grad():
-            logits = torch.cat([net(x) for x in torch.split(pixels(held.values), 1000)])
-        hits = (logits.argmax(1).numpy() == held.labels).mean()
-        print(f"{part} accuracy {100 * hits:.2f} % of {len(held)}")
+            logits = torch.cat([net(x) for x in torch.split(pixels(other.values), 1000)])
+        hits = (logits.argmax(1).numpy() == other.labels).mean()
+        print(f"{part} accuracy {100 * hits:.2f} % of {len(other)}")
     out = Path(given[0])
     out.write_bytes(save(net.state_dict()))
     print(f"{out} sha256 {sha256(out)}")

@@ -1,118 +1,176 @@
-"""`evaluate`: every metric of generated samples, stamped and beside its floor.
-
-A metric is one function of a `Case`, in metrics.py or class_metrics.py, and one line of `METRICS`.
-"""
+"""A score: one figure, its verdict, and everything the figure depends on."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
-from ganforge.data.spec import DataSpec
-from ganforge.errors import UsageError, did_you_mean
-from ganforge.evaluation import class_metrics as by_class
-from ganforge.evaluation import metrics as in_space
-from ganforge.evaluation.inputs import Case, make_case
-from ganforge.evaluation.modes import Mixture
-from ganforge.evaluation.stamp import Score
-from ganforge.types import Array
+from ganforge.text import columns
+
+Better = Literal["lower", "higher", "floor"]
 
 
-def evaluate(
-    real_train: Array,
-    real_eval: Array,
-    fake: Array,
-    *,
-    spec: DataSpec,
-    train_labels: Array | None = None,
-    eval_labels: Array | None = None,
-    fake_labels: Array | None = None,
-    metrics: Sequence[str] | None = None,
-    space: str | None = None,
-    mixture: Mixture | None = None,
-    seed: int = 0,
-    split: str = "validation",
-) -> list[Score]:
-    """Score samples against real examples that did not train the generator.
+@dataclass(frozen=True)
+class Rule:
+    """How a metric's value becomes a verdict, see `verdict`.
 
-    All sets are cut to the same N, the least of the three, by seeded random subsets. The floor of
-    a metric is its value where training examples take the place of the samples (of the copying
-    metrics: where held-out examples do).
-
-    Arguments:
-        real_train: stored training examples (T, H, W, C) uint8 or (T, F) float32.
-        real_eval: stored real examples of the split (M, ...).
-        fake: stored samples (N, ...).
-        spec: what one example looks like.
-        train_labels, eval_labels: classes of the real examples, for the metrics of classes.
-        fake_labels: classes the samples were asked for, for label accuracy.
-        metrics: keys of `METRICS`; None for all of `default_metrics`.
-        space: a key of `features.SPACES`; None for the default of the data.
-        mixture: the known modes of a toy.
-        seed: of the subsets and of every judge.
-        split: the name of the real examples' part, stamped on the scores.
-
-    Raises:
-        UsageError: a metric or a space is not known, or does not fit what was given.
-        DataError: too few examples, another shape, type or range than the data, NaN.
+    Args:
+        better: which way is good; "floor" if neither side of the floor is.
+        real, close: the largest gaps that are still "as real" and "close".
+        bad: the verdict beyond them.
     """
-    for name in metrics or ():
-        if name not in METRICS:
-            raise UsageError(f"metric {name!r}: {did_you_mean(name, list(METRICS))}")
-    case = make_case(
-        real_train,
-        real_eval,
-        fake,
-        spec=spec,
-        train_labels=train_labels,
-        eval_labels=eval_labels,
-        fake_labels=fake_labels,
-        space=space,
-        mixture=mixture,
-        seed=seed,
-        split=split,
+
+    better: Better
+    real: float
+    close: float
+    bad: str = "far"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a metric's function returns.
+
+    Args:
+        value, floor, spread, note, per_class: as in `Score`.
+        control: the metric's value for the average example repeated, 0 for counts of modes; None
+            if the metric is bounded.
+        n: examples of each side, if fewer than the case has.
+        space: name and sha256 of what measured it, if not the case's feature space.
+    """
+
+    value: float
+    floor: float
+    spread: float
+    note: str = ""
+    control: float | None = None
+    n: int | None = None
+    space: tuple[str, str] | None = None
+    per_class: tuple[float, ...] = ()
+
+
+def share(value: float, floor: float, n: int, **more: Any) -> Measured:
+    """A share of n examples: its spread is the binomial standard error sqrt(p (1 - p) / n)."""
+    return Measured(value, floor, math.sqrt(max(value * (1 - value), 0.0) / n), n=n, **more)
+
+
+def verdict(rule: Rule, found: Measured) -> str:
+    """One plain word for a value beside its floor.
+
+    gap = how much worse than the floor the value is, in the metric's direction.
+
+    - "as real": gap <= 3 spreads, or gap <= `rule.real`.
+    - "close": gap <= `rule.close`.
+    - "unknown": gap > `rule.close`, but within 3 spreads: N is too small to tell. Also if the value
+      or its floor is not a number.
+    - else `rule.bad`: "far", "collapsed" (the samples lack variety) or "copies".
+
+    The limits are in the metric's units if it is bounded. Distances have no scale: their limits are
+    shares of the way from the floor to the control, and a value beyond the control is never
+    "as real", however wide its spread; the limits of mode counts are shares of the floor. All were
+    set on MNIST's validation part, seed 0, N = 2,500: there held-out examples are "as real" by
+    every metric, and no bad sampler is.
+    """
+    value, floor, control = found.value, found.floor, found.control
+    if not (math.isfinite(value) and math.isfinite(floor)):
+        return "unknown"
+    gaps = {"lower": value - floor, "higher": floor - value, "floor": abs(value - floor)}
+    gap, unit = gaps[rule.better], 1.0 if control is None else abs(control - floor)
+    if control is not None and abs(gap) > unit > 0:
+        return rule.bad
+    if gap <= rule.real * unit or gap <= min(3 * found.spread, rule.close * unit):
+        return "as real"
+    if rule.close * unit < gap <= 3 * found.spread:
+        return "unknown"
+    return "close" if gap <= rule.close * unit else rule.bad
+
+
+@dataclass(frozen=True)
+class Score:
+    """One figure and everything it depends on: no figure is printed without these.
+
+    Args:
+        name: a key of `METRICS`.
+        value: NaN only if there is nothing to measure (no sample near any mode).
+        spread: standard error or deviation, as the metric's function says.
+        floor: the same metric, real against real, at the same N.
+        n: real examples, and as many generated ones.
+        space, space_sha256: where it was measured, and the digest of those weights.
+        seed: of the subsets and of the networks trained afresh.
+        split: the part of the real examples.
+        better: "lower", "higher", or "floor" if neither side of the floor is good.
+        note: p-values, sizes, what had to be limited; parts are joined by "; ".
+        verdict: "as real", "close", "far", "collapsed", "copies" or "unknown", see `verdict`.
+        per_class: the value of each class (K,), NaN for a class without samples; () if the metric
+            has none.
+    """
+
+    name: str
+    value: float
+    spread: float
+    floor: float
+    n: int
+    space: str
+    space_sha256: str
+    seed: int
+    split: str
+    better: Better
+    note: str = ""
+    verdict: str = "unknown"
+    per_class: tuple[float, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """A dict of JSON values; a number that is not finite becomes None."""
+        out = {k: _json(v) for k, v in asdict(self).items()}
+        return out | {"per_class": list(map(_json, self.per_class))}
+
+    @classmethod
+    def from_json(cls, card: Mapping[str, Any]) -> Score:
+        """The inverse of `to_json`; it reads the cards of earlier versions too."""
+        values: dict[str, Any] = {k: math.nan if v is None else v for k, v in card.items()}
+        if "word" in values:
+            values["verdict"] = values.pop("word")
+        shares = card.get("per_class", _shares_in(str(card.get("note", ""))))
+        values["per_class"] = tuple(math.nan if v is None else float(v) for v in shares)
+        return cls(**values)
+
+
+def _json(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _shares_in(note: str) -> list[float]:
+    """The per-class shares that version 0.1 wrote into the note of label-accuracy."""
+    _, found, percents = note.partition("; ")[0].partition("per class, %: ")
+    return [float(p) / 100 for p in percents.split()] if found else []
+
+
+def table(scores: Sequence[Score]) -> str:
+    """Scores as text: value, spread, floor and verdict, and below them what all scores share.
+
+    What only some metrics have (a smaller N, another space, a p) ends their lines.
+    """
+    if not scores:
+        return "no scores"
+    stamps = Counter((s.n, s.space, s.space_sha256) for s in scores)
+    n, space, digest = stamps.most_common(1)[0][0]
+    rows = [("metric", "value", "spread", "floor", "verdict", "")]
+    for s in scores:
+        extra = [f"N {s.n:,}"] if s.n != n else []
+        extra += [f"{s.space} {s.space_sha256[:8]}"] if s.space_sha256 != digest else []
+        extra += [part for part in s.note.split("; ") if part.startswith(("p ", "floor p "))]
+        numbers = (f"{s.value:.4g}", f"{s.spread:.2g}", f"{s.floor:.4g}")
+        rows.append((s.name, *numbers, s.verdict, ", ".join(extra)))
+    first = scores[0]
+    shared = [note for note in first.note.split("; ") if note.startswith("N = ")]
+    return "\n".join(
+        [
+            columns(rows, right=range(1, 4)),
+            f"{n:,} samples against {n:,} of the {first.split} split, seed {first.seed}",
+            f"space {space}, sha256 {digest[:12]}",
+            *(note for note in shared if all(note in s.note for s in scores)),
+            "floor: the same with real examples in the samples' place",
+        ]
     )
-    return [METRICS[name](case) for name in (default_metrics(case) if metrics is None else metrics)]
-
-
-def default_metrics(case: Case) -> tuple[str, ...]:
-    """The names computed where none is asked for: all that the given labels and modes allow."""
-    names = list(GENERAL)
-    labelled = case.train_labels is not None and case.real_labels is not None
-    if case.mixture is not None or labelled:
-        names += ["modes", "heavy-modes", "mode-kl"]
-    if case.mixture is not None:
-        names += ["high-quality"]
-    if labelled and case.fake_labels is not None:
-        names += ["label-accuracy", "worst-class", "cas"]
-    return tuple(names)
-
-
-METRICS: dict[str, Callable[[Case], Score]] = {
-    "frechet": in_space.frechet,
-    "kernel": in_space.kernel,
-    "precision": in_space.precision,
-    "recall": in_space.recall,
-    "density": in_space.density_score,
-    "coverage": in_space.coverage,
-    "c2st": in_space.c2st,
-    "1nn-real": in_space.nn_real,
-    "1nn-fake": in_space.nn_fake,
-    "mmd": in_space.mmd,
-    "energy": in_space.energy,
-    "sliced-wasserstein": in_space.sliced_wasserstein,
-    "jsd": in_space.jsd,
-    "authentic": in_space.authentic,
-    "data-copying": in_space.data_copying,
-    "label-accuracy": by_class.label_accuracy,
-    "worst-class": by_class.worst_class,
-    "cas": by_class.cas,
-    "modes": by_class.held_modes,
-    "heavy-modes": by_class.heavy_modes,
-    "mode-kl": by_class.mode_kl,
-    "high-quality": by_class.high_quality,
-    "parzen": by_class.parzen,
-    "inception-score": by_class.inception_score,
-}
-GENERAL = tuple(METRICS)[: tuple(METRICS).index("label-accuracy")]
-
-__all__ = ["METRICS", "Score", "default_metrics", "evaluate"]

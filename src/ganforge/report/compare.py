@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ganforge.config import convert
 from ganforge.diagnosis import Diagnosis
-from ganforge.evaluation import evaluate
+from ganforge.evaluation import store
 from ganforge.plotting import charts
 from ganforge.report import curves, words
 from ganforge.report.curves import Chart, Series
@@ -80,7 +80,7 @@ def row(index: int, name: str, anchor: str, facts: Facts, health: Diagnosis | No
         words.verdict(facts, health),
         f"{words.number(score.value)} ± {score.spread:.2g}" if score else "–",
         words.number(score.floor) if score else "–",
-        score.word if score else "not scored",
+        score.verdict if score else "not scored",
         made,
         f"{epoch:.4g}" if isinstance(epoch, int | float) else "–",
         f"{seen:,}" if isinstance(seen, int) else "–",
@@ -116,8 +116,10 @@ def overlays(names: Sequence[str], runs: Sequence[Facts]) -> tuple[Chart, ...]:
 def curve_stamp(facts: Facts) -> tuple[object, ...]:
     """What must be the same for two curves of scores to be drawn together; () where unreadable."""
     try:
-        card = evaluate.cards(facts.curve[-1])[0]
-    except (KeyError, TypeError, IndexError):
+        card = store.frechet(facts.curve[-1])
+    except (KeyError, TypeError):
+        return ()
+    if card is None:
         return ()
     return facts.settings.get("data"), card.split, card.n, card.seed, card.space, card.space_sha256
 

@@ -13,7 +13,7 @@ from ganforge.config import convert
 from ganforge.config.convert import TOP_LEVEL
 from ganforge.config.schema import Config
 from ganforge.errors import GanforgeError
-from ganforge.evaluation import evaluate
+from ganforge.evaluation import store
 from ganforge.evaluation.score import Score
 from ganforge.runs import folder as runs
 from ganforge.runs import model, samples
@@ -88,7 +88,7 @@ def gather(run: Run) -> Facts:
     """Read a run's files; DataError where config.toml, run.json or scores.json is damaged."""
     settings, info = run.settings(), run.info()
     name, data = str(settings.get("name", run.path.name)), Path(str(settings.get("data", "?"))).name
-    kept = evaluate.read(run.path / evaluate.SCORES)
+    kept = store.read(run.path / store.SCORES)
     entries = sorted(map(entry, kept.values()), key=rank, reverse=True)
     return Facts(
         run,
@@ -98,7 +98,7 @@ def gather(run: Run) -> Facts:
         settings,
         info,
         run.log(),
-        list(runs.read_log(run.path / callbacks_evaluate.LOG)),
+        store.curve(run),
         tuple(entries),
         trainer.best(run)["step"],
         changes(settings),
@@ -109,7 +109,7 @@ def gather(run: Run) -> Facts:
 
 def entry(table: Mapping[str, Any]) -> Entry:
     """One entry of scores.json."""
-    scores = tuple(evaluate.cards(table))
+    scores = tuple(store.cards(table))
     n = max((s.n for s in scores), default=0)
     stamp = f"{table['split']} split, N = {n:,}, seed {table['seed']}, {table['space']}"
     if table.get("data"):

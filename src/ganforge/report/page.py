@@ -18,7 +18,7 @@ from ganforge import diagnosis, files, recipes
 from ganforge._version import __version__
 from ganforge.diagnosis import Diagnosis
 from ganforge.errors import GanforgeError, UsageError
-from ganforge.evaluation.score import METRICS
+from ganforge.evaluation.metrics import METRICS
 from ganforge.plotting import history
 from ganforge.report import compare, curves, facts, film, samples, words
 from ganforge.report.compare import Comparison
@@ -213,9 +213,8 @@ def policy(style: str, script: str) -> str:
 
 
 def asks() -> dict[str, str]:
-    """What each metric measures: the first clause of its function's docstring."""
-    first = {name: (f.__doc__ or "").strip().splitlines()[0] for name, f in METRICS.items()}
-    return {name: line.partition(";")[0].rstrip(".") for name, line in first.items()}
+    """What each metric measures."""
+    return {name: metric.measures for name, metric in METRICS.items()}
 
 
 def data(pages: Sequence[Page], several: Comparison | None) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +14,9 @@ from ganforge.data import load
 from ganforge.data import spec as data_spec
 from ganforge.data.load import Dataset
 from ganforge.errors import DataError, GanforgeError
-from ganforge.evaluation import copying, evaluate, features
+from ganforge.evaluation import evaluate, features
 from ganforge.evaluation.inputs import LEAST, subset
+from ganforge.evaluation.metrics import copying
 from ganforge.report import film
 from ganforge.report.facts import Entry
 from ganforge.runs.folder import Run
@@ -29,7 +29,6 @@ JUDGED = 500  # samples whose neighbours are looked for
 SEARCHED = 60_000  # training examples among which they are
 SEED = 0
 WIDEST = 1000  # pixels across a finding's picture
-EACH = re.compile(r"per class, %: ([\d.na ]+)")  # the note of label-accuracy
 
 
 @dataclass(frozen=True)
@@ -120,8 +119,7 @@ def accuracies(scored: Entry | None, classes: int) -> list[float]:
     NaN for a label that was never asked for.
     """
     score = scored.named("label-accuracy") if scored else None
-    found = EACH.search(score.note) if score else None
-    each = [float(word) / 100 for word in found.group(1).split()] if found else []
+    each = list(score.per_class) if score else []
     return each if len(each) == classes else []
 
 

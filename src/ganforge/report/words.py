@@ -58,7 +58,7 @@ def figures(facts: Facts, health: Diagnosis | None) -> list[Figure]:
             show = percent if share else number
             value = show(found.value) if share else f"{show(found.value)} ± {found.spread:.2g}"
             stamp = f"N {found.n:,}, {found.split}"
-            beside = f"real examples {show(found.floor)}: {found.word} ({stamp})"
+            beside = f"real examples {show(found.floor)}: {found.verdict} ({stamp})"
             out.append(Figure(title, value, beside))
     if health is not None and health.checked:
         bad, asked = len(health.sick), len(health.checked)
@@ -82,7 +82,7 @@ def tone(word: str) -> str:
 def verdict(facts: Facts, health: Diagnosis | None) -> Verdict:
     """Healthy or not, and how good, in one line."""
     score = facts.score
-    standing = STANDING.get(score.word, "") if score else ""
+    standing = STANDING.get(score.verdict, "") if score else ""
     if facts.state in ("diverged", "failed"):
         return Verdict(BAD, "Diverged" if facts.state == "diverged" else "Failed")
     if health is None:
@@ -94,8 +94,8 @@ def verdict(facts: Facts, health: Diagnosis | None) -> Verdict:
         return Verdict(OPEN, f"Too early to tell{', ' if standing else ''}{standing}")
     if not standing:
         return Verdict(FAIR, "Healthy, not scored yet")
-    link = ", but " if score and score.word == "far" else ", and "
-    return Verdict(tone(score.word) if score else FAIR, f"Healthy{link}{standing}")
+    link = ", but " if score and score.verdict == "far" else ", and "
+    return Verdict(tone(score.verdict) if score else FAIR, f"Healthy{link}{standing}")
 
 
 def enough(health: Diagnosis) -> bool:
@@ -148,11 +148,11 @@ def of_quality(facts: Facts) -> str:
     entry = next(e for e in facts.entries if score in e.scores)
     text = (
         f"Its Frechet distance FD[{score.space}] is {number(score.value)} where real examples "
-        f"have {number(score.floor)} (N = {score.n:,}, {score.split} split): {score.word}."
+        f"have {number(score.floor)} (N = {score.n:,}, {score.split} split): {score.verdict}."
     )
-    weak = [s for s in entry.scores if tone(s.word) == BAD]
-    near = [s for s in entry.scores if tone(s.word) == FAIR]
-    good = len([s for s in entry.scores if tone(s.word) == GOOD])
+    weak = [s for s in entry.scores if tone(s.verdict) == BAD]
+    near = [s for s in entry.scores if tone(s.verdict) == FAIR]
+    good = len([s for s in entry.scores if tone(s.verdict) == GOOD])
     if len(entry.scores) > 1:
         text += f" Of its {len(entry.scores)} scores {good} {'is' if good == 1 else 'are'} as real"
         text += f", {len(near)} close" if near else ""

@@ -23,7 +23,8 @@ from ganforge.config.schema import Config, Noise, Optimizer
 from ganforge.data.load import Dataset, load
 from ganforge.data.toy import LAWS
 from ganforge.errors import DivergedError, UsageError
-from ganforge.evaluation.modes import Mixture, count_modes
+from ganforge.evaluation.inputs import Mixture
+from ganforge.evaluation.metrics.modes import count_modes
 from ganforge.experiments.seeds import StoppedError, train
 from ganforge.experiments.statistics import stated
 from ganforge.gan.adversarial import Adversarial
@@ -200,7 +201,7 @@ def train_and_score(
 def count(seed: int, samples: Array, name: str) -> Result:
     """The result of one set of samples (N, 2) against the law `name`."""
     found = count_modes(samples, mixture(name))
-    return Result(seed, found.held, found.heavy, 100 * found.high_quality, found.reverse_kl)
+    return Result(seed, found.covered, found.heavy, 100 * found.high_quality, found.reverse_kl)
 
 
 def mixture(name: str) -> Mixture:

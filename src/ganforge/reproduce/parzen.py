@@ -20,7 +20,7 @@ import numpy as np
 from ganforge import recipes
 from ganforge.config.schema import Config
 from ganforge.data.load import PARTS, Dataset, load
-from ganforge.evaluation.density import Parzen, best_sigma, parzen
+from ganforge.evaluation.metrics.parzen import Parzen, best_sigma, parzen
 from ganforge.experiments.statistics import stated
 from ganforge.files import read_json, write_json
 from ganforge.rng import Stream

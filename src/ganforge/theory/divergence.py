@@ -1,7 +1,7 @@
 """`lab divergence`: C(G) during a game, exact and as a fresh discriminator estimates it.
 
 The game is `figure1`'s, where p_data and p_g are known, so that C(G) = max_D V(D, G) is a sum over
-cells (theorem 1 of Goodfellow et al. 2014). The estimate is `evaluation.density.divergence`: a
+cells (theorem 1 of Goodfellow et al. 2014). The estimate is `metrics.divergence.divergence`: a
 discriminator trained anew on fresh samples and scored on held-out ones. The value under the game's
 own D is an integral too; it is no estimate of C(G).
 """
@@ -17,8 +17,8 @@ import torch
 
 from ganforge import recipes
 from ganforge.data import toy
-from ganforge.evaluation import density
 from ganforge.evaluation.judges import discriminate
+from ganforge.evaluation.metrics import divergence as estimate
 from ganforge.plotting import charts
 from ganforge.rng import Stream
 from ganforge.theory import exact, page
@@ -85,7 +85,7 @@ def measured(training: Trainer, seed: int, n: int) -> Moment:
     z = torch.from_numpy(Stream(seed, "lab/divergence/z").draw(law, first, n, 1))
     with torch.no_grad():
         fake = players.generator(z, None, None).numpy()
-    seen = density.divergence(discriminate(real, fake, seed))
+    seen = estimate.divergence(discriminate(real, fake, seed))
     own = exact.value(p, q, exact.logits(players.discriminator, X[:, None]))
     return Moment(training.state.step, exact.best_value(p, q), seen.c, seen.error, own)
 

@@ -20,8 +20,8 @@ import numpy as np
 from ganforge import recipes
 from ganforge.data import toy
 from ganforge.data.toy import Gaussian
-from ganforge.evaluation import twosample
 from ganforge.evaluation.judges import discriminate
+from ganforge.evaluation.metrics import twosample
 from ganforge.plotting import charts
 from ganforge.rng import Stream
 from ganforge.theory import exact, page

@@ -19,7 +19,8 @@ from ganforge.config.schema import Config, Noise, Optimizer
 from ganforge.data import toy
 from ganforge.data.dataset import Dataset, digest
 from ganforge.data.spec import DataSpec
-from ganforge.evaluation import modes
+from ganforge.evaluation.inputs import Mixture
+from ganforge.evaluation.metrics import modes
 from ganforge.gan.adversarial import Adversarial
 from ganforge.gan.losses import LOSSES
 from ganforge.gan.penalties import R1
@@ -132,7 +133,7 @@ def moment(training: Trainer, seed: int) -> Moment:
     with torch.no_grad():
         samples = players.generator(z, None, None).numpy()
     centres = np.asarray(LAW.modes, dtype=np.float64)
-    held = modes.count_modes(samples, modes.Mixture(centres, 0.1)).heavy
+    held = modes.count_modes(samples, Mixture(centres, 0.1)).heavy
     surface = 1 / (1 + np.exp(-logit.reshape(SIDE, SIDE)))
     arrows = flow(players, training.config.game.loss)
     return Moment(surface, arrows, samples, training.state.step, held)

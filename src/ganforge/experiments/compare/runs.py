@@ -13,8 +13,9 @@ from ganforge.callbacks.evaluate import BEST_MODEL
 from ganforge.config import convert
 from ganforge.config.schema import Config
 from ganforge.errors import DataError, UsageError, check
-from ganforge.evaluation import evaluate, features
-from ganforge.evaluation.evaluate import Real
+from ganforge.evaluation import evaluate, features, store
+from ganforge.evaluation.inputs import Real
+from ganforge.evaluation.metrics import LABELLED, METRICS
 from ganforge.evaluation.score import Score
 from ganforge.experiments.compare.comparison import SEED, Comparison, Entry, Group, Scoring
 from ganforge.experiments.seeds.plan import ENDED
@@ -23,8 +24,7 @@ from ganforge.runs import folder, model
 from ganforge.runs.folder import Run
 from ganforge.runs.model import OwnNetworks
 
-OF_LABELS = ("label-accuracy", "worst-class", "cas")  # metrics of conditional recipes only
-VARYING_N = ("worst-class",)  # metrics whose N is a part of the samples and differs by run
+OF_LABELS = [name for name, m in METRICS.items() if m.needs == LABELLED]  # conditional alone
 MAY_DIFFER = ("device", "threads", "output.")  # settings in which runs of one recipe may differ
 BUDGET, UNNAMED = ("epochs", "kimg"), ("seed", *MAY_DIFFER)  # settings left out of names
 
@@ -138,7 +138,7 @@ def judge(
     good = [run for run in runs if infos[run]["status"] != "diverged"]
     refuse_label_metrics(good, scoring.metrics)
     best = all((run.path / BEST_MODEL / model.CONFIG).is_file() for run in good)
-    counts = {f"{scoring.split} examples": len(real.held), "training examples": len(real.train)}
+    counts = {f"{scoring.split} examples": len(real.held_out), "training examples": len(real.train)}
     n, note = evaluate.limited(scoring.n, counts)
     scoring = replace(scoring, n=n, space=scoring.space or features.default_space(real.train.spec))
 
@@ -147,7 +147,7 @@ def judge(
         entries = [entry(run, infos[run], best, real, networks[name], scoring) for run in group]
         groups.append(Group(name, tuple(sorted(entries, key=lambda e: e.seed))))
     refuse_different_stamps(groups)
-    data = (real.train.name, real.held.sha256)
+    data = (real.train.name, real.held_out.sha256)
     return Comparison(tuple(groups), scoring, *data, "best" if best else "last", note=note)
 
 
@@ -178,16 +178,9 @@ def entry(
     cards = saved_cards(subject, real, scoring)
     missing = [m for m in wanted if m not in cards]
     if missing:
-        scores = evaluate.measure(
-            subject.sampler,
-            real,
-            n=scoring.n,
-            metrics=missing,
-            space=scoring.space,
-            seed=SEED,
-            name=subject.name,
+        scores = evaluate.evaluate(
+            subject, real, n=scoring.n, metrics=missing, space=scoring.space, seed=SEED
         )
-        evaluate.keep(subject.kept, scores, real, step=subject.step, space=scoring.space)
         cards |= {s.name: s for s in scores}
     steps = int(info["step"])
     step = steps if subject.step is None else subject.step
@@ -198,11 +191,11 @@ def entry(
 
 def saved_cards(subject: evaluate.Subject, real: Real, scoring: Scoring) -> dict[str, Score]:
     """The saved scores of this very model that were made in the same way."""
-    wanted = (subject.step, scoring.split, SEED, scoring.n, scoring.space, real.held.sha256)
+    wanted = (subject.step, scoring.split, SEED, scoring.n, scoring.space, real.held_out.sha256)
     keys = ("step", "split", "seed", "n", "space", "data_sha256")
-    entries = evaluate.read(subject.kept).values()
+    entries = store.read(subject.file).values() if subject.file else ()
     same = [e for e in entries if tuple(e[key] for key in keys) == wanted]
-    return {card.name: card for e in same for card in evaluate.cards(e)}
+    return {card.name: card for e in same for card in store.cards(e)}
 
 
 # --- what cannot be compared ------------------------------------------------------------------
@@ -269,7 +262,7 @@ def refuse_different_stamps(groups: Sequence[Group]) -> None:
         for name, card in e.scores.items():
             path, other = first.setdefault(name, (e.path, card))
             keys = ["space", "space_sha256", "split", "seed", "n"]
-            for key in keys[:-1] if name in VARYING_N else keys:
+            for key in keys if METRICS[name].shares_n else keys[:-1]:
                 a, b = getattr(other, key), getattr(card, key)
                 if a != b:
                     raise DataError(

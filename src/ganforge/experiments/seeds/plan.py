@@ -265,7 +265,7 @@ def write_groups(plan: Plan) -> None:
     named = {seed for group in plan.groups for seed in group}
     before = [g for g in read_groups(plan.folder) if not set(g) & named]
     table = {"format": FORMAT, "groups": [list(g) for g in (*before, *plan.groups)]}
-    files.save_file(plan.folder / GROUPS, json.dumps(table).encode())
+    files.write_json(plan.folder / GROUPS, table)
 
 
 def whole_steps(run: Run) -> list[int]:

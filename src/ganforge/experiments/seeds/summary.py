@@ -19,14 +19,12 @@ from ganforge.callbacks.evaluate import SEED, SHORTEST, N
 from ganforge.data.dataset import Dataset
 from ganforge.data.load import load
 from ganforge.errors import DataError, GanforgeError
-from ganforge.evaluation import evaluate
-from ganforge.evaluation.evaluate import Real
-from ganforge.evaluation.inputs import LEAST
+from ganforge.evaluation import evaluate, store
+from ganforge.evaluation.inputs import LEAST, Real
 from ganforge.evaluation.score import Score
 from ganforge.experiments.seeds.plan import Plan, user_networks
 from ganforge.plotting import seeds as pages
 from ganforge.runs import folder
-from ganforge.runs import load as runs_load
 from ganforge.runs.folder import Run
 from ganforge.runs.records import Control
 from ganforge.text import columns
@@ -57,12 +55,10 @@ def score(plan: Plan, control: Control, validation: Dataset | None = None) -> st
         for run in todo:
             if control.stop:
                 break
-            sampler = runs_load.open_sampler(run.path, networks=user_networks(plan.config))
-            metrics = evaluate.quick_metrics(real, sampler.spec.classes > 0)
-            scores = evaluate.measure(
-                sampler, real, n=N, metrics=metrics, seed=SEED, name="the generator"
-            )
-            evaluate.keep(run.path / evaluate.SCORES, scores, real, step=run.info().get("step"))
+            evaluate.evaluate(
+                run.path, real, n=N, metrics=evaluate.QUICK, seed=SEED,
+                networks=user_networks(plan.config),
+            )  # fmt: skip
     except GanforgeError as error:
         return f"not scored: {error}"
     return ""
@@ -82,14 +78,7 @@ def cards(run: Run) -> list[Score]:
     there are; none if there are no such scores.
     """
     step = run.info().get("step") if run.exists() else None
-    wanted = (step, "validation", SEED)
-    comparable = [
-        entry
-        for entry in evaluate.own_entries(run)
-        if (entry["step"], entry["split"], entry.get("seed")) == wanted and entry["n"] <= N
-    ]
-    largest = max(comparable, key=lambda entry: int(entry["n"]), default=None)
-    return evaluate.cards(largest) if largest else []
+    return store.of_step(run, step, N, SEED)
 
 
 def row(seed: int, run: Run) -> dict[str, Any]:
@@ -111,7 +100,7 @@ def row(seed: int, run: Run) -> dict[str, Any]:
     if scores:
         out["scores"] = {s.name: finite(s.value) for s in scores}
         out["floors"] = {s.name: finite(s.floor) for s in scores}
-        out["collapsed"] = any(s.name in VARIETY and s.word == "collapsed" for s in scores)
+        out["collapsed"] = any(s.name in VARIETY and s.verdict == "collapsed" for s in scores)
         out["stamp"] = {"n": scores[0].n, "space": scores[0].space, "split": scores[0].split}
     return out
 

@@ -1,33 +1,15 @@
-"""Parzen against scikit-learn; divergence against its known value between Gaussians."""
+"""The divergence against its known value between Gaussians."""
 
 import math
 
 import numpy as np
 import pytest
-from sklearn.neighbors import KernelDensity
 
 from ganforge.errors import UsageError
-from ganforge.evaluation.density import SIGMAS, divergence, log_likelihoods, parzen
 from ganforge.evaluation.judges import HeldOut, discriminate
+from ganforge.evaluation.metrics.divergence import divergence
 
 G = np.random.default_rng(0)
-
-
-@pytest.mark.parametrize("sigma", [0.1, 1.0])
-def test_parzen_against_scikit_learn(sigma):
-    centres, points = G.uniform(size=(200, 7)), G.uniform(size=(30, 7))
-    expected = KernelDensity(bandwidth=sigma).fit(centres).score_samples(points)
-    assert log_likelihoods(centres, points, sigma) == pytest.approx(expected)
-
-
-def test_sigma_is_chosen_on_validation_alone():
-    centres, test = G.uniform(size=(300, 2)), G.uniform(size=(100, 2))
-    near = centres[:50] + 1e-3
-    out = parzen(centres, near, test)
-    assert out.sigma == pytest.approx(SIGMAS[0])
-    logs = log_likelihoods(centres, test, out.sigma)
-    assert out.mean == pytest.approx(logs.mean())
-    assert out.error == pytest.approx(logs.std(ddof=1) / 10)
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,35 @@ import torch
 
 from ganforge.errors import UsageError
 from ganforge.evaluation.distances import blocks, centred, kth, squared
+from ganforge.evaluation.inputs import Case
+from ganforge.evaluation.score import Measured, share
 from ganforge.types import Array
 
 K_PRECISION, K_DENSITY = 3, 5
+
+
+def precision(case: Case) -> Measured:
+    """Share of samples within the real support; spread: binomial standard error."""
+    seen, floor = case.both(prdc)
+    return share(seen.precision, floor.precision, case.n)
+
+
+def recall(case: Case) -> Measured:
+    """Share of real examples within the samples' support; spread: binomial standard error."""
+    seen, floor = case.both(prdc)
+    return share(seen.recall, floor.recall, case.n)
+
+
+def density(case: Case) -> Measured:
+    """Real balls around a sample over k; spread: standard error of the mean."""
+    seen, floor = case.both(prdc)
+    return Measured(seen.density, floor.density, seen.density_error)
+
+
+def coverage(case: Case) -> Measured:
+    """Share of real balls with a sample inside; spread: binomial standard error."""
+    seen, floor = case.both(prdc)
+    return share(seen.coverage, floor.coverage, case.n)
 
 
 def prdc(
@@ -26,7 +52,7 @@ def prdc(
     density: real balls around a fake, divided by k; may exceed 1. coverage: share of real balls
     with a fake inside; about 1 - 2^-k for perfect samples, so read all four against their floor.
 
-    Arguments:
+    Args:
         real, fake: features (N, F) and (M, F), more than k of each.
     """
     least = max(k_precision, k_density) + 1

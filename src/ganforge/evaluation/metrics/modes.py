@@ -1,4 +1,4 @@
-"""Mode counts where the modes are known: ring of 8, grid of 25, stacked digits.
+"""Mode counts if the modes are known: ring of 8, grid of 25, stacked digits, classes.
 
 Criteria of Srivastava et al. 2017 and Lin et al. 2018 (PacGAN): 2,500 samples of the toys, 25,600
 of stacked digits; a mode counts with one sample, which is why `heavy` stands beside it.
@@ -10,13 +10,56 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
-from ganforge.evaluation.distances import blocks, squared
+from ganforge.evaluation import features
+from ganforge.evaluation.distances import closest
+from ganforge.evaluation.inputs import Case, Mixture
+from ganforge.evaluation.metrics.labels import class_logits
+from ganforge.evaluation.score import Measured, share
 from ganforge.types import Array, Ints
 
 SIGMAS = 3.0
+
+
+def covered(case: Case) -> Measured:
+    """Modes with at least one sample."""
+    seen, floor, space = case.once(_both)
+    note = f"of {seen.modes}"
+    return Measured(float(seen.covered), float(floor.covered), 0.0, note, 0.0, space=space)
+
+
+def heavy(case: Case) -> Measured:
+    """Modes with at least a third of their share of all samples."""
+    seen, floor, space = case.once(_both)
+    note = f"of {seen.modes}; at least 1/{3 * seen.modes} of the samples each"
+    return Measured(float(seen.heavy), float(floor.heavy), 0.0, note, 0.0, space=space)
+
+
+def kl(case: Case) -> Measured:
+    """Reverse KL of the mode histogram to uniform, nats; spread: that of a perfect sampler."""
+    seen, floor, space = case.once(_both)
+    # 2n KL is about chi-square with K - 1 degrees of freedom for a perfect sampler
+    spread = math.sqrt(2 * (seen.modes - 1)) / (2 * case.n)
+    note = f"a perfect uniform sampler has {seen.kl_floor:.3g}"
+    return Measured(seen.reverse_kl, floor.reverse_kl, spread, note, space=space)
+
+
+def high_quality(case: Case) -> Measured:
+    """Share of samples within three sigma of a mode; spread: binomial standard error."""
+    seen, floor, space = case.once(_both)
+    return share(seen.high_quality, floor.high_quality, case.n, space=space)
+
+
+def _both(case: Case) -> tuple[Modes, Modes, tuple[str, str]]:
+    """Modes of a known mixture, else classes by a classifier; of the stand-in; the space."""
+    if case.mixture is not None:
+        flat = features.space("identity", case.spec)
+        seen, floor = (count_modes(x.values, case.mixture) for x in (case.fake, case.stand_in))
+        return seen, floor, (flat.name, flat.sha256)
+    found = case.once(class_logits)
+    seen, floor = (count_classes(x.argmax(1), case.spec.classes) for x in (found.fake, found.real))
+    return seen, floor, found.space
 
 
 def ring(modes: int = 8, radius: float = 1.0, sigma: float = 0.01) -> Mixture:
@@ -32,30 +75,26 @@ def grid(side: int = 5, spacing: float = 2.0, sigma: float = 0.05) -> Mixture:
 
 
 def count_modes(samples: Array, mixture: Mixture) -> Modes:
-    """Held modes, high-quality share and reverse KL of samples of a known mixture.
+    """Covered modes, high-quality share and reverse KL of samples of a known mixture.
 
     A sample is of high quality within 3 sigma of its nearest centre; a perfect sampler in two
     dimensions has 98.89 % of them.
 
-    Arguments:
+    Args:
         samples: (N, F), in data units.
         mixture: its centres (K, F) and sigma.
     """
     x = torch.from_numpy(samples.astype(np.float64))
     centres = torch.from_numpy(mixture.centres.astype(np.float64))
-    nearest, near = [], []
-    for rows in blocks(len(x), len(centres)):
-        least = squared(x[rows], centres).min(1)
-        nearest.append(least.indices)
-        near.append(least.values.sqrt() <= SIGMAS * mixture.sigma)
-    good = torch.cat(nearest)[torch.cat(near)].numpy()
+    index, distance = closest(x, centres)
+    good = index[distance.sqrt() <= SIGMAS * mixture.sigma].numpy()
     return from_histogram(np.bincount(good, minlength=len(centres)), len(samples))
 
 
 def count_classes(classes: Array, modes: int) -> Modes:
-    """Mode counts where a classifier says which mode a sample shows; every sample counts.
+    """Mode counts if a classifier says which mode a sample shows; every sample counts.
 
-    Arguments:
+    Args:
         classes: (N,), 0 .. modes - 1.
         modes: K.
     """
@@ -65,7 +104,7 @@ def count_classes(classes: Array, modes: int) -> Modes:
 def count_stacked(digits: Array) -> Modes:
     """Mode counts of stacked digits: the three predicted digits are one of 1,000 modes.
 
-    Arguments:
+    Args:
         digits: (N, 3), the class of each colour channel, 0..9.
     """
     return count_classes(digits.astype(np.int64) @ np.array([100, 10, 1]), 1000)
@@ -77,7 +116,7 @@ def from_histogram(histogram: Ints, total: int) -> Modes:
     reverse KL = sum_k p_k log(K p_k) with p the histogram, normalised; a perfect sampler has about
     (K - 1) / 2n of it.
 
-    Arguments:
+    Args:
         histogram: (K,).
         total: all samples, the poor ones too.
     """
@@ -87,7 +126,7 @@ def from_histogram(histogram: Ints, total: int) -> Modes:
         p = histogram[histogram > 0] / good
         kl, floor = float((p * np.log(k * p)).sum()), (k - 1) / (2 * good)
     return Modes(
-        held=int((histogram > 0).sum()),
+        covered=int((histogram > 0).sum()),
         heavy=int((histogram >= total / (3 * k)).sum()),
         modes=k,
         high_quality=good / total,
@@ -98,27 +137,19 @@ def from_histogram(histogram: Ints, total: int) -> Modes:
 
 
 @dataclass(frozen=True)
-class Mixture:
-    """Equal round Gaussians: centres (K, F), one sigma."""
-
-    centres: npt.NDArray[np.float64]
-    sigma: float
-
-
-@dataclass(frozen=True)
 class Modes:
     """How a set of samples lies on K known modes.
 
-    held: modes with at least one (high-quality) sample.
-    heavy: modes with at least 1 / 3K of all samples, a third of their due.
+    covered: modes with at least one (high-quality) sample.
+    heavy: modes with at least 1 / 3K of all samples, a third of their share.
     modes: K.
     high_quality: share of samples within 3 sigma, in [0, 1].
-    reverse_kl: of the high-quality histogram to uniform, nats; nan where no sample is good.
+    reverse_kl: of the high-quality histogram to uniform, nats; NaN if no sample is good.
     kl_floor: (K - 1) / 2n, what a perfect sampler has.
     histogram: (K,).
     """
 
-    held: int
+    covered: int
     heavy: int
     modes: int
     high_quality: float

@@ -1,4 +1,4 @@
-"""Densities: the Parzen window of the 2014 table, and the divergence a discriminator can see."""
+"""Log-likelihood under a Parzen window, only for comparison with the table of 2014."""
 
 from __future__ import annotations
 
@@ -9,11 +9,27 @@ import numpy as np
 import torch
 
 from ganforge.evaluation.distances import blocks, squared
-from ganforge.evaluation.judges import HeldOut
+from ganforge.evaluation.features import space
+from ganforge.evaluation.inputs import Case, subset
+from ganforge.evaluation.score import Measured
 from ganforge.types import Array, Doubles
 
 SIGMAS = np.logspace(-1, 0, 10)
 CHOICE = 1000  # validation points that choose sigma
+
+
+def score(case: Case) -> Measured:
+    """Mean log-likelihood of real examples in nats; spread: standard error.
+
+    Half of the real examples choose sigma, the other half is scored.
+    """
+    flat = space("identity", case.spec)
+    real, fake, stand_in = (flat.embed(x.values) for x in (case.real, case.fake, case.stand_in))
+    half = subset(case.n, case.n // 2, case.seed, "halves")
+    choice, test = real[half], np.delete(real, half, 0)
+    seen, floor = (parzen(c, choice, test) for c in (fake, stand_in))
+    note = f"sigma {seen.sigma:.3f}; scored on {len(test)}"
+    return Measured(seen.mean, floor.mean, seen.error, note, space=(flat.name, flat.sha256))
 
 
 def log_likelihoods(centres: Array, points: Array, sigma: float) -> Doubles:
@@ -21,22 +37,22 @@ def log_likelihoods(centres: Array, points: Array, sigma: float) -> Doubles:
 
     log p(x) = logsumexp_i(-|x - c_i|^2 / 2 sigma^2) - log N - F/2 log(2 pi sigma^2).
 
-    Arguments:
+    Args:
         centres: generated examples (N, F).
         points: (M, F).
         sigma: width of every Gaussian.
     """
-    out: Doubles = of_widths(centres, points, np.array([sigma]))[0]
+    out: Doubles = _of_widths(centres, points, np.array([sigma]))[0]
     return out
 
 
-def of_widths(centres: Array, points: Array, sigmas: Doubles) -> Doubles:
+def _of_widths(centres: Array, points: Array, sigmas: Doubles) -> Doubles:
     """`log_likelihoods` for each of S sigmas, from one set of distances, (S, M)."""
     c, x = (torch.from_numpy(a.astype(np.float64)) for a in (centres, points))
     parts = []
     for rows in blocks(len(x), len(c)):
         d = squared(x[rows], c)
-        # Where 2 sigma^2 is small every term underflows; logsumexp does not.
+        # If 2 sigma^2 is small, every term underflows; logsumexp does not.
         parts.append(torch.stack([torch.logsumexp(d / (-2 * s**2), 1) for s in sigmas]))
     constant = math.log(len(c)) + c.shape[1] / 2 * np.log(2 * math.pi * sigmas**2)
     out: Doubles = torch.cat(parts, 1).numpy() - constant[:, None]
@@ -46,11 +62,11 @@ def of_widths(centres: Array, points: Array, sigmas: Doubles) -> Doubles:
 def best_sigma(centres: Array, validation: Array) -> tuple[float, float]:
     """(sigma, mean log-likelihood): the best of ten in logspace(-1, 0) on the first 1,000 points.
 
-    Arguments:
+    Args:
         centres: generated examples (N, F), pixels in [0, 1].
         validation: real examples (V, F).
     """
-    means = of_widths(centres, validation[:CHOICE], SIGMAS).mean(1)
+    means = _of_widths(centres, validation[:CHOICE], SIGMAS).mean(1)
     best = int(np.argmax(means))
     return float(SIGMAS[best]), float(means[best])
 
@@ -62,7 +78,7 @@ def parzen(centres: Array, validation: Array, test: Array) -> Parzen:
     the 2014 table only: 10,000 real images reach 242.6 on MNIST and 50,000 memorised ones 318.4, so
     a value well above the first is a warning, not a win.
 
-    Arguments:
+    Args:
         centres: generated examples (N, F), pixels in [0, 1].
         validation: real examples that choose sigma (V, F).
         test: real examples that are scored (M, F).
@@ -72,23 +88,6 @@ def parzen(centres: Array, validation: Array, test: Array) -> Parzen:
     return Parzen(float(logs.mean()), float(logs.std(ddof=1) / math.sqrt(len(logs))), sigma)
 
 
-def divergence(held: HeldOut) -> Divergence:
-    """C(G) and the Jensen-Shannon divergence from a fresh discriminator's held-out logits.
-
-    C = E log D(real) + E log(1 - D(fake)), at most -log 4 + 2 JSD: a lower bound, whatever the
-    discriminator. JSD = (C + log 4) / 2 nats, between 0 and log 2 = .693; the estimate may come
-    out slightly negative and is reported as it is. Goodfellow et al. 2014, theorem 1.
-
-    Arguments:
-        held: logits on examples that did not train the discriminator.
-    """
-    real = -np.logaddexp(0, -held.real)
-    fake = -np.logaddexp(0, held.fake)
-    c = float(real.mean() + fake.mean())
-    variance = real.var(ddof=1) / len(real) + fake.var(ddof=1) / len(fake)
-    return Divergence(c, (c + math.log(4)) / 2, float(np.sqrt(variance)))
-
-
 @dataclass(frozen=True)
 class Parzen:
     """Mean log-likelihood in nats, its standard error, and the sigma that was chosen."""
@@ -96,12 +95,3 @@ class Parzen:
     mean: float
     error: float
     sigma: float
-
-
-@dataclass(frozen=True)
-class Divergence:
-    """C(G), at least -log 4 = -1.3863 in truth; JSD in nats; standard error of C."""
-
-    c: float
-    jsd: float
-    error: float

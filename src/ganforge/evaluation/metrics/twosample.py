@@ -1,8 +1,9 @@
-"""Are two samples of one law? Tests whose answer is a p-value, and distances beside them."""
+"""Are two samples of one law? Two-sample tests: a statistic and its p-value."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,25 +12,79 @@ from torch import Tensor
 
 from ganforge.errors import UsageError
 from ganforge.evaluation.distances import blocks, centred, squared
-from ganforge.evaluation.judges import HeldOut
+from ganforge.evaluation.inputs import Case, repeated_mean, subset
+from ganforge.evaluation.judges import HeldOut, discriminate
+from ganforge.evaluation.score import Measured, share
 from ganforge.rng import Stream
-from ganforge.types import Array, Floats
+from ganforge.types import Array
 
 PERMUTATIONS = 999
-PROJECTIONS = 128
+PERMUTED = 2000  # examples a side of the permutation tests, whose memory grows with N^2
 
 
-def classifier_test(held: HeldOut) -> ClassifierTest:
+def c2st(case: Case) -> Measured:
+    """Held-out accuracy of a fresh discriminator of real against fake; note: p of both."""
+    seen, floor = map(classifier_test, case.both(discriminate, case.seed))
+    note = f"{_p(seen.p)}; floor {_p(floor.p)}; half held out"
+    return Measured(seen.accuracy, floor.accuracy, seen.error, note)
+
+
+def nn_real(case: Case) -> Measured:
+    """Leave-one-out 1-NN accuracy on the real examples; spread: binomial standard error."""
+    (seen, _), (floor, _) = case.both(nearest_neighbour_test)
+    return share(seen, floor, case.n)
+
+
+def nn_fake(case: Case) -> Measured:
+    """Leave-one-out 1-NN accuracy on the samples; spread: binomial standard error."""
+    (_, seen), (_, floor) = case.both(nearest_neighbour_test)
+    return share(seen, floor, case.n)
+
+
+def mmd(case: Case) -> Measured:
+    """Unbiased Gaussian MMD^2; spread: standard deviation under permutation."""
+    return _permutation(case, mmd_test)
+
+
+def energy(case: Case) -> Measured:
+    """Energy distance; spread: standard deviation under permutation."""
+    return _permutation(case, energy_test)
+
+
+def _permutation(case: Case, test: Callable[..., Permuted]) -> Measured:
+    """A permutation test on at most `PERMUTED` of each side; note: both p."""
+    n = min(case.n, PERMUTED)
+    pick = subset(case.n, n, case.seed, "permuted")
+    real, fake, stand_in = (
+        x[pick] for x in (case.real_features, case.fake_features, case.stand_in_features)
+    )
+    seen, floor = test(real, fake, case.seed), test(real, stand_in, case.seed)
+    cut = f"; N = {n} of {case.n}, its cost grows with N^2" if n < case.n else ""
+    return Measured(
+        seen.value,
+        floor.value,
+        seen.null_spread,
+        f"{_p(seen.p)}; floor {_p(floor.p)}{cut}",
+        test(real, repeated_mean(real), 0, 0).value,
+        n,
+    )
+
+
+def _p(p: float) -> str:
+    return f"p = {p:.3g}" if p >= 1e-12 else "p < 1e-12"
+
+
+def classifier_test(logits: HeldOut) -> ClassifierTest:
     """Classifier two-sample test (Lopez-Paz & Oquab 2017) on held-out logits.
 
     Under equal laws the accuracy is N(1/2, 1/4M) for M held-out examples; p is the upper tail.
     A logit of exactly 0 is half a hit.
 
-    Arguments:
-        held: logits of a fresh discriminator.
+    Args:
+        logits: of a fresh discriminator.
     """
-    real = np.where(held.real == 0, 0.5, held.real > 0)
-    fake = np.where(held.fake == 0, 0.5, held.fake < 0)
+    real = np.where(logits.real == 0, 0.5, logits.real > 0)
+    fake = np.where(logits.fake == 0, 0.5, logits.fake < 0)
     m = len(real) + len(fake)
     accuracy = float((real.sum() + fake.sum()) / m)
     p = 0.5 * math.erfc((accuracy - 0.5) / math.sqrt(0.25 / m) / math.sqrt(2))
@@ -39,10 +94,10 @@ def classifier_test(held: HeldOut) -> ClassifierTest:
 def nearest_neighbour_test(real: Array, fake: Array) -> tuple[float, float]:
     """Leave-one-out accuracy of 1-NN in the pooled sample, on real and on fake apart.
 
-    About 1/2 for equal laws of equal N; near 1 where the two lie apart; below 1/2 on real where
-    every real example has a near copy among the fakes. Xu et al. 2018.
+    About 1/2 for equal laws of equal N; near 1 if the two lie apart; below 1/2 on real if every
+    real example has a near copy among the fakes. Xu et al. 2018.
 
-    Arguments:
+    Args:
         real, fake: features (N, F), equally many.
     """
     if len(real) != len(fake):
@@ -55,75 +110,36 @@ def nearest_neighbour_test(real: Array, fake: Array) -> tuple[float, float]:
     hits = np.empty(2 * n, dtype=bool)
     for rows in blocks(2 * n, 2 * n):
         d = squared(pool[rows], pool)
-        own = torch.arange(rows.start, rows.stop)
-        d[own - rows.start, own] = torch.inf
+        row = torch.arange(rows.start, rows.stop)
+        d[row - rows.start, row] = torch.inf
         near_real, near_fake = d[:, :n].amin(1), d[:, n:].amin(1)
-        hits[rows] = torch.where(own < n, near_real < near_fake, near_fake < near_real).numpy()
+        hits[rows] = torch.where(row < n, near_real < near_fake, near_fake < near_real).numpy()
     return float(hits[:n].mean()), float(hits[n:].mean())
 
 
 def mmd_test(real: Array, fake: Array, seed: int, permutations: int = PERMUTATIONS) -> Permuted:
     """Unbiased MMD^2 with a Gaussian kernel and its permutation p (Gretton et al. 2012).
 
-    k(x, y) = exp(-|x - y|^2 / 2 h^2), h the median distance within the real half alone, so that no
-    generator can widen the kernel that judges it.
+    k(x, y) = exp(-|x - y|^2 / 2 h^2), h the median distance within the real half only, so that no
+    generator can widen the kernel that tests it.
 
-    Arguments:
+    Args:
         real, fake: features (N, F), equally many; memory grows with N^2 (N = 2,000: 130 MB).
         seed: of the permutations.
-        permutations: B, at least 999; p = (1 + #{permuted >= seen}) / (1 + B).
+        permutations: B, at least 999; p = (1 + #{permuted >= seen}) / (1 + B). 0 for the
+            statistic alone.
     """
-    _check_permutations(permutations)
-    k = _gaussian_kernel(real, fake)
-    return _permuted(_statistics(k, _halves(len(k), seed, permutations), biased=False))
+    return _permuted(_gaussian_kernel(real, fake), seed, permutations, biased=False)
 
 
 def energy_test(real: Array, fake: Array, seed: int, permutations: int = PERMUTATIONS) -> Permuted:
     """Energy distance and its permutation p (Szekely & Rizzo 2013).
 
-    2 E|x - y| - E|x - x'| - E|y - y'|, each the mean over all pairs, own ones too.
+    2 E|x - y| - E|x - x'| - E|y - y'|, each the mean over all pairs, an example with itself too.
 
-    Arguments: as `mmd_test`.
+    Args: as `mmd_test`.
     """
-    _check_permutations(permutations)
-    k = _negative_distance(real, fake)
-    return _permuted(_statistics(k, _halves(len(k), seed, permutations), biased=True))
-
-
-def gaussian_mmd2(real: Array, fake: Array) -> float:
-    """The statistic of `mmd_test`, without its p."""
-    k = _gaussian_kernel(real, fake)
-    return float(_statistics(k, _halves(len(k), 0, 0), biased=False)[0])
-
-
-def energy_distance(real: Array, fake: Array) -> float:
-    """The statistic of `energy_test`, without its p."""
-    k = _negative_distance(real, fake)
-    return float(_statistics(k, _halves(len(k), 0, 0), biased=True)[0])
-
-
-def sliced_wasserstein(real: Array, fake: Array, directions: Array) -> tuple[float, float]:
-    """Sliced 2-Wasserstein distance and its standard error over directions.
-
-    sqrt(mean_l mean_i (sort(x.u_l)_i - sort(y.u_l)_i)^2). Bonneel et al. 2015.
-
-    Arguments:
-        real, fake: features (N, F), equally many.
-        directions: unit vectors (L, F), such as `random_directions`.
-    """
-    x, y = (np.sort(a.astype(np.float64) @ directions.T, axis=0) for a in (real, fake))
-    each = np.square(x - y).mean(0)
-    value = math.sqrt(each.mean())
-    # d sqrt(m) = dm / 2 sqrt(m)
-    error = each.std(ddof=1) / math.sqrt(len(each)) / (2 * value) if value > 0 else 0.0
-    return value, float(error)
-
-
-def random_directions(features: int, seed: int, count: int = PROJECTIONS) -> Floats:
-    """Uniform unit vectors (count, F)."""
-    u = Stream(seed, "directions").normal(0, count, features)
-    out: Floats = u / np.linalg.norm(u, axis=1, keepdims=True)
-    return out
+    return _permuted(_negative_distance(real, fake), seed, permutations, biased=True)
 
 
 def _pool(real: Array, fake: Array) -> Tensor:
@@ -133,11 +149,6 @@ def _pool(real: Array, fake: Array) -> Tensor:
             "permutation tests take equally many, at least 2"
         )
     return torch.cat(centred(real, fake))
-
-
-def _check_permutations(permutations: int) -> None:
-    if permutations < 999:
-        raise UsageError(f"permutations = {permutations}: at least 999, or p cannot be small")
 
 
 def _gaussian_kernel(real: Array, fake: Array) -> Tensor:
@@ -157,7 +168,7 @@ def _negative_distance(real: Array, fake: Array) -> Tensor:
 
 
 def _halves(pooled: int, seed: int, permutations: int) -> Tensor:
-    """(2N, 1 + B): 1 where an example is in the first half; column 0 is the true split."""
+    """(2N, 1 + B): 1 if an example is in the first half; column 0 is the true split."""
     n = pooled // 2
     halves = torch.zeros(pooled, permutations + 1, dtype=torch.float64)
     halves[:n, 0] = 1
@@ -181,11 +192,15 @@ def _statistics(k: Tensor, halves: Tensor, *, biased: bool) -> Tensor:
     return (aka + bkb) / (n * (n if biased else n - 1)) - 2 * akb / n**2
 
 
-def _permuted(statistics: Tensor) -> Permuted:
+def _permuted(k: Tensor, seed: int, permutations: int, *, biased: bool) -> Permuted:
+    if 0 < permutations < 999:
+        raise UsageError(f"permutations = {permutations}: at least 999, or p cannot be small")
+    statistics = _statistics(k, _halves(len(k), seed, permutations), biased=biased)
     seen, rest = float(statistics[0]), statistics[1:]
     # Two equal splits must compare equal, whatever the order of their sums.
     as_far = int((rest >= seen - 1e-12 * abs(seen)).sum())
-    return Permuted(seen, (1 + as_far) / (1 + len(rest)), float(rest.std()))
+    spread = float(rest.std()) if permutations else 0.0
+    return Permuted(seen, (1 + as_far) / (1 + len(rest)), spread)
 
 
 @dataclass(frozen=True)

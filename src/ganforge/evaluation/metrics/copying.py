@@ -9,17 +9,46 @@ import numpy as np
 import torch
 
 from ganforge.errors import UsageError
-from ganforge.evaluation.distances import blocks, nearest, squared
+from ganforge.evaluation.distances import closest, nearest
+from ganforge.evaluation.inputs import Case, subset
+from ganforge.evaluation.score import Measured, share
 from ganforge.rng import Stream
 from ganforge.types import Array, Doubles, Ints
 
 CELLS, LEAST_IN_CELL, ROUNDS = 5, 20, 25
 
 
-def reference(train: Array, seed: int, cells: int = CELLS) -> Reference:
-    """The training data, cut into k-means cells: what samples are laid against.
+def authentic_share(case: Case) -> Measured:
+    """AuthPct as a share, against all training examples; spread: binomial standard error."""
+    train, fake, real = case.once(_placed)
+    note = f"{len(train.x)} training examples; floor is held-out real"
+    return share(authentic(train, fake), authentic(train, real), case.n, note=note)
 
-    Arguments:
+
+def copying_score(case: Case) -> Measured:
+    """C_T against all training examples; floor: one half of the held-out against the other."""
+    train, fake, real = case.once(_placed)
+    half = subset(case.n, case.n // 2, case.seed, "halves")
+    rest = np.setdiff1d(np.arange(case.n), half)
+    return Measured(
+        data_copying(real, fake),
+        data_copying(real.rows(half), real.rows(rest)),
+        1.0,  # of a z score
+        f"{len(train.x)} training examples; floor at N = {case.n // 2}",
+    )
+
+
+def _placed(case: Case) -> tuple[Reference, Placed, Placed]:
+    """All training examples, and samples and real examples placed among them."""
+    cells = CELLS if case.n >= 200 * CELLS else 1
+    train = reference(case.embed(case.train.values), case.seed, cells)
+    return train, place(train, case.fake_features), place(train, case.real_features)
+
+
+def reference(train: Array, seed: int, cells: int = CELLS) -> Reference:
+    """The training data, cut into k-means cells, with which samples are compared.
+
+    Args:
         train: features (T, F), T >= 2.
         seed: of the k-means start.
         cells: how many; 1 for sets so small that a cell would hold fewer than 20 samples.
@@ -34,32 +63,32 @@ def reference(train: Array, seed: int, cells: int = CELLS) -> Reference:
 def place(train: Reference, samples: Array) -> Placed:
     """Nearest training example, its distance, and the cell of every sample (N, F)."""
     x = torch.from_numpy(samples.astype(np.float64) - train.mean)
-    return Placed(*nearest(x, train.x), _assign(x, train.centres)[0])
+    return Placed(*nearest(x, train.x), closest(x, train.centres)[0].numpy())
 
 
 def authentic(train: Reference, fake: Placed) -> float:
-    """AuthPct: share of samples that are farther from their training neighbour than its own is.
+    """AuthPct: share of samples that lie farther from the training data than the data do.
 
-    A sample s with nearest training example t is authentic where min_{t' != t} |t - t'| < |s - t|
+    A sample s with nearest training example t is authentic if min_{t' != t} |t - t'| < |s - t|
     (Alaa et al. 2022). Held-out real examples do not reach 1 either: read it beside theirs.
 
-    Arguments:
+    Args:
         train: of `reference`.
         fake: of `place`.
     """
     used, inverse = np.unique(fake.index, return_inverse=True)
-    _, gap = nearest(train.x[used], train.x, own=used)
+    _, gap = nearest(train.x[used], train.x, exclude=used)
     return float((gap[inverse] < fake.distance).mean())
 
 
 def data_copying(held_out: Placed, fake: Placed) -> float:
-    """C_T of Meehan et al. 2020: a z score, far below 0 where samples hug the training data.
+    """C_T of Meehan et al. 2020: a z score, far below 0 if samples hug the training data.
 
     In each cell a Mann-Whitney test compares distances to the nearest training example, generated
     against held-out; the cells' z scores are averaged with the held-out share as weight. Cells with
     fewer than 20 of either are left out. It grows with the square root of N.
 
-    Arguments:
+    Args:
         held_out: real examples that did not train the generator, placed.
         fake: samples, placed.
     """
@@ -79,18 +108,17 @@ def data_copying(held_out: Placed, fake: Placed) -> float:
 
 
 def mann_whitney(x: Array, y: Array) -> float:
-    """z score of the Mann-Whitney U of x over y, ties at half; below 0 where x is the smaller.
+    """z score of the Mann-Whitney U of x over y, ties at half; below 0 if x is the smaller.
 
     (U - nm/2) / sqrt(nm (n + m + 1) / 12), U = #{x_i > y_j} + #{x_i = y_j} / 2.
 
-    Arguments:
+    Args:
         x, y: (N,) and (M,).
     """
+    from scipy.stats import rankdata
+
     n, m = len(x), len(y)
-    ordered = np.sort(y)
-    below = np.searchsorted(ordered, x, "left")
-    upto = np.searchsorted(ordered, x, "right")
-    u = float((below + upto).sum()) / 2
+    u = float(rankdata(np.concatenate([x, y]))[:n].sum()) - n * (n + 1) / 2
     return (u - n * m / 2) / math.sqrt(n * m * (n + m + 1) / 12)
 
 
@@ -103,13 +131,13 @@ def k_means(x: torch.Tensor, k: int, seed: int) -> torch.Tensor:
     draws = Stream(seed, "k-means").uniform(0, k)[:, 0]
     centres = x[int(draws[0] * len(x))][None]
     for draw in draws[1:]:
-        mass = _assign(x, centres)[1].cumsum(0)
+        mass = closest(x, centres)[1].cumsum(0)
         centres = torch.cat(
             [centres, x[int(torch.searchsorted(mass, float(draw) * mass[-1]))][None]]
         )
     before = None
     for _ in range(ROUNDS):
-        cell = torch.from_numpy(_assign(x, centres)[0])
+        cell = closest(x, centres)[0]
         if before is not None and torch.equal(cell, before):
             break
         before = cell
@@ -118,15 +146,6 @@ def k_means(x: torch.Tensor, k: int, seed: int) -> torch.Tensor:
         filled = counts > 0
         centres[filled] = sums[filled] / counts[filled, None]
     return centres
-
-
-def _assign(x: torch.Tensor, centres: torch.Tensor) -> tuple[Ints, torch.Tensor]:
-    """Nearest centre of every row, and its squared distance."""
-    least = [squared(x[rows], centres).min(1) for rows in blocks(len(x), len(centres))]
-    return (
-        torch.cat([v.indices for v in least]).numpy(),
-        torch.cat([v.values for v in least]),
-    )
 
 
 @dataclass(frozen=True)
@@ -151,6 +170,6 @@ class Placed:
     distance: Doubles
     cell: Ints
 
-    def take(self, rows: Ints) -> Placed:
-        """Some of them."""
+    def rows(self, rows: Ints) -> Placed:
+        """Some of the samples."""
         return Placed(self.index[rows], self.distance[rows], self.cell[rows])

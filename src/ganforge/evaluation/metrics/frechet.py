@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import numpy as np
 
+from ganforge.evaluation.inputs import Case
+from ganforge.evaluation.score import Measured
 from ganforge.rng import Stream
 from ganforge.types import Array, Doubles
 
 GROUPS = 5
 
 
+def score(case: Case) -> Measured:
+    """Frechet distance; spread: jackknife over five groups; control: trace of the covariance."""
+    real = case.real_features
+    return Measured(
+        *case.both(frechet),
+        jackknife(real, case.fake_features, case.seed),
+        control=float(real.var(0, dtype=np.float64, ddof=1).sum()),
+    )
+
+
 def frechet(real: Array, fake: Array) -> float:
-    """Frechet distance of two samples; 0 where mean and covariance agree.
+    """Frechet distance of two samples; 0 if mean and covariance agree.
 
-    Biased upward by an amount that depends on N, and blind to what a Gaussian does not hold: a few
-    repeated examples may score well.
+    Biased upward by an amount that depends on N, and blind to what mean and covariance do not show:
+    a few repeated examples may score well.
 
-    Arguments:
+    Args:
         real, fake: features (N, F) and (M, F).
     """
     return between(*moments(real), *moments(fake))
@@ -35,7 +47,7 @@ def between(mean1: Doubles, cov1: Doubles, mean2: Doubles, cov2: Doubles) -> flo
     C1 C2 has the eigenvalues of the symmetric C1^1/2 C2 C1^1/2, so two symmetric eigenproblems in
     float64 do what a matrix square root would.
 
-    Arguments:
+    Args:
         mean1, mean2: (F,).
         cov1, cov2: (F, F), symmetric, positive semi-definite.
     """

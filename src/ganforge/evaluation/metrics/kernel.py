@@ -6,10 +6,20 @@ import numpy as np
 import torch
 
 from ganforge.errors import UsageError
+from ganforge.evaluation.inputs import Case, repeated_mean
+from ganforge.evaluation.score import Measured
 from ganforge.rng import Stream
 from ganforge.types import Array
 
 SUBSETS, SIZE = 100, 1000
+
+
+def score(case: Case) -> Measured:
+    """Kernel distance; spread: standard deviation over the subsets."""
+    real, size = case.real_features, min(SIZE, case.n // 2)
+    (value, spread), (floor, _) = case.both(kernel_distance, case.seed, SUBSETS, size)
+    control, _ = kernel_distance(real, repeated_mean(real), case.seed, 5, size)
+    return Measured(value, floor, spread, f"{SUBSETS} subsets of {size}", control)
 
 
 def kernel_distance(
@@ -20,7 +30,7 @@ def kernel_distance(
     Features are divided by the root mean square of the real ones first: without a fixed scale the
     cubic kernel has no meaning. The estimate is unbiased in N and may be negative.
 
-    Arguments:
+    Args:
         real, fake: features (N, F) and (M, F).
         seed: of the subsets.
         subsets: how many.
@@ -48,7 +58,7 @@ def mmd2(x: Array, y: Array) -> float:
 
     sum_{i != j} k(x_i, x_j) / n(n-1) + the same for y - 2 mean k(x_i, y_j).
 
-    Arguments:
+    Args:
         x, y: (N, F) and (M, F).
     """
     a, b = (torch.from_numpy(v.astype(np.float64)) for v in (x, y))

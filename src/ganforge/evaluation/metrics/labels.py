@@ -1,0 +1,165 @@
+"""Metrics of a classifier: do samples show the label that they were generated for?"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ganforge.errors import UsageError
+from ganforge.evaluation import features, judges
+from ganforge.evaluation.inputs import Case
+from ganforge.evaluation.score import Measured, share
+from ganforge.types import Array, Floats
+
+
+def accuracy(case: Case) -> Measured:
+    """Share of samples that show their label; per class too; spread: binomial standard error."""
+    seen, floor, space = _accuracies(case)
+    each = " ".join(f"{100 * a:.1f}" for a in seen.per_class)
+    return share(
+        seen.overall,
+        floor.overall,
+        case.n,
+        note=f"per class, %: {each}",
+        space=space,
+        per_class=seen.per_class,
+    )
+
+
+def worst_class(case: Case) -> Measured:
+    """Label accuracy of the class with the lowest; spread: binomial standard error."""
+    seen, floor, space = _accuracies(case)
+    n = int(seen.counts[seen.worst])
+    note = f"class {seen.worst}; of the real ones class {floor.worst}"
+    return share(seen.worst_accuracy, floor.worst_accuracy, n, note=note, space=space)
+
+
+def cas_score(case: Case) -> Measured:
+    """Accuracy on real examples of a classifier trained on samples; floor: on as many real."""
+    labels, k = case.real.labels, case.spec.classes
+    assert labels is not None
+    seen, floor = (
+        cas(x.values, x.labels, case.real.values, labels, classes=k, seed=case.seed)
+        for x in (case.fake, case.stand_in)
+        if x.labels is not None
+    )
+    digest = features.space("identity", case.spec).sha256
+    return share(seen, floor, case.n, space=("stored values", digest))
+
+
+def inception(case: Case) -> Measured:
+    """exp of the mutual information of sample and class; spread: deviation over ten parts."""
+    found = case.once(class_logits)
+    each = [inception_score(part) for part in np.array_split(found.fake, 10)]
+    value, floor = inception_score(found.fake), inception_score(found.real)
+    return Measured(value, floor, float(np.std(each)), space=found.space)
+
+
+@dataclass(frozen=True)
+class ClassLogits:
+    """Class logits (n, K) of samples and of real examples; name and sha256 of the classifier."""
+
+    fake: Floats
+    real: Floats
+    space: tuple[str, str]
+
+
+def class_logits(case: Case) -> ClassLogits:
+    """What a classifier of real data says.
+
+    The shipped MNIST classifier if it knows the data; else one trained afresh on all training
+    examples.
+    """
+    assert case.train.labels is not None
+    real = features.digit_logits(case.real.values, case.real.labels, case.spec)
+    if real is not None:
+        space = ("mnist-lenet", features.classifier_sha256())
+        return ClassLogits(features.classify(case.fake.values), real, space)
+    made = judges.classifier(case.train.values, case.train.labels, case.spec.classes, case.seed)
+    space = ("own classifier", made.sha256())
+    return ClassLogits(made.logits(case.fake.values), made.logits(case.real.values), space)
+
+
+def _accuracies(case: Case) -> tuple[LabelAccuracy, LabelAccuracy, tuple[str, str]]:
+    found = case.once(class_logits)
+    assert case.fake.labels is not None and case.real.labels is not None
+    return (
+        label_accuracy(found.fake, case.fake.labels),
+        label_accuracy(found.real, case.real.labels),
+        found.space,
+    )
+
+
+def label_accuracy(logits: Array, labels: Array) -> LabelAccuracy:
+    """Share of samples to which a classifier of real data gives their label.
+
+    Args:
+        logits: (N, K), of a classifier trained on real examples only.
+        labels: that the samples were generated for, (N,), 0..K-1.
+    """
+    if logits.ndim != 2 or labels.shape != (len(logits),) or not len(labels):
+        raise UsageError(
+            f"logits {logits.shape} and labels {labels.shape}: expected (N, K) and (N,), N >= 1"
+        )
+    k = logits.shape[1]
+    if labels.min() < 0 or labels.max() >= k:
+        raise UsageError(f"labels {labels.min()}..{labels.max()}: the classifier knows 0..{k - 1}")
+    hits = logits.argmax(1) == labels
+    counts = np.bincount(labels, minlength=k)
+    right = np.bincount(labels, weights=hits, minlength=k)
+    per_class = tuple(float(r / c) if c else math.nan for r, c in zip(right, counts, strict=True))
+    worst = int(np.nanargmin(per_class))
+    return LabelAccuracy(float(hits.mean()), per_class, worst, per_class[worst], counts)
+
+
+def cas(
+    train: Array, train_labels: Array, test: Array, test_labels: Array, *, classes: int, seed: int
+) -> float:
+    """Classification accuracy score: train on the first set, accuracy on the second.
+
+    Trained on generated examples and tested on real ones it says how much of the classes the
+    generator has learnt; read it beside the same classifier trained on equally many real ones
+    (Ravuri & Vinyals 2019).
+
+    Args:
+        train, test: stored examples (N, ...) and (M, ...).
+        train_labels, test_labels: (N,) and (M,), 0..K-1.
+        classes: K.
+        seed: of the classifier's weights and order.
+    """
+    logits = judges.classifier(train, train_labels, classes, seed).logits(test)
+    return float((logits.argmax(1) == test_labels).mean())
+
+
+def inception_score(logits: Array) -> float:
+    """exp of the mean KL(p(y|x) || p(y)), between 1 and K; for old tables only.
+
+    500 memorised images score as well as the data (Barratt & Sharma 2018). Salimans et al. 2016.
+
+    Args:
+        logits: (N, K).
+    """
+    x = logits.astype(np.float64)
+    log_p = x - np.logaddexp.reduce(x, 1, keepdims=True)
+    p = np.exp(log_p)
+    marginal = np.log(np.maximum(p.mean(0), 1e-300))
+    return float(np.exp((p * (log_p - marginal)).sum(1).mean()))
+
+
+@dataclass(frozen=True)
+class LabelAccuracy:
+    """Shares in [0, 1].
+
+    overall: of all samples. per_class: (K,), NaN for a class without samples.
+    worst, worst_accuracy: the class with the lowest share, and that share.
+    counts: samples of each class, (K,).
+    """
+
+    overall: float
+    per_class: tuple[float, ...]
+    worst: int
+    worst_accuracy: float
+    counts: npt.NDArray[np.int64]
