@@ -15,7 +15,7 @@ import torch
 from tests.helpers.tiny import StopAfter, folder_hashes, killed_in_save, log_without_times, newest
 
 import ganforge as gf
-from ganforge import api, diagnosis, recipes
+from ganforge import api, recipes
 from ganforge.callbacks import evaluate
 from ganforge.errors import DataError, OutOfMemoryError, UsageError
 from ganforge.experiments import compare, seeds
@@ -41,7 +41,6 @@ def shrink(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(stepping, "LEAST_GAP", 1)
     patch.setattr(api, "draw", lambda run: (run.path / "plot.png").write_bytes(b""))
     patch.setattr(evaluate, "curve", lambda records: b"")
-    patch.setattr(diagnosis.Patient, "n", 100)
 
 
 @pytest.fixture(autouse=True)

