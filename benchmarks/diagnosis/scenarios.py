@@ -75,6 +75,7 @@ def part(sets: Sets, rows: Any, name: str) -> Sets:
 @lru_cache(maxsize=4)
 def first(count: int) -> Sets:
     """A few training pictures, chosen by a fixed seed."""
+    # the streams are called as when the figures were measured: they choose the same pictures
     order = np.argsort(Stream(0, "clinic/few").words(0, len(mnist()[0])), kind="stable")
     return part(mnist(), np.sort(order[:count]), f"mnist-{count}")
 
@@ -152,7 +153,7 @@ def small_mlp(**game: Any) -> Config:
     """Perceptrons on MNIST, without labels, the paper's loss."""
     adam = Optimizer(lr=2e-4, betas=(0.5, 0.999))
     return Config(
-        "clinic", MLP(generator=(128, 256), discriminator=(256, 128), generator_norm="batch"),
+        "scenario", MLP(generator=(128, 256), discriminator=(256, 128), generator_norm="batch"),
         Adversarial(**game), generator=adam, discriminator=adam, noise=Noise(64),
     )  # fmt: skip
 
@@ -160,7 +161,7 @@ def small_mlp(**game: Any) -> Config:
 def stable_mlp(**parts: Any) -> Config:
     """Perceptrons on MNIST by a game that converges."""
     mlp = MLP(generator=(128, 256), discriminator=(256, 128), generator_norm="batch")
-    config = Config("clinic", mlp, STABLE, generator=ADAM, discriminator=ADAM, noise=Noise(64),
+    config = Config("scenario", mlp, STABLE, generator=ADAM, discriminator=ADAM, noise=Noise(64),
                     ema=0.995)  # fmt: skip
     return replace(config, **parts)
 
@@ -170,7 +171,7 @@ def toy(name: str, stable: bool = True, **game: Any) -> Config:
     adam = replace(ADAM, betas=(0.5, 0.99)) if stable else Optimizer(lr=1e-3, betas=(0.5, 0.999))
     played = replace(STABLE, penalties=(R1(0.1), R2(0.1))) if stable else Adversarial()
     return Config(
-        "clinic", MLP(generator=(64, 64), discriminator=(64, 64)), replace(played, **game),
+        "scenario", MLP(generator=(64, 64), discriminator=(64, 64)), replace(played, **game),
         data=name, noise=Noise(8), batch=128, generator=adam, discriminator=adam,
         ema=0.995 if stable else 0.0,
     )  # fmt: skip
@@ -193,7 +194,7 @@ def orbit(momentum: float = 0.0) -> Config:
     """
     sgd = Optimizer("sgd", lr=0.02, momentum=momentum)
     return Config(
-        "clinic", MLP(generator=(), discriminator=()), Adversarial("wasserstein"), data="gaussian",
+        "scenario", MLP(generator=(), discriminator=()), Adversarial("wasserstein"), data="gaussian",
         noise=Noise(2), batch=64, generator=sgd, discriminator=sgd,
     )  # fmt: skip
 

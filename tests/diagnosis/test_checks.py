@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 
@@ -10,12 +11,13 @@ from tests.diagnosis.test_signals import log
 
 from ganforge import recipes
 from ganforge.diagnosis import CHECKS, explain, findings, log_signals, run_checks, show
+from ganforge.diagnosis.checks import Figures
 from ganforge.errors import UsageError
 from ganforge.gan.adversarial import Adversarial
 
 ROOT = Path(__file__).parents[2]
 HEALTHY = {
-    "skipped": 0.0, "coverage": 0.9, "coverage_floor": 0.95, "near": 1.0, "missing": 0.0, "least": 0.8,
+    "coverage": 0.9, "coverage_floor": 0.95, "near": 1.0, "missing": 0.0, "least": 0.8,
     "g_slope": 0.5, "d_cost": 0.9, "gap": 0.2, "behind": 0.0, "memory": 0.52, "by_heart": 0.1,
     "flips": 0.0, "gap_rms": 0.2, "gap_memory": 0.8, "cost_peak": 1.1, "growth_d": 3.0,
     "dead_d": 0.0, "dead_g": 0.0, "label_effect": 0.7, "label_effect_real": 0.7,
@@ -139,7 +141,7 @@ def test_labels_without_effect_explain_0_percent() -> None:
 
 
 def test_one_empty_cell_is_not_a_missing_class() -> None:
-    """Cells of k-means stand in where there are no classes; many of them have to be empty."""
+    """Data without classes are grouped into cells; many of those have to be empty."""
     cell = {**HEALTHY, "least": 0.0, "cells": 1.0}
     assert run_checks({**cell, "absent": 0.1}, {}, ("GF002",)).healthy
     assert run_checks({**cell, "absent": 0.5}, {}, ("GF002",)).codes == ("GF002",)
@@ -157,20 +159,28 @@ def test_copies_are_found_by_distance_or_by_number() -> None:
 
 
 # Figures at which a limit decides that decides nothing at those above.
-EDGE = {"GF002": {"cells": 1.0}, "GF010": {"c_t": 0.5}}
+EDGE = {"GF002": {"cells": 1.0}, "GF010": {"c_t": 0.5, "copied": 0.0}}
 
 
 @pytest.mark.parametrize(
     ("code", "limit"), [(code, name) for code, check in CHECKS.items() for name in check.limits]
 )
 def test_every_limit_decides(code: str, limit: str) -> None:
-    check = CHECKS[code]
+    check = CHECKS[code].function
     sick = HEALTHY | SICK[code]
     assert any(
-        (check.function(figures, **{limit: value}) is None) != (check.function(figures) is None)
-        for figures in (HEALTHY, sick, sick | EDGE.get(code, {}))
+        (check(Figures(f), **{limit: value}) is None) != (check(Figures(f)) is None)
+        for f in (HEALTHY, sick, sick | EDGE.get(code, {}))
         for value in (-1e9, 1e9)
     )
+
+
+@pytest.mark.parametrize("code", list(CHECKS))
+def test_without_figures_nothing_is_found(code: str) -> None:
+    """Neither a missing figure nor one that is not a number is above or below a limit."""
+    figures = HEALTHY | SICK[code]
+    assert CHECKS[code].function(Figures()) is None
+    assert CHECKS[code].function(Figures(dict.fromkeys(figures, math.nan))) is None
 
 
 def test_the_pictures_of_the_checks_can_be_drawn() -> None:

@@ -19,7 +19,8 @@ from ganforge.cli import main
 from ganforge.config.schema import Config
 from ganforge.data.spec import DataSpec
 from ganforge.diagnosis import diagnose, findings, snapshot
-from ganforge.errors import DataError
+from ganforge.diagnosis.player_signals import norms
+from ganforge.errors import DataError, UsageError
 from ganforge.gan.adversarial import Adversarial
 from ganforge.runs import checkpoint
 from ganforge.runs import folder as runs
@@ -52,6 +53,38 @@ def test_a_finished_run_is_diagnosed_twice_alike(toy: Path) -> None:
     assert set(found.skipped) == {"GF009", "GF011", "GF012"} and found.step == 250
     assert diagnose(toy) == found
     assert findings.read(toy / "diagnosis.json") == found
+
+
+def test_a_diagnosis_in_a_program_draws_no_global_random_number(toy: Path) -> None:
+    before = torch.get_rng_state()
+    diagnose(toy, n=100, save=False)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_too_few_samples_are_refused(toy: Path) -> None:
+    with pytest.raises(UsageError, match="n = 99: expected at least 100 samples"):
+        diagnose(toy, n=99)
+
+
+def test_a_checkpoint_of_other_networks_is_a_data_error(toy: Path, tmp_path: Path) -> None:
+    shutil.copytree(toy, tmp_path / "run")
+    settings = tmp_path / "run" / "config.toml"
+    text = settings.read_text()
+    settings.write_text(re.sub(r"generator = \[\d+", "generator = [99", text))
+    assert settings.read_text() != text
+    with pytest.raises(DataError, match="belongs to another configuration"):
+        diagnose(tmp_path / "run")
+
+
+def test_growth_is_measured_from_the_first_weights(tmp_path: Path) -> None:
+    """A player that does not move has the norms it was drawn with."""
+    config = gaussian(60)
+    still = replace(config, generator=replace(config.generator, lr=0.0))
+    list(loop.train(still, tmp_path / "run"))
+    seen = snapshot.of_run(tmp_path / "run")
+    now = {side: norms(module) for side, module in seen.players.items()}
+    assert now["generator"] == seen.initial_norms["generator"]
+    assert now["discriminator"] != seen.initial_norms["discriminator"]
 
 
 def test_a_conditional_run_on_digits_is_checked_and_illustrated(tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ class DiagnoseCallback:
 
     def __init__(self, config: Config, path: Path, budget: Budget) -> None:
         self.config, self.run, self.budget = config, Run(path), budget
-        self.log: list[dict[str, Any]] | None = None
+        self.log: list[dict[str, Any]] | None = None  # read at the first record
         self.checked = 0
         self.trained = False
 

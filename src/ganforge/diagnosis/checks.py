@@ -9,15 +9,21 @@ checks find and miss in the other half.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from ganforge.errors import choice
 
-Figures = Mapping[str, float]
-
 ALIKE = 0.4  # limit of three checks: distance between samples, divided by that of real examples
+
+
+class Figures(dict[str, float]):
+    """Figures by name; a missing one is nan, which is neither above nor below any limit."""
+
+    def __missing__(self, name: str) -> float:
+        return math.nan
 
 
 class Complaint(NamedTuple):
@@ -72,7 +78,7 @@ def sample_count(f: Figures) -> str:
 
 def alike(f: Figures, limit: float) -> bool:
     """Whether samples lie much nearer to each other than real examples do."""
-    return min(f.get("near", 1.0), f.get("spread", 1.0)) < limit
+    return min(f["near"], f["spread"]) < limit
 
 
 def mode_collapse(
@@ -92,14 +98,13 @@ def mode_collapse(
     default recipe does: `--game.loss relativistic` with R1 and R2 penalties. If G takes more steps
     than D, give both one; if D cannot tell fakes from real examples, give it a higher rate.
     """
-    near, spread = f.get("near", 1.0), f.get("spread", 1.0)
-    lost = 0.0 if f.get("cells") else f.get("missing", 0.0)
+    lost = 0.0 if f["cells"] > 0 else f["missing"]
     if not (lost >= missing or alike(f, alike_below)):
         return None
     evidence = (
-        f"samples lie {spread:.2g} times as far apart as real examples (nearest neighbours "
-        f"{near:.2g} times) and cover {f.get('coverage', 0):.2f} of the data, real examples "
-        f"{f.get('coverage_floor', 1):.2f}"
+        f"samples lie {f['spread']:.2g} times as far apart as real examples (nearest neighbours "
+        f"{f['near']:.2g} times) and cover {f['coverage']:.2f} of the data, real examples "
+        f"{f['coverage_floor']:.2f}"
     )
     if lost > 0:
         evidence += f"; groups that make up {lost:.0%} of the data have hardly any samples"
@@ -126,19 +131,19 @@ def partial_collapse(
     a larger batch D notices a rare class; a conditional recipe (`cdcgan`) makes each class on
     request.
     """
-    if mode_collapse(f) is not None or not f.get("least", 1.0) < least:
+    if mode_collapse(f) is not None or not f["least"] < least:
         return None
-    if f.get("cells") and f.get("absent", 0.0) < absent_cells:
+    if f["cells"] > 0 and f["absent"] < absent_cells:
         return None  # cells are no classes: one of them is easily missed
     rarest = "a group of the data"
-    if "rarest" in f and not f.get("cells"):
-        rarest = f"{'mode' if f.get('modes') else 'class'} {f['rarest']:.0f}"
+    if "rarest" in f and not f["cells"] > 0:
+        rarest = f"{'mode' if f['modes'] > 0 else 'class'} {f['rarest']:.0f}"
     evidence = f"{rarest} has {f['least']:.0%} of the samples expected of it"
-    if f.get("absent"):
+    if f["absent"] > 0:
         evidence += f"; groups that make up {f['absent']:.0%} of the data have less than a tenth"
     remedy = (
         "train a conditional recipe, as cdcgan, which makes each class on request"
-        if f.get("labels_available")
+        if f["labels_available"] > 0
         else "look for it in the training data, and try a larger --batch"
     )
     figures = ("least", "rarest", "missing", "absent", "groups")
@@ -160,16 +165,15 @@ def saturated(
     What to do: use the non-saturating or the relativistic loss; give D a lower rate, fewer steps,
     or a penalty on its gradient (R1). See whether G moves at all (its rate, its gradient).
     """
-    slope, cost = f.get("g_slope", 1.0), f.get("d_cost", 1.0)
-    if not (slope < g_slope or cost < d_cost):
+    if not (f["g_slope"] < g_slope or f["d_cost"] < d_cost):
         return None
     evidence = (
-        f"D's loss is {cost:.2g} times the loss of guessing, its logits of real and fake differ by "
-        f"{f.get('gap', 0):.3g}; the slope of G's loss is {slope:.2g}"
+        f"D's loss is {f['d_cost']:.2g} times the loss of guessing, its logits of real and fake "
+        f"differ by {f['gap']:.3g}; the slope of G's loss is {f['g_slope']:.2g}"
     )
     remedy = (
         "train with --game.loss non-saturating, whose slope does not vanish"
-        if slope < g_slope
+        if f["g_slope"] < g_slope
         else "weaken D: a lower --discriminator.lr, fewer --game.d_steps, or an R1 penalty"
     )
     return Complaint(evidence, remedy, ("d_cost", "g_slope", "gap", "gradient_g"))
@@ -191,7 +195,7 @@ def memorising(
     What to do: more data, or augmentation; else a smaller D, R1 with a larger gamma, or an earlier
     stop by scores on held-out examples (`--every 1 --stop auto`).
     """
-    if not (f.get("memory", 0.5) > memory and f.get("by_heart", 0.0) > by_heart):
+    if not (f["memory"] > memory and f["by_heart"] > by_heart):
         return None
     evidence = (
         f"D rates a training example above a held-out one in {f['memory']:.0%} of pairs (50 % "
@@ -218,11 +222,11 @@ def balance_lost(
     What to do: one generator step to one of D (`--game.g_steps 1`), or more D steps; a higher rate
     for D, or a lower one for G.
     """
-    if not (f.get("behind", 0.0) > behind and f.get("d_cost", 0.0) > d_cost):
+    if not (f["behind"] > behind and f["d_cost"] > d_cost):
         return None
     evidence = (
         f"D's loss is {f['d_cost']:.2f} times the loss of guessing, and D rates fakes above real "
-        f"examples in {f['behind']:.0%} of the last records (gap {f.get('gap', 0):.3g})"
+        f"examples in {f['behind']:.0%} of the last records (gap {f['gap']:.3g})"
     )
     remedy = "strengthen D: --game.g_steps 1, more --game.d_steps or a higher --discriminator.lr"
     return Complaint(evidence, remedy, ("behind", "d_cost", "gap"))
@@ -245,8 +249,7 @@ def oscillation(
     momentum (Adam's first beta 0 or 0.5), lower rates that fall to 0, and an averaged generator
     (`--ema 0.998`).
     """
-    swings = f.get("flips", 0.0) >= flips and f.get("gap_rms", 0.0) > gap_rms
-    if not (swings and f.get("gap_memory", 0.0) > gap_memory):
+    if not (f["flips"] >= flips and f["gap_rms"] > gap_rms and f["gap_memory"] > gap_memory):
         return None
     evidence = (
         f"D changed sides {f['flips']:.0f} times in the last half of the log, by "
@@ -271,15 +274,15 @@ def not_finite(
     for D; `--on-nan rollback` goes back and halves the rates by itself.
     """
     evidence = []
-    if f.get("diverged"):
+    if f["diverged"] > 0:
         evidence.append("the run diverged")
-    if f.get("rolled_back", 0) > 0:
+    if f["rolled_back"] > 0:
         evidence.append(f"it went back to a checkpoint {f['rolled_back']:.0f} times")
-    if f.get("skipped", 0.0) > skipped:
+    if f["skipped"] > skipped:
         evidence.append(f"{f['skipped']:.2%} of the updates were skipped")
-    if f.get("infinite", 0.0) > 0:
+    if f["infinite"] > 0:
         evidence.append(f"{f['infinite']:.1%} of the log records hold a loss that is not finite")
-    if f.get("finite", 1.0) < 1 or f.get("finite_samples", 1.0) < 1:
+    if f["finite"] < 1 or f["finite_samples"] < 1:
         evidence.append("weights or samples are not finite")
     if not evidence:
         return None
@@ -311,12 +314,12 @@ def dead_or_exploding(
     if max(dead_d, dead_g) > dead:
         player = "D" if dead_d >= dead_g else "G"
         evidence.append(f"{max(dead_d, dead_g):.0%} of the units of a layer of {player} are dead")
-    if f.get("cost_peak", 1.0) > cost_peak:
+    if f["cost_peak"] > cost_peak:
         evidence.append(f"D's loss rose to {f['cost_peak']:.3g} times the loss of guessing")
-    if f.get("growth_d", 1.0) > growth:
+    if f["growth_d"] > growth:
         evidence.append(
             f"a weight of D has grown to {f['growth_d']:.3g} times its spectral norm (largest norm:"
-            f" D {f.get('sigma_d', 0):.3g}, G {f.get('sigma_g', 0):.3g})"
+            f" D {f['sigma_d']:.3g}, G {f['sigma_g']:.3g})"
         )
     if not evidence:
         return None
@@ -341,12 +344,9 @@ def labels_ignored(
     projection (`--networks.label projection`), and draw the fakes' labels as the data's are
     (`--game.fake_labels data`).
     """
-    of_samples, of_real = f.get("label_effect"), f.get("label_effect_real")
-    if of_samples is None or of_real is None:
-        return None
+    of_samples, of_real = f["label_effect"], f["label_effect_real"]
     wrong = of_real < floor
-    ignored = of_samples < effect * of_real or f.get("label_accuracy", 1.0) < accuracy
-    if not (wrong or ignored):
+    if not (wrong or of_samples < effect * of_real or f["label_accuracy"] < accuracy):
         return None
     evidence = (
         f"labels explain {max(of_samples, 0):.0%} of the samples' variance, and "
@@ -380,8 +380,8 @@ def copying(
     What to do: more data or augmentation; a smaller generator; an earlier stop, by scores on
     held-out examples. Look at samples beside their nearest training examples.
     """
-    share = f.get("authentic", 1.0) / max(f.get("authentic_held_out", 1.0), 1e-9)
-    near = f.get("c_t", 0.0) < c_t or f.get("copied", 0.0) > copied
+    share = f["authentic"] / max(f["authentic_held_out"], 1e-9)
+    near = f["c_t"] < c_t or f["copied"] > copied
     if not (near and share < authentic):
         return None
     if alike(f, alike_below):  # one picture again and again: its distance says nothing
@@ -390,7 +390,7 @@ def copying(
     if "searched" in f:
         data += f" ({f['searched']:,.0f} examples of them)"
     evidence = (
-        f"{f.get('copied', 0.0):.1%} of the samples are nearer to {data} than 99 % of the held-out "
+        f"{f['copied']:.1%} of the samples are nearer to {data} than 99 % of the held-out "
         f"examples, {f['authentic']:.0%} are no copies (held-out {f['authentic_held_out']:.0%}); "
         f"distances differ by {f['c_t']:.1f} standard errors{sample_count(f)}"
     )
@@ -415,7 +415,7 @@ def too_few(
     What to do: `ganforge evaluate RUN -n 10000`; if there are fewer examples, hold out more of
     them, or compare only scores of the same N that differ by several spreads.
     """
-    if "n" not in f or not f["n"] < max(n, per_feature * f["features"]):
+    if not f["n"] < max(n, per_feature * f["features"]):
         return None
     evidence = (
         f"scored on N = {f['n']:.0f} examples in {f['features']:.0f} dimensions: Frechet distance "
@@ -439,12 +439,12 @@ def past_its_best(
 
     What to do: use the model in best/, the best one so far, and end such runs by `--stop auto`.
     """
-    if not (f.get("worse", 1.0) > worse and f.get("since_best", 0) >= since_best):
+    if not (f["worse"] > worse and f["since_best"] >= since_best):
         return None
     evidence = (
         f"the best Frechet distance was {f['best']:.4g}, at epoch {f['best_epoch']:.1f}; "
         f"{f['since_best']:.0f} scores later it is {f['now']:.4g} (validation split, "
-        f"N = {f.get('curve_n', 0):.0f}, seed 0; real against real {f['curve_floor']:.4g})"
+        f"N = {f['curve_n']:.0f}, seed 0; real against real {f['curve_floor']:.4g})"
     )
     remedy = "use the model in best/, and end such runs with --stop auto"
     figures = ("best", "now", "best_epoch", "since_best", "worse", "curve_floor")

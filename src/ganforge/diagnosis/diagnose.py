@@ -7,10 +7,11 @@ from pathlib import Path
 
 from ganforge.data.dataset import Dataset
 from ganforge.diagnosis import findings, show, signals, snapshot
-from ganforge.diagnosis.checks import CHECKS
+from ganforge.diagnosis.checks import CHECKS, Figures
 from ganforge.diagnosis.findings import Diagnosis, Finding
 from ganforge.diagnosis.snapshot import N, Snapshot
-from ganforge.errors import DataError, DiskError
+from ganforge.errors import DataError, DiskError, check
+from ganforge.evaluation.inputs import LEAST
 from ganforge.runs.model import OwnNetworks
 
 
@@ -39,9 +40,11 @@ def diagnose(
         Findings, and what was and was not checked.
 
     Raises:
+        UsageError: `n` is too small.
         DataError: there is no run, it is damaged, it has nothing to show yet, or `data` have
             another shape than the run's samples.
     """
+    check(n >= LEAST, "n", n, f"at least {LEAST} samples")
     seen = snapshot.of_run(path, data, validation, networks, n)
     if data is not None and seen.sampler is not None and data.spec.shape != seen.sampler.spec.shape:
         raise DataError(
@@ -80,15 +83,15 @@ def run_checks(
         step: of the run.
     """
     out: list[Finding] = []
-    checked, skipped = [], {}
+    checked, skipped, known = [], {}, Figures(figures)
     for code in codes:
-        check = CHECKS[code]
-        if check.needs and all(name in unavailable for name in check.needs):
-            skipped[code] = unavailable[check.needs[0]]
+        one = CHECKS[code]
+        if one.needs and all(name in unavailable for name in one.needs):
+            skipped[code] = unavailable[one.needs[0]]
             continue
         checked.append(code)
-        complaint = check.function(figures)
+        complaint = one.function(known)
         if complaint is not None:
             used = {name: figures[name] for name in complaint.figures if name in figures}
-            out.append(Finding(code, check.name, complaint.evidence, complaint.remedy, used))
+            out.append(Finding(code, one.name, complaint.evidence, complaint.remedy, used))
     return Diagnosis(tuple(out), tuple(checked), skipped, step)

@@ -70,25 +70,17 @@ class Groups:
 
     Args:
         kind: "modes", "classes" or "cells".
-        names: of the groups, (K,).
         real, fake: counts, (K,).
-        total: number of samples.
     """
 
     kind: str
-    names: tuple[str, ...]
     real: Doubles = field(repr=False)
     fake: Doubles = field(repr=False)
-    total: int
 
     def shares(self) -> Doubles:
-        """Samples divided by expected samples for each group; nan if few are expected."""
-        expected = self.real / self.real.sum() * self.total
+        """(K,) samples divided by expected samples; nan for groups of few expected samples."""
+        expected = self.real / self.real.sum() * self.fake.sum()
         return np.where(expected >= EXPECTED, self.fake / np.maximum(expected, 1e-12), np.nan)
-
-    def missing(self, below: float) -> list[int]:
-        """Groups with a share below `below`."""
-        return [int(i) for i in np.flatnonzero(self.shares() < below)]
 
 
 def of_groups(groups: Groups) -> Figures:
@@ -116,31 +108,28 @@ def of_groups(groups: Groups) -> Figures:
 
 def by_mode(real: Array, fake: Array, mixture: Mixture) -> Groups:
     """Examples (N, F) and samples (M, F) by the nearest known mode, at any distance."""
-    return _by_centre("mode", _rows(real), _rows(fake), _rows(mixture.centres))
+    return _by_centre("modes", _rows(real), _rows(fake), _rows(mixture.centres))
 
 
-def by_class(real: Array, fake: Array, names: tuple[str, ...], classes: int) -> Groups:
-    """By class: labels (N,) of real examples, and classified samples (M,), in 0..K-1."""
-    shown = names or tuple(map(str, range(classes)))
-    return _counted("classes", shown, real, fake)
+def by_class(real: Array, fake: Array, classes: int) -> Groups:
+    """Labels (N,) of real examples and classified samples (M,), both in 0..K-1, by class."""
+    return _counted("classes", real, fake, classes)
 
 
 def by_cell(real: Array, fake: Array) -> Groups:
-    """By k-means cell of the real features (N, F); Richardson & Weiss 2018."""
+    """Features (N, F) and (M, F) by k-means cell of the real ones; Richardson & Weiss 2018."""
     mean = real.mean(0, dtype=np.float64)
     x = _rows(real, mean)
-    return _by_centre("cell", x, _rows(fake, mean), copying.k_means(x, CELLS, 0))
+    return _by_centre("cells", x, _rows(fake, mean), copying.k_means(x, CELLS, 0))
 
 
 def _by_centre(kind: str, real: Tensor, fake: Tensor, centres: Tensor) -> Groups:
-    names = tuple(f"{kind} {i}" for i in range(len(centres)))
     nearest = [squared(x, centres).argmin(1).numpy() for x in (real, fake)]
-    return _counted(f"{kind}s", names, *nearest)
+    return _counted(kind, nearest[0], nearest[1], len(centres))
 
 
-def _counted(kind: str, names: tuple[str, ...], real: Array, fake: Array) -> Groups:
-    counts = [np.bincount(x, minlength=len(names)).astype(float) for x in (real, fake)]
-    return Groups(kind, names, counts[0], counts[1], len(fake))
+def _counted(kind: str, real: Array, fake: Array, groups: int) -> Groups:
+    return Groups(kind, *(np.bincount(x, minlength=groups).astype(float) for x in (real, fake)))
 
 
 def of_labels(

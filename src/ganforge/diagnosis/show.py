@@ -33,20 +33,16 @@ def illustrate(found: Diagnosis, seen: Snapshot, path: Path) -> Diagnosis:
     Returns:
         `found`, with the pictures of its findings.
     """
-    pictures = {}
+    pictures: dict[str, tuple[Path, ...]] = {}
     for name in sorted({CHECKS[code].picture for code in found.codes} & set(DRAWINGS)):
         try:
             data = DRAWINGS[name](seen)
         except DataError:  # nothing finite to draw
             continue
-        pictures[name] = files.save(path / FOLDER / f"{name}.png", data)
+        pictures[name] = (files.save(path / FOLDER / f"{name}.png", data),)
     if (path / "scores.png").is_file():
-        pictures["scores"] = path / "scores.png"
-    shown = (
-        replace(f, pictures=tuple(pictures[name] for name in [CHECKS[f.code].picture]
-                                  if name in pictures))
-        for f in found.findings
-    )  # fmt: skip
+        pictures["scores"] = (path / "scores.png",)
+    shown = (replace(f, pictures=pictures.get(CHECKS[f.code].picture, ())) for f in found.findings)
     return replace(found, findings=tuple(shown))
 
 
@@ -59,9 +55,9 @@ def losses(seen: Snapshot) -> bytes:
 def samples(seen: Snapshot) -> bytes:
     """Fresh samples: a grid with a row for each label, or points beside real ones."""
     fresh = compared(seen)
-    spec = fresh.real.train.spec
+    spec = fresh.real.data.spec
     if not spec.is_image:
-        return points(fresh.real.held_out_values, fresh.values)
+        return points(fresh.real.held_out.values, fresh.fake.values)
     grid = fresh.sampler.grid(SHOWN)
     _, columns = images.layout(SHOWN, fresh.sampler.spec.classes)
     return images.png(images.grid(data_spec.as_uint8(grid, spec), columns), 2)
@@ -70,15 +66,15 @@ def samples(seen: Snapshot) -> bytes:
 def neighbours(seen: Snapshot) -> bytes:
     """The samples nearest to the training data, each above its nearest training example."""
     fresh = compared(seen)
-    real, values = fresh.real, fresh.values
-    if not real.train.spec.is_image:
-        return points(real.train_values, values)
+    real, values = fresh.real, fresh.fake.values
+    if not real.data.spec.is_image:
+        return points(real.train.values, values)
     placed = copying.place(real.searched, real.pixel_space.embed(values))
     nearest = np.argsort(placed.distance)[:PAIRS]
-    originals = np.asarray(real.train.values[real.searched_rows[placed.index[nearest]]])
+    originals = np.asarray(real.data.values[real.searched_rows[placed.index[nearest]]])
     half = PAIRS // 2
     rows = [values[nearest[:half]], originals[:half], values[nearest[half:]], originals[half:]]
-    shown = data_spec.as_uint8(np.concatenate(rows), real.train.spec)
+    shown = data_spec.as_uint8(np.concatenate(rows), real.data.spec)
     return images.png(images.grid(shown, half), 2)
 
 

@@ -11,10 +11,11 @@ import torch
 from ganforge.diagnosis import log_signals, player_signals, sample_signals
 from ganforge.diagnosis.log_signals import Figures
 from ganforge.diagnosis.sample_signals import Groups
-from ganforge.diagnosis.snapshot import SEED, Samples, Snapshot
+from ganforge.diagnosis.snapshot import SEED, Compared, Samples, Snapshot
 from ganforge.evaluation import features
 from ganforge.evaluation.evaluate import Real
 from ganforge.evaluation.inputs import LEAST
+from ganforge.types import Doubles
 
 FEWEST = 10  # training examples
 OF_SAMPLES = ("samples", "groups", "logits", "labels", "copies")
@@ -58,10 +59,8 @@ def measure(snapshot: Snapshot) -> Signals:
     scores = log_signals.of_scores(snapshot.scores, features.SIZES.get(space, size))
     signals.add("scores", scores, "it has not been scored (ganforge evaluate)")
     add_weights(signals, snapshot)
-    samples = comparable(signals, snapshot)
+    samples = add_samples(signals, snapshot)
     if samples is not None:
-        add_variety(signals, samples)
-        add_logits(signals, snapshot, samples)
         add_copies(signals, samples)
     return signals
 
@@ -84,38 +83,37 @@ def of_log(snapshot: Snapshot) -> Signals:
 def of_samples(snapshot: Snapshot) -> Signals:
     """The signals of samples and of D's logits, without copies."""
     signals = Signals(unavailable=dict(snapshot.unavailable))
-    samples = comparable(signals, snapshot)
-    if samples is not None:
-        add_variety(signals, samples)
-        add_logits(signals, snapshot, samples)
+    add_samples(signals, snapshot)
     return signals
 
 
-def comparable(signals: Signals, snapshot: Snapshot) -> Samples | None:
-    """Fresh samples, if they can be compared with real examples; else why not, noted."""
+def add_samples(signals: Signals, snapshot: Snapshot) -> Samples | None:
+    """Variety and D's logits of fresh samples; None if they cannot be compared, with the reason."""
     samples = snapshot.samples
     if samples is not None:
         why = incomparable(samples)
-        if not why and not np.isfinite(samples.values.astype(np.float32)).all():
+        if not why and not np.isfinite(samples.drawn[0].astype(np.float32)).all():
             signals.figures["finite_samples"], why = 0.0, "its samples are not finite"
     elif snapshot.sampler is None:
         why = signals.unavailable.get("players", "it has no checkpoint yet")
     else:
         why = signals.unavailable.get("data", "its data are not available")
-    if not why:
-        return samples
-    signals.unavailable |= dict.fromkeys(OF_SAMPLES, why)
-    return None
+    if samples is None or why:
+        signals.unavailable |= dict.fromkeys(OF_SAMPLES, why)
+        return None
+    add_variety(signals, samples)
+    add_logits(signals, snapshot, samples)
+    return samples
 
 
 def incomparable(samples: Samples) -> str:
     """Why samples and real examples cannot be compared, or ""."""
     real, spec = samples.real, samples.sampler.spec
-    data = real.train.spec
-    if len(real.train) < FEWEST:
-        return f"{len(real.train)} training examples are too few to compare with"
-    if len(real.held_out) < LEAST:
-        return f"{len(real.held_out)} held-out examples are too few, at least {LEAST} are needed"
+    data = real.data.spec
+    if len(real.data) < FEWEST:
+        return f"{len(real.data)} training examples are too few to compare with"
+    if len(real.validation) < LEAST:
+        return f"{len(real.validation)} held-out examples are too few, at least {LEAST} are needed"
     if spec.shape != data.shape:
         return f"the data have shape {data.shape}, not {spec.shape}"
     if spec.classes not in (0, data.classes):
@@ -138,67 +136,65 @@ def add_weights(signals: Signals, snapshot: Snapshot) -> None:
 
 def add_variety(signals: Signals, samples: Samples) -> None:
     """Variety, groups, labels."""
-    real, fake = samples.real, samples.features
-    signals.figures |= sample_signals.of_variety(real.held_out_features, real.train_features, fake)
-    signals.figures["samples"] = float(real.count)
+    train, held_out, fake = samples.real.train, samples.real.held_out, samples.fake
+    signals.figures |= sample_signals.of_variety(held_out.features, train.features, fake.features)
+    signals.figures["samples"] = float(samples.real.count)
     groups = sample_signals.of_groups(grouped(samples))
     signals.add("groups", groups, "too few samples for groups")
-    if samples.labels is None:
+    if fake.labels is None:
         signals.unavailable["labels"] = "its game has no labels"
-        signals.figures["labels_available"] = float(real.held_out_labels is not None)
-    elif real.held_out_labels is None:
+        signals.figures["labels_available"] = float(held_out.labels is not None)
+    elif held_out.labels is None:
         signals.unavailable["labels"] = "the data have no labels"
     else:
+        classes = samples.classes if samples.real.are_digits else None
         signals.figures |= sample_signals.of_labels(
-            fake,
-            samples.labels,
-            real.held_out_features,
-            real.held_out_labels,
-            samples.classes if real.are_digits else None,
+            fake.features, fake.labels, held_out.features, held_out.labels, classes
         )
 
 
 def grouped(samples: Samples) -> Groups:
     """Samples and real examples by known mode, by class, or by cell."""
-    real = samples.real
-    mixture = Real(real.train, real.held_out).mixture
+    real, held_out, fake = samples.real, samples.real.held_out, samples.fake
+    mixture = Real(real.data, real.validation).mixture
     if mixture is not None:
-        return sample_signals.by_mode(real.held_out_values, samples.values, mixture)
-    if real.are_digits and real.held_out_labels is not None:
-        names, classes = real.train.class_names, real.train.spec.classes
-        return sample_signals.by_class(real.held_out_labels, samples.classes, names, classes)
-    return sample_signals.by_cell(real.held_out_features, samples.features)
+        return sample_signals.by_mode(held_out.values, fake.values, mixture)
+    if real.are_digits and held_out.labels is not None:
+        return sample_signals.by_class(held_out.labels, samples.classes, real.data.spec.classes)
+    return sample_signals.by_cell(held_out.features, fake.features)
 
 
 def add_logits(signals: Signals, snapshot: Snapshot, samples: Samples) -> None:
     """D's logits of training, held-out and fresh examples, and dead units of both players."""
-    d, real, spec = snapshot.players["discriminator"], samples.real, samples.real.train.spec
-    labels = (real.train_labels, real.held_out_labels, samples.labels)
-    if not snapshot.config.labels or labels[0] is None or labels[1] is None:
-        labels = (None, None, samples.labels if snapshot.config.labels else None)
-    values = (real.train_values, real.held_out_values, samples.values)
-    train, held_out, fake = (
-        player_signals.logits(d, x, spec, y) for x, y in zip(values, labels, strict=True)
-    )
+    g, d = snapshot.players["generator"], snapshot.players["discriminator"]
+    real, spec = samples.real, samples.real.data.spec
+    labelled = snapshot.config.labels
+    known = labelled and real.train.labels is not None and real.held_out.labels is not None
+
+    def logits(x: Compared, with_labels: bool, few: int | None = None) -> Doubles:
+        labels = None if x.labels is None or not with_labels else x.labels[:few]
+        return player_signals.logits(d, x.values[:few], spec, labels)
+
+    train, held_out = logits(real.train, known), logits(real.held_out, known)
+    fake = logits(samples.fake, labelled)
     if not all(np.isfinite(a).all() for a in (train, held_out, fake)):
         signals.unavailable["logits"] = "D's logits are not finite"
         return
-    figures = player_signals.of_logits(train, held_out, fake)
+    signals.figures |= player_signals.of_logits(train, held_out, fake)
 
-    g, few = snapshot.players["generator"], player_signals.CHUNK
+    few, labels = player_signals.CHUNK, samples.fake.labels
     z = samples.sampler.z(len(fake), SEED)[:few]
-    label = None if samples.labels is None else torch.from_numpy(samples.labels[:few]).to(z.device)
-    x, y = values[1][:few], None if labels[1] is None else labels[1][:few]
+    label = None if labels is None else torch.from_numpy(labels[:few]).to(z.device)
     dead = {
         "dead_g": player_signals.dead_units(g, lambda: g(z, label, None)),
-        "dead_d": player_signals.dead_units(d, lambda: player_signals.logits(d, x, spec, y)),
+        "dead_d": player_signals.dead_units(d, lambda: logits(real.held_out, known, few)),
     }
-    signals.figures |= figures | {k: v for k, v in dead.items() if not math.isnan(v)}
+    signals.figures |= {k: v for k, v in dead.items() if not math.isnan(v)}
 
 
 def add_copies(signals: Signals, samples: Samples) -> None:
     """How near samples are to training examples."""
-    embed = samples.real.pixel_space.embed
+    real, embed = samples.real, samples.real.pixel_space.embed
     signals.figures |= sample_signals.of_copies(
-        samples.real.searched, embed(samples.real.held_out_values), embed(samples.values)
+        real.searched, embed(real.held_out.values), embed(samples.fake.values)
     )

@@ -41,93 +41,85 @@ CURVE = "scores.jsonl"
 
 
 @dataclass(frozen=True)
+class Compared:
+    """Examples that are compared with others.
+
+    Args:
+        values: (N, H, W, C) or (N, F), as stored.
+        labels: (N,) in 0..K-1, or None.
+        features: (N, F).
+    """
+
+    values: Array
+    labels: Array | None
+    features: Array
+
+
+@dataclass(frozen=True)
 class RealExamples:
     """Real examples to compare samples with, and what is computed of them alone, once.
 
     Args:
-        train: examples that trained the run.
-        held_out: examples that did not.
-        n: of each are compared, or as many as were held out if that is fewer.
+        data: examples that trained the run.
+        validation: examples that did not.
+        n: of each are compared, or as many as `validation` holds if that is fewer.
     """
 
-    train: Dataset
-    held_out: Dataset
+    data: Dataset
+    validation: Dataset
     n: int = N
 
     @property
     def count(self) -> int:
         """How many of each are compared."""
-        return min(self.n, len(self.held_out))
+        return min(self.n, len(self.validation))
 
     @cached_property
-    def held_out_rows(self) -> Array:
-        """The compared rows of `held_out`."""
-        return subset(len(self.held_out), self.count, SEED, "real")
+    def train(self) -> Compared:
+        """Some of `data`."""
+        return self.pick(self.data, "stand-in")
 
     @cached_property
-    def train_rows(self) -> Array:
-        """The compared rows of `train`."""
-        return subset(len(self.train), self.count, SEED, "stand-in")
+    def held_out(self) -> Compared:
+        """Some of `validation`."""
+        return self.pick(self.validation, "real")
 
-    @cached_property
-    def held_out_values(self) -> Array:
-        """(N, H, W, C) or (N, F), as stored."""
-        return np.asarray(self.held_out.values[self.held_out_rows])
-
-    @cached_property
-    def train_values(self) -> Array:
-        """(N, H, W, C) or (N, F), as stored."""
-        return np.asarray(self.train.values[self.train_rows])
-
-    @cached_property
-    def held_out_labels(self) -> Array | None:
-        """(N,), or None for data without labels."""
-        labels = self.held_out.labels
-        return None if labels is None else labels[self.held_out_rows]
-
-    @cached_property
-    def train_labels(self) -> Array | None:
-        """(N,), or None for data without labels."""
-        return None if self.train.labels is None else self.train.labels[self.train_rows]
+    def pick(self, data: Dataset, stream: str) -> Compared:
+        """`count` examples of a data set, chosen by a stream of their own."""
+        rows = subset(len(data), self.count, SEED, stream)
+        values = np.asarray(data.values[rows])
+        labels = None if data.labels is None else data.labels[rows]
+        return Compared(values, labels, self.space.embed(values))
 
     @cached_property
     def space(self) -> features.Space:
         """Where variety is measured."""
-        name = features.default_space(self.train.spec)
+        name = features.default_space(self.data.spec)
         name = name if name in ("identity", "mnist-lenet") else "pca"
-        return features.space(name, self.train.spec, self.train.values)
-
-    @cached_property
-    def held_out_features(self) -> Array:
-        """(N, F) in `space`."""
-        return self.space.embed(self.held_out_values)
-
-    @cached_property
-    def train_features(self) -> Array:
-        """(N, F) in `space`."""
-        return self.space.embed(self.train_values)
+        return features.space(name, self.data.spec, self.data.values)
 
     @cached_property
     def are_digits(self) -> bool:
         """Whether the shipped classifier knows these data."""
-        values, labels = self.held_out_values, self.held_out_labels
-        return features.digit_logits(values, labels, self.train.spec) is not None
+        held_out = self.held_out
+        logits = features.digit_logits(held_out.values, held_out.labels, self.data.spec)
+        return logits is not None
 
     @cached_property
     def pixel_space(self) -> features.Space:
         """Where copies are searched: near in pixels, not only in meaning."""
-        name = "pca" if self.train.spec.is_image else "identity"
-        return features.space(name, self.train.spec, self.train.values)
+        name = "pca" if self.data.spec.is_image else "identity"
+        return features.space(name, self.data.spec, self.data.values)
 
     @cached_property
     def searched_rows(self) -> Array:
-        """The rows of `train` that are searched for copies."""
-        return subset(len(self.train), min(SEARCHED, len(self.train)), SEED, "known")
+        """The rows of `data` that are searched for copies."""
+        return subset(len(self.data), min(SEARCHED, len(self.data)), SEED, "known")
 
     @cached_property
     def searched(self) -> copying.Reference:
         """Those training examples in `pixel_space`."""
-        values = np.asarray(self.train.values[self.searched_rows])
+        values = np.asarray(self.data.values[self.searched_rows])
         return copying.reference(self.pixel_space.embed(values), SEED, 1)
 
 
@@ -146,27 +138,17 @@ class Samples:
     @cached_property
     def drawn(self) -> tuple[Array, Array | None]:
         """Stored values, and the requested labels, as frequent as in the data."""
-        return evaluate.draw(self.sampler, self.real.train, self.real.count, SEED)
-
-    @property
-    def values(self) -> Array:
-        """(N, H, W, C) or (N, F), as stored."""
-        return self.drawn[0]
-
-    @property
-    def labels(self) -> Array | None:
-        """(N,), or None for a generator without labels."""
-        return self.drawn[1]
+        return evaluate.draw(self.sampler, self.real.data, self.real.count, SEED)
 
     @cached_property
-    def features(self) -> Array:
-        """(N, F) in the space of the real examples."""
-        return self.real.space.embed(self.values)
+    def fake(self) -> Compared:
+        """The samples, with features in the space of the real examples."""
+        return Compared(*self.drawn, self.real.space.embed(self.drawn[0]))
 
     @cached_property
     def classes(self) -> Array:
         """(N,) digits by the shipped classifier."""
-        return np.asarray(features.classify(self.values).argmax(1))
+        return np.asarray(features.classify(self.drawn[0]).argmax(1))
 
 
 @dataclass(frozen=True)
