@@ -194,8 +194,8 @@ def orbit(momentum: float = 0.0) -> Config:
     """
     sgd = Optimizer("sgd", lr=0.02, momentum=momentum)
     return Config(
-        "scenario", MLP(generator=(), discriminator=()), Adversarial("wasserstein"), data="gaussian",
-        noise=Noise(2), batch=64, generator=sgd, discriminator=sgd,
+        "scenario", MLP(generator=(), discriminator=()), Adversarial("wasserstein"),
+        data="gaussian", noise=Noise(2), batch=64, generator=sgd, discriminator=sgd,
     )  # fmt: skip
 
 
