@@ -56,7 +56,7 @@ def measure(snapshot: Snapshot) -> Signals:
     signals.add("curve", curve, "it has fewer than 5 scores on the way (train --every 1)")
     size = math.prod(snapshot.spec.shape) if snapshot.spec else 1
     space = next((s.space for s in reversed(snapshot.scores) if s.name == "frechet"), "")
-    scores = log_signals.of_scores(snapshot.scores, size)
+    scores = log_signals.of_scores(snapshot.scores, features.SIZES.get(space, size))
     signals.add("scores", scores, "it has not been scored (ganforge evaluate)")
     add_weights(signals, snapshot)
     samples = add_samples(signals, snapshot)
