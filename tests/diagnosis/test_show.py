@@ -16,7 +16,8 @@ def found(*codes: str) -> Diagnosis:
 
 
 def test_findings_of_one_kind_share_one_picture(tmp_path: Path) -> None:
-    seen = Snapshot(recipes.find("gaussian"), log())
+    records = [r | {"epoch": r["step"] / 100} for r in log()]
+    seen = Snapshot(recipes.find("gaussian"), records)
     losses, again = show.illustrate(found("GF003", "GF006"), seen, tmp_path).findings
     assert losses.pictures == again.pictures == (tmp_path / "diagnosis" / "losses.png",)
     assert losses.pictures[0].read_bytes()[:4] == b"\x89PNG"
