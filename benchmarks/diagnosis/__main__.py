@@ -1,4 +1,4 @@
-"""`python -m benchmarks.diagnosis train|measure|bounds|table`."""
+"""`python -m benchmarks.diagnosis train|measure|limits|table`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.diagnosis.measure import measure
-from benchmarks.diagnosis.table import bounds, table
+from benchmarks.diagnosis.table import limits, table
 from benchmarks.diagnosis.train import train
 
 
@@ -16,15 +16,15 @@ def main() -> None:
     """Parse and run."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.diagnosis", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    one = commands.add_parser("train", help="every run that is not there yet")
+    one = commands.add_parser("train", help="every run that has not ended yet")
     one.add_argument("out", type=Path)
-    one.add_argument("ways", nargs="*")
+    one.add_argument("scenarios", nargs="*")
     one.add_argument("--seeds", type=int, nargs="*", default=list(range(10)))
     one = commands.add_parser("measure", help="the figures of every run")
     one.add_argument("out", type=Path)
     one.add_argument("figures", type=Path)
-    one.add_argument("ways", nargs="*")
-    for name, what in (("bounds", "what parts sick from healthy"), ("table", "what is named")):
+    one.add_argument("scenarios", nargs="*")
+    for name, what in (("limits", "what separates sick from healthy"), ("table", "what is named")):
         one = commands.add_parser(name, help=what)
         one.add_argument("figures", type=Path)
         one.add_argument(
@@ -33,12 +33,12 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     if given.command == "train":
-        train(given.out, given.ways, given.seeds)
+        train(given.out, given.scenarios, given.seeds)
     elif given.command == "measure":
-        measure(given.out, given.figures, given.ways)
+        measure(given.out, given.figures, given.scenarios)
     else:
-        told = {"bounds": bounds, "table": table}[given.command]
-        print(told(given.figures, int(given.seeds == "odd")))
+        text = {"limits": limits, "table": table}[given.command]
+        print(text(given.figures, int(given.seeds == "odd")))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.diagnosis measure OUT FIGURES [WAY ...]`: a JSON line a run."""
+"""`python -m benchmarks.diagnosis measure OUT FIGURES [SCENARIO ...]`: a JSON line for each run."""
 
 from __future__ import annotations
 
@@ -9,33 +9,34 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.diagnosis.scenarios import WAYS
-from ganforge.diagnosis import folder
+from benchmarks.diagnosis.scenarios import SCENARIOS
+from ganforge.diagnosis import signals, snapshot
 from ganforge.runs.folder import Run
 
 
 def measure(out: Path, figures: Path, names: Sequence[str]) -> None:
-    """Add the runs that are not there yet."""
-    done = {(r["way"], r["seed"]) for r in read(figures)} if figures.exists() else set()
-    for name in names or WAYS:
+    """Add the runs that FIGURES does not hold yet."""
+    done = {(r["scenario"], r["seed"]) for r in read(figures)} if figures.exists() else set()
+    for name in names or SCENARIOS:
         for path in sorted((out / name).glob("*")):
             seed = int(path.name)
             ended = Run(path).info().get("status") in ("finished", "diverged")
             if (name, seed) not in done and ended:
-                line = json.dumps({"way": name, "seed": seed, **one(path, name)})
+                line = json.dumps({"scenario": name, "seed": seed, **one(path, name)})
                 with figures.open("a") as file:
                     file.write(line + "\n")
                 print(name, seed, file=sys.stderr, flush=True)
 
 
 def one(path: Path, name: str) -> dict[str, Any]:
-    """The figures of a run, and what could not be looked at."""
-    way = WAYS[name]
-    train, held = (way.judged or way.sets)()
-    patient = folder.admit(path, train, held)
-    found = patient.figures()
-    kept = {k: float(f"{v:.6g}") if math.isfinite(v) else None for k, v in sorted(found.items())}
-    return {"lacking": patient.lacking, "figures": kept}
+    """The figures of a run, and which groups of them are not available."""
+    scenario = SCENARIOS[name]
+    train, held_out = (scenario.diagnosed or scenario.sets)()
+    found = signals.measure(snapshot.of_run(path, train, held_out))
+    figures = {
+        k: float(f"{v:.6g}") if math.isfinite(v) else None for k, v in sorted(found.figures.items())
+    }
+    return {"unavailable": found.unavailable, "figures": figures}
 
 
 def read(path: Path) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""The ways in which a run is made sick, one fault each, and the healthy runs beside them.
+"""Scenarios: runs made sick on purpose, one fault each, and healthy runs.
 
 Small networks and short budgets: a run takes seconds to a minute of one core.
 """
@@ -22,26 +22,30 @@ from ganforge.gan.penalties import R1, R2
 from ganforge.nets import MLP
 from ganforge.rng import Stream
 
-Sets = tuple[Dataset, Dataset]  # what trains, what is held out
+Sets = tuple[Dataset, Dataset]  # training and held-out examples
 
 ADAM = Optimizer(lr=1e-3, betas=(0.0, 0.99), decay_from=0.5)
 STABLE = Adversarial(loss="relativistic", penalties=(R1(0.1, 4), R2(0.1, 4)))
 
 
 @dataclass(frozen=True)
-class Way:
+class Scenario:
     """One kind of run.
 
-    what: the fault in words. codes: those that name it, any of them; empty for a healthy run.
-    config: of a seed. sets: what trains it and what is held out of it. judged: the sets it is
-    diagnosed by, where they are others. seeds: how many.
+    Args:
+        what: the fault in words.
+        codes: the findings that name the fault, any of them; empty for a healthy run.
+        config: of the run, without its seed.
+        sets: training and held-out examples.
+        diagnosed: the same for its diagnosis, if they are others.
+        seeds: how many.
     """
 
     what: str
     codes: tuple[str, ...]
     config: Callable[[], Config]
     sets: Callable[[], Sets]
-    judged: Callable[[], Sets] | None = None
+    diagnosed: Callable[[], Sets] | None = None
     seeds: int = 10
 
 
@@ -60,17 +64,18 @@ def mnist() -> Sets:
 
 
 def part(sets: Sets, rows: Any, name: str) -> Sets:
-    """Some of the training examples; those held out stay."""
-    train, held = sets
+    """Some of the training examples, and all held-out ones."""
+    train, held_out = sets
     values = np.ascontiguousarray(train.values[rows])
     labels = None if train.labels is None else train.labels[rows]
     sha = digest(values, labels)
-    return replace(train, name=name, values=values, labels=labels, sha256=sha), held
+    return replace(train, name=name, values=values, labels=labels, sha256=sha), held_out
 
 
 @lru_cache(maxsize=4)
 def first(count: int) -> Sets:
     """A few training pictures, chosen by a fixed seed."""
+    # the streams are called as when the figures were measured: they choose the same pictures
     order = np.argsort(Stream(0, "clinic/few").words(0, len(mnist()[0])), kind="stable")
     return part(mnist(), np.sort(order[:count]), f"mnist-{count}")
 
@@ -94,8 +99,8 @@ def shuffled() -> Sets:
             data, name="mnist-shuffled", labels=labels, sha256=digest(data.values, labels)
         )
 
-    train, held = mnist()
-    return shuffle(train), shuffle(held)
+    train, held_out = mnist()
+    return shuffle(train), shuffle(held_out)
 
 
 @lru_cache(maxsize=1)
@@ -112,8 +117,8 @@ def tinted() -> Sets:
         spec = DataSpec((3, 32, 32))
         return Dataset("tinted", data.part, spec, stored, sha256=digest(stored, None))
 
-    train, held = mnist()
-    return tint(train), tint(held)
+    train, held_out = mnist()
+    return tint(train), tint(held_out)
 
 
 # --- configs ----------------------------------------------------------------------------------
@@ -122,11 +127,11 @@ def tinted() -> Sets:
 def short(config: Config, steps: int, log_every: int = 20, **output: Any) -> Config:
     """For a number of steps, on one thread, with the log of a longer run."""
     images = steps * config.batch * config.game.d_steps
-    told = {"log_every": log_every, "sample_every": 1e6, "save_every": 1e6, "keep": 1,
+    usual = {"log_every": log_every, "sample_every": 1e6, "save_every": 1e6, "keep": 1,
             "score": False, "grid": 50}  # fmt: skip
     return replace(
         config, kimg=images / 1000, device="cpu", precision="fp32", threads=1,
-        output=replace(config.output, **(told | output)),
+        output=replace(config.output, **(usual | output)),
     )  # fmt: skip
 
 
@@ -148,7 +153,7 @@ def small_mlp(**game: Any) -> Config:
     """Perceptrons on MNIST, without labels, the paper's loss."""
     adam = Optimizer(lr=2e-4, betas=(0.5, 0.999))
     return Config(
-        "clinic", MLP(generator=(128, 256), discriminator=(256, 128), generator_norm="batch"),
+        "scenario", MLP(generator=(128, 256), discriminator=(256, 128), generator_norm="batch"),
         Adversarial(**game), generator=adam, discriminator=adam, noise=Noise(64),
     )  # fmt: skip
 
@@ -156,7 +161,7 @@ def small_mlp(**game: Any) -> Config:
 def stable_mlp(**parts: Any) -> Config:
     """Perceptrons on MNIST by a game that converges."""
     mlp = MLP(generator=(128, 256), discriminator=(256, 128), generator_norm="batch")
-    config = Config("clinic", mlp, STABLE, generator=ADAM, discriminator=ADAM, noise=Noise(64),
+    config = Config("scenario", mlp, STABLE, generator=ADAM, discriminator=ADAM, noise=Noise(64),
                     ema=0.995)  # fmt: skip
     return replace(config, **parts)
 
@@ -166,7 +171,7 @@ def toy(name: str, stable: bool = True, **game: Any) -> Config:
     adam = replace(ADAM, betas=(0.5, 0.99)) if stable else Optimizer(lr=1e-3, betas=(0.5, 0.999))
     played = replace(STABLE, penalties=(R1(0.1), R2(0.1))) if stable else Adversarial()
     return Config(
-        "clinic", MLP(generator=(64, 64), discriminator=(64, 64)), replace(played, **game),
+        "scenario", MLP(generator=(64, 64), discriminator=(64, 64)), replace(played, **game),
         data=name, noise=Noise(8), batch=128, generator=adam, discriminator=adam,
         ema=0.995 if stable else 0.0,
     )  # fmt: skip
@@ -189,8 +194,8 @@ def orbit(momentum: float = 0.0) -> Config:
     """
     sgd = Optimizer("sgd", lr=0.02, momentum=momentum)
     return Config(
-        "clinic", MLP(generator=(), discriminator=()), Adversarial("wasserstein"), data="gaussian",
-        noise=Noise(2), batch=64, generator=sgd, discriminator=sgd,
+        "scenario", MLP(generator=(), discriminator=()), Adversarial("wasserstein"),
+        data="gaussian", noise=Noise(2), batch=64, generator=sgd, discriminator=sgd,
     )  # fmt: skip
 
 
@@ -201,93 +206,95 @@ def relu_mlp() -> Config:
     return rates(replace(small_mlp(), networks=mlp), 30)
 
 
-def held_few() -> Sets:
+def few_held_out() -> Sets:
     """The Gaussian with 120 held-out examples to score by."""
-    train, held = named("gaussian")
-    values = np.ascontiguousarray(held.values[:120])
-    return train, replace(held, values=values, sha256=digest(values, None))
+    train, held_out = named("gaussian")
+    values = np.ascontiguousarray(held_out.values[:120])
+    return train, replace(held_out, values=values, sha256=digest(values, None))
 
 
-SICK: dict[str, Way] = {
-    "mnist-mlp": Way(
+SICK: dict[str, Scenario] = {
+    "mnist-mlp": Scenario(
         "the recipe mnist-mlp, its first two epochs", ("GF001", "GF002"),
         lambda: short(recipes.mnist_mlp(), 573, 25), mnist,
     ),
-    "ring-20": Way(
+    "ring-20": Scenario(
         "the ring of eight, 20 generator steps to one of D", ("GF001", "GF002"),
         lambda: short(toy("ring", False, g_steps=20), 300), lambda: named("ring"),
     ),
-    "tinted-20": Way(
+    "tinted-20": Scenario(
         "colour pictures, 20 generator steps to one of D", ("GF001", "GF002"),
         lambda: short(small_mlp(g_steps=20), 60, 3), tinted,
     ),
-    "without-1": Way(
+    "without-1": Scenario(
         "trained without the digit 1, diagnosed with it", ("GF002",),
         lambda: short(stable_mlp(), 1000), without_ones, mnist,
     ),
-    "minimax": Way(
+    "minimax": Scenario(
         "the saturating loss, D with five steps at ten times the rate", ("GF003",),
         lambda: short(strong_minimax(), 200, 10), mnist,
     ),
-    "frozen": Way(
+    "frozen": Scenario(
         "a generator that does not move", ("GF003",),
         lambda: short(replace(small_mlp(), generator=Optimizer(lr=0.0)), 400), mnist,
     ),
-    "100": Way(
+    "100": Scenario(
         "100 training pictures", ("GF004",), lambda: short(stable_mlp(), 1000), lambda: first(100)
     ),
-    "mnist-20": Way(
+    "mnist-20": Scenario(
         "perceptrons on MNIST, 20 generator steps to one of D", ("GF005",),
         lambda: short(small_mlp(g_steps=20), 120, 4), mnist,
     ),
-    "orbit": Way(
+    "orbit": Scenario(
         "a linear D, plain gradient steps: they circle", ("GF006",),
         lambda: short(orbit(), 3000), lambda: named("gaussian"),
     ),
-    "nan": Way(
+    "nan": Scenario(
         "a rate at which the numbers overflow", ("GF007",),
         lambda: short(overflow(), 600), lambda: named("gaussian"),
     ),
-    "rate-30": Way(
+    "rate-30": Scenario(
         "learning rates x 30", ("GF008", "GF007"),
         lambda: short(rates(stable_mlp(), 30), 500), mnist,
     ),
-    "relu-30": Way(
+    "relu-30": Scenario(
         "ReLU without norm, learning rates x 30", ("GF008", "GF007"),
         lambda: short(relu_mlp(), 500), mnist,
     ),
-    "shuffled": Way(
+    "shuffled": Scenario(
         "labels drawn at random", ("GF009",),
         lambda: short(stable_mlp(labels=True), 600), shuffled,
     ),
-    "copies": Way(
+    "copies": Scenario(
         "32 training pictures", ("GF010",), lambda: short(stable_mlp(), 1200), lambda: first(32),
     ),
-    "few": Way(
+    "few": Scenario(
         "scored on 120 held-out examples", ("GF011",),
-        lambda: short(recipes.gaussian_stable(), 500, score_every=7.0), held_few,
+        lambda: short(recipes.gaussian_stable(), 500, score_every=7.0), few_held_out,
     ),
-    "past": Way(
+    "past": Scenario(
         "the same with momentum: the circle widens", ("GF012",),
         lambda: short(orbit(0.2), 2000, score_every=15.0), lambda: named("gaussian"),
     ),
 }  # fmt: skip
 
-HEALTHY: dict[str, Way] = {
-    "mlp": Way("perceptrons on MNIST", (), lambda: short(stable_mlp(), 1000), mnist),
-    "conditional-mlp": Way(
+HEALTHY: dict[str, Scenario] = {
+    "mlp": Scenario("perceptrons on MNIST", (), lambda: short(stable_mlp(), 1000), mnist),
+    "conditional-mlp": Scenario(
         "conditional perceptrons on MNIST", (),
         lambda: short(stable_mlp(labels=True), 1000), mnist,
     ),
-    "ring": Way(
+    "ring": Scenario(
         "the ring of eight", (), lambda: short(toy("ring"), 2000), lambda: named("ring"),
     ),
-    "gaussian-stable": Way(
+    "gaussian-stable": Scenario(
         "the recipe gaussian-stable", (),
         lambda: short(recipes.gaussian_stable(), 3000, score_every=15.0), lambda: named("gaussian"),
     ),
-    "cdcgan": Way("cdcgan, a third as wide, an epoch", (), lambda: cdcgan(600), mnist, seeds=4),
-    "tinted": Way(
+    "cdcgan": Scenario(
+        "cdcgan, a third as wide, an epoch", (), lambda: cdcgan(600), mnist, seeds=4,
+    ),
+    "tinted": Scenario(
         "cdcgan's game without labels, colour pictures", (),
         lambda: short(replace(narrow(recipes.cdcgan()), labels=False), 450), tinted, seeds=4,
     ),
@@ -295,10 +302,10 @@ HEALTHY: dict[str, Way] = {
 
 # Neither: meant to be healthy, but its samples do lack classes after so little training (coverage
 # .05 to .11 where real examples have .96).
-UNRIPE: dict[str, Way] = {
-    "dcgan": Way("dcgan, a fifth as wide, an epoch", (), lambda: dcgan(600), mnist, seeds=4),
+UNRIPE: dict[str, Scenario] = {
+    "dcgan": Scenario("dcgan, a fifth as wide, an epoch", (), lambda: dcgan(600), mnist, seeds=4),
 }
-WAYS = SICK | HEALTHY | UNRIPE
+SCENARIOS = SICK | HEALTHY | UNRIPE
 
 
 def strong_minimax() -> Config:

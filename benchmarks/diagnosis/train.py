@@ -1,4 +1,4 @@
-"""`python -m benchmarks.diagnosis train OUT [WAY ...]`: every run, in OUT/WAY/SEED."""
+"""`python -m benchmarks.diagnosis train OUT [SCENARIO ...]`: every run, in OUT/SCENARIO/SEED."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.diagnosis.scenarios import WAYS
+from benchmarks.diagnosis.scenarios import SCENARIOS
 from ganforge import api
 from ganforge.errors import DivergedError, UsageError
 from ganforge.runs.folder import Run
@@ -18,27 +18,27 @@ api.draw = lambda run: None  # a plot of each would take longer than some of the
 
 
 def train(out: Path, names: Sequence[str], seeds: Sequence[int]) -> None:
-    """Train what is not there yet."""
+    """Train the runs that have not ended yet."""
     for seed in seeds:
-        for name in names or WAYS:
-            if seed < WAYS[name].seeds or seed >= 100:
+        for name in names or SCENARIOS:
+            if seed < SCENARIOS[name].seeds or seed >= 100:
                 one(out / name / str(seed), name, seed)
 
 
 def one(path: Path, name: str, seed: int) -> None:
     """One run, unless it has ended before."""
-    way, run = WAYS[name], Run(path)
+    scenario, run = SCENARIOS[name], Run(path)
     if run.exists() and run.info().get("status") in ENDED:
         return
     began = time.process_time()
-    train, held = way.sets()
-    config = replace(way.config(), seed=seed)
+    train, held_out = scenario.sets()
+    config = replace(scenario.config(), seed=seed)
     try:
-        last = api.train(config, path, show="quiet", data=train, validation=held).progress
-        told = f"loss_d {last.loss_d:.3f} loss_g {last.loss_g:.3f}"
+        last = api.train(config, path, show="quiet", data=train, validation=held_out).progress
+        result = f"loss_d {last.loss_d:.3f} loss_g {last.loss_g:.3f}"
     except DivergedError as error:
-        told = str(error).partition(":")[0]
-    except UsageError as error:  # another process is at it
-        told = str(error)
+        result = str(error).partition(":")[0]
+    except UsageError as error:  # another process trains it
+        result = str(error)
     seconds = time.process_time() - began
-    print(f"{name} {seed}: {told}, {seconds:.0f} s", file=sys.stderr, flush=True)
+    print(f"{name} {seed}: {result}, {seconds:.0f} s", file=sys.stderr, flush=True)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ganforge.callbacks import display
-from ganforge.callbacks.diagnose import Watcher
+from ganforge.callbacks.diagnose import Budget, DiagnoseCallback
 from ganforge.callbacks.evaluate import Scorer
 from ganforge.config.schema import Config
 from ganforge.data.load import Dataset
@@ -94,12 +94,12 @@ def train(
     with signals.handling(control):
         with control.may_be_interrupted():
             scorer = Scorer(config, path, control, data, validation)
-        watcher = Watcher(config, path, scorer.validation)
+        diagnosing = DiagnoseCallback(config, path, Budget(scorer.validation))
         last = None
         with shown, events(config, path) as record:
             for last in loop.training(config, path, control, data, race):
                 record(last[1])
-                told = watcher.watch(last[0], scorer.watch(*last))
+                told = diagnosing.on_record(last[0], scorer.watch(*last))
                 with suppress(OSError):  # nobody reads any more, or a full disk: the run goes on
                     shown.show(told)
         if last is None:
@@ -112,7 +112,7 @@ def train(
         scores, unscored = scorer.close(training)
         found = None
         with suppress(Interrupted), control.may_be_interrupted():
-            found = watcher.close(training, scores)
+            found = diagnosing.on_end(training, scores)
     grids = sorted(training.run.samples.glob("*.*"))
     return Trained(
         training.run,

@@ -16,7 +16,7 @@ from ganforge.cli import main
 from ganforge.config.schema import Config
 from ganforge.data import load as data_load
 from ganforge.data.spec import DataSpec
-from ganforge.diagnosis.folder import newest_cards
+from ganforge.diagnosis.snapshot import newest_scores
 from ganforge.errors import DataError
 from ganforge.evaluation import evaluate, store
 from ganforge.evaluation.inputs import Real
@@ -99,9 +99,9 @@ def test_a_score_by_other_data_is_not_the_runs(tmp_path: Path) -> None:
     assert store.newest(Run(path)) is None
     own = evaluate.evaluate(path, n=100, metrics=["frechet"], data="gaussian", split="validation")
     evaluate.evaluate(path, n=2000, metrics=["frechet"], data="ring")
-    assert store.newest(Run(path)) == own[0] == newest_cards(Run(path))[0]
+    assert store.newest(Run(path)) == own[0] == newest_scores(Run(path))[0]
     evaluate.evaluate(path, n=300, metrics=["recall"])  # later, larger, and no distance
-    assert newest_cards(Run(path))[0] == own[0]
+    assert newest_scores(Run(path))[0] == own[0]
 
 
 def test_the_table_tells_p_beside_its_floor(toy: Path) -> None:

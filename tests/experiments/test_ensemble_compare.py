@@ -14,7 +14,7 @@ import pytest
 import torch
 
 import ganforge as gf
-from ganforge import api, diagnosis, recipes
+from ganforge import api, recipes
 from ganforge.callbacks import evaluate
 from ganforge.errors import BusyError, DataError, OutOfMemoryError
 from ganforge.evaluation import store
@@ -44,7 +44,6 @@ def shrink(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Trainer, "min_gap", 1)
     patch.setattr(api, "draw", lambda run: (run.path / "plot.png").write_bytes(b""))
     patch.setattr(evaluate, "curve", lambda records: b"")
-    patch.setattr(diagnosis.Patient, "n", 100)
 
 
 @pytest.fixture(autouse=True)

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 import ganforge as gf
 from ganforge import api, recipes
 from ganforge.callbacks import evaluate
+from ganforge.callbacks.diagnose import Budget
 from ganforge.callbacks.display import Quiet
 from ganforge.cli import main
 from ganforge.config.schema import Config
@@ -27,7 +28,7 @@ from ganforge.errors import BusyError, DivergedError, OutOfMemoryError, UsageErr
 from ganforge.evaluation import evaluate as evaluation
 from ganforge.evaluation import store
 from ganforge.experiments import seeds
-from ganforge.experiments.ensemble import capability, health, stack
+from ganforge.experiments.ensemble import capability, stack
 from ganforge.experiments.seeds import plan as plans
 from ganforge.experiments.seeds import summary
 from ganforge.gan.batch import Batch
@@ -133,8 +134,7 @@ def test_each_folder_is_that_of_its_single_run(whole: Path, tmp_path: Path) -> N
 def test_a_finding_of_one_seed_is_noted_while_it_trains(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(health, "SHARE", 1e9)
-    monkeypatch.setattr(health, "SHORTEST", 0.0)
+    monkeypatch.setattr(seeds, "Budget", partial(Budget, share=1e9, shortest=0.0))
     config = gaussian(200)
     still = replace(config, generator=replace(config.generator, lr=0.0))
     heard = Heard()
@@ -147,8 +147,7 @@ def test_a_finding_of_one_seed_is_noted_while_it_trains(
 def test_the_look_at_health_changes_nothing(
     whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(health, "SHARE", 1e9)
-    monkeypatch.setattr(health, "SHORTEST", 0.0)
+    monkeypatch.setattr(seeds, "Budget", partial(Budget, share=1e9, shortest=0.0))
     gf.population(gaussian(), out=tmp_path / "g", seeds=THREE, show="quiet")
     assert prints(tmp_path / "g") == prints(whole)
 

@@ -28,7 +28,7 @@ from ganforge.config.schema import Config
 from ganforge.data import load
 from ganforge.data.dataset import Examples
 from ganforge.data.spec import DataSpec
-from ganforge.diagnosis import NAMES, Diagnosis, Finding, diagnose
+from ganforge.diagnosis import CHECKS, Diagnosis, Finding, diagnose
 from ganforge.evaluation import evaluate, store
 from ganforge.evaluation.inputs import Real
 from ganforge.plotting import history
@@ -336,10 +336,10 @@ def test_findings_are_shown_with_evidence_and_remedy(
     html, seen = made(gaussian)
     check_whole(html, seen)
     for part in (
-        f"Not looked for: GF002 {NAMES['GF002']}; GF003 {NAMES['GF003']} (no reason).",
+        f"Not looked for: GF002 {CHECKS['GF002'].name}; GF003 {CHECKS['GF003'].name} (no reason).",
         "1 of 1 check found something wrong; it is told below",
         "Less of it.",
-        f"Looked for, at step 9: GF001 {NAMES['GF001']}.",
+        f"Looked for, at step 9: GF001 {CHECKS['GF001'].name}.",
         finding.code,
         finding.name,
         finding.evidence,
@@ -571,7 +571,7 @@ def test_the_command_writes_beside_the_run(
     monkeypatch.setattr(page.diagnosis, "diagnose", diagnose)  # for once in earnest
     assert main(["report", str(gaussian)]) == 0
     found = Reader((gaussian / "report.html").read_text()).data["runs"][0]["diagnosis"]
-    assert found["step"] == 400 and set(found["checked"]) | set(found["skipped"]) == set(NAMES)
+    assert found["step"] == 400 and set(found["checked"]) | set(found["skipped"]) == set(CHECKS)
     monkeypatch.setattr(page.diagnosis, "diagnose", lambda path, **options: HEALTHY)
     out = capsys.readouterr().out
     assert str(gaussian / "report.html") in out and out.startswith("g: ")

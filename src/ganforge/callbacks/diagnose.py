@@ -1,22 +1,24 @@
-"""Diagnosis while a run goes on: a line the moment something holds, once for each code.
+"""Findings while a run trains: one line for each code, as soon as something is wrong.
 
 Nothing here changes the run: no random number of its streams is read, no weight is written, and
-what takes time is done only while it has taken less than a hundredth of the run's.
+samples are looked at only while that has taken less than a hundredth of the run's time.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ganforge.config.schema import Config
 from ganforge.data.dataset import Dataset
-from ganforge.diagnosis import KEPT, examine, findings, from_log, judge
-from ganforge.diagnosis.findings import Diagnosis
-from ganforge.diagnosis.snapshot import Patient
+from ganforge.diagnosis import CHECKS, Diagnosis, examine, findings, run_checks, signals, snapshot
+from ganforge.diagnosis.log_signals import MOST
+from ganforge.diagnosis.signals import Signals
+from ganforge.diagnosis.snapshot import N, RealExamples, Snapshot
 from ganforge.errors import GanforgeError
 from ganforge.evaluation import store
 from ganforge.evaluation.score import Score
@@ -24,58 +26,109 @@ from ganforge.runs.folder import Run
 from ganforge.runs.records import Progress
 from ganforge.training.trainer import Trainer
 
-SHARE = 0.008  # of the training time, for the looks at samples on the way
-FIRST = 0.18  # seconds that the first of them is guessed to take
-FEW = 250  # samples of a look on the way
+FIRST = 0.18  # seconds that the first look at samples is expected to take
 SHORTEST = 0.1  # passes over the data before samples are looked at
-LOG_CODES = ("GF003", "GF005", "GF006", "GF007", "GF008")
-SAMPLE_CODES = ("GF001", "GF002", "GF004", "GF008", "GF009")
+LOG_CODES = tuple(
+    code for code, check in CHECKS.items() if not check.needs or {"log", "cost"} & set(check.needs)
+)
+SAMPLE_CODES = tuple(
+    code
+    for code, check in CHECKS.items()
+    if {"samples", "groups", "logits", "labels"} & set(check.needs)
+)
 
 
-class Watcher:
-    """Watches one run: `watch` every record of the loop, `close` when it has ended.
+@dataclass
+class Budget:
+    """What diagnosis may take, and has taken, of one run or of several that train together.
 
-    held: gives the examples held out of training, or raises the reason why there are none. classes:
-    of the data; `watch` sees for itself.
+    Args:
+        load_held_out: gives examples held out of training; a GanforgeError says why there are none.
+        share: of the training time that looks at samples may take.
+        samples: of such a look.
+        final_samples: of the diagnosis at the end.
+        shortest: passes over the data before samples are looked at.
+        seconds: that looks have taken.
+        last: seconds of the newest look.
+        reported: codes that were reported.
+        real: n -> the real examples that the newest look at n samples used, or why there are none.
     """
 
-    def __init__(
-        self, config: Config, path: Path, held: Callable[[], Dataset], classes: int = 0
-    ) -> None:
-        self.classes = classes
-        self.config, self.run, self.held = config, Run(path), held
-        self.log: list[dict[str, Any]] | None = None
-        self.patient: Patient | None = None
-        self.told: set[str] = set()
-        self.spent, self.last, self.checked = 0.0, FIRST, 0
+    load_held_out: Callable[[], Dataset]
+    share: float = 0.008
+    samples: int = 250
+    final_samples: int = N
+    shortest: float = SHORTEST
+    seconds: float = 0.0
+    last: float = FIRST
+    reported: set[str] = field(default_factory=set)
+    real: dict[int, RealExamples | str] = field(default_factory=dict)
+
+    def allows(self, training_seconds: float, more: float = 0.0) -> bool:
+        """Whether `more` seconds can be spent after `training_seconds` of training."""
+        return self.seconds + more <= self.share * training_seconds
+
+    def allows_samples(self, t: Trainer, training_seconds: float) -> bool:
+        """Whether samples of a run can be looked at."""
+        return t.epoch >= self.shortest and self.allows(training_seconds, self.last)
+
+    @contextmanager
+    def spending(self) -> Iterator[None]:
+        """Counts the time of the body."""
+        began = time.perf_counter()
+        yield
+        self.seconds += time.perf_counter() - began
+
+    def examples(self, train: Dataset, n: int) -> RealExamples | str:
+        """Real examples to compare `n` samples with, or why there are none."""
+        if n not in self.real:
+            try:
+                self.real = {n: RealExamples(train, self.load_held_out(), n)}
+            except GanforgeError as error:
+                self.real = {n: str(error)}
+        return self.real[n]
+
+    def new_lines(self, found: Diagnosis) -> list[str]:
+        """A line for each code that has not been reported yet."""
+        new = [f for f in found.findings if f.code not in self.reported]
+        self.reported |= {f.code for f in new}
+        return [f"{f.code} {f.name}: {f.evidence}. {f.remedy}" for f in new]
+
+
+class DiagnoseCallback:
+    """Diagnoses one run: `on_record` after every record of the loop, `on_end` at its end.
+
+    Runs that train together share a budget; they call `add_record`, `check_log` and `check_samples`
+    instead of `on_record`.
+
+    Args:
+        config: of the run.
+        path: run folder.
+        budget: of this run, or of all that train together.
+    """
+
+    def __init__(self, config: Config, path: Path, budget: Budget) -> None:
+        self.config, self.run, self.budget = config, Run(path), budget
+        self.log: list[dict[str, Any]] | None = None  # read at the first record
+        self.checked = 0
         self.trained = False
 
-    def watch(self, t: Trainer, progress: Progress) -> Progress:
-        """The record, with what was found anew in its note."""
+    def on_record(self, t: Trainer, progress: Progress) -> Progress:
+        """The record, with new findings in its note."""
         if not t.world.is_main_process or (
             progress.done and progress.note
         ):  # "already finished" is both
             return progress
-        began = time.perf_counter()
-        self.trained, self.classes = True, t.data.spec.classes
-        lines = self.tell(self.by_log()) if self.hear(progress) else []
-        looked = bool(progress.grid or progress.saved) and self.allowed(t) and not progress.done
-        if looked:
-            at = time.perf_counter()
-            lines += self.tell(self.by_samples(t))
-            self.last = time.perf_counter() - at
-            self.spent += self.last
-        t.clock.timing["diagnose"] = (
-            t.clock.timing.get("diagnose", 0.0) + time.perf_counter() - began
-        )
+        self.trained = True
+        with timed(t.clock.timing):
+            lines = self.check_log(t) if self.add_record(progress) else []
+            due = (progress.grid or progress.saved) and not progress.done
+            if due and self.budget.allows_samples(t, t.clock.seconds):
+                lines += self.check_samples(t)
         return replace(progress, note="; ".join(filter(None, (progress.note, *lines))))
 
-    def allowed(self, t: Trainer) -> bool:
-        """Whether there is time for a look at samples."""
-        return t.epoch >= SHORTEST and self.spent + self.last <= SHARE * t.clock.seconds
-
-    def hear(self, progress: Progress) -> bool:
-        """Take a log record; whether enough is new to look at the log again."""
+    def add_record(self, progress: Progress) -> bool:
+        """Add a record to the log; whether the log has grown enough to check it again."""
         if self.log is None:
             self.log = self.run.log()
         if self.log and self.log[-1]["step"] > progress.step:  # gone back to a checkpoint
@@ -86,75 +139,65 @@ class Watcher:
             return len(self.log) >= self.checked + max(1, self.checked // 50)  # slow in long logs
         return False
 
-    def by_log(self) -> Diagnosis:
-        """The checks of the log alone."""
-        assert self.log is not None
+    def check_log(self, t: Trainer) -> list[str]:
+        """New findings from the log, a line for each."""
+        if not self.log:
+            return []
         self.checked = len(self.log)
-        game = self.config.game
-        seen = self.log[-2 * from_log.MOST :]
-        figures = from_log.of_log(seen, game, self.classes)
-        turns = game.d_steps + game.g_steps
-        figures |= from_log.of_state({"step": seen[-1]["step"]}, seen, turns)
-        return judge(figures, {} if figures.get("records") else {"log": "short"}, LOG_CODES)
+        newest = self.log[-2 * MOST :]
+        seen = Snapshot(self.config, newest, {"step": newest[-1]["step"]}, spec=t.data.spec)
+        return self.report(signals.of_log(seen), LOG_CODES)
 
-    def by_samples(self, t: Trainer) -> Diagnosis:
-        """The checks of a few fresh samples."""
-        patient = self.at(t, FEW)
-        try:
-            if not patient.ready():
-                return Diagnosis()
-            figures = patient.of_samples() | patient.of_logits()
-        except GanforgeError:
-            return Diagnosis()
-        return judge(figures, patient.lacking, SAMPLE_CODES)
-
-    def tell(self, found: Diagnosis) -> list[str]:
-        """A line for each code that has not been told yet."""
-        lines = []
-        for f in found.findings:
-            if f.code not in self.told:
-                self.told.add(f.code)
-                lines.append(f"{f.code} {f.name}: {f.evidence}. {f.remedy}")
+    def check_samples(self, t: Trainer) -> list[str]:
+        """New findings from a few fresh samples, a line for each."""
+        began = self.budget.seconds
+        with self.budget.spending():
+            seen = snapshot.of_training(t, self.budget.examples(t.data, self.budget.samples))
+            try:
+                lines = self.report(signals.of_samples(seen), SAMPLE_CODES)
+            except GanforgeError:
+                lines = []
+        self.budget.last = self.budget.seconds - began
         return lines
 
-    def at(self, t: Trainer, n: int) -> Patient:
-        """The run as it stands. What is known of the real examples is kept from look to look."""
-        if self.patient is None or self.patient.n != n:
-            self.patient = Patient(self.config, train=t.data, n=n)
-            try:
-                self.patient.held = self.held()
-            except GanforgeError as error:
-                self.patient.lacking["data"] = str(error)
-        self.patient.forget()
-        players = t.state.players
-        self.patient.players = {
-            "generator": players.generator,
-            "discriminator": players.discriminator,
-        }
-        self.patient.sampler, self.patient.step = t.sampler(), t.state.step
-        return self.patient
+    def report(self, measured: Signals, codes: tuple[str, ...]) -> list[str]:
+        """New findings of some checks, a line for each."""
+        return self.budget.new_lines(run_checks(measured.figures, measured.unavailable, codes))
 
-    def close(self, t: Trainer, cards: tuple[Score, ...] = ()) -> Diagnosis | None:
-        """The whole diagnosis of a run that has come to its end, kept in its folder.
+    def on_end(self, t: Trainer, scores: tuple[Score, ...] = ()) -> Diagnosis | None:
+        """The whole diagnosis of a run that has ended, saved in its folder.
 
-        A run that was finished before keeps the one it has. None where there is nothing to say.
+        Args:
+            t: the training.
+            scores: of the run at its end.
+
+        Returns:
+            The saved diagnosis if the run was finished before; None if there is nothing to say.
         """
-        path = self.run.path / KEPT
         if not t.world.is_main_process:
             return None
         try:
             if not self.trained:
-                return findings.read(path)
-            if t.epoch < SHORTEST:
+                return findings.read(self.run.path / findings.FILE)
+            if t.epoch < self.budget.shortest:
                 return None
-            began = time.perf_counter()
-            patient = self.at(t, Patient.n)
-            patient.log, patient.info, patient.cards = self.run.log(), self.run.info(), cards
-            patient.curve = store.curve(self.run)
-            found = examine(patient, self.run.path)
-            t.clock.timing["diagnose"] = (
-                t.clock.timing.get("diagnose", 0.0) + time.perf_counter() - began
-            )
-            return found
+            with timed(t.clock.timing):
+                seen = snapshot.of_training(
+                    t,
+                    self.budget.examples(t.data, self.budget.final_samples),
+                    log=self.run.log(),
+                    info=self.run.info(),
+                    scores=scores,
+                    curve=store.curve(self.run),
+                )
+                return examine(seen, self.run.path)
         except GanforgeError:
             return None
+
+
+@contextmanager
+def timed(timing: dict[str, float]) -> Iterator[None]:
+    """Adds the time of the body to the phase "diagnose" of a run's timing."""
+    began = time.perf_counter()
+    yield
+    timing["diagnose"] = timing.get("diagnose", 0.0) + time.perf_counter() - began

@@ -13,22 +13,27 @@ from ganforge.runs import folder as runs
 
 
 def diagnose(run: Path | None, data: str | None, size: int | None, code: Path | None) -> str:
-    """The diagnosis of a run as text, and where it is kept."""
+    """The diagnosis of a run as text."""
     if run is None:
         raise UsageError(
             "diagnose: name a run folder (`ganforge diagnose runs/cdcgan`) or a code (`ganforge "
             "diagnose --explain GF001`)"
         )
     folder = runs.open_run(run)
-    train = held = None
+    train = validation = None
     if data is not None:
         size = size or folder.settings().get("size")
-        train, held = load.load(data, size=size), load.load(data, part="validation", size=size)
+        train = load.load(data, size=size)
+        validation = load.load(data, part="validation", size=size)
     elif size is not None:
         raise UsageError(f"size = {size}: give it together with --data")
-    networks = own_networks(code, run)
-    # by other data than the run's own: told, and not kept as the run's
-    found = diagnosis.diagnose(run, data=train, held=held, networks=networks, keep=data is None)
+    found = diagnosis.diagnose(
+        run,
+        data=train,
+        validation=validation,
+        networks=own_networks(code, run),
+        save=data is None,  # a diagnosis by other data is not the run's
+    )
     return findings.text(found)
 
 

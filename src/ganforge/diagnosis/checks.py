@@ -1,129 +1,161 @@
-"""The checks: each a function of a run's figures, its docstring what `--explain` prints.
+"""The checks: what can be wrong with a run, how it is seen, why it is bad, what to do.
 
-A docstring says what it is, why it is bad, and what to do. The bounds were set on half of the
-runs of `clinic/`, and what they find and miss is measured on the other half: docs/diagnosis.md.
+A check is a function of a run's figures. Its keyword arguments are its limits, its docstring is
+what `ganforge diagnose --explain` prints, and its line in `CHECKS` is all else there is to it.
+The limits were set on half of the runs of `benchmarks/diagnosis`; docs/diagnosis.md says what the
+checks find and miss in the other half.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import inspect
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple
 
-Figures = Mapping[str, float]
+from ganforge.errors import choice
+
+ALIKE = 0.4  # limit of three checks: distance between samples, divided by that of real examples
 
 
-def beside(f: Figures) -> str:
-    """By how many samples and real examples a figure was found, and with which seed."""
-    if "looked" not in f:
-        return ""
-    return f" ({f['looked']:,.0f} samples and as many held-out examples, seed 0)"
+class Figures(dict[str, float]):
+    """Figures by name; a missing one is nan, which is neither above nor below any limit."""
+
+    def __missing__(self, name: str) -> float:
+        return math.nan
 
 
 class Complaint(NamedTuple):
-    """What a check says where it holds: the figures in a line, and one thing to do."""
+    """What a check says if something is wrong.
+
+    evidence: one line with figures. remedy: one line, one thing to do. figures: names of those that
+    the evidence rests on.
+    """
 
     evidence: str
     remedy: str
     figures: tuple[str, ...]
 
 
-Check = Callable[[Figures], Complaint | None]
+@dataclass(frozen=True)
+class Check:
+    """One thing that can be wrong with a run.
 
-BOUNDS: dict[str, float] = {
-    "alike": 0.4,  # distance of samples, to the next or to all, of that of real examples
-    "collapsed": 0.5,  # of the real data, in groups that hardly any sample falls into
-    "least": 0.08,  # of its due that a group must hold
-    "absent_cells": 0.3,  # of the real data, in cells of which samples hold under a tenth
-    "slope": 0.2,  # of the generator's loss in D's logit
-    "d_cost": 0.02,  # D's loss, of what guessing costs
-    "memory": 0.6,  # chance that D rates a training example above a held-out one
-    "by_heart": 0.5,  # of what parts training examples from fakes, lost on held-out ones
-    "behind": 0.6,  # of the records in which D rates fakes above real examples
-    "d_wrong": 1.006,  # D's loss, of what guessing costs
-    "flips": 10,  # changes of sign of D's verdict in half a log
-    "swing": 0.3,  # size of that verdict, in logits
-    "swing_memory": 0.3,  # correlation from record to record
-    "skipped": 0.001,  # of all updates
-    "cost_peak": 4,  # D's largest loss, of what guessing costs
-    "growth": 20,  # of the spectral norm of a weight of D since the start
-    "dead": 0.5,  # of a layer's units
-    "label_effect": 0.25,  # of what labels explain in the real data
-    "label_floor": 0.01,  # of the real examples' variance, that labels must explain
-    "label_accuracy": 0.2,  # of samples that show what was asked for
-    "c_t": -1.5,  # z score of distances to the training data
-    "copied": 0.02,  # of the samples, nearer to the training data than 99 % of the held-out are
-    "authentic": 0.9,  # of its value on held-out examples
-    "per_feature": 1.5,  # samples, for each number in a feature
-    "n": 300,
-    "worse": 2.0,  # of the best distance, five floors added to both
-    "since_best": 3,  # scores
-}
+    Args:
+        code: stable, such as "GF001".
+        name: in words.
+        needs: groups of signals, any of which is enough; () if the check is always made.
+        function: figures to a complaint, or to None.
+        picture: the drawing of `show.DRAWINGS` that is evidence, or "".
+        about_scores: the check is about the scores of a run, not about the run.
+    """
+
+    code: str
+    name: str
+    needs: tuple[str, ...]
+    function: Callable[..., Complaint | None]
+    picture: str = ""
+    about_scores: bool = False
+
+    @property
+    def limits(self) -> dict[str, float]:
+        """The limits of the function, by name."""
+        return dict(self.function.__kwdefaults__ or {})
+
+    @property
+    def explanation(self) -> str:
+        """What it is, why it is bad, what to do."""
+        return inspect.getdoc(self.function) or ""
 
 
-def alike(f: Figures) -> bool:
-    """Whether samples lie much nearer to each other, or to the next, than real examples do."""
-    return min(f.get("near", 1.0), f.get("spread", 1.0)) < BOUNDS["alike"]
+def sample_count(f: Figures) -> str:
+    """How many samples and real examples were compared, and the seed."""
+    if "samples" not in f:
+        return ""
+    return f" ({f['samples']:,.0f} samples and as many held-out examples, seed 0)"
 
 
-def mode_collapse(f: Figures) -> Complaint | None:
+def alike(f: Figures, limit: float) -> bool:
+    """Whether samples lie much nearer to each other than real examples do."""
+    return min(f["near"], f["spread"]) < limit
+
+
+def mode_collapse(
+    f: Figures,
+    *,
+    alike_below: float = ALIKE,
+    missing: float = 0.5,  # share of the real data in groups with hardly any samples
+) -> Complaint | None:
     """What it is: the generator makes a few pictures again and again, whatever its noise. Samples
     are much nearer to each other than real examples are, cover little of the data, or leave out
     most of its classes or modes.
 
     Why it is bad: D learns that those few are fake, G moves all its mass to the next few, and the
-    game goes in circles without learning the data. It does not show in the losses.
+    game goes in circles without learning the data. The losses do not show it.
 
-    What to do: let the loss compare real and fake in pairs and punish steep discriminators, the
-    default recipe's game: `--game.loss relativistic` with R1 and R2 penalties. Where G takes more
-    steps than D, give both one; where D cannot tell fakes apart, give it a higher rate.
+    What to do: let the loss compare real and fake in pairs and punish steep discriminators, as the
+    default recipe does: `--game.loss relativistic` with R1 and R2 penalties. If G takes more steps
+    than D, give both one; if D cannot tell fakes from real examples, give it a higher rate.
     """
-    near, spread = f.get("near", 1.0), f.get("spread", 1.0)
-    missing = 0.0 if f.get("cells") else f.get("missing", 0.0)
-    if not (missing >= BOUNDS["collapsed"] or alike(f)):
+    lost = 0.0 if f["cells"] > 0 else f["missing"]
+    if not (lost >= missing or alike(f, alike_below)):
         return None
-    told = (
-        f"samples lie {spread:.2g} times as far apart as real examples (nearest neighbours "
-        f"{near:.2g} times), and cover {f.get('coverage', 0):.2f} of the data, where real examples "
-        f"cover {f.get('coverage_floor', 1):.2f}"
+    evidence = (
+        f"samples lie {f['spread']:.2g} times as far apart as real examples (nearest neighbours "
+        f"{f['near']:.2g} times) and cover {f['coverage']:.2f} of the data, real examples "
+        f"{f['coverage_floor']:.2f}"
     )
-    if missing > 0:
-        told += f"; groups that make {missing:.0%} of the data are hardly reached"
-    remedy = "train with --game.loss relativistic and R1 + R2, as the recipe cdcgan does"
+    if lost > 0:
+        evidence += f"; groups that make up {lost:.0%} of the data have hardly any samples"
     return Complaint(
-        told + beside(f), remedy, ("coverage", "coverage_floor", "near", "spread", "missing")
+        evidence + sample_count(f),
+        "train with --game.loss relativistic and R1 + R2, as the recipe cdcgan does",
+        ("coverage", "coverage_floor", "near", "spread", "missing"),
     )
 
 
-def partial_collapse(f: Figures) -> Complaint | None:
-    """What it is: some classes (for labelled data the classifier knows), known modes, or groups of
-    the data have nearly no samples, the others are well.
+def partial_collapse(
+    f: Figures,
+    *,
+    least: float = 0.08,  # share of the expected samples that every group must have
+    absent_cells: float = 0.3,  # share of the real data in cells with hardly any samples
+) -> Complaint | None:
+    """What it is: some classes (of labelled data that the classifier knows), known modes, or groups
+    of the data have nearly no samples; the others are well covered.
 
-    Why it is bad: what is missing stays missing: no gradient tells G of what it never makes. The
-    samples look fine one by one, and it does not show in the losses.
+    Why it is bad: what is missing stays missing, as no gradient tells G of what it never makes. The
+    samples look fine one by one, and the losses do not show it.
 
-    What to do: see which it is (a class or mode is named), and whether the training data hold
-    enough of it. A larger batch makes D notice a rare class; a conditional recipe (`cdcgan`) asks
-    for each class.
+    What to do: see which class or mode it is, and whether the training data hold enough of it. With
+    a larger batch D notices a rare class; a conditional recipe (`cdcgan`) makes each class on
+    request.
     """
-    if mode_collapse(f) is not None or not f.get("least", 1.0) < BOUNDS["least"]:
+    if mode_collapse(f) is not None or not f["least"] < least:
         return None
-    if f.get("cells") and f.get("absent", 0.0) < BOUNDS["absent_cells"]:
+    if f["cells"] > 0 and f["absent"] < absent_cells:
         return None  # cells are no classes: one of them is easily missed
     rarest = "a group of the data"
-    if "rarest" in f and not f.get("cells"):
-        rarest = f"{'mode' if f.get('modes') else 'class'} {f['rarest']:.0f}"
-    told = f"{rarest} has {f['least']:.0%} of the samples due to it"
-    if f.get("absent"):
-        told += f"; groups that make {f['absent']:.0%} of the data have under a tenth of theirs"
+    if "rarest" in f and not f["cells"] > 0:
+        rarest = f"{'mode' if f['modes'] > 0 else 'class'} {f['rarest']:.0f}"
+    evidence = f"{rarest} has {f['least']:.0%} of the samples expected of it"
+    if f["absent"] > 0:
+        evidence += f"; groups that make up {f['absent']:.0%} of the data have less than a tenth"
     remedy = (
-        "ask for each class: train a conditional recipe, as cdcgan"
-        if f.get("askable")
-        else "look for it in the training data, and take a larger --batch"
+        "train a conditional recipe, as cdcgan, which makes each class on request"
+        if f["labels_available"] > 0
+        else "look for it in the training data, and try a larger --batch"
     )
-    return Complaint(told + beside(f), remedy, ("least", "rarest", "missing", "absent", "groups"))
+    figures = ("least", "rarest", "missing", "absent", "groups")
+    return Complaint(evidence + sample_count(f), remedy, figures)
 
 
-def saturated(f: Figures) -> Complaint | None:
+def saturated(
+    f: Figures,
+    *,
+    g_slope: float = 0.2,  # of the generator's loss in D's logit
+    d_cost: float = 0.02,  # D's loss, divided by the loss of guessing
+) -> Complaint | None:
     """What it is: D tells real from fake without any doubt. With the loss of the first GAN paper
     (minimax) the generator's gradient then vanishes: its slope is D(G(z)) itself. With other
     losses the slope stays, but a D that is sure of everything points nowhere in particular.
@@ -131,51 +163,58 @@ def saturated(f: Figures) -> Complaint | None:
     Why it is bad: G stops learning, or learns from noise, and D's loss of 0 looks like a success.
 
     What to do: use the non-saturating or the relativistic loss; give D a lower rate, fewer steps,
-    or a penalty on its gradient (R1). Look whether G moves at all (its rate, its gradient).
+    or a penalty on its gradient (R1). See whether G moves at all (its rate, its gradient).
     """
-    slope, cost = f.get("g_slope", 1.0), f.get("d_cost", 1.0)
-    if not (slope < BOUNDS["slope"] or cost < BOUNDS["d_cost"]):
+    if not (f["g_slope"] < g_slope or f["d_cost"] < d_cost):
         return None
-    told = (
-        f"D's loss is {cost:.2g} of what guessing costs, its logits part real from fake by "
-        f"{f.get('gap', 0):.3g}; the slope of G's loss is {slope:.2g}"
+    evidence = (
+        f"D's loss is {f['d_cost']:.2g} times the loss of guessing, its logits of real and fake "
+        f"differ by {f['gap']:.3g}; the slope of G's loss is {f['g_slope']:.2g}"
     )
-    vanished = slope < BOUNDS["slope"]
     remedy = (
         "train with --game.loss non-saturating, whose slope does not vanish"
-        if vanished
-        else "hold D back: a lower --discriminator.lr, fewer --game.d_steps, or an R1 penalty"
+        if f["g_slope"] < g_slope
+        else "weaken D: a lower --discriminator.lr, fewer --game.d_steps, or an R1 penalty"
     )
-    return Complaint(told, remedy, ("d_cost", "g_slope", "gap", "gradient_g"))
+    return Complaint(evidence, remedy, ("d_cost", "g_slope", "gap", "gradient_g"))
 
 
-def memorising(f: Figures) -> Complaint | None:
+def memorising(
+    f: Figures,
+    *,
+    memory: float = 0.6,  # P(D rates a training example above a held-out one)
+    by_heart: float = 0.5,  # share of D's margin over fakes that held-out examples lack
+) -> Complaint | None:
     """What it is: D knows its training examples by heart: it rates them above real examples that
-    it has not seen, which it takes for fakes.
+    it has not seen, and takes those for fakes.
 
-    Why it is bad: G is told to copy the training set, and everything else real is wrong. It comes
-    with few training examples or long training; the first sign is a falling D loss while samples
-    get no better.
+    Why it is bad: D teaches G to copy the training set, and calls everything else that is real
+    wrong. It comes with few training examples or long training; the first sign is a falling D loss
+    while samples get no better.
 
-    What to do: more data, or augmentation of what there is; else a smaller D, R1 with a larger
-    gamma, or an earlier stop by scores on held-out examples (`--every 1 --stop auto`).
+    What to do: more data, or augmentation; else a smaller D, R1 with a larger gamma, or an earlier
+    stop by scores on held-out examples (`--every 1 --stop auto`).
     """
-    memory, lost = f.get("memory", 0.5), f.get("by_heart", 0.0)
-    if not (memory > BOUNDS["memory"] and lost > BOUNDS["by_heart"]):
+    if not (f["memory"] > memory and f["by_heart"] > by_heart):
         return None
-    told = (
-        f"D rates a training example above a held-out one in {memory:.0%} of pairs (50 % without "
-        f"memory); logits: training {f['logit_train']:.2f}, held-out {f['logit_held']:.2f}, fakes "
-        f"{f['logit_fresh']:.2f}{beside(f)}"
+    evidence = (
+        f"D rates a training example above a held-out one in {f['memory']:.0%} of pairs (50 % "
+        f"without memory); logits: training {f['logit_train']:.2f}, held-out "
+        f"{f['logit_held_out']:.2f}, fakes {f['logit_fresh']:.2f}{sample_count(f)}"
     )
+    figures = ("memory", "by_heart", "logit_train", "logit_held_out", "logit_fresh")
     remedy = "add training examples, or stop earlier: --every 1 --stop auto"
-    figures = ("memory", "by_heart", "logit_train", "logit_held", "logit_fresh")
-    return Complaint(told, remedy, figures)
+    return Complaint(evidence, remedy, figures)
 
 
-def balance_lost(f: Figures) -> Complaint | None:
+def balance_lost(
+    f: Figures,
+    *,
+    behind: float = 0.6,  # share of records in which D rates fakes above real examples
+    d_cost: float = 1.006,  # D's loss, divided by the loss of guessing
+) -> Complaint | None:
     """What it is: the generator is ahead: at each of its turns D rates the fakes above the real
-    examples, so its verdict is worse than a guess.
+    examples, so D is worse than a guess.
 
     Why it is bad: G's gradient comes from a D that is wrong. G runs after whatever D likes at the
     moment, and mode collapse follows.
@@ -183,73 +222,86 @@ def balance_lost(f: Figures) -> Complaint | None:
     What to do: one generator step to one of D (`--game.g_steps 1`), or more D steps; a higher rate
     for D, or a lower one for G.
     """
-    behind, cost = f.get("behind", 0.0), f.get("d_cost", 0.0)
-    if not (behind > BOUNDS["behind"] and cost > BOUNDS["d_wrong"]):
+    if not (f["behind"] > behind and f["d_cost"] > d_cost):
         return None
-    told = (
-        f"D's loss is {cost:.2f} times what guessing costs, and it rates fakes above real examples "
-        f"in {behind:.0%} of the last records (gap {f.get('gap', 0):.3g})"
+    evidence = (
+        f"D's loss is {f['d_cost']:.2f} times the loss of guessing, and D rates fakes above real "
+        f"examples in {f['behind']:.0%} of the last records (gap {f['gap']:.3g})"
     )
-    remedy = (
-        "give D more to say: --game.g_steps 1, more --game.d_steps or a higher --discriminator.lr"
-    )
-    return Complaint(told, remedy, ("behind", "d_cost", "gap"))
+    remedy = "strengthen D: --game.g_steps 1, more --game.d_steps or a higher --discriminator.lr"
+    return Complaint(evidence, remedy, ("behind", "d_cost", "gap"))
 
 
-def oscillation(f: Figures) -> Complaint | None:
-    """What it is: the players go round each other: D rates real above fake, then fake above real,
+def oscillation(
+    f: Figures,
+    *,
+    flips: float = 10,  # changes of the gap's sign in half a log
+    gap_rms: float = 0.3,  # size of the gap, in logits
+    gap_memory: float = 0.3,  # correlation of the gap from record to record
+) -> Complaint | None:
+    """What it is: the players circle each other: D rates real above fake, then fake above real,
     and so on, in swings longer than a log record.
 
     Why it is bad: the game does not converge; how good the samples are depends on the moment at
-    which it is stopped.
+    which training stops.
 
-    What to do: punish D's gradient (R1, or a gradient penalty for the Wasserstein loss), take less
+    What to do: punish D's gradient (R1, or a gradient penalty for the Wasserstein loss), use less
     momentum (Adam's first beta 0 or 0.5), lower rates that fall to 0, and an averaged generator
     (`--ema 0.998`).
     """
-    flips, rms, memory = f.get("flips", 0.0), f.get("gap_rms", 0.0), f.get("gap_memory", 0.0)
-    swings = flips >= BOUNDS["flips"] and rms > BOUNDS["swing"]
-    if not (swings and memory > BOUNDS["swing_memory"]):
+    if not (f["flips"] >= flips and f["gap_rms"] > gap_rms and f["gap_memory"] > gap_memory):
         return None
-    told = (
-        f"D's verdict changed sides {flips:.0f} times in the last half of the log, by {rms:.2f} "
-        "logits"
+    evidence = (
+        f"D changed sides {f['flips']:.0f} times in the last half of the log, by "
+        f"{f['gap_rms']:.2f} logits"
     )
     remedy = "add an R1 penalty to the game and an averaged generator (--ema 0.998)"
-    return Complaint(told, remedy, ("flips", "gap_rms", "gap_memory"))
+    return Complaint(evidence, remedy, ("flips", "gap_rms", "gap_memory"))
 
 
-def not_finite(f: Figures) -> Complaint | None:
-    """What it is: losses, gradients or weights became NaN or infinite; updates were left out, the
+def not_finite(
+    f: Figures,
+    *,
+    skipped: float = 0.001,  # share of all updates
+) -> Complaint | None:
+    """What it is: losses, gradients or weights became NaN or infinite; updates were skipped, the
     run went back to a checkpoint, or it ended there.
 
-    Why it is bad: from the first weight that is not a number on, everything is none. Single
-    updates left out do no harm by themselves, but announce it.
+    Why it is bad: once one weight is not a number, soon none is. Single skipped updates do no harm
+    by themselves, but they are a warning.
 
     What to do: a lower rate for the player that the message names; `--precision fp32`; a penalty
     for D; `--on-nan rollback` goes back and halves the rates by itself.
     """
-    told = []
-    if f.get("diverged"):
-        told.append("the run diverged")
-    if f.get("rolled_back", 0) > 0:
-        told.append(f"it went back to a checkpoint {f['rolled_back']:.0f} times")
-    if f.get("skipped", 0.0) > BOUNDS["skipped"]:
-        told.append(f"{f['skipped']:.2%} of the updates were left out")
-    if f.get("infinite", 0.0) > 0:
-        told.append(f"{f['infinite']:.1%} of the log records hold a loss that is not finite")
-    if f.get("finite", 1.0) < 1 or f.get("finite_samples", 1.0) < 1:
-        told.append("weights or samples are not finite")
-    if not told:
+    evidence = []
+    if f["diverged"] > 0:
+        evidence.append("the run diverged")
+    if f["rolled_back"] > 0:
+        evidence.append(f"it went back to a checkpoint {f['rolled_back']:.0f} times")
+    if f["skipped"] > skipped:
+        evidence.append(f"{f['skipped']:.2%} of the updates were skipped")
+    if f["infinite"] > 0:
+        evidence.append(f"{f['infinite']:.1%} of the log records hold a loss that is not finite")
+    if f["finite"] < 1 or f["finite_samples"] < 1:
+        evidence.append("weights or samples are not finite")
+    if not evidence:
         return None
     remedy = "lower both rates to a third, or train with --on-nan rollback"
-    return Complaint("; ".join(told), remedy, ("diverged", "skipped", "infinite", "rolled_back"))
+    return Complaint(
+        "; ".join(evidence), remedy, ("diverged", "skipped", "infinite", "rolled_back")
+    )
 
 
-def dead_or_exploding(f: Figures) -> Complaint | None:
-    """What it is: units of a hidden layer that give the same to every input, so that no gradient
-    passes them; or a D that was far more wrong than a guess, or whose weights (their spectral
-    norms) have grown many times over.
+def dead_or_exploding(
+    f: Figures,
+    *,
+    dead: float = 0.5,  # share of a layer's units
+    cost_peak: float = 4,  # D's largest loss, divided by the loss of guessing
+    growth: float = 20,  # of the spectral norm of a weight of D since the first step
+) -> Complaint | None:
+    """What it is: units of a hidden layer have the same output for every input, so that no gradient
+    passes them; or D was far more wrong than a guess, or its weights (their spectral norms) have
+    grown many times over.
 
     Why it is bad: a network of dead units cannot learn any more; one that explodes has lost what
     it had learned, and the next leap may be to NaN.
@@ -257,129 +309,177 @@ def dead_or_exploding(f: Figures) -> Complaint | None:
     What to do: lower rates (a third, then a tenth); leaky units instead of ReLU
     (`--networks.generator_activation leaky`); batch norm in G; a penalty on D's gradient.
     """
-    gone = max(f.get("dead_d", 0.0), f.get("dead_g", 0.0))
-    peak, growth = f.get("cost_peak", 1.0), f.get("growth_d", 1.0)
-    told = []
-    if gone > BOUNDS["dead"]:
-        player = "D" if f.get("dead_d", 0.0) >= f.get("dead_g", 0.0) else "G"
-        told.append(f"{gone:.0%} of the units of a layer of {player} are dead")
-    if peak > BOUNDS["cost_peak"]:
-        told.append(f"D's loss rose to {peak:.3g} times what guessing costs")
-    if growth > BOUNDS["growth"]:
-        told.append(
-            f"a weight of D has grown to {growth:.3g} times its spectral norm (largest norm: "
-            f"D {f.get('sigma_d', 0):.3g}, G {f.get('sigma_g', 0):.3g})"
+    dead_d, dead_g = f.get("dead_d", 0.0), f.get("dead_g", 0.0)
+    evidence = []
+    if max(dead_d, dead_g) > dead:
+        player = "D" if dead_d >= dead_g else "G"
+        evidence.append(f"{max(dead_d, dead_g):.0%} of the units of a layer of {player} are dead")
+    if f["cost_peak"] > cost_peak:
+        evidence.append(f"D's loss rose to {f['cost_peak']:.3g} times the loss of guessing")
+    if f["growth_d"] > growth:
+        evidence.append(
+            f"a weight of D has grown to {f['growth_d']:.3g} times its spectral norm (largest norm:"
+            f" D {f['sigma_d']:.3g}, G {f['sigma_g']:.3g})"
         )
-    if not told:
+    if not evidence:
         return None
     figures = ("dead_d", "dead_g", "cost_peak", "growth_d", "growth_g", "sigma_d", "sigma_g")
-    return Complaint("; ".join(told), "lower both learning rates to a third", figures)
+    return Complaint("; ".join(evidence), "lower both learning rates to a third", figures)
 
 
-def labels_ignored(f: Figures) -> Complaint | None:
-    """What it is: a conditional generator whose samples do not depend on the label, or not as the
-    data's do.
+def labels_ignored(
+    f: Figures,
+    *,
+    effect: float = 0.25,  # of labels on samples, divided by that on the real data
+    floor: float = 0.01,  # share of the real examples' variance that labels must explain
+    accuracy: float = 0.2,  # share of samples of the requested class
+) -> Complaint | None:
+    """What it is: the samples of a conditional generator do not depend on the label, or not as the
+    data do.
 
-    Why it is bad: asking for a class gives any class; the labels are noise to both players.
+    Why it is bad: a request for a class gives any class; the labels are noise to both players.
 
-    What to do: first look whether the labels of the data are right (`ganforge data show`): where
-    they explain nothing of the real pictures either, they are not. Else let D read the label by
+    What to do: first see whether the labels of the data are right (`ganforge data show`): if they
+    explain nothing of the real pictures either, they are wrong. Else let D read the label by
     projection (`--networks.label projection`), and draw the fakes' labels as the data's are
     (`--game.fake_labels data`).
     """
-    effect, real = f.get("label_effect"), f.get("label_effect_real")
-    if effect is None or real is None:
+    of_samples, of_real = f["label_effect"], f["label_effect_real"]
+    wrong = of_real < floor
+    if not (wrong or of_samples < effect * of_real or f["label_accuracy"] < accuracy):
         return None
-    accuracy = f.get("label_accuracy", 1.0)
-    wrong = real < BOUNDS["label_floor"]
-    little = effect < BOUNDS["label_effect"] * real
-    if not (wrong or little or accuracy < BOUNDS["label_accuracy"]):
-        return None
-    told = (
-        f"labels explain {max(effect, 0):.0%} of the samples' variance, and {max(real, 0):.0%} of "
-        "the real examples'"
+    evidence = (
+        f"labels explain {max(of_samples, 0):.0%} of the samples' variance, and "
+        f"{max(of_real, 0):.0%} of the real examples'"
     )
     if "label_accuracy" in f:
-        told += f"; {accuracy:.0%} of the samples show what was asked for"
-    told += beside(f)
+        evidence += f"; {f['label_accuracy']:.0%} of the samples show the requested class"
     remedy = (
         "check the data's labels: they explain nothing of the real examples either"
         if wrong
         else "let D read the labels by projection: --networks.label projection"
     )
-    return Complaint(told, remedy, ("label_effect", "label_effect_real", "label_accuracy"))
+    figures = ("label_effect", "label_effect_real", "label_accuracy")
+    return Complaint(evidence + sample_count(f), remedy, figures)
 
 
-def copying(f: Figures) -> Complaint | None:
-    """What it is: samples lie on training examples: nearer to them than examples that were held
-    out, and nearer than training examples lie to each other.
+def copying(
+    f: Figures,
+    *,
+    c_t: float = -1.5,  # z score of distances to the training data
+    copied: float = 0.02,  # share of samples nearer to the data than 99 % of held-out examples
+    authentic: float = 0.9,  # share of authentic samples, divided by that of held-out examples
+    alike_below: float = ALIKE,
+) -> Complaint | None:
+    """What it is: samples lie on training examples: nearer to them than held-out examples are, and
+    nearer than training examples lie to each other.
 
-    Why it is bad: nothing was learned but the training set; sharing the model shares the data.
-    Frechet distance and precision hardly notice.
+    Why it is bad: nothing was learned but the training set, and to share the model is to share the
+    data. Frechet distance and precision hardly notice.
 
     What to do: more data or augmentation; a smaller generator; an earlier stop, by scores on
-    held-out examples. Look at the neighbours, picture beside picture.
+    held-out examples. Look at samples beside their nearest training examples.
     """
-    share = f.get("authentic", 1.0) / max(f.get("authentic_held", 1.0), 1e-9)
-    near = f.get("c_t", 0.0) < BOUNDS["c_t"] or f.get("copied", 0.0) > BOUNDS["copied"]
-    if not (near and share < BOUNDS["authentic"]):
+    share = f["authentic"] / max(f["authentic_held_out"], 1e-9)
+    near = f["c_t"] < c_t or f["copied"] > copied
+    if not (near and share < authentic):
         return None
-    if alike(f):  # the distance of one picture, again and again
+    if alike(f, alike_below):  # one picture again and again: its distance says nothing
         return None
     data = "the training data"
-    if "known" in f:
-        data += f" ({f['known']:,.0f} examples of them)"
-    told = (
-        f"{f.get('copied', 0.0):.1%} of the samples are nearer to {data} than 99 % of the held-out "
-        f"examples, {f['authentic']:.0%} are no copies (held-out {f['authentic_held']:.0%}); "
-        f"distances differ by {f['c_t']:.1f} standard errors{beside(f)}"
+    if "searched" in f:
+        data += f" ({f['searched']:,.0f} examples of them)"
+    evidence = (
+        f"{f['copied']:.1%} of the samples are nearer to {data} than 99 % of the held-out "
+        f"examples, {f['authentic']:.0%} are no copies (held-out {f['authentic_held_out']:.0%}); "
+        f"distances differ by {f['c_t']:.1f} standard errors{sample_count(f)}"
     )
     remedy = (
         "add training examples or augment them, and stop by held-out scores: --every 1 --stop auto"
     )
-    return Complaint(told, remedy, ("c_t", "authentic", "authentic_held", "copied"))
+    return Complaint(evidence, remedy, ("c_t", "authentic", "authentic_held_out", "copied"))
 
 
-def too_few(f: Figures) -> Complaint | None:
+def too_few(
+    f: Figures,
+    *,
+    n: float = 300,
+    per_feature: float = 1.5,  # samples, divided by the numbers in a feature
+) -> Complaint | None:
     """What it is: the newest scores are of so few samples that they say little: the Frechet
     distance fits a covariance with F (F + 1) / 2 numbers to N examples.
 
     Why it is bad: the distance of two sets of real examples is then as large as that of a bad
     generator, differences between runs are noise, and the best checkpoint is chosen by chance.
 
-    What to do: `ganforge evaluate RUN -n 10000`; where there are not that many examples, hold out
-    more of them, or compare only scores of the same N that differ by several spreads.
+    What to do: `ganforge evaluate RUN -n 10000`; if there are fewer examples, hold out more of
+    them, or compare only scores of the same N that differ by several spreads.
     """
-    if "n" not in f or not f["n"] < max(BOUNDS["n"], BOUNDS["per_feature"] * f["features"]):
+    if not f["n"] < max(n, per_feature * f["features"]):
         return None
-    told = (
+    evidence = (
         f"scored on N = {f['n']:.0f} examples in {f['features']:.0f} dimensions: Frechet distance "
         f"{f['value']:.4g}, real against real {f['floor']:.4g}"
     )
-    return Complaint(
-        told, "score more: ganforge evaluate RUN -n 10000", ("n", "features", "value", "floor")
-    )
+    remedy = "score more: ganforge evaluate RUN -n 10000"
+    return Complaint(evidence, remedy, ("n", "features", "value", "floor"))
 
 
-def past_its_best(f: Figures) -> Complaint | None:
+def past_its_best(
+    f: Figures,
+    *,
+    worse: float = 2.0,  # newest distance divided by the best one, five floors added to both
+    since_best: float = 3,  # scores
+) -> Complaint | None:
     """What it is: the score on held-out examples was best some scores ago, and has become much
     worse since.
 
-    Why it is bad: the newest model is not the one to take, and what came after was time spent on
-    making it worse: by memorising, oscillation or collapse.
+    Why it is bad: the newest model is not the one to use, and the time after the best score was
+    spent on making it worse: by memorising, oscillation or collapse.
 
-    What to do: take the model in best/, which was kept, and end such runs by `--stop auto`.
+    What to do: use the model in best/, the best one so far, and end such runs by `--stop auto`.
     """
-    if not (
-        f.get("worse", 1.0) > BOUNDS["worse"] and f.get("since_best", 0) >= BOUNDS["since_best"]
-    ):
+    if not (f["worse"] > worse and f["since_best"] >= since_best):
         return None
-    told = (
+    evidence = (
         f"the best Frechet distance was {f['best']:.4g}, at epoch {f['best_epoch']:.1f}; "
         f"{f['since_best']:.0f} scores later it is {f['now']:.4g} (validation split, "
-        f"N = {f.get('curve_n', 0):.0f}, seed 0; real against real {f['curve_floor']:.4g})"
+        f"N = {f['curve_n']:.0f}, seed 0; real against real {f['curve_floor']:.4g})"
     )
-    remedy = "take the model in best/, and end such runs with --stop auto"
-    return Complaint(
-        told, remedy, ("best", "now", "best_epoch", "since_best", "worse", "curve_floor")
+    remedy = "use the model in best/, and end such runs with --stop auto"
+    figures = ("best", "now", "best_epoch", "since_best", "worse", "curve_floor")
+    return Complaint(evidence, remedy, figures)
+
+
+CHECKS: dict[str, Check] = {
+    check.code: check
+    for check in (
+        Check("GF001", "mode collapse", ("samples",), mode_collapse, "samples"),
+        Check("GF002", "partial collapse, classes or modes are missing", ("groups",),
+              partial_collapse, "samples"),
+        Check("GF003", "discriminator saturated", ("cost",), saturated, "losses"),
+        Check("GF004", "discriminator memorising", ("logits",), memorising, "losses"),
+        Check("GF005", "balance lost, the generator is ahead", ("cost",), balance_lost, "losses"),
+        Check("GF006", "oscillation", ("log",), oscillation, "losses"),
+        Check("GF007", "not finite", (), not_finite, "losses"),
+        Check("GF008", "dead units or exploding weights", ("log", "logits"), dead_or_exploding,
+              "losses"),
+        Check("GF009", "labels ignored", ("labels",), labels_ignored, "samples"),
+        Check("GF010", "training data copied", ("copies",), copying, "neighbours"),
+        Check("GF011", "too few samples for the metric", ("scores",), too_few, about_scores=True),
+        Check("GF012", "trained past its best", ("curve",), past_its_best, "scores"),
     )
+}  # fmt: skip
+
+
+def explain(code: str) -> str:
+    """What a code means, why it is bad, what to do.
+
+    Args:
+        code: a key of `CHECKS`.
+
+    Raises:
+        UsageError: there is no such code.
+    """
+    choice("code", code, list(CHECKS))
+    return f"{code} {CHECKS[code].name}\n\n{CHECKS[code].explanation}"

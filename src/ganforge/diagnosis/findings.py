@@ -5,24 +5,29 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ganforge import files
+from ganforge.diagnosis.checks import CHECKS
 from ganforge.errors import DataError
 
 FORMAT = 1
-OF_SCORES = ("GF011",)  # what is wrong with the figures that judge a run, not with the run
+FILE = "diagnosis.json"
 
 
 @dataclass(frozen=True)
 class Finding:
     """One thing that is wrong with a run.
 
-    code: stable, such as "GF001". name: in words. evidence: one line with the figures. remedy: one
-    line, one thing to do. figures: the same figures by name. pictures: files in the run folder
-    that show it.
+    Args:
+        code: stable, such as "GF001".
+        name: in words.
+        evidence: one line with the figures.
+        remedy: one line, one thing to do.
+        figures: those of the evidence, by name.
+        pictures: files in the run folder that show it.
     """
 
     code: str
@@ -35,9 +40,13 @@ class Finding:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """findings: by code. checked: codes that could be looked at. skipped: code -> why it could not.
+    """All findings of one look at a run.
 
-    step: of the run, where it was looked at.
+    Args:
+        findings: in order of their codes.
+        checked: codes that could be checked.
+        skipped: code -> why it could not be checked.
+        step: of the run at that time.
     """
 
     findings: tuple[Finding, ...] = ()
@@ -47,61 +56,66 @@ class Diagnosis:
 
     @property
     def healthy(self) -> bool:
-        """Nothing was found that is wrong with the run, in what could be looked at."""
+        """Whether nothing was found that is wrong with the run, in what could be checked."""
         return not self.sick
 
     @property
     def sick(self) -> tuple[Finding, ...]:
-        """The findings that are about the run itself, not about how it was judged."""
-        return tuple(f for f in self.findings if f.code not in OF_SCORES)
+        """Findings about the run, without those about its scores."""
+        about_scores = {code for code, check in CHECKS.items() if check.about_scores}
+        return tuple(f for f in self.findings if f.code not in about_scores)
 
     @property
     def codes(self) -> tuple[str, ...]:
+        """The codes of the findings."""
         return tuple(f.code for f in self.findings)
 
     def to_json(self, root: Path | None = None) -> dict[str, Any]:
-        """Plain tables and values; pictures relative to `root`, where it is given."""
+        """Plain tables and values, null for figures that are not finite.
 
-        def place(path: Path) -> str:
+        Args:
+            root: paths of pictures below this folder are made relative to it.
+        """
+
+        def relative(path: Path) -> str:
             inside = root is not None and path.is_relative_to(root)
             return str(path.relative_to(root) if inside and root is not None else path)
+
+        def plain(f: Finding) -> dict[str, Any]:
+            figures = {k: v if math.isfinite(v) else None for k, v in f.figures.items()}
+            return asdict(f) | {"figures": figures, "pictures": [*map(relative, f.pictures)]}
 
         return {
             "format": FORMAT,
             "step": self.step,
             "healthy": self.healthy,
-            "findings": [
-                {
-                    "code": f.code,
-                    "name": f.name,
-                    "evidence": f.evidence,
-                    "remedy": f.remedy,
-                    "figures": {k: v if math.isfinite(v) else None for k, v in f.figures.items()},
-                    "pictures": [place(p) for p in f.pictures],
-                }
-                for f in self.findings
-            ],
+            "findings": [plain(f) for f in self.findings],
             "checked": list(self.checked),
             "skipped": dict(self.skipped),
         }
 
     @classmethod
     def from_json(cls, table: Mapping[str, Any], root: Path = Path()) -> Diagnosis:
-        """The inverse of `to_json`; KeyError, TypeError or ValueError where it is none."""
+        """The inverse of `to_json`.
+
+        Raises:
+            KeyError, TypeError, ValueError, AttributeError: `table` is no diagnosis.
+        """
         if table["format"] != FORMAT:
             raise ValueError(f"format {table['format']}, this ganforge reads {FORMAT}")
+
+        def finding(f: Mapping[str, Any]) -> Finding:
+            return Finding(
+                str(f["code"]),
+                str(f["name"]),
+                str(f["evidence"]),
+                str(f["remedy"]),
+                {str(k): math.nan if v is None else float(v) for k, v in f["figures"].items()},
+                tuple(root / str(p) for p in f["pictures"]),
+            )
+
         return cls(
-            tuple(
-                Finding(
-                    str(f["code"]),
-                    str(f["name"]),
-                    str(f["evidence"]),
-                    str(f["remedy"]),
-                    {str(k): math.nan if v is None else float(v) for k, v in f["figures"].items()},
-                    tuple(root / str(p) for p in f["pictures"]),
-                )
-                for f in table["findings"]
-            ),
+            tuple(map(finding, table["findings"])),
             tuple(map(str, table["checked"])),
             {str(k): str(v) for k, v in table["skipped"].items()},
             int(table["step"]),
@@ -114,7 +128,11 @@ def save(path: Path, diagnosis: Diagnosis) -> Path:
 
 
 def read(path: Path) -> Diagnosis | None:
-    """The diagnosis kept at a path, None where there is none; DataError where it is damaged."""
+    """The diagnosis in a file, None if there is no file.
+
+    Raises:
+        DataError: the file is damaged.
+    """
     if not path.is_file():
         return None
     try:
@@ -124,13 +142,13 @@ def read(path: Path) -> Diagnosis | None:
 
 
 def text(diagnosis: Diagnosis) -> str:
-    """A diagnosis as it is printed: "healthy", or every finding; then what was and was not seen."""
+    """A diagnosis as it is printed: findings, then what was checked and what was not."""
     lines = []
     for f in diagnosis.findings:
         lines += [f"{f.code} {f.name}", f"  {f.evidence}", f"  remedy: {f.remedy}"]
         lines += [f"  see {path}" for path in f.pictures]
-    looked = f"checked {', '.join(diagnosis.checked) or 'nothing'}"
-    lines.append(f"healthy ({looked})" if diagnosis.healthy and diagnosis.checked else looked)
+    checked = f"checked {', '.join(diagnosis.checked) or 'nothing'}"
+    lines.append(f"healthy ({checked})" if diagnosis.healthy and diagnosis.checked else checked)
     reasons: dict[str, list[str]] = {}
     for code, why in diagnosis.skipped.items():
         reasons.setdefault(why, []).append(code)

@@ -10,8 +10,9 @@ import numpy as np
 
 from ganforge import files, images
 from ganforge.data import spec as data_spec
+from ganforge.diagnosis.checks import CHECKS
 from ganforge.diagnosis.findings import Diagnosis
-from ganforge.diagnosis.snapshot import Patient
+from ganforge.diagnosis.snapshot import Samples, Snapshot
 from ganforge.errors import DataError
 from ganforge.evaluation.metrics import copying
 from ganforge.plotting import charts, plots
@@ -21,35 +22,67 @@ FOLDER = "diagnosis"
 SHOWN, PAIRS = 64, 16  # samples in a grid; copies beside their originals
 
 
-def illustrate(found: Diagnosis, patient: Patient, path: Path) -> Diagnosis:
-    """`found`, with the pictures of its findings written below the run folder `path`."""
-    made: dict[Callable[[Patient], bytes], Path] = {}
-    findings = []
-    for finding in found.findings:
-        shown: tuple[Path, ...] = ()
-        for draw in PICTURES.get(finding.code, ()):
-            if draw not in made:
-                try:
-                    data = draw(patient)
-                except DataError:  # nothing finite to draw
-                    continue
-                made[draw] = files.save_file(path / FOLDER / f"{draw.__name__}.png", data)
-            shown += (made[draw],)
-        if finding.code == "GF012" and (path / "scores.png").is_file():
-            shown += (path / "scores.png",)
-        findings.append(replace(finding, pictures=shown))
-    return replace(found, findings=tuple(findings))
+def illustrate(found: Diagnosis, seen: Snapshot, path: Path) -> Diagnosis:
+    """Draw the evidence of every finding.
+
+    Args:
+        found: of the snapshot.
+        seen: what was looked at.
+        path: run folder; pictures are written into its folder "diagnosis".
+
+    Returns:
+        `found`, with the pictures of its findings.
+    """
+    pictures: dict[str, tuple[Path, ...]] = {}
+    for name in sorted({CHECKS[code].picture for code in found.codes} & set(DRAWINGS)):
+        try:
+            data = DRAWINGS[name](seen)
+        except DataError:  # nothing finite to draw
+            continue
+        pictures[name] = (files.save_file(path / FOLDER / f"{name}.png", data),)
+    if (path / "scores.png").is_file():
+        pictures["scores"] = (path / "scores.png",)
+    shown = (replace(f, pictures=pictures.get(CHECKS[f.code].picture, ())) for f in found.findings)
+    return replace(found, findings=tuple(shown))
 
 
-def samples(patient: Patient) -> bytes:
-    """Fresh samples: a grid, a row a label where there are labels; points beside real ones."""
-    assert patient.sampler is not None and patient.train is not None
-    spec = patient.train.spec
+def losses(seen: Snapshot) -> bytes:
+    """Losses and D's outputs along the run."""
+    balance = plots.balance({"loss": getattr(seen.config.game, "loss", "")})
+    return charts.png(charts.losses(seen.log, balance=balance))
+
+
+def samples(seen: Snapshot) -> bytes:
+    """Fresh samples: a grid with a row for each label, or points beside real ones."""
+    fresh = compared(seen)
+    spec = fresh.real.data.spec
     if not spec.is_image:
-        return points(patient.real["held"], patient.drawn[0])
-    grid = patient.sampler.grid(SHOWN)
-    _, columns = images.layout(SHOWN, patient.sampler.spec.classes)
+        return points(fresh.real.held_out.values, fresh.fake.values)
+    grid = fresh.sampler.grid(SHOWN)
+    _, columns = images.layout(SHOWN, fresh.sampler.spec.classes)
     return images.png(images.grid(data_spec.as_uint8(grid, spec), columns), 2)
+
+
+def neighbours(seen: Snapshot) -> bytes:
+    """The samples nearest to the training data, each above its nearest training example."""
+    fresh = compared(seen)
+    real, values = fresh.real, fresh.fake.values
+    if not real.data.spec.is_image:
+        return points(real.train.values, values)
+    placed = copying.place(real.searched, real.pixel_space.embed(values))
+    nearest = np.argsort(placed.distance)[:PAIRS]
+    originals = np.asarray(real.data.values[real.searched_rows[placed.index[nearest]]])
+    half = PAIRS // 2
+    rows = [values[nearest[:half]], originals[:half], values[nearest[half:]], originals[half:]]
+    shown = data_spec.as_uint8(np.concatenate(rows), real.data.spec)
+    return images.png(images.grid(shown, half), 2)
+
+
+def compared(seen: Snapshot) -> Samples:
+    """The samples of a snapshot; DataError if there are none."""
+    if seen.samples is None:
+        raise DataError("there are no samples to draw")
+    return seen.samples
 
 
 def points(real: Array, fake: Array) -> bytes:
@@ -59,37 +92,9 @@ def points(real: Array, fake: Array) -> bytes:
     return charts.png(charts.scatter(real, fake, ellipses=False))
 
 
-def neighbours(patient: Patient) -> bytes:
-    """The samples nearest to the training data, each above its nearest training example."""
-    assert patient.train is not None
-    spec = patient.train.spec
-    values = patient.drawn[0]
-    if not spec.is_image:
-        return points(patient.real["train"], values)
-    placed = copying.place(patient.reference, patient.plain.embed(values))
-    nearest = np.argsort(placed.distance)[:PAIRS]
-    originals = np.asarray(patient.train.values[patient.known[placed.index[nearest]]])
-    half = PAIRS // 2
-    rows = [values[nearest[:half]], originals[:half], values[nearest[half:]], originals[half:]]
-    shown = data_spec.as_uint8(np.concatenate(rows), spec)
-    return images.png(images.grid(shown, half), 2)
-
-
-def losses(patient: Patient) -> bytes:
-    """Losses and D's verdicts along the run."""
-    balance = plots.balance({"loss": getattr(patient.config.game, "loss", "")})
-    return charts.png(charts.losses(patient.log, balance=balance))
-
-
-PICTURES: dict[str, tuple[Callable[[Patient], bytes], ...]] = {
-    "GF001": (samples,),
-    "GF002": (samples,),
-    "GF003": (losses,),
-    "GF004": (losses,),
-    "GF005": (losses,),
-    "GF006": (losses,),
-    "GF007": (losses,),
-    "GF008": (losses,),
-    "GF009": (samples,),
-    "GF010": (neighbours,),
+# By the name that a line of `CHECKS` gives; "scores" is the curve that the run folder holds.
+DRAWINGS: dict[str, Callable[[Snapshot], bytes]] = {
+    "losses": losses,
+    "neighbours": neighbours,
+    "samples": samples,
 }

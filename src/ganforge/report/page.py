@@ -188,7 +188,7 @@ def render(pages: Sequence[Page]) -> str:
         version=__version__,
         made=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
         asks=asks(),
-        diseases=diagnosis.NAMES,
+        diseases={code: check.name for code, check in diagnosis.CHECKS.items()},
         hardware=facts.hardware,
         versions=facts.versions,
         known_recipes=recipes.RECIPES,

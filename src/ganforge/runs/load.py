@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
+from ganforge import nets, registry
+from ganforge.config import convert
+from ganforge.config.schema import Config
+from ganforge.config.user_code import UserCode
+from ganforge.data.spec import DataSpec, encode
 from ganforge.errors import DataError, GanforgeError
 from ganforge.files import read_file
+from ganforge.gan.state import require_same_tensors
 from ganforge.runs import checkpoint, model
 from ganforge.runs import folder as runs
 from ganforge.runs.folder import Run
 from ganforge.runs.model import OwnNetworks
 from ganforge.sampling.sampler import Sampler
 from ganforge.types import Array
+
+ATTEMPTS = 3  # at a checkpoint that a trainer may be removing
 
 
 def open_sampler(
@@ -46,28 +57,92 @@ def run_of(path: Path | str) -> Run | None:
     return run if run.exists() else None
 
 
+def load_config(run: Run, networks: OwnNetworks | None = None) -> Config:
+    """The config of a run; `networks` takes the place of networks that are code of the user's.
+
+    Raises:
+        DataError: config.toml is missing or damaged.
+    """
+    try:
+        config = convert.from_dict(Config, run.settings(), registry.PARTS)
+    except GanforgeError as error:
+        raise DataError(f"{run.path / runs.CONFIG}: {error}") from None
+    if networks is not None and isinstance(config.networks, UserCode):
+        return replace(config, networks=networks)
+    return config
+
+
+def load_spec(run: Run) -> DataSpec | None:
+    """What one example looks like to the players, from the model folder; None if there is none.
+
+    Raises:
+        DataError: config.json of the model folder is damaged.
+    """
+    path = run.model / model.CONFIG
+    if not path.is_file():
+        return None
+    try:
+        return model.read_spec(json.loads(read_file(path))["spec"])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise DataError(f"{path}: damaged ({error}): restore it from a copy") from None
+
+
+def newest_checkpoint(run: Run) -> checkpoint.Checkpoint | None:
+    """The newest whole checkpoint, also while a trainer replaces checkpoints; None if none exists.
+
+    Raises:
+        DataError: every checkpoint is damaged.
+    """
+    for _ in range(ATTEMPTS):
+        found, _ = checkpoint.newest(run.checkpoints)
+        if found is not None or not checkpoint.listed(run.checkpoints):
+            return found
+    raise DataError(f"{run.checkpoints}: every checkpoint is damaged: restore one from a copy")
+
+
+def load_players(
+    config: Config, spec: DataSpec, saved: checkpoint.Checkpoint
+) -> dict[str, nn.Module]:
+    """ "generator", "discriminator" and, if the config averages, "ema" with a checkpoint's weights.
+
+    Args:
+        config: of the run.
+        spec: of one example, with classes = 0 if the game has no labels.
+        saved: of the run.
+
+    Returns:
+        Networks in evaluation mode that need no gradients.
+
+    Raises:
+        DataError: the checkpoint belongs to another config.
+        UsageError: the networks are code of the user's that was not given.
+    """
+    with torch.random.fork_rng(devices=[]):
+        modules: dict[str, nn.Module] = {**nets.build(config.networks, spec, config.noise.size)}
+    if config.ema:
+        modules["ema"] = copy.deepcopy(modules["generator"])
+    for side, module in modules.items():
+        prefix = f"{side}."
+        tensors = {
+            name.removeprefix(prefix): tensor
+            for name, tensor in saved.tensors.items()
+            if name.startswith(prefix)
+        }
+        require_same_tensors(module.state_dict(), tensors, f"{saved.path}: {side}")
+        module.load_state_dict(tensors)
+        module.eval().requires_grad_(False)
+    return modules
+
+
 def discriminator(run: Run) -> Callable[[Array], Array] | None:
     """D of the newest checkpoint, stored vectors (N, F) -> D(x) (N,); None where there is none."""
-    import torch
-
-    from ganforge import nets, registry
-    from ganforge.config import convert, schema
-    from ganforge.data.spec import encode
-
     try:
-        spec = model.read_spec(json.loads(read_file(run.model / model.CONFIG))["spec"])
-        wanted = convert.from_dict(schema.Config, run.settings(), registry.PARTS)
-        found, _ = checkpoint.newest(run.checkpoints)
-        if found is None:
+        spec, saved = load_spec(run), newest_checkpoint(run)
+        if spec is None or saved is None:
             return None
-        player = nets.build(wanted.networks, spec, wanted.noise.size)["discriminator"]
-        side = "discriminator."
-        player.load_state_dict({
-            k.removeprefix(side): v for k, v in found.tensors.items() if k.startswith(side)
-        })  # fmt: skip
-    except (GanforgeError, ValueError, KeyError, TypeError, RuntimeError):
+        player = load_players(load_config(run), spec, saved)["discriminator"]
+    except (GanforgeError, RuntimeError):
         return None
-    player.eval()
 
     def judge(x: Array) -> Array:
         with torch.no_grad():

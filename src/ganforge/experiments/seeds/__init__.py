@@ -18,6 +18,7 @@ from typing import Any
 
 from ganforge import api
 from ganforge.callbacks import display
+from ganforge.callbacks.diagnose import Budget
 from ganforge.callbacks.evaluate import Scorer
 from ganforge.config.schema import Config
 from ganforge.data.load import Dataset
@@ -193,7 +194,7 @@ def train_groups(
             with control.may_be_interrupted():
                 group = ensembles.begin(stack, plan, seeds, control)
             watch_scores(group, plan, validation)
-            health = Health(group, lambda: validation or summary.validation_part(plan))
+            health = Health(group, Budget(lambda: validation or summary.validation_part(plan)))
             log = [stack.enter_context(api.events(t.config, t.run.path))
                    for t in group.members] if plan.config.output.tensorboard else []  # fmt: skip
             if len(plan.groups) > 1:

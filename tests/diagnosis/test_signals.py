@@ -1,4 +1,4 @@
-"""The figures behind a diagnosis, each against a closed form or another library."""
+"""The signals behind a diagnosis, each against a closed form or another library."""
 
 from __future__ import annotations
 
@@ -12,14 +12,24 @@ import torch
 from sklearn.metrics import roc_auc_score
 from torch import nn
 
+from ganforge import recipes
+from ganforge.data.load import load
 from ganforge.data.spec import DataSpec
-from ganforge.diagnosis import from_log, from_players, from_samples
+from ganforge.diagnosis import (
+    log_signals,
+    player_signals,
+    run_checks,
+    sample_signals,
+    signals,
+)
+from ganforge.diagnosis.snapshot import RealExamples, Snapshot
 from ganforge.evaluation.metrics import copying
 from ganforge.evaluation.metrics.modes import ring
 from ganforge.evaluation.score import Score
 from ganforge.gan.adversarial import Adversarial
 from ganforge.nets.spectral import Linear
 from ganforge.rng import Stream
+from ganforge.sampling.sampler import Sampler
 
 
 def normal(name: str, count: int, width: int) -> Any:
@@ -55,15 +65,15 @@ def test_the_cost_of_d_is_1_for_a_guess_and_0_without_doubt(
     game: Adversarial, guessing: float, sure: float
 ) -> None:
     for loss, cost in ((guessing, 1.0), (sure, 0.0)):
-        got = from_log.of_log(log(loss_d=loss), game)["d_cost"]
+        got = log_signals.of_log(log(loss_d=loss), game)["d_cost"]
         assert got == pytest.approx(cost, abs=1e-9)
 
 
-def test_a_guess_of_the_class_is_no_leap_of_the_loss() -> None:
+def test_the_loss_of_guessing_the_class_is_part_of_the_peak() -> None:
     game = Adversarial("relativistic", classify=2.0)
-    begun = log(loss_d=math.log(2) + 2 * math.log(10))
-    assert from_log.of_log(begun, game, 10)["cost_peak"] == pytest.approx(1)
-    assert from_log.of_log(begun, Adversarial("relativistic"), 10)["cost_peak"] > 7
+    first = log(loss_d=math.log(2) + 2 * math.log(10))
+    assert log_signals.of_log(first, game, 10)["cost_peak"] == pytest.approx(1)
+    assert log_signals.of_log(first, Adversarial("relativistic"), 10)["cost_peak"] > 7
 
 
 def test_the_slope_is_that_of_autograd() -> None:
@@ -74,41 +84,43 @@ def test_the_slope_is_that_of_autograd() -> None:
         real, fake = torch.tensor([1.5]), torch.tensor([-2.0], requires_grad=True)
         (slope,) = torch.autograd.grad(loss.generator(real, fake).sum(), fake)
         said = log(logit_real=1.5, logit_fake=-2.0, d_fake=float(torch.sigmoid(fake.detach())))
-        got = from_log.of_log(said, Adversarial(name))["g_slope"]
+        got = log_signals.of_log(said, Adversarial(name))["g_slope"]
         assert got == pytest.approx(abs(float(slope)), rel=1e-6), name
 
 
 def test_flips_count_swings_and_not_noise() -> None:
     t = np.arange(80)
-    swing = from_log.of_log(log(80, logit_real=np.sin(2 * np.pi * (t + 0.5) / 10)), Adversarial())
+    swing = log_signals.of_log(
+        log(80, logit_real=np.sin(2 * np.pi * (t + 0.5) / 10)), Adversarial()
+    )
     assert swing["flips"] in (7, 8) and swing["gap_memory"] > 0.7  # four periods in the last half
-    quiet = from_log.of_log(log(80, logit_real=2 + 0.1 * np.sin(t)), Adversarial())
+    quiet = log_signals.of_log(log(80, logit_real=2 + 0.1 * np.sin(t)), Adversarial())
     assert quiet["flips"] == 0
     noise = Stream(0, "noise").normal(0, 80, 1).reshape(-1)
-    assert from_log.of_log(log(80, logit_real=noise), Adversarial())["gap_memory"] < 0.3
+    assert log_signals.of_log(log(80, logit_real=noise), Adversarial())["gap_memory"] < 0.3
 
 
 def test_a_short_log_gives_no_figures() -> None:
-    assert from_log.of_log(log(4), Adversarial()) == {}
-    assert from_log.of_log([], Adversarial()) == {}
-    assert from_log.of_log(log(5), Adversarial())["records"] == 5
+    assert log_signals.of_log(log(4), Adversarial()) == {}
+    assert log_signals.of_log([], Adversarial()) == {}
+    assert log_signals.of_log(log(5), Adversarial())["records"] == 5
 
 
 def test_a_game_of_the_users_has_no_cost() -> None:
-    assert "d_cost" not in from_log.of_log(log(), object())
-    assert math.isnan(from_log.of_log([{"step": i} for i in range(9)], Adversarial())["gap"])
+    assert "d_cost" not in log_signals.of_log(log(), object())
+    assert math.isnan(log_signals.of_log([{"step": i} for i in range(9)], Adversarial())["gap"])
 
 
-def test_the_state_counts_what_was_left_out() -> None:
-    found = from_log.of_state(
+def test_skipped_updates_and_rollbacks_are_counted() -> None:
+    found = log_signals.of_state(
         {"step": 100, "status": "diverged", "rate_scale": 0.25},
         [*log(4), {"skipped": 6, "loss_d": math.nan, "loss_g": 1.0}],
-        turns=2,
+        updates=2,
     )
     assert found == {"diverged": 1, "skipped": 0.03, "infinite": 0.2, "rolled_back": 2}
 
 
-def test_the_curve_knows_its_best() -> None:
+def test_the_newest_score_is_compared_with_the_best() -> None:
     values = [9.0, 5.0, 3.0, 4.0, 5.0, 7.0]
     card = Score("frechet", 9.0, 1.0, 1.0, 2500, "pca", "0" * 64, 0, "validation", "lower")
     cards = [replace(card, name="recall", n=1).to_json(), card.to_json()]
@@ -116,27 +128,52 @@ def test_the_curve_knows_its_best() -> None:
         {"frechet": v, "floor": 1.0, "epoch": float(i), "scores": cards}
         for i, v in enumerate(values)
     ]
-    found = from_log.of_curve(curve)
+    found = log_signals.of_curve(curve)
     assert found == {"worse": 10 / 8, "now": 5.0, "since_best": 3, "scored": 6, "best": 3.0,
                      "best_epoch": 2.0, "curve_floor": 1.0, "curve_n": 2500}  # fmt: skip
-    assert from_log.of_curve(curve[:4]) == {}
-    assert from_log.of_curve([{"frechet": None}] * 9) == {}
+    assert log_signals.of_curve(curve[:4]) == {}
+    assert log_signals.of_curve([{"frechet": None}] * 9) == {}
     damaged = [{"frechet": 1.0, "scores": [3]}] * 9
-    assert math.isnan(from_log.of_curve(damaged)["curve_n"])
+    assert math.isnan(log_signals.of_curve(damaged)["curve_n"])
 
 
-def test_the_scores_know_their_space() -> None:
+def test_the_newest_frechet_distance_gives_its_sample_size() -> None:
     card = Score("frechet", 9.0, 1.0, 5.0, 120, "mnist-lenet", "0" * 64, 0, "test", "lower")
-    assert from_log.of_scores([card], 784)["features"] == 128
-    assert from_log.of_scores([], 784) == {}
+    found = {"n": 120, "features": 128, "value": 9.0, "floor": 5.0}
+    assert log_signals.of_scores([card], 128) == found
+    assert log_signals.of_scores([], 784) == {}
+
+
+@pytest.mark.parametrize(
+    ("space", "features"),
+    [("mnist-lenet", 128), ("pca", 64), ("inception-2015", 2048), ("identity", 2)],
+)
+def test_a_score_is_checked_by_the_size_of_its_space(space: str, features: int) -> None:
+    card = Score("frechet", 9.0, 1.0, 5.0, 120, space, "0" * 64, 0, "test", "lower")
+    spec = DataSpec((2,), 0, "float32", False, (0.0,), (1.0,))
+    found = signals.measure(Snapshot(recipes.find("gaussian"), scores=[card], spec=spec))
+    assert found.figures["features"] == features and "scores" not in found.unavailable
+
+
+def test_samples_that_are_not_finite_are_a_finding_and_not_compared() -> None:
+    class Broken(nn.Module):
+        def forward(self, z: Any, label: Any, masks: Any) -> Any:
+            return z[:, :2] * math.nan
+
+    config, real = recipes.find("gaussian"), RealExamples(load("gaussian"), load("ring"), 120)
+    sampler = Sampler(Broken(), real.data.spec, config.noise)
+    found = signals.of_samples(Snapshot(config, real=real, sampler=sampler))
+    assert found.figures == {"finite_samples": 0.0}
+    assert found.unavailable == dict.fromkeys(signals.OF_SAMPLES, "its samples are not finite")
+    assert run_checks(found.figures, found.unavailable).codes == ("GF007",)
 
 
 # --- the players ------------------------------------------------------------------------------
 
 
-def test_memory_is_the_area_under_the_curve() -> None:
+def test_memory_is_the_area_under_the_roc_curve() -> None:
     train, held = normal("a", 60, 1)[:, 0].round(1) + 0.5, normal("b", 50, 1)[:, 0].round(1)
-    found = from_players.of_logits(train, held, held - 2)
+    found = player_signals.of_logits(train, held, held - 2)
     truth = np.r_[np.ones(60), np.zeros(50)]
     assert found["memory"] == pytest.approx(roc_auc_score(truth, np.r_[train, held]))
     gap = train.mean() - held.mean()
@@ -148,25 +185,25 @@ def test_the_spectral_norm_is_the_largest_singular_value() -> None:
         weight = torch.from_numpy(normal("w", shape[0], math.prod(shape[1:]))).reshape(shape)
         weight.view(shape[0], -1)[0] *= 5
         truth = np.linalg.svd(weight.reshape(shape[0], -1).numpy(), compute_uv=False)[0]
-        assert from_players.spectral(weight) == pytest.approx(truth, rel=1e-2)
-    assert from_players.spectral(torch.zeros(3, 4)) == 0
-    assert math.isnan(from_players.spectral(torch.full((3, 4), math.nan)))
+        assert player_signals.spectral_norm(weight) == pytest.approx(truth, rel=1e-2)
+    assert player_signals.spectral_norm(torch.zeros(3, 4)) == 0
+    assert math.isnan(player_signals.spectral_norm(torch.full((3, 4), math.nan)))
 
 
-def test_a_weight_that_is_normalised_is_measured_as_it_is_used() -> None:
+def test_a_normalised_weight_is_measured_as_it_is_used() -> None:
     layer = Linear(6, 5)
     with torch.no_grad():
         layer.weight.copy_(torch.from_numpy(normal("w", 5, 6)) * 100)
         layer.u.fill_(5**-0.5)
     for _ in range(10):
         layer.begin()
-    assert from_players.norms(layer)["weight"] == pytest.approx(1, rel=0.05)
+    assert player_signals.norms(layer)["weight"] == pytest.approx(1, rel=0.05)
 
 
-def test_weights_are_held_against_their_start() -> None:
+def test_growth_is_the_norm_divided_by_the_initial_norm() -> None:
     now = {"discriminator": {"a": 30.0, "b": 3.0}, "generator": {"a": 4.0}}
-    begun = {"discriminator": {"a": 2.0, "b": 0.01}, "generator": {}}
-    found = from_players.of_norms(now, begun)
+    initial = {"discriminator": {"a": 2.0, "b": 0.01}, "generator": {}}
+    found = player_signals.of_norms(now, initial)
     assert found == {"sigma_d": 30.0, "growth_d": 15.0, "sigma_g": 4.0}
 
 
@@ -175,11 +212,11 @@ def test_dead_units_are_counted() -> None:
     with torch.no_grad():
         net[0].bias[:6] = -1e6  # six of ten never speak
     x = torch.from_numpy(normal("x", 50, 3))
-    assert from_players.dead(net, lambda: net(x)) == pytest.approx(0.6)
-    assert math.isnan(from_players.dead(nn.Linear(3, 2), lambda: None))
+    assert player_signals.dead_units(net, lambda: net(x)) == pytest.approx(0.6)
+    assert math.isnan(player_signals.dead_units(nn.Linear(3, 2), lambda: None))
 
 
-def test_looking_leaves_a_player_as_it_was() -> None:
+def test_logits_leave_a_player_unchanged() -> None:
     net = nn.Sequential(nn.Linear(2, 6), nn.BatchNorm1d(6), nn.ReLU(), nn.Linear(6, 1))
     net.train()
     net[1].eval()
@@ -191,7 +228,7 @@ def test_looking_leaves_a_player_as_it_was() -> None:
 
     d = D()
     d.net = net
-    said = from_players.logits(
+    said = player_signals.logits(
         d, normal("x", 600, 2), DataSpec((2,), 0, "float32", False, (0.0,), (1.0,)), None
     )
     assert said.shape == (600,) and said.dtype == np.float64
@@ -205,13 +242,13 @@ def test_looking_leaves_a_player_as_it_was() -> None:
 
 def test_variety_of_the_data_themselves_and_of_one_example() -> None:
     held, other, fresh = (normal(name, 400, 8) for name in "abc")
-    same = from_samples.of_variety(held, other, fresh)
+    same = sample_signals.of_variety(held, other, fresh)
     assert same["spread"] == pytest.approx(1, abs=0.05) and same["near"] == pytest.approx(
         1, abs=0.1
     )
     assert same["coverage"] > 0.9 * same["coverage_floor"]
     one = np.repeat(fresh[:1], 400, 0) + 0.01 * other
-    gone = from_samples.of_variety(held, other, one)
+    gone = sample_signals.of_variety(held, other, one)
     assert gone["near"] < 0.05 and gone["spread"] < 0.05 and gone["coverage"] < 0.1
 
 
@@ -220,49 +257,49 @@ def test_groups_by_mode_class_and_cell() -> None:
     angle = Stream(0, "angle").integers(0, 1000, 8)
     real = law.centres[angle] + 0.005 * normal("r", 1000, 2)
     half = real[angle < 4]
-    found = from_samples.of_groups(from_samples.by_mode(real, half, law))
+    found = sample_signals.of_groups(sample_signals.by_mode(real, half, law))
     assert found["least"] == 0 and found["groups"] == 8
     assert found["missing"] == pytest.approx((angle >= 4).mean(), abs=0.02)
-    full = from_samples.of_groups(from_samples.by_mode(real, real, law))
+    full = sample_signals.of_groups(sample_signals.by_mode(real, real, law))
     assert full["least"] == pytest.approx(1) and full["missing"] == 0
     assert full["modes"] == 1 and full["cells"] == 0
-    classes = from_samples.by_class(angle, angle[angle != 2], (), 8)
-    assert from_samples.of_groups(classes)["rarest"] == 2
-    assert classes.missing(0.2) == [2] and classes.names[2] == "2"
-    cells = from_samples.by_cell(real.astype(np.float32), half.astype(np.float32))
-    assert from_samples.of_groups(cells)["missing"] > 0.3
+    classes = sample_signals.by_class(angle, angle[angle != 2], 8)
+    assert sample_signals.of_groups(classes)["rarest"] == 2
+    assert [*np.flatnonzero(classes.shares() < 0.2)] == [2]
+    cells = sample_signals.by_cell(real.astype(np.float32), half.astype(np.float32))
+    assert sample_signals.of_groups(cells)["missing"] > 0.3
 
 
-def test_a_group_to_which_few_samples_are_due_is_not_missed() -> None:
-    rare = from_samples.by_class(
-        np.r_[np.zeros(995), np.ones(5)].astype(int), np.zeros(900, int), (), 2
+def test_a_group_of_few_expected_samples_is_not_missing() -> None:
+    rare = sample_signals.by_class(
+        np.r_[np.zeros(995), np.ones(5)].astype(int), np.zeros(900, int), 2
     )
-    assert from_samples.of_groups(rare)["least"] == pytest.approx(1, abs=0.01)
+    assert sample_signals.of_groups(rare)["least"] == pytest.approx(1, abs=0.01)
     assert (
-        from_samples.of_groups(from_samples.by_class(np.array([0, 1]), np.array([0, 1]), (), 2))
+        sample_signals.of_groups(sample_signals.by_class(np.array([0, 1]), np.array([0, 1]), 2))
         == {}
     )
 
 
-def test_labels_explain_what_they_do() -> None:
+def test_explained_variance_is_the_share_between_classes() -> None:
     labels = np.arange(900) % 3
     x = normal("x", 900, 4)
-    assert abs(from_samples.explained(x, labels)) < 0.01
+    assert abs(sample_signals.explained_variance(x, labels)) < 0.01
     moved = x + 3 * np.eye(4, dtype=np.float32)[labels]  # between-class variance 2 of 4 + 2 + ...
     between, within = 3**2 * (1 - 1 / 3), 4.0
-    assert from_samples.explained(moved, labels) == pytest.approx(
+    assert sample_signals.explained_variance(moved, labels) == pytest.approx(
         between / (between + within), abs=0.03
     )
-    found = from_samples.of_labels(moved, labels, x, labels, np.zeros(900))
+    found = sample_signals.of_labels(moved, labels, x, labels, np.zeros(900))
     assert found["label_accuracy"] == pytest.approx(1 / 3)
 
 
 def test_copies_lie_on_the_training_data() -> None:
     train, held, fresh = normal("t", 300, 5), normal("h", 300, 5), normal("f", 300, 5)
     reference = copying.reference(train, 0, 1)
-    copied = from_samples.of_copies(reference, held, train + 1e-3 * fresh)
+    copied = sample_signals.of_copies(reference, held, train + 1e-3 * fresh)
     assert copied["c_t"] < -10 and copied["authentic"] < 0.01 and copied["copied"] > 0.9
-    free = from_samples.of_copies(reference, held, fresh)
+    free = sample_signals.of_copies(reference, held, fresh)
     assert abs(free["c_t"]) < 4 and free["authentic"] == pytest.approx(
-        free["authentic_held"], abs=0.1
+        free["authentic_held_out"], abs=0.1
     )

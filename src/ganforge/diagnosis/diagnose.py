@@ -1,0 +1,97 @@
+"""All checks on a run: take a snapshot, measure its signals, report what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from ganforge.data.dataset import Dataset
+from ganforge.diagnosis import findings, show, signals, snapshot
+from ganforge.diagnosis.checks import CHECKS, Figures
+from ganforge.diagnosis.findings import Diagnosis, Finding
+from ganforge.diagnosis.snapshot import N, Snapshot
+from ganforge.errors import DataError, DiskError, check
+from ganforge.evaluation.inputs import LEAST
+from ganforge.runs.model import OwnNetworks
+
+
+def diagnose(
+    path: Path | str,
+    *,
+    data: Dataset | None = None,
+    validation: Dataset | None = None,
+    networks: OwnNetworks | None = None,
+    n: int = N,
+    save: bool = True,
+) -> Diagnosis:
+    """Make every check on a run, from its log, scores, newest checkpoint and fresh samples.
+
+    A trainer may be at work in the folder and is not disturbed.
+
+    Args:
+        path: run folder.
+        data: training examples, in place of those that the run names.
+        validation: real examples that did not train the run, given with `data`.
+        networks: your function, for a run whose networks are code of yours.
+        n: samples to look at, and as many held-out examples; at least 100.
+        save: write diagnosis.json and pictures into the folder, if it can be written.
+
+    Returns:
+        Findings, and what was and was not checked.
+
+    Raises:
+        UsageError: `n` is too small.
+        DataError: there is no run, it is damaged, it has nothing to show yet, or `data` have
+            another shape than the run's samples.
+    """
+    check(n >= LEAST, "n", n, f"at least {LEAST} samples")
+    seen = snapshot.of_run(path, data, validation, networks, n)
+    if data is not None and seen.sampler is not None and data.spec.shape != seen.sampler.spec.shape:
+        raise DataError(
+            f"{data.name}: examples of shape {data.spec.shape}, where {path} makes "
+            f"{seen.sampler.spec.shape}: give data of its kind, or --size"
+        )
+    return examine(seen, Path(path) if save else None)
+
+
+def examine(seen: Snapshot, path: Path | None = None) -> Diagnosis:
+    """Make every check on a snapshot; save the diagnosis in the folder `path`, if given."""
+    measured = signals.measure(seen)
+    found = run_checks(measured.figures, measured.unavailable, step=seen.step)
+    if path is None:
+        return found
+    try:
+        found = show.illustrate(found, seen, path)
+        findings.save(path / findings.FILE, found)
+    except DiskError:
+        pass  # a folder that cannot be written can still be diagnosed
+    return found
+
+
+def run_checks(
+    figures: Mapping[str, float],
+    unavailable: Mapping[str, str],
+    codes: Iterable[str] = tuple(CHECKS),
+    step: int = 0,
+) -> Diagnosis:
+    """Make checks on figures.
+
+    Args:
+        figures: by name.
+        unavailable: group of figures -> why there are none.
+        codes: keys of `CHECKS`.
+        step: of the run.
+    """
+    out: list[Finding] = []
+    checked, skipped, known = [], {}, Figures(figures)
+    for code in codes:
+        one = CHECKS[code]
+        if one.needs and all(name in unavailable for name in one.needs):
+            skipped[code] = unavailable[one.needs[0]]
+            continue
+        checked.append(code)
+        complaint = one.function(known)
+        if complaint is not None:
+            used = {name: figures[name] for name in complaint.figures if name in figures}
+            out.append(Finding(code, one.name, complaint.evidence, complaint.remedy, used))
+    return Diagnosis(tuple(out), tuple(checked), skipped, step)

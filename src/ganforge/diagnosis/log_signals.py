@@ -1,0 +1,203 @@
+"""Signals from what a run has written: its log, its state, its scores."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ganforge.evaluation.score import Score
+from ganforge.gan.adversarial import Adversarial
+from ganforge.types import Doubles
+
+Figures = dict[str, float]
+
+FEWEST, MOST = 5, 100  # records of the log that are averaged
+
+
+def of_log(log: Sequence[Mapping[str, Any]], game: Any, classes: int = 0) -> Figures:
+    """Means over the last quarter of the log, and movement in its last half.
+
+    Args:
+        log: records in order of their steps.
+        game: of the run's config; the loss decides what guessing costs.
+        classes: K of the data, 0 without labels.
+
+    Returns:
+        {} if the log has fewer than 5 records; else
+        d_cost: D's loss divided by the loss of guessing: 0 if D is always right, above 1 if D is
+        more often wrong than right;
+        g_slope: |d loss_G / d logit of a fake|;
+        gap: logit of real examples minus logit of fakes;
+        behind: share of records whose gap is negative;
+        flips: changes of the gap's sign, small gaps left out; gap_rms, gap_memory: root mean square
+        of the gap, and its correlation with the previous record's;
+        cost_peak: D's largest loss in the whole log, divided by the loss of guessing real or fake
+        and, if D classifies, the class;
+        d_real, d_fake, gradient_d, gradient_g: as in the log.
+    """
+    if len(log) < FEWEST:
+        return {}
+    window = log[-min(MOST, max(FEWEST, len(log) // 4)) :]
+    names = ("loss_d", "logit_real", "logit_fake", "d_real", "d_fake", "gradient_d", "gradient_g")
+    last = {name: column(window, name) for name in names}
+    mean = {name: _mean(values) for name, values in last.items()}
+    gap = last["logit_real"] - last["logit_fake"]
+    out = {
+        "records": float(len(log)),
+        "steps": float(log[-1].get("step", 0)),
+        "gap": _mean(gap),
+        "behind": _mean((gap < 0).astype(float)),
+        **{name: mean[name] for name in names[3:]},
+    }
+
+    if isinstance(game, Adversarial):
+        out["g_slope"] = _slope(game.loss, mean["d_fake"], last["logit_real"], last["logit_fake"])
+        out |= _cost(game, mean["loss_d"], column(log, "loss_d"), classes)
+    return out | _movement(log[-min(2 * MOST, max(FEWEST, len(log) // 2)) :])
+
+
+def _slope(loss: str, d_fake: float, real: Doubles, fake: Doubles) -> float:
+    """|d loss_G / d logit of a fake|; D(x) = sigmoid(logit)."""
+    if loss == "minimax":
+        return d_fake
+    if loss == "non-saturating":
+        return 1 - d_fake
+    if loss == "relativistic":
+        return _mean(1 / (1 + np.exp(np.clip(fake - real, -50, 50))))
+    return _mean(np.abs(fake - 1)) if loss == "least-squares" else 1.0
+
+
+def _cost(game: Adversarial, loss_d: float, every_loss: Doubles, classes: int) -> Figures:
+    """d_cost and cost_peak; {} if no value of D's loss means guessing."""
+    if game.loss == "wasserstein":
+        return {}
+    half = 0.5 if game.halve else 1.0
+    guess = {"relativistic": math.log(2), "least-squares": 0.25, "hinge": 2.0}.get(
+        game.loss, 2 * math.log(2)
+    )
+    s = game.smoothing
+    least = -(s * math.log(s) + (1 - s) * math.log(1 - s)) if s else 0.0
+    finite = every_loss[np.isfinite(every_loss)]
+    most = guess + game.classify * math.log(max(1, classes))
+    return {
+        "d_cost": (loss_d / half - least) / (guess - least),
+        "cost_peak": float(finite.max()) / half / most if len(finite) else math.nan,
+    }
+
+
+def _movement(log: Sequence[Mapping[str, Any]]) -> Figures:
+    """flips, gap_rms, gap_memory; nan if fewer than 5 records hold a gap."""
+    gap = column(log, "logit_real") - column(log, "logit_fake")
+    gap = gap[np.isfinite(gap)]
+    if len(gap) < FEWEST:
+        return dict.fromkeys(("flips", "gap_rms", "gap_memory"), math.nan)
+    rms = float(np.sqrt(np.mean(gap**2)))
+    sides = np.sign(gap[np.abs(gap) > rms / 2])
+    centred = gap - gap.mean()
+    power = float((centred**2).sum())
+    return {
+        "flips": float((sides[1:] != sides[:-1]).sum()),
+        "gap_rms": rms,
+        "gap_memory": float((centred[1:] * centred[:-1]).sum()) / power if power else 0.0,
+    }
+
+
+def of_state(info: Mapping[str, Any], log: Sequence[Mapping[str, Any]], updates: int) -> Figures:
+    """How often numbers were not finite.
+
+    Args:
+        info: of run.json.
+        log: records.
+        updates: in one step, of both players.
+
+    Returns:
+        diverged: 1 if the run ended so, else 0; skipped: share of updates that were skipped;
+        infinite: share of records with a loss that is not finite; rolled_back: how often.
+    """
+    steps = float(info.get("step", 0) or (log[-1].get("step", 0) if log else 0))
+    skipped = sum(int(r.get("skipped", 0) or 0) for r in log)
+    bad = [not all(math.isfinite(_number(r, name)) for name in ("loss_d", "loss_g")) for r in log]
+    return {
+        "diverged": float(info.get("status") == "diverged"),
+        "skipped": skipped / max(1.0, steps * updates),
+        "infinite": sum(bad) / max(1, len(bad)),
+        "rolled_back": float(round(-math.log2(max(float(info.get("rate_scale", 1.0)), 1e-9)))),
+    }
+
+
+def of_curve(records: Sequence[Mapping[str, Any]]) -> Figures:
+    """How the Frechet distance has changed since it was best.
+
+    Args:
+        records: of scores.jsonl.
+
+    Returns:
+        {} if fewer than 5 records hold a distance; else
+        worse: (now + 5 floor) / (best + 5 floor), now the smaller one of the last two distances: a
+        change below the floor is noise and hardly counts;
+        now, best, best_epoch; since_best: scores since the best one; scored: how many there are;
+        curve_floor: mean floor; curve_n: samples of the newest score.
+    """
+    known = [r for r in records if math.isfinite(_number(r, "frechet"))]
+    if len(known) < FEWEST:
+        return {}
+    values, floor = column(known, "frechet"), _mean(column(known, "floor"))
+    best = int(values.argmin())
+    noise = 5 * max(0.0, floor) if math.isfinite(floor) else 0.0
+    now = float(min(values[-2:]))
+    return {
+        "worse": (now + noise) / max(float(values[best]) + noise, 1e-12),
+        "now": now,
+        "since_best": float(len(values) - 1 - best),
+        "scored": float(len(values)),
+        "best": float(values[best]),
+        "best_epoch": _number(known[best], "epoch"),
+        "curve_floor": floor,
+        "curve_n": _samples(known[-1]),
+    }
+
+
+def of_scores(scores: Sequence[Score], features: int) -> Figures:
+    """N, features, value and floor of the newest Frechet distance; {} if there is none.
+
+    Args:
+        scores: in order of time.
+        features: F of the space that the newest distance was measured in.
+    """
+    found = [s for s in scores if s.name == "frechet"]
+    if not found:
+        return {}
+    score = found[-1]
+    return {
+        "n": float(score.n),
+        "features": float(features),
+        "value": score.value,
+        "floor": score.floor,
+    }
+
+
+def column(records: Sequence[Mapping[str, Any]], name: str) -> Doubles:
+    """(N,) values of one key; nan for a record that lacks it."""
+    return np.array([_number(r, name) for r in records], dtype=np.float64)
+
+
+def _samples(record: Mapping[str, Any]) -> float:
+    """N of the Frechet distance in a record of scores.jsonl; nan if it is not there."""
+    scores = record.get("scores")
+    for score in scores if isinstance(scores, list) else []:
+        if isinstance(score, dict) and score.get("name") == "frechet":
+            return _number(score, "n")
+    return math.nan
+
+
+def _number(record: Mapping[str, Any], name: str) -> float:
+    value = record.get(name)
+    return float(value) if isinstance(value, int | float) else math.nan
+
+
+def _mean(values: Doubles) -> float:
+    finite = values[np.isfinite(values)]
+    return float(finite.mean()) if len(finite) else math.nan
