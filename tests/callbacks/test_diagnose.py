@@ -18,14 +18,15 @@ from ganforge.data.load import load
 from ganforge.diagnosis import CHECKS, Diagnosis, findings
 from ganforge.errors import DataError
 from ganforge.gan.adversarial import Adversarial
-from ganforge.training import loop, stepping
+from ganforge.training.trainer import Trainer
+from ganforge.training import loop
 from tests.helpers.tiny import fingerprint, log_without_times, newest, pictures, shortened
 
 
 @pytest.fixture(autouse=True)
 def frequent_grids(monkeypatch: pytest.MonkeyPatch) -> None:
     """Grids as near to each other as the config says, and no overview."""
-    monkeypatch.setattr(stepping, "LEAST_GAP", 1)
+    monkeypatch.setattr(Trainer, "min_gap", 1)
     monkeypatch.setattr(api, "draw", lambda run: None)
 
 

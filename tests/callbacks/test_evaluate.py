@@ -21,8 +21,9 @@ from ganforge.evaluation import store
 from ganforge.evaluation.score import Score
 from ganforge.runs import checkpoint, folder, model
 from ganforge.runs.folder import Run
-from ganforge.training import stepping, trainer
-from ganforge.training.trainer import Training
+from ganforge.training.trainer import Trainer
+from ganforge.training import trainer
+from ganforge.training.trainer import Trainer
 from tests.helpers.tiny import fingerprint, folder_hashes, log_without_times, pictures, shortened
 
 EACH = {"score_every": 0.16}  # of the Gaussian's 125 steps an epoch: every 20
@@ -34,7 +35,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Scores of 100 samples, at steps as near to each other as is asked for."""
     monkeypatch.setattr(evaluate, "N", 100)
     monkeypatch.setattr(evaluate, "SHORTEST", 0.0)
-    monkeypatch.setattr(stepping, "LEAST_GAP", 1)
+    monkeypatch.setattr(Trainer, "min_gap", 1)
     monkeypatch.setattr(api, "draw", lambda run: None)  # drawing is tested elsewhere
     monkeypatch.setattr(evaluate, "curve", lambda records: b"")
 
@@ -68,7 +69,7 @@ def pretend(monkeypatch: pytest.MonkeyPatch, values: list[float]) -> Iterator[fl
     """Let the scores of a run be these, in turn."""
     given = iter(values)
 
-    def scores(self: evaluate.Scorer, t: Training) -> list[Score]:
+    def scores(self: evaluate.Scorer, t: Trainer) -> list[Score]:
         return [replace(CARD, value=next(given))]
 
     monkeypatch.setattr(evaluate.Scorer, "evaluate", scores)

@@ -23,7 +23,8 @@ from ganforge.errors import DataError, UsageError
 from ganforge.gan.adversarial import Adversarial
 from ganforge.runs import checkpoint
 from ganforge.runs import folder as runs
-from ganforge.training import loop, stepping
+from ganforge.training.trainer import Trainer
+from ganforge.training import loop
 from tests.helpers.tiny import StopAfter, folder_hashes, pictures, shortened
 
 
@@ -35,7 +36,7 @@ def gaussian(steps: int = 100, **output: Any) -> Config:
 @pytest.fixture(autouse=True)
 def frequent_saves(monkeypatch: pytest.MonkeyPatch) -> None:
     """Checkpoints as near to each other as the config says."""
-    monkeypatch.setattr(stepping, "LEAST_GAP", 1)
+    monkeypatch.setattr(Trainer, "min_gap", 1)
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from ganforge.diagnosis.log_signals import Figures
 from ganforge.evaluation.distances import squared
 from ganforge.evaluation.inputs import Mixture
 from ganforge.evaluation.metrics import copying
-from ganforge.evaluation.neighbours import prdc
+from ganforge.evaluation.metrics.neighbours import prdc
 from ganforge.types import Array, Doubles
 
 CELLS = 10  # groups of real examples if there are no classes and no known modes
