@@ -28,7 +28,7 @@ from ganforge.evaluation import evaluate
 from ganforge.evaluation.evaluate import Real
 from ganforge.evaluation.inputs import LEAST
 from ganforge.evaluation.score import Score
-from ganforge.plotting import charts
+from ganforge.plotting import curves, style
 from ganforge.runs import checkpoint, model
 from ganforge.runs import folder as runs
 from ganforge.runs.folder import Run
@@ -154,7 +154,7 @@ class Scorer:
     def draw(self) -> None:
         """The curve of the scores so far, where there are any."""
         if self.records:
-            files.save(self.run.path / CURVE, curve(self.records))
+            files.save(self.run.path / CURVE, style.png(curves.scores(self.records)))
 
     def keep_best(self, t: Training, frechet: float, n: int) -> bool:
         """Keep the checkpoint of this step where none before scored as well."""
@@ -238,23 +238,6 @@ def stale(records: Sequence[Mapping[str, Any]], patience: float) -> str:
         f"enough: no better score for {age:.1f} epochs; the best was at epoch "
         f"{lowest['epoch']:.2f}, its model is in {BEST_MODEL}/"
     )
-
-
-def curve(records: Sequence[Mapping[str, Any]]) -> bytes:
-    """The Frechet distance over the epochs and its floor, as a PNG file's bytes."""
-    card = evaluate.cards(records[-1])[0]
-    epoch, value, floor = (charts.column(records, key) for key in ("epoch", "frechet", "floor"))
-    figure = charts.page(320)
-    axes = charts.place(figure, charts.MARGIN, 50, charts.WIDTH - 2 * charts.MARGIN - 60, 200)
-    axes.plot(epoch, value, color=charts.FAKE, marker="o", markersize=3, label="generated")
-    axes.plot(epoch, floor, color=charts.REAL, linestyle="--", label="real (floor)")
-    finite = value[(value > 0) & (value < math.inf)]
-    if len(finite) and finite.max() > 20 * finite.min():
-        axes.set_yscale("log")
-    title = f"FD[{card.space}], {card.split} split, N = {card.n:,}, seed {card.seed}"
-    charts.head(axes, title, "epoch")
-    charts.legend(axes)
-    return charts.png(figure)
 
 
 def end_rule(every: float | None, before: float) -> tuple[float, float]:

@@ -9,7 +9,7 @@ import numpy as np
 from ganforge import files, images
 from ganforge.commands.text import target
 from ganforge.data import load, spec
-from ganforge.plotting import plots
+from ganforge.plotting import points, style
 from ganforge.training.device import cores
 
 
@@ -25,7 +25,7 @@ def data_show(name: str, size: int | None, output: Path | None) -> str:
         grid = images.grid(shown, columns)
         files.save(out, images.png(grid, scale=max(1, 64 // data.spec.shape[1])))
     else:
-        files.save(out, plots.points(np.asarray(data.values[:2000]), real=True))
+        files.save(out, style.png(points.vectors(np.asarray(data.values[:2000]), None)))
     return "\n".join([*lines, f"{'grid':<12} {out}"])
 
 

@@ -14,8 +14,7 @@ from ganforge.diagnosis.findings import Diagnosis
 from ganforge.diagnosis.snapshot import Patient
 from ganforge.errors import DataError
 from ganforge.evaluation import copying
-from ganforge.plotting import charts, plots
-from ganforge.types import Array
+from ganforge.plotting import curves, points, style
 
 FOLDER = "diagnosis"
 SHOWN, PAIRS = 64, 16  # samples in a grid; copies beside their originals
@@ -46,17 +45,10 @@ def samples(patient: Patient) -> bytes:
     assert patient.sampler is not None and patient.train is not None
     spec = patient.train.spec
     if not spec.is_image:
-        return points(patient.real["held"], patient.drawn[0])
+        return style.png(points.vectors(patient.real["held"], patient.drawn[0]))
     grid = patient.sampler.grid(SHOWN)
     _, columns = images.layout(SHOWN, patient.sampler.spec.classes)
     return images.png(images.grid(data_spec.as_uint8(grid, spec), columns), 2)
-
-
-def points(real: Array, fake: Array) -> bytes:
-    """Vectors: a scatter of the first two numbers, or a density of one."""
-    if fake.shape[1] == 1:
-        return charts.png(charts.density(real, fake))
-    return charts.png(charts.scatter(real, fake, ellipses=False))
 
 
 def neighbours(patient: Patient) -> bytes:
@@ -65,7 +57,7 @@ def neighbours(patient: Patient) -> bytes:
     spec = patient.train.spec
     values = patient.drawn[0]
     if not spec.is_image:
-        return points(patient.real["train"], values)
+        return style.png(points.vectors(patient.real["train"], values))
     placed = copying.place(patient.reference, patient.plain.embed(values))
     nearest = np.argsort(placed.distance)[:PAIRS]
     originals = np.asarray(patient.train.values[patient.known[placed.index[nearest]]])
@@ -77,8 +69,7 @@ def neighbours(patient: Patient) -> bytes:
 
 def losses(patient: Patient) -> bytes:
     """Losses and D's verdicts along the run."""
-    balance = plots.balance({"loss": getattr(patient.config.game, "loss", "")})
-    return charts.png(charts.losses(patient.log, balance=balance))
+    return style.png(curves.losses(patient.log, vars(patient.config.game)))
 
 
 PICTURES: dict[str, tuple[Callable[[Patient], bytes], ...]] = {

@@ -31,7 +31,7 @@ from ganforge.files import read, write
 from ganforge.gan import state
 from ganforge.gan.adversarial import Adversarial
 from ganforge.nets import MLP, Init
-from ganforge.plotting import charts
+from ganforge.plotting import points, style
 from ganforge.reproduce.table import stated
 from ganforge.rng import Stream
 from ganforge.runs import checkpoint
@@ -102,7 +102,7 @@ def run(
         known = {"seconds": seconds, **spent, "runs": found}
         write(folder / SCORES, known)
     ours = [Run(**table) for table in known["runs"]]
-    files.save(folder / f"{name}.png", charts.png(picture(name, ours, folder / FOLDER)))
+    files.save(folder / f"{name}.png", style.png(picture(name, ours, folder / FOLDER)))
     return report(name, ours, known, config)
 
 
@@ -255,15 +255,15 @@ def picture(name: str, ours: Sequence[Run], folder: Path) -> Figure:
     real = load(name, part="test").values[:SAMPLES]
     across, side = min(5, len(ours)), 190.0
     lines = -(-len(ours) // across)
-    figure = charts.page(lines * (side + 30) + 10, across * (side + 10) + 10)
+    figure = style.page(lines * (side + 30) + 10, across * (side + 10) + 10)
     for i, one in enumerate(ours):
         left, top = 10 + (i % across) * (side + 10), 30 + (i // across) * (side + 30)
-        axes = charts.place(figure, left, top, side, side)
+        axes = style.add_axes(figure, left, top, side, side)
         with np.load(folder / f"seed-{one.seed}.npz", allow_pickle=False) as file:
             fake = file["samples"]
-        charts.draw_scatter(axes, real, fake, charts.extent(real, real), small=True)
-        charts.frame(axes)
-        charts.head(axes, f"seed {one.seed}: {one.held} modes, {one.high_quality:.0f} %")
+        points.draw_scatter(axes, real, fake, points.extent(real, real), small=True)
+        style.frame(axes)
+        style.add_title(axes, f"seed {one.seed}: {one.held} modes, {one.high_quality:.0f} %")
     return figure
 
 

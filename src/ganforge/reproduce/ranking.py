@@ -20,7 +20,8 @@ from ganforge.data import spec
 from ganforge.evaluation import evaluate
 from ganforge.experiments import compare, statistics
 from ganforge.experiments.compare import Budget, Comparison, Entry, Group, Scoring, show
-from ganforge.plotting import charts, history, plots
+from ganforge.plotting import curves, strips, style
+from ganforge.plotting.curves import Chart, Curve
 from ganforge.runs import load
 from ganforge.runs.folder import Run
 from ganforge.types import Pixels
@@ -74,7 +75,7 @@ def run(
         budget=Budget(epochs=epochs),
         show=display,
     )
-    saved = [files.save(folder / PICTURE, charts.png(picture(found)))]
+    saved = [files.save(folder / PICTURE, style.png(picture(found)))]
     saved += compare.save(found, folder)
     return "\n\n".join(
         [compare.text(found), claim(found), "saved in " + ", ".join(map(str, saved))]
@@ -105,13 +106,13 @@ def claim(found: Comparison) -> str:
 def picture(found: Comparison) -> Figure:
     """Samples and losses of the first seed's runs, side by side, with every seed's figures."""
     edge, gap = 40.0, 24.0
-    wide = (charts.WIDTH - 2 * edge - gap * (len(found.groups) - 1)) / len(found.groups)
+    wide = (style.WIDTH - 2 * edge - gap * (len(found.groups) - 1)) / len(found.groups)
     high = (ROWS * (28 * SCALE + GAP) - GAP) / 2
-    figure = charts.page(high + 360)
+    figure = style.page(high + 360)
     images = max(e.images for e in found.entries)
     seed = found.groups[0].entries[0].seed
     title = f"Four GANs after {images:,} images each, seed {seed}"
-    charts.write(figure, edge, 20, title, 13, weight="bold")
+    style.add_text(figure, edge, 20, title, 13, weight="bold")
     for i, group in enumerate(found.groups):
         column(figure, edge + i * (wide + gap), wide, group, found)
     return figure
@@ -120,28 +121,28 @@ def picture(found: Comparison) -> Figure:
 def column(figure: Figure, left: float, wide: float, group: Group, found: Comparison) -> None:
     """One system: its name and figures, a grid, the losses of the same run."""
     shown = next((e for e in group.entries if not e.diverged), None)
-    charts.write(figure, left, 58, NAMES.get(group.label, group.label), 11, weight="bold")
+    style.add_text(figure, left, 58, NAMES.get(group.label, group.label), 11, weight="bold")
     told = {METRIC: f"FD[{found.scoring.space}]", "label-accuracy": "obeys its label"}
     for row, (metric, name) in enumerate(told.items()):
         if group.values(metric):
             line = f"{name} {figures(group.values(metric), metric != METRIC)}"
-            charts.write(figure, left, 80 + 18 * row, line, 9, color=charts.MUTED)
+            style.add_text(figure, left, 80 + 18 * row, line, 9, color=style.MUTED)
     if shown is None:
-        charts.write(figure, left, 130, "diverged", 11)
+        style.add_text(figure, left, 130, "diverged", 11)
         return
     tiles = samples(shown, found.model == "best")
-    mosaic = history.mosaic(tiles, COLUMNS, SCALE, GAP)
-    plots.show(figure, (left, 124), mosaic)
+    mosaic = strips.mosaic(tiles, COLUMNS, SCALE, GAP)
+    style.add_picture(figure, left, 124, mosaic)
     log, settings = Run(shown.path).log(), Run(shown.path).settings()
-    axes = charts.place(figure, left + 14, 124 + mosaic.shape[0] / 2 + 60, wide - 34, 110)
-    epoch = charts.column(log, "epoch")
-    lines = [("D", charts.column(log, "loss_d"), charts.D),
-             ("G", charts.column(log, "loss_g"), charts.G)]  # fmt: skip
+    epoch = curves.column(log, "epoch")
+    lines = (
+        Curve("D", style.D, epoch, curves.column(log, "loss_d")),
+        Curve("G", style.G, epoch, curves.column(log, "loss_g")),
+    )
     game = {} if group.label not in NAMES else settings.get("game", {})
-    even = plots.references(game) if game.get("loss") == "relativistic" else {}
-    charts.curves(axes, epoch, lines, even)
-    charts.head(axes, "Loss", "epoch")
-    charts.legend(axes)
+    levels = curves.references(game) if game.get("loss") == "relativistic" else {}
+    top = 124 + mosaic.shape[0] / 2 + 60
+    curves.draw_panel(figure, left + 14, top, wide - 34, 110, Chart("Loss", lines, levels))
 
 
 def figures(values: Mapping[int, float], share: bool) -> str:

@@ -26,7 +26,7 @@ from ganforge.evaluation.evaluate import Real
 from ganforge.evaluation.inputs import LEAST
 from ganforge.evaluation.score import Score
 from ganforge.experiments.seeds.plan import Plan, recorded
-from ganforge.plotting import seeds as pages
+from ganforge.plotting import overview
 from ganforge.runs import folder
 from ganforge.runs import load as runs_load
 from ganforge.runs.folder import Run
@@ -188,7 +188,7 @@ def write(plan: Plan, table: dict[str, Any], picture: bool = True) -> list[Path]
     files.replace_file(plan.folder / SUMMARY, data)
     written = [plan.folder / SUMMARY]
     if picture:
-        page = pages.draw(dict(zip(plan.seeds, plan.runs, strict=True)), table)
+        page = overview.of_seeds(dict(zip(plan.seeds, plan.runs, strict=True)), len(table["seeds"]))
         if page is not None:
             written.append(files.save(plan.folder / PICTURE, page))
     return written
