@@ -255,7 +255,7 @@ def apart(at: Array, gap: float) -> Array:
 
 
 def thinned(x: Array, y: Array) -> tuple[Array, Array]:
-    """The lowest and the highest value of each stretch of a curve, in order; all if there are few."""
+    """The lowest and the highest value of each stretch of a curve; all values if they are few."""
     if len(x) <= 2 * STRETCHES:
         return x, y
     picked: list[int] = []

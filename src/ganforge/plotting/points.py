@@ -112,8 +112,9 @@ def scatter(real: Array | None, fake: Array | None, ellipses: bool = True) -> Fi
     figure = style.page(560, 600)
     axes = style.add_axes(figure, 60, 50, 480, 440)
     draw_scatter(axes, real, fake, extent(real, fake), ellipses)
-    names = ("Real",) * (real is not None) + ("Generated",) * (fake is not None)
-    style.add_title(axes, f"{' and '.join(names).capitalize()} points", *axis_names(real, fake))
+    title = "Generated points" if real is None else "Real points"
+    title = title if real is None or fake is None else "Real and generated points"
+    style.add_title(axes, title, *axis_names(real, fake))
     style.add_legend(axes)
     return figure
 
@@ -280,7 +281,7 @@ def draw_discriminator(
         known = p + q > 1e-3 * max(p.max(), q.max())
         best = np.where(known, p / np.maximum(p + q, 1e-300), np.nan)
         axes.plot(x, best, color=style.MUTED, lw=1, linestyle=(0, (4, 2)),
-                  label="best D, $p/(p+p_g)$")  # fmt: skip
+                  label="best D, p / (p + p_g)")  # fmt: skip
     axes.plot(x, discriminator(x[:, None]), color=style.D, linewidth=1.6, label="D(x)")
     axes.axhline(0.5, color=style.RULE, linewidth=0.7, zorder=0)
     axes.set(xlim=(x[0], x[-1]), ylim=(-0.02, 1.02))

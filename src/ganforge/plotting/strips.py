@@ -124,11 +124,17 @@ def strip_tiles(moment: Moment, layout: Tiling, rows: int) -> Pixels:
     return found[:rows]
 
 
-def mosaic(pictures: Pixels, columns: int, scale: int, gap: int = GAP) -> Pixels:
-    """(N, H, W, 3) row by row as one picture on white, each pixel `scale` x `scale`."""
-    count, height, width, _ = pictures.shape
+def mosaic(
+    pictures: Pixels, columns: int, scale: int = 1, gap: int = GAP, ground: int = 255
+) -> Pixels:
+    """(N, H, W, C) row by row as one picture, each pixel `scale` x `scale`.
+
+    ground: the value between the pictures and after the last one.
+    """
+    count, height, width, channels = pictures.shape
     high, wide = height * scale + gap, width * scale + gap
-    out = np.full((-(-count // columns) * high - gap, columns * wide - gap, 3), 255, np.uint8)
+    size = (-(-count // columns) * high - gap, columns * wide - gap, channels)
+    out = np.full(size, ground, np.uint8)
     for i, picture in enumerate(pictures):
         y, x = divmod(i, columns)
         large = picture.repeat(scale, axis=0).repeat(scale, axis=1)

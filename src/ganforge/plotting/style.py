@@ -90,8 +90,10 @@ def add_title(axes: Axes, title: str, x: str = "", y: str = "") -> None:
 def add_legend(axes: Axes, columns: int = 2, **style: Any) -> None:
     """The names of the curves, at the right end of the title's line, in the curves' colours."""
     style = {"bbox_to_anchor": (1.02, 1.0), "labelcolor": "linecolor", **style}
-    axes.legend(loc="lower right", ncols=columns, fontsize=9, frameon=False, handlelength=1.4,
-                borderaxespad=0.2, columnspacing=1.4, **style)  # fmt: skip
+    style |= {"ncols": columns, "handlelength": 1.4, "columnspacing": 1.4, "borderaxespad": 0.2}
+    legend = axes.legend(loc="lower right", fontsize=9, frameon=False, **style)
+    for text in legend.get_texts():
+        text.set_parse_math(False)
 
 
 def frame(axes: Axes, title: str = "") -> None:

@@ -49,7 +49,8 @@ def drawing(chart: Chart) -> Drawing:
     axes.set_xlabel("epoch", fontsize=8, color=style.MUTED, loc="right", labelpad=2)
     legend = tuple(Key(c.name, colour_class(c.colour), c.dashed) for c in chart.curves)
     light = style.svg(figure)
-    files = (data_uri(text.encode()) for text in (light, style.darkened(light)))
+    dark = style.darkened(light)
+    files = data_uri(light.encode()), data_uri(dark.encode())
     return Drawing(chart.title, chart.summary, chart.note, legend, *files)
 
 

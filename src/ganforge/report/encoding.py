@@ -9,7 +9,6 @@ import numpy as np
 
 from ganforge.types import Pixels
 
-GAP = 2  # pixels between two pictures
 KINDS = {b"\x89PNG": "png", b"RIFF": "webp", b"<?xm": "svg+xml"}  # by a file's first bytes
 
 
@@ -34,13 +33,6 @@ def encoded(image: Pixels) -> bytes:
     return buffer.getvalue()
 
 
-def spaced(tiles: Pixels, across: int) -> Pixels:
-    """(N, H, W, 3) row by row as one picture, (H', W', 4), transparent between and after them."""
-    count, height, width = tiles.shape[:3]
-    down = -(-count // across)
-    out = np.zeros((down * (height + GAP) - GAP, across * (width + GAP) - GAP, 4), np.uint8)
-    for i, tile in enumerate(tiles):
-        y, x = (i // across) * (height + GAP), (i % across) * (width + GAP)
-        out[y : y + height, x : x + width, :3] = tile
-        out[y : y + height, x : x + width, 3] = 255
-    return out
+def opaque(image: Pixels) -> Pixels:
+    """(..., 3) with full opacity, (..., 4)."""
+    return np.concatenate([image, np.full_like(image[..., :1], 255)], -1)

@@ -14,13 +14,14 @@ from ganforge import images
 from ganforge.plotting import points, strips
 from ganforge.plotting.points import Truth
 from ganforge.plotting.strips import Tiling
-from ganforge.report.encoding import data_uri, encoded, spaced
+from ganforge.report.encoding import data_uri, encoded, opaque
 from ganforge.runs import samples
 from ganforge.runs.folder import Run
 from ganforge.runs.samples import Moment, spread
 from ganforge.types import Array, Pixels
 
 FRAMES, BYTES = 40, 1_000_000  # of a film at most; all its pictures together, before base64
+GAP = 2  # pixels between two pictures
 SIDE = 400  # of a cloud of points, in its units
 CLEAR = 640  # pixels across of a film of pictures, if the page is wide enough
 KEYS = 4  # frames that are printed
@@ -105,7 +106,7 @@ def sheet(tiles: Pixels, layout: Tiling) -> Pixels:
     if layout.rows:
         each = len(tiles) // across
         tiles = tiles[np.arange(across * each).reshape(across, each).T.flatten()]
-    return spaced(tiles, across)
+    return strips.mosaic(opaque(tiles), across, gap=GAP, ground=0)
 
 
 def keyed(frames: Sequence[Frame]) -> tuple[Frame, ...]:

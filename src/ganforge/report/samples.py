@@ -17,8 +17,10 @@ from ganforge.data.load import Dataset
 from ganforge.errors import DataError, GanforgeError
 from ganforge.evaluation import copying, evaluate, features
 from ganforge.evaluation.inputs import LEAST, subset
-from ganforge.report.encoding import data_uri, encoded, spaced
+from ganforge.plotting.strips import mosaic
+from ganforge.report.encoding import data_uri, encoded, opaque
 from ganforge.report.facts import Entry
+from ganforge.report.film import GAP
 from ganforge.runs.folder import Run
 from ganforge.sampling.sampler import Sampler
 from ganforge.types import Array, Pixels
@@ -101,7 +103,7 @@ def class_rows(sampler: Sampler, entries: Sequence[Entry]) -> ClassRows | None:
     for label in range(shown):
         drawn = data_spec.as_uint8(sampler.sample(COLUMNS, label, SEED), sampler.spec)
         tiles = images.tiles(images.grid(drawn, COLUMNS), *sampler.spec.shape[1:])
-        image = spaced(tiles, COLUMNS)
+        image = mosaic(opaque(tiles), COLUMNS, gap=GAP, ground=0)
         name = names[label] if names else str(label)
         share = each[label] if each and math.isfinite(each[label]) else None
         height, width = image.shape[:2]
@@ -197,9 +199,7 @@ def neighbours(
 
 def picture(image: Pixels) -> str:
     """One picture (H, W, C) uint8, one channel or three, as a data address."""
-    rgb = images.grid(image[None], 1, gap=0)
-    opaque = np.full((*rgb.shape[:2], 1), 255, np.uint8)
-    return data_uri(encoded(np.concatenate([rgb, opaque], 2)))
+    return data_uri(encoded(opaque(images.grid(image[None], 1, gap=0))))
 
 
 def evidence(path: Path) -> str:
