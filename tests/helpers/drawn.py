@@ -63,7 +63,7 @@ def run_folder(path: Path, recipe: Config, log: list[dict[str, Any]], **info: An
 
 
 def shade(noise: int, step: int) -> int:
-    """The one colour of a made-up picture, 0xRRGGBB: it tells its noise and its step."""
+    """The one colour of a made-up picture, 0xRRGGBB: different for each noise and step."""
     return (noise * 3 << 16) + (step // 2 << 8) + 200
 
 

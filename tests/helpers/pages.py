@@ -83,7 +83,7 @@ def decoded(uri: str) -> np.ndarray[Any, Any]:
 
 
 def check_whole(html: str, seen: Reader) -> None:
-    """Self-contained, accessible, and closed to anything that is not its own."""
+    """Self-contained, accessible, and without anything from outside."""
     assert "://" not in html
     for tag, attrs in seen.tags:
         assert not {a for a in attrs if a.startswith("on")}, (tag, attrs)
@@ -102,9 +102,9 @@ def check_whole(html: str, seen: Reader) -> None:
     policy = next(m["content"] for m in seen.all("meta") if "http-equiv" in m)
     assert "default-src 'none'" in policy
     for tag in ("style", "script"):
-        own = [t for t in seen.inside[tag] if not t.startswith("{")]
-        assert len(own) == 1
-        hashed = base64.b64encode(hashlib.sha256(own[0].encode()).digest()).decode()
+        parts = [t for t in seen.inside[tag] if not t.startswith("{")]
+        assert len(parts) == 1
+        hashed = base64.b64encode(hashlib.sha256(parts[0].encode()).digest()).decode()
         assert f"{tag}-src 'sha256-{hashed}'" in policy
 
 

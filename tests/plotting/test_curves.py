@@ -121,7 +121,7 @@ def test_other_games_have_no_reference(loss: str) -> None:
     assert curves.references(game) == {} and curves.balance(game) is None
 
 
-# how a chart is drawn
+# the drawing of a chart
 
 
 def drawn(chart: Chart) -> Figure:

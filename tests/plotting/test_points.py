@@ -1,4 +1,4 @@
-"""Scatters and densities: what is drawn of vectors, and the truth they are shown against."""
+"""Scatters and densities: what is drawn of vectors, and the real data beside them."""
 
 import math
 from dataclasses import replace

@@ -48,13 +48,13 @@ def test_accuracies_are_read_from_the_metric_itself() -> None:
     """The note of label-accuracy is text: here it is made by the metric, not by hand."""
     train, test = load.load("mnist"), load.load("mnist", part="test")
     pick = np.flatnonzero(np.asarray(test.labels) != 4)[:300]
-    asked = np.where(np.asarray(test.labels)[pick] == 3, 4, np.asarray(test.labels)[pick])
-    fakes = Examples(np.asarray(test.values)[pick], asked)
+    labels = np.where(np.asarray(test.labels)[pick] == 3, 4, np.asarray(test.labels)[pick])
+    fakes = Examples(np.asarray(test.values)[pick], labels)
     cards = evaluate.measure(fakes, evaluate.Real(train, test), n=300, metrics=["label-accuracy"])
     entry = facts.Entry(0, "test", "", "", tuple(cards))
     each = samples.accuracies(entry, 10)
     assert each[4] == 0 and min(each[:3]) > 0.9 and len(each) == 10
-    assert np.isnan(each[3])  # never asked for
+    assert np.isnan(each[3])  # no sample of it
     assert samples.accuracies(entry, 9) == [] and samples.accuracies(None, 10) == []
 
 

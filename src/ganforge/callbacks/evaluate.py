@@ -154,7 +154,7 @@ class Scorer:
     def draw(self) -> None:
         """The curve of the scores so far, where there are any."""
         if self.records:
-            files.save(self.run.path / CURVE, style.png(curves.scores(self.records)))
+            files.save(self.run.path / CURVE, curve(self.records))
 
     def keep_best(self, t: Training, frechet: float, n: int) -> bool:
         """Keep the checkpoint of this step where none before scored as well."""
@@ -238,6 +238,11 @@ def stale(records: Sequence[Mapping[str, Any]], patience: float) -> str:
         f"enough: no better score for {age:.1f} epochs; the best was at epoch "
         f"{lowest['epoch']:.2f}, its model is in {BEST_MODEL}/"
     )
+
+
+def curve(records: Sequence[Mapping[str, Any]]) -> bytes:
+    """The Frechet distance over the epochs and its floor, as a PNG file's bytes."""
+    return style.png(curves.scores(records))
 
 
 def end_rule(every: float | None, before: float) -> tuple[float, float]:

@@ -41,7 +41,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Chart:
-    """What stands on one chart.
+    """A chart: its curves, its reference lines and the range of y.
 
     levels: {name: y} of horizontal reference lines. limits: of y; None: from the values, which a
     few extreme ones cannot stretch. log_scale: if the values span a factor of `WIDE`.
@@ -212,7 +212,7 @@ def draw(axes: Axes, chart: Chart) -> None:
         if many and not log:
             axes.plot(*thinned(curve.x, y), **line, alpha=0.35, linewidth=0.6)
             y = smooth(np.clip(y, low, high))
-        dots = alone(y) if many else list(range(len(y)))
+        dots = isolated(y) if many else list(range(len(y)))
         axes.plot(curve.x, y, **line, linewidth=1.6, label=curve.name,
                   marker="o" if dots else None, markersize=3, markevery=dots)  # fmt: skip
 
@@ -266,7 +266,7 @@ def thinned(x: Array, y: Array) -> tuple[Array, Array]:
     return x[picked], y[picked]
 
 
-def alone(y: Array) -> list[int]:
+def isolated(y: Array) -> list[int]:
     """Where a finite value of (N,) has none beside it: a line would not show it."""
     known = np.concatenate([[False], np.isfinite(y), [False]])
     return np.flatnonzero(known[1:-1] & ~known[:-2] & ~known[2:]).tolist()

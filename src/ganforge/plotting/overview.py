@@ -58,18 +58,18 @@ def draw_head(
     figure: Figure, run: Run, settings: Mapping[str, Any], log: Sequence[Mapping[str, Any]]
 ) -> None:
     """The name of the run, its state and its progress."""
+    style.add_text(figure, EDGE, 18, title(run, settings), 13, weight="bold")
+    done = samples.progress(log[-1]) if log else []
+    parts = [str(run.info().get("status", "")), *done, f"seed {settings.get('seed', 0)}"]
+    text = ", ".join(filter(None, parts))
+    style.add_text(figure, style.WIDTH - EDGE, 22, text, color=style.MUTED, ha="right")
+
+
+def title(run: Run, settings: Mapping[str, Any]) -> str:
+    """The recipe of a run, and its data if they have another name."""
     data = Path(str(settings.get("data", "?"))).name
     name = str(settings.get("name", run.path.name))
-    text = name if name == data else f"{name} on {data}"
-    style.add_text(figure, EDGE, 18, text, 13, weight="bold")
-    last: Mapping[str, Any] = log[-1] if log else {}
-    epoch, seen = last.get("epoch"), last.get("samples_seen")
-    facts = [str(run.info().get("status", ""))]
-    facts += [f"epoch {samples.epoch_text(epoch)}"] if isinstance(epoch, int | float) else []
-    facts += [f"{seen:,} real examples seen"] if isinstance(seen, int) else []
-    facts += [f"seed {settings.get('seed', 0)}"]
-    text = ", ".join(filter(None, facts))
-    style.add_text(figure, style.WIDTH - EDGE, 22, text, color=style.MUTED, ha="right")
+    return name if name == data else f"{name} on {data}"
 
 
 def picture_page(run: Run, found: Sequence[Moment], top: float) -> Figure:
@@ -146,8 +146,8 @@ def of_seeds(runs: Mapping[int, Run], count: int) -> bytes | None:
         style.add_legend(axes)
     if newest:
         few = f"the first {len(newest)} of {count}" if len(newest) < count else "all"
-        title = f"Newest samples of the seeds ({few})"
-        style.add_heading(figure, style.MARGIN, TOP - 30, title)
+        heading = f"Newest samples of the seeds ({few})"
+        style.add_heading(figure, style.MARGIN, TOP - 30, heading)
         with contextlib.suppress(DataError):  # a damaged file: the curves are still worth having
             (draw_seed_strips if tiled else draw_seed_points)(figure, runs, newest)
     return style.png(figure)

@@ -1,4 +1,4 @@
-"""Scatters and densities of vectors, and the truth they are shown against."""
+"""Scatters and densities of vectors, and the real data that they are compared with."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Density = Callable[[Array], Array]  # (N, 1) -> (N,)
 
 @dataclass(frozen=True)
 class Truth:
-    """What generated vectors are shown against.
+    """What generated vectors are compared with.
 
     features: F, numbers in a vector. limits: of every panel, see `extent`. real: (N, F) examples of
     the run's data; None if they are not available. density: of the data, if it is known exactly.

@@ -88,7 +88,7 @@ def sample_spec(run: Run, settings: Mapping[str, Any]) -> tuple[DataSpec, tuple[
 
 
 def short(name: str) -> str:
-    """A class name for the margin; empty if the figures' font lacks letters of it."""
+    """A class name for the margin; empty if the font of the figures has not all its letters."""
     if any(not 32 <= ord(c) < 0x250 for c in name):
         return ""
     return name if len(name) <= NAME else f"{name[: NAME - 1]}…"
@@ -98,7 +98,7 @@ def tiles(moment: Moment, layout: Tiling, gap: int = 2) -> Pixels:
     """The pictures of a grid, (N, H, W, 3), row by row, without the empty ones at its end.
 
     Pictures of more than 128 pixels are averaged down by a whole factor.
-    Raises DataError if the file is damaged, or holds no grid of this layout.
+    Raises DataError if the file is damaged, or no grid of this layout.
     """
     grid = moment.picture()
     high, wide = layout.height, layout.width

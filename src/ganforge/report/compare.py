@@ -21,7 +21,7 @@ from ganforge.report.film import Film, Frame
 class Row:
     """A run in the table.
 
-    value, floor, word, stamp: of its Frechet distance; dashes without one.
+    value, floor, rating, stamp: of its Frechet distance; dashes without one.
     """
 
     anchor: str
@@ -32,7 +32,7 @@ class Row:
     verdict: words.Verdict
     value: str
     floor: str
-    word: str
+    rating: str
     stamp: str
     epochs: str
     seen: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,12 +17,14 @@ from ganforge.config.schema import Config
 from ganforge.errors import GanforgeError
 from ganforge.evaluation import evaluate
 from ganforge.evaluation.score import Score
+from ganforge.plotting import overview
 from ganforge.runs import folder as runs
 from ganforge.runs import model, samples
 from ganforge.runs.folder import Run
 from ganforge.training import trainer
 
 Pair = tuple[str, str]
+NONE = "–"
 OPTIONS = ("data", "size", "batch", "epochs", "kimg", "seed", "device", "precision")  # of `train`
 
 
@@ -92,13 +95,12 @@ class Facts:
 def gather(run: Run) -> Facts:
     """Read a run's files; DataError if config.toml, run.json or scores.json is damaged."""
     settings, info = run.settings(), run.info()
-    name, data = str(settings.get("name", run.path.name)), Path(str(settings.get("data", "?"))).name
     table = evaluate.read(run.path / evaluate.SCORES)
     entries = sorted(map(entry, table.values()), key=rank, reverse=True)
     return Facts(
         run,
         run.path.resolve().name,
-        name if name == data else f"{name} on {data}",
+        overview.title(run, settings),
         runs.state(run),
         settings,
         info,
@@ -139,12 +141,12 @@ def complete(settings: Mapping[str, Any]) -> Config | None:
 
 def changes(settings: Mapping[str, Any]) -> tuple[tuple[str, str, str], ...] | None:
     """(setting, recipe's default, the run's); None if the package has no such recipe."""
-    name = settings.get("name")
+    name = str(settings.get("name"))
     if name not in recipes.RECIPES:
         return None
     found = complete(settings)  # settings that an older version did not have get their defaults
     used = convert.to_dict(found) if found else settings
-    differing = convert.difference(convert.to_dict(recipes.RECIPES[str(name)]()), used)
+    differing = convert.difference(convert.to_dict(recipes.RECIPES[name]()), used)
     return tuple((key, text(old), text(new)) for key, old, new in differing)
 
 
@@ -156,27 +158,23 @@ def text(value: Any) -> str:
         return f"[{', '.join(map(text, value))}]"
     if isinstance(value, float):
         return repr(value).removesuffix(".0")
-    return "–" if value is None else str(value)
+    return NONE if value is None else str(value)
 
 
 def command(path: Path, settings: Mapping[str, Any]) -> str:
-    """A command whose settings are exactly the run's; empty if no command can say them."""
+    """A command whose settings are exactly the run's; empty if no command can give them."""
     out = ["--out", str(path)]
-    wanted, name = complete(settings), str(settings.get("name"))
     if settings.get("networks", {}).get("kind") == "python":
         return ""  # the code is not in the folder
-    if wanted is not None and name in recipes.RECIPES:
-        base = recipes.RECIPES[name]()
-        differing = convert.difference(convert.to_dict(base), convert.to_dict(wanted))
-        given = {key: text(new) for key, _, new in differing if new is not None}
+    wanted, name, differing = complete(settings), str(settings.get("name")), changes(settings)
+    if wanted is not None and differing is not None:
+        given = {key: new for key, _, new in differing if new != NONE}
         plain = all("." in key or key in OPTIONS or key in TOP_LEVEL for key in given)
-        try:
-            same = convert.override(base, given, registry.PARTS) == wanted
-        except GanforgeError:
-            same = False
-        if plain and same:
-            words = [word for key, value in given.items() for word in (f"--{key}", value)]
-            return shlex.join(["ganforge", "train", name, *words, *out])
+        with contextlib.suppress(GanforgeError):
+            same = convert.override(recipes.RECIPES[name](), given, registry.PARTS) == wanted
+            if plain and same:
+                options = [part for key, value in given.items() for part in (f"--{key}", value)]
+                return shlex.join(["ganforge", "train", name, *options, *out])
     return shlex.join(["ganforge", "train", "--config", str(path / runs.CONFIG), *out])
 
 
@@ -196,15 +194,9 @@ def hashes(run: Run, info: Mapping[str, Any]) -> list[Pair]:
 
 def progress(facts: Facts) -> str:
     """How far a run has come: passes, examples, time."""
-    last, parts = facts.last, []
-    epoch, seen = last.get("epoch"), last.get("samples_seen")
-    if isinstance(epoch, int | float):
-        passes = samples.epoch_text(float(epoch))
-        parts.append(f"{passes} {'epoch' if passes == '1' else 'epochs'}")
-    if isinstance(seen, int):
-        parts.append(f"{seen:,} real examples seen")
-    if last.get("seconds"):
-        parts.append(duration(float(last["seconds"])))
+    parts = samples.progress(facts.last)
+    if seconds := facts.last.get("seconds"):
+        parts.append(duration(float(seconds)))
     return ", ".join(parts)
 
 
@@ -219,7 +211,7 @@ def duration(seconds: float) -> str:
 
 
 def hardware(facts: Facts) -> list[Pair]:
-    """What the run ran on, and how fast."""
+    """The machine, the device and the speed of the run."""
     info, resolved = facts.info, facts.info.get("resolved", {})
     versions = facts.info.get("versions", {})
     rows = [("machine", str(versions.get("machine", "")))]

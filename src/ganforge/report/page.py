@@ -33,7 +33,7 @@ from ganforge.runs.samples import spread
 from ganforge.sampling.sampler import Sampler
 
 T = TypeVar("T")
-RECORDS = 500  # of a log that the page's JSON holds
+RECORDS = 500  # of a log at most in the page's JSON
 FORMAT = 1
 TEMPLATES = Path(__file__).parent / "templates"
 

@@ -10,7 +10,7 @@ from ganforge.diagnosis import Diagnosis
 from ganforge.evaluation.score import Score
 from ganforge.report.facts import Facts, duration, progress
 from ganforge.report.samples import Neighbours
-from ganforge.runs.samples import epoch_text
+from ganforge.runs import samples
 
 GOOD, FAIR, BAD, OPEN = "good", "fair", "bad", "open"
 TONES = {"as real": GOOD, "close": FAIR, "unknown": OPEN}  # of a score's verdict; others are bad
@@ -63,11 +63,10 @@ def figures(facts: Facts, health: Diagnosis | None) -> list[Figure]:
         value = counted(bad, "finding") if bad else value
         beside = f"{checked} of {checked + len(health.skipped)} checks were possible"
         out.append(Figure("Diagnosis", value, beside))
-    epoch, seconds = facts.last.get("epoch"), facts.last.get("seconds")
-    if isinstance(epoch, int | float):
+    seconds = facts.last.get("seconds")
+    if isinstance(facts.last.get("epoch"), int | float):
         beside = facts.state + (f", {duration(float(seconds))}" if seconds else "")
-        text = epoch_text(float(epoch))
-        out.append(Figure("Training", f"{text} {'epoch' if text == '1' else 'epochs'}", beside))
+        out.append(Figure("Training", samples.progress(facts.last)[0], beside))
     return out
 
 

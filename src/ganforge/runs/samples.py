@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -74,6 +74,18 @@ def epoch_text(epoch: float) -> str:
     if epoch >= 100 or (near and abs(epoch - near) < 0.03):
         return f"{near:,}"
     return f"{epoch:.2g}" if epoch < 1 else f"{epoch:.3g}"
+
+
+def progress(record: Mapping[str, Any]) -> list[str]:
+    """What a log record says of the progress: passes over the data, real examples seen."""
+    epoch, seen = record.get("epoch"), record.get("samples_seen")
+    out = []
+    if isinstance(epoch, int | float):
+        text = epoch_text(float(epoch))
+        out.append(f"{text} {'epoch' if text == '1' else 'epochs'}")
+    if isinstance(seen, int):
+        out.append(f"{seen:,} real examples seen")
+    return out
 
 
 def moments(run: Run) -> list[Moment]:
