@@ -8,7 +8,7 @@ from tests.helpers.drawn import opened
 from ganforge.plotting import intervals, style
 from ganforge.plotting.intervals import Panel, Row
 
-ROWS = (Row("a $x$", (1.0, 3.0), 2.0, 1.5, 2.5), Row("b", (4.0,), 4.0, math.nan, math.nan))
+ROWS = (Row("$\\frac$", (1.0, 3.0), 2.0, 1.5, 2.5), Row("b", (4.0,), 4.0, math.nan, math.nan))
 
 
 def test_runs_mean_and_interval_are_drawn() -> None:
@@ -18,7 +18,7 @@ def test_runs_mean_and_interval_are_drawn() -> None:
     assert [list(x.get_xdata()) for x in dots] == [[1.0, 3.0], [4.0]]
     bars = [list(x.get_xdata()) for x in axes.lines if x.get_linestyle() == "-"]
     assert [1.5, 2.5] in bars and not any(math.isnan(v) for bar in bars for v in bar)
-    assert [t.get_text() for t in axes.get_yticklabels()] == ["a $x$", "b"]
+    assert [t.get_text() for t in axes.get_yticklabels()] == ["$\\frac$", "b"]
     assert axes.get_ylim()[0] > axes.get_ylim()[1]  # the first row on top
     assert [0.5, 0.5] in [list(x.get_xdata()) for x in axes.lines]
     assert opened(style.png(figure)).width == 2000

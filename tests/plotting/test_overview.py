@@ -25,6 +25,7 @@ from ganforge.errors import DataError, DiskError
 from ganforge.plotting import overview, strips, style
 from ganforge.runs import folder as runs
 from ganforge.runs import load as runs_load
+from ganforge.runs.folder import Run
 
 
 @pytest.mark.parametrize("shape", [(3, 16, 48), (1, 28, 28), (3, 64, 64), (3, 128, 128)])
@@ -149,3 +150,37 @@ def test_a_picture_of_another_size_is_refused(tmp_path: Path) -> None:
     newest.write_bytes(images.png(np.zeros((50, 50, 3), np.uint8)))
     with pytest.raises(DataError, match="50 x 50 pixels is no grid of this run"):
         overview.overview(run)
+
+
+# many seeds
+
+
+def test_seeds_share_a_page_with_their_median(tmp_path: Path) -> None:
+    runs_ = {seed: vector_run(tmp_path / f"seed-{seed}", recipes.gaussian()) for seed in range(3)}
+    page = overview.of_seeds({**runs_, 3: Run(tmp_path / "none")}, 4)
+    assert page is not None and opened(page).size == (2000, 2 * (overview.TOP + 40 + 165))
+    assert overview.of_seeds({3: Run(tmp_path / "none")}, 4) is None
+    newest = max(runs_[1].samples.iterdir())
+    newest.write_bytes(b"damaged")
+    damaged = overview.of_seeds(runs_, 3)
+    assert damaged is not None and opened(damaged).size == opened(page).size  # with its curves
+
+
+def test_the_curves_of_seeds_are_drawn_one_by_one_or_as_a_band() -> None:
+    logs = [[record(s, loss_d=float(i)) for s in (100, 200)][: 1 + i % 2] for i in range(5)]
+    few, many = (style.add_axes(style.page(100), 0, 0, 100, 100) for _ in range(2))
+    overview.draw_seed_curves(few, logs, "loss_d", style.D)
+    overview.draw_seed_curves(many, logs * 20, "loss_d", style.D)
+    assert len(few.lines) == 6 and not few.collections
+    assert few.lines[-1].get_ydata().tolist() == [2.0, 2.0]  # the median of 0..4, and of 1 and 3
+    assert len(many.lines) == 1 and len(many.collections) == 1
+
+
+def test_pictures_of_seeds_have_a_row_each(tmp_path: Path) -> None:
+    runs_ = {seed: picture_run(tmp_path / f"{seed}", DataSpec((1, 28, 28))) for seed in range(14)}
+    page = overview.of_seeds(runs_, 14)
+    assert page is not None
+    counts = colours(page)
+    for noise in range(overview.PICTURES):
+        assert counts[shade(noise, 400)] == overview.PANELS * (28 * 2) ** 2
+    assert shade(overview.PICTURES, 400) not in counts

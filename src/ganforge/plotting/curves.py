@@ -192,7 +192,7 @@ def draw_panel(
     draw(axes, chart)
     style.add_title(axes, chart.title, "epoch")
     style.add_legend(axes)
-    below = 1 - (height + 52) / height
+    below = -44 / height
     style.add_label(axes, 1, below, chart.note, size=8, transform=axes.transAxes, ha="right",
                     va="top")  # fmt: skip
 
@@ -223,7 +223,7 @@ def draw(axes: Axes, chart: Chart) -> None:
     set_ticks(axes, log and high > 100 * low)
 
 
-def set_ticks(axes: Axes, decades: bool) -> None:
+def set_ticks(axes: Axes, decades: bool = False) -> None:
     """Round numbers on both axes, a grid across, and no tick marks at the left."""
     from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 

@@ -172,7 +172,8 @@ def draw_seed_curves(
         low, high = np.nanquantile(values, [0.05, 0.95], axis=0)
         axes.fill_between(epoch, low, high, color=colour, alpha=0.2, linewidth=0, label="90 %")
     axes.plot(epoch, np.nanmedian(values, axis=0), color=colour, linewidth=1.6, label="median")
-    axes.set_ylim(*curves.fit(values[~np.isnan(values)]))
+    axes.set(xlim=(0, epoch.max(initial=0) or 1), ylim=curves.fit(values[~np.isnan(values)]))
+    curves.set_ticks(axes)
 
 
 def draw_seed_points(figure: Figure, runs: Mapping[int, Run], newest: Mapping[int, Moment]) -> None:

@@ -103,7 +103,7 @@ def read(
     anchor: str = "run-1",
     networks: OwnNetworks | None = None,
     diagnose: Callable[..., Diagnosis] = diagnosis.diagnose,
-    neighbours: Callable[[Run, Sampler], Neighbours] = samples.neighbours,
+    neighbours: Callable[[Run, Sampler], Neighbours] | None = None,
 ) -> Page:
     """Everything that the page shows of one run.
 
@@ -112,8 +112,9 @@ def read(
         anchor: its id on the page.
         networks: the function that builds its networks, if they are code of the user.
         diagnose: finds what is wrong with a run folder.
-        neighbours: compares samples with the training data.
+        neighbours: compares samples with the training data; `samples.neighbours` if None.
     """
+    compare_samples = neighbours or samples.neighbours
     known = facts.gather(run)
     why: dict[str, str] = {}
 
@@ -136,7 +137,9 @@ def read(
     health = part("health", lambda: diagnose(run.path, networks=networks), "")
     findings, skipped = (health.findings, health.skipped) if health else ((), {})
     moving = part("film", lambda: film.of_run(run), "There are no samples yet.")
-    copies = part("neighbours", lambda: neighbours(run, sampler) if sampler else None, no_model)
+    copies = part(
+        "neighbours", lambda: compare_samples(run, sampler) if sampler else None, no_model
+    )
     classes = part(
         "classes",
         lambda: samples.class_rows(sampler, known.entries) if sampler else None,
