@@ -61,6 +61,8 @@ def find(old: str, name: str) -> Any:
 
     Raises AttributeError if no module has it now.
     """
+    if name.startswith("__"):  # `inspect` looks for them on every module, amid other imports
+        raise AttributeError(name)
     for new in MOVED[old]:
         module = import_module(f"ganforge.{new}")
         if hasattr(module, name):
