@@ -1,12 +1,13 @@
 """Samples over time: which pictures and points are drawn, how large, from which files."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.helpers.drawn import STEPS, colours, opened, picture_run, shade, texts
+from tests.helpers.drawn import STEPS, colours, opened, picture_run, shade, texts, vector_run
 
-from ganforge import images
+from ganforge import images, recipes
 from ganforge.data.spec import DataSpec
 from ganforge.plotting import overview, strips
 from ganforge.plotting.strips import Tiling
@@ -64,3 +65,12 @@ def test_animation_of_many_moments_is_thinned() -> None:
     assert np.diff(frames).max() - np.diff(frames).min() <= 1
     assert spread(items[:3], 12) == [0, 1, 2]
     assert spread(items, 1) == [999] and spread([], 5) == []
+
+
+def test_moments_of_the_same_epoch_have_a_panel_each(tmp_path: Path) -> None:
+    run = vector_run(tmp_path / "run", recipes.gaussian())
+    for record_ in range(100_000, 100_003):  # epochs 1,000.00 to 1,000.02
+        shutil.copy(run.samples / "000000400.npz", run.samples / f"{record_:09d}.npz")
+    figure = strips.strip(run)
+    assert [a.get_title() for a in figure.axes][-3:] == ["epoch 1,000"] * 3
+    assert len(figure.axes) == len(STEPS) + 3

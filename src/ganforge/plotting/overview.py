@@ -113,10 +113,11 @@ def point_page(run: Run, found: Sequence[Moment], top: float) -> Figure:
         discriminator = load.discriminator(run)
         if discriminator is not None:
             axes = style.add_axes(figure, 60, top + 310, 420, 130)
-            points.draw_discriminator(axes, fake, known.limits, known.density, discriminator)
+            points.draw_discriminator(axes, fake, known, discriminator)
     style.add_heading(figure, 550, top - 4, "The same noise over time")
     rows, size = (4, (130, 81)) if flat else (3, (118, 118))
-    strips.draw_panels(figure, (550, top + 32), 3, size, spread(found, 3 * rows), known)
+    panels = [(moment.text, moment) for moment in spread(found, 3 * rows)]
+    strips.draw_panels(figure, (550, top + 32), 3, size, panels, known)
     return figure
 
 
@@ -180,12 +181,8 @@ def draw_seed_points(figure: Figure, runs: Mapping[int, Run], newest: Mapping[in
     """A small panel a seed, all with the same limits."""
     first = next(iter(newest))
     known = points.truth(runs[first], newest[first].points())
-    for i, (seed, moment) in enumerate(newest.items()):
-        row, column = divmod(i, 6)
-        left, top = style.MARGIN + column * 150, TOP + 15 + row * 165
-        axes = style.add_axes(figure, left, top, 130, 130)
-        points.draw(axes, moment.points(), known, small=True)
-        style.frame(axes, f"seed {seed}")
+    panels = [(f"seed {seed}", moment) for seed, moment in newest.items()]
+    strips.draw_panels(figure, (style.MARGIN, TOP + 15), 6, (130, 130), panels, known)
 
 
 def seed_strips_height(runs: Mapping[int, Run], newest: Mapping[int, Moment]) -> float:

@@ -89,13 +89,9 @@ def vectors(real: Array | None, fake: Array | None) -> Figure:
     return density(real, fake) if one else scatter(real, fake, ellipses=False)
 
 
-def draw(axes: Axes, fake: Array, known: Truth, small: bool = False) -> None:
+def draw(axes: Axes, fake: Array | None, known: Truth, small: bool = False) -> None:
     """Generated vectors against the real ones: a scatter, or densities of single numbers."""
-    if known.features == 1:
-        draw_density(axes, known.real, fake, known.limits, known.density)
-    else:
-        ellipses = known.single and not small
-        draw_scatter(axes, known.real, fake, known.limits, ellipses, small)
+    (draw_density if known.features == 1 else draw_scatter)(axes, fake, known, small)
 
 
 def scatter(real: Array | None, fake: Array | None, ellipses: bool = True) -> Figure:
@@ -111,7 +107,7 @@ def scatter(real: Array | None, fake: Array | None, ellipses: bool = True) -> Fi
     """
     figure = style.page(560, 600)
     axes = style.add_axes(figure, 60, 50, 480, 440)
-    draw_scatter(axes, real, fake, extent(real, fake), ellipses)
+    draw(axes, fake, Truth(2, extent(real, fake), real, single=ellipses))
     title = "Generated points" if real is None else "Real points"
     title = title if real is None or fake is None else "Real and generated points"
     style.add_title(axes, title, *axis_names(real, fake))
@@ -125,18 +121,12 @@ def axis_names(real: Array | None, fake: Array | None) -> tuple[str, str]:
     return (f"1st of {features} numbers", "2nd") if features > 2 else ("", "")
 
 
-def draw_scatter(
-    axes: Axes,
-    real: Array | None,
-    fake: Array | None,
-    limits: Array,
-    ellipses: bool = False,
-    small: bool = False,
-) -> None:
-    """Points inside `limits`, (2, 2): low and high corner of a square.
+def draw_scatter(axes: Axes, fake: Array | None, known: Truth, small: bool = False) -> None:
+    """Points inside the limits, and, in a large panel, an ellipse if the data have one mode.
 
     As many real points as generated ones are drawn (at least 100); an ellipse describes all.
     """
+    real, limits = known.real, known.limits
     most = min(SHOWN, max(100, len(fake))) if fake is not None else SHOWN
     for values, colour, name in ((real, style.REAL, "real"), (fake, style.FAKE, "generated")):
         if values is None:
@@ -146,7 +136,7 @@ def draw_scatter(
         area = (4.0 if few else 0.8) if small else (16.0 if few else 5.0)
         axes.scatter(x[:most, 0], x[:most, 1], area, colour, alpha=0.7, linewidths=0)
         axes.plot([], [], "o", color=colour, markersize=5, markeredgewidth=0, label=name)
-        if ellipses and len(x) > 2:
+        if known.single and not small and len(x) > 2:
             axes.add_patch(ellipse(x, colour))
         away = int((~inside(x, limits)).sum())
         if away and values is fake:
@@ -214,28 +204,30 @@ def density(
     Raises:
         DataError: no number is finite.
     """
-    below = discriminator is not None
-    figure = style.page(560 if below else 360, 600)
+    known = Truth(1, extent(real, fake), real, true_density)
+    figure = style.page(360 if discriminator is None else 560, 600)
     axes = style.add_axes(figure, 60, 50, 480, 240)
-    limits = extent(real, fake)
-    draw_density(axes, real, fake, limits, true_density)
-    style.add_title(axes, "Density of data and samples", "" if below else "x")
+    draw(axes, fake, known)
+    style.add_title(axes, "Density of data and samples", "x" if discriminator is None else "")
     style.add_legend(axes)
     if discriminator is not None:
         axes = style.add_axes(figure, 60, 340, 480, 150)
-        draw_discriminator(axes, fake, limits, true_density, discriminator)
+        draw_discriminator(axes, fake, known, discriminator)
     return figure
 
 
-def draw_density(
-    axes: Axes, real: Array | None, fake: Array | None, limits: Array, true_density: Density | None
-) -> None:
+def grid_of(limits: Array, count: int = 401) -> Array:
+    """Where densities are drawn between two limits, (count,)."""
+    return np.linspace(float(limits[0, 0]), float(limits[1, 0]), count)
+
+
+def draw_density(axes: Axes, fake: Array | None, known: Truth, small: bool = False) -> None:
     """p_data, or an estimate of it from real points, as a line; p_g as a filled curve."""
-    x = np.linspace(float(limits[0, 0]), float(limits[1, 0]), 401)
+    x = grid_of(known.limits)
     top = 0.0
-    p = data_density(real, true_density, x)
+    p = data_density(known, x)
     if p is not None:
-        name = "real" if true_density is None else "data"
+        name = "real" if known.density is None else "data"
         axes.plot(x, p, color=style.REAL, linewidth=1.6, label=name, zorder=3)
         top = float(p.max())
     if fake is not None and len(finite(fake)):
@@ -247,11 +239,11 @@ def draw_density(
     axes.set(xlim=(x[0], x[-1]), ylim=(0, 1.1 * max(top, 1e-9)))
 
 
-def data_density(real: Array | None, true_density: Density | None, x: Array) -> Array | None:
-    """p_data at (M,): exact if known, else estimated from (N, 1) real points; None without."""
-    if true_density is not None:
-        return true_density(x[:, None])
-    return None if real is None else kernel_density(real, x)
+def data_density(known: Truth, x: Array) -> Array | None:
+    """p_data at (M,): exact if known, else estimated from real points; None without any."""
+    if known.density is not None:
+        return known.density(x[:, None])
+    return None if known.real is None else kernel_density(known.real, x)
 
 
 def kernel_density(points: Array, at: Array) -> Array:
@@ -267,19 +259,15 @@ def kernel_density(points: Array, at: Array) -> Array:
 
 
 def draw_discriminator(
-    axes: Axes,
-    fake: Array | None,
-    limits: Array,
-    true_density: Density | None,
-    discriminator: Density,
+    axes: Axes, fake: Array | None, known: Truth, discriminator: Density
 ) -> None:
-    """D(x), and the best D against these samples."""
-    x = np.linspace(float(limits[0, 0]), float(limits[1, 0]), 401)
-    if true_density is not None and fake is not None and len(finite(fake)):
-        p, q = true_density(x[:, None]), kernel_density(fake, x)
+    """D(x), and the best D against these samples if p_data is known exactly."""
+    x = grid_of(known.limits)
+    if known.density is not None and fake is not None and len(finite(fake)):
+        p, q = known.density(x[:, None]), kernel_density(fake, x)
         # if neither has any mass at x, their ratio says nothing
-        known = p + q > 1e-3 * max(p.max(), q.max())
-        best = np.where(known, p / np.maximum(p + q, 1e-300), np.nan)
+        some = p + q > 1e-3 * max(p.max(), q.max())
+        best = np.where(some, p / np.maximum(p + q, 1e-300), np.nan)
         axes.plot(x, best, color=style.MUTED, lw=1, linestyle=(0, (4, 2)),
                   label="best D, p / (p + p_g)")  # fmt: skip
     axes.plot(x, discriminator(x[:, None]), color=style.D, linewidth=1.6, label="D(x)")

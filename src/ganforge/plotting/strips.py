@@ -164,7 +164,7 @@ def strip(run: Run, columns: int = COLUMNS, rows: int = ROWS) -> Figure:
     style.add_text(figure, width - EDGE, 20, "generated", color=style.FAKE, ha="right")
     if known.real is not None:
         style.add_text(figure, width - EDGE - 75, 20, "real", color=style.REAL, ha="right")
-    draw_panels(figure, (EDGE, 65), across, size, picked, known)
+    draw_panels(figure, (EDGE, 65), across, size, [(m.text, m) for m in picked], known)
     return figure
 
 
@@ -247,16 +247,16 @@ def draw_panels(
     corner: tuple[float, float],
     across: int,
     size: tuple[float, float],
-    picked: Sequence[Moment],
+    panels: Sequence[tuple[str, Moment]],
     known: Truth,
 ) -> None:
-    """Small panels of vectors, one a moment, all with the same limits."""
-    for i, moment in enumerate(picked):
+    """Small panels of vectors with their titles, all with the same limits."""
+    for i, (title, moment) in enumerate(panels):
         row, column = divmod(i, across)
         left, top = corner[0] + column * (size[0] + 15), corner[1] + row * (size[1] + 27)
         axes = style.add_axes(figure, left, top, *size)
         points.draw(axes, moment.points(), known, small=True)
-        style.frame(axes, moment.text)
+        style.frame(axes, title)
 
 
 def animation(run: Run) -> bytes:

@@ -143,17 +143,12 @@ def real_shape(known: Truth, height: int) -> tuple[str, float]:
     """The path of the real examples, and the largest density that is drawn (1-D)."""
     if known.features > 1:
         return "" if known.real is None else cloud(known.real[:400], known.limits), 1.0
-    x = grid_of(known.limits)
-    p = points.data_density(known.real, known.density, x)
+    x = points.grid_of(known.limits, 201)
+    p = points.data_density(known, x)
     if p is None:
         return "", 1.0
     top = 2 * float(p.max())  # a collapsed generator's spike may leave the panel
     return path(*placed(x, p, height, top)), top
-
-
-def grid_of(limits: Array) -> Array:
-    """Where densities are drawn, (201,)."""
-    return np.linspace(float(limits[0, 0]), float(limits[1, 0]), 201)
 
 
 def placed(x: Array, p: Array, height: int, top: float) -> tuple[Array, Array]:
@@ -166,7 +161,7 @@ def bell(values: Array, limits: Array, height: int, top: float) -> str:
     """The density of single numbers as a closed path; empty if none is finite."""
     if not len(points.finite(values)):
         return ""
-    x = grid_of(limits)
+    x = points.grid_of(limits, 201)
     outline = path(*placed(x, points.kernel_density(values, x), height, top))
     return f"{outline}L{SIDE} {height - 4}L0 {height - 4}Z"
 

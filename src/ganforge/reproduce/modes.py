@@ -32,6 +32,7 @@ from ganforge.gan import state
 from ganforge.gan.adversarial import Adversarial
 from ganforge.nets import MLP, Init
 from ganforge.plotting import points, style
+from ganforge.plotting.points import Truth
 from ganforge.reproduce.table import stated
 from ganforge.rng import Stream
 from ganforge.runs import checkpoint
@@ -261,7 +262,7 @@ def picture(name: str, ours: Sequence[Run], folder: Path) -> Figure:
         axes = style.add_axes(figure, left, top, side, side)
         with np.load(folder / f"seed-{one.seed}.npz", allow_pickle=False) as file:
             fake = file["samples"]
-        points.draw_scatter(axes, real, fake, points.extent(real, real), small=True)
+        points.draw(axes, fake, Truth(2, points.extent(real, real), real), small=True)
         style.frame(axes)
         style.add_title(axes, f"seed {one.seed}: {one.held} modes, {one.high_quality:.0f} %")
     return figure
