@@ -125,13 +125,12 @@ def of_seeds(runs: Mapping[int, Run], count: int) -> bytes | None:
     """Many seeds on one page, as a PNG file's bytes: all loss curves, newest samples of some seeds.
 
     Args:
-        runs: run folders by seed; those that do not exist yet are left out.
+        runs: run folders by seed; some may not exist yet.
         count: seeds of the whole experiment.
 
     Returns:
         None if there is nothing to draw yet.
     """
-    runs = {seed: run for seed, run in runs.items() if run.exists()}
     logs = [run.log() for run in runs.values()]
     if not any(curves.has_losses(log) for log in logs):
         return None
