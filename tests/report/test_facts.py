@@ -33,6 +33,9 @@ def test_the_newest_score_on_the_test_split_is_quoted(digits: Path, tmp_path: Pa
     assert words.figures(known, None)[0].value.startswith("7 ")
     assert "(N 100, test)" in words.figures(known, None)[0].beside
     assert len(known.entries) == 4  # still shown, with its stamp
+    add_scores(path, replace(CARD, value=0.1), step=9, foreign=True)
+    newer = facts.gather(Run(path))
+    assert newer.entries[0].foreign and newer.score == known.score
 
 
 @pytest.mark.parametrize(
