@@ -37,7 +37,7 @@ RANK = {name: i for i, line in enumerate(LADDER.strip().split("\n")) for name in
 MOST_FILES_AT_THE_TOP = 12
 
 MAX_FUNCTION = 60
-MAY_PRINT = {"cli", "__main__", "callbacks.display"}
+MAY_PRINT = {"cli", "__main__", "callbacks.display", "training.stuck"}
 
 
 def modules() -> dict[str, Path]:

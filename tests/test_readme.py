@@ -6,6 +6,7 @@ import re
 import shlex
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ import ganforge as gf
 from ganforge.cli import main
 from ganforge.config.schema import Config
 from ganforge.recipes import RECIPES
+from ganforge.report import samples
 from tests.helpers.tiny import shortened
 
 ROOT = Path(__file__).parent.parent
@@ -72,7 +74,7 @@ def test_command(command: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> 
     if words[0] == "reproduce":
         words += ["--budget", "0.01", "--seeds", "0,1", "--threads", "1"]
     if words[0] == "report":
-        monkeypatch.setattr("ganforge.report.samples.SEARCHED", 500)
+        monkeypatch.setattr(samples, "neighbours", partial(samples.neighbours, searched=500))
     assert main(words) == 0
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 # old module -> the modules that hold its names now; all inside `ganforge`
 MOVED: dict[str, tuple[str, ...]] = {
-    "charts": ("plotting.charts",),
+    "charts": ("plotting.style", "plotting.curves", "plotting.points"),
     "checkpoint": ("runs.checkpoint", "files"),
     "codec": ("data.spec",),
     "compare": ("experiments.compare",),
@@ -38,7 +38,13 @@ MOVED: dict[str, tuple[str, ...]] = {
     "penalties": ("gan.penalties",),
     "pictures": ("images", "files"),
     "players": ("gan.players", "gan.batch", "gan.state"),
-    "plots": ("plotting.plots",),
+    "plots": (
+        "plotting.overview",
+        "plotting.strips",
+        "plotting.curves",
+        "plotting.points",
+        "plotting.style",
+    ),
     "progress": ("runs.records",),
     "sampling": ("sampling.sampler",),
     "schedules": ("gan.schedules",),
@@ -55,7 +61,9 @@ def find(old: str, name: str) -> Any:
 
     Raises AttributeError if no module has it now.
     """
-    for new in MOVED[old] if not name.startswith("__") else ():
+    if name.startswith("__"):  # `inspect` looks for them on every module, amid other imports
+        raise AttributeError(name)
+    for new in MOVED[old]:
         module = import_module(f"ganforge.{new}")
         if hasattr(module, name):
             message = (

@@ -22,7 +22,7 @@ from ganforge.data.load import Dataset
 from ganforge.diagnosis import Diagnosis
 from ganforge.errors import DataError, Interrupted, UsageError
 from ganforge.evaluation.score import Score
-from ganforge.plotting import plots
+from ganforge.plotting import overview
 from ganforge.runs.folder import Run
 from ganforge.runs.records import Control, Progress
 from ganforge.sampling.sampler import Labels, Sampler
@@ -158,6 +158,6 @@ def draw(run: Run) -> Path | None:
     from ganforge import files
 
     try:
-        return files.save_file(run.path / PLOT, plots.overview(run))
+        return files.save_file(run.path / PLOT, overview.overview(run))
     except DataError:
         return None

@@ -18,8 +18,8 @@ from ganforge.data.load import load
 from ganforge.diagnosis import CHECKS, Diagnosis, findings
 from ganforge.errors import DataError
 from ganforge.gan.adversarial import Adversarial
-from ganforge.training.trainer import Trainer
 from ganforge.training import loop
+from ganforge.training.trainer import Trainer
 from tests.helpers.tiny import fingerprint, log_without_times, newest, pictures, shortened
 
 

@@ -21,7 +21,6 @@ from ganforge.evaluation import store
 from ganforge.evaluation.score import Score
 from ganforge.runs import checkpoint, folder, model
 from ganforge.runs.folder import Run
-from ganforge.training.trainer import Trainer
 from ganforge.training import trainer
 from ganforge.training.trainer import Trainer
 from tests.helpers.tiny import fingerprint, folder_hashes, log_without_times, pictures, shortened

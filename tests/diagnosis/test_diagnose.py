@@ -23,8 +23,8 @@ from ganforge.errors import DataError, UsageError
 from ganforge.gan.adversarial import Adversarial
 from ganforge.runs import checkpoint
 from ganforge.runs import folder as runs
-from ganforge.training.trainer import Trainer
 from ganforge.training import loop
+from ganforge.training.trainer import Trainer
 from tests.helpers.tiny import StopAfter, folder_hashes, pictures, shortened
 
 

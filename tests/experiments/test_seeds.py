@@ -32,7 +32,7 @@ from ganforge.experiments.ensemble import capability, stack
 from ganforge.experiments.seeds import plan as plans
 from ganforge.experiments.seeds import summary
 from ganforge.gan.batch import Batch
-from ganforge.plotting import seeds as picture
+from ganforge.plotting import overview
 from ganforge.runs import folder as runs
 from ganforge.runs.records import Control, Progress
 from ganforge.training import loop
@@ -55,7 +55,7 @@ def no_picture(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
     quick(monkeypatch)
     monkeypatch.setattr(api, "draw", lambda run: None)
     if "drawing" not in request.fixturenames:
-        monkeypatch.setattr(picture, "draw", lambda *rest: None)
+        monkeypatch.setattr(overview, "of_seeds", lambda *rest: None)
 
 
 def gaussian(steps: int = 100, **output: Any) -> Config:
@@ -85,7 +85,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("whole") / "g"
     with pytest.MonkeyPatch.context() as patch:
         quick(patch)
-        patch.setattr(picture, "draw", lambda *rest: None)
+        patch.setattr(overview, "of_seeds", lambda *rest: None)
         trained = gf.population(gaussian(), out=out, seeds=THREE, show="quiet")
     assert [run.path.name for run in trained.runs] == ["seed-0", "seed-3", "seed-5"]
     assert list(trained) == [run.path for run in trained.runs]

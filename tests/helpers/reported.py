@@ -52,6 +52,6 @@ def add_scores(path: Path, *cards: Score, **stamp: Any) -> None:
     entry = {"data": "mnist", "data_sha256": "0", "split": "validation", "n": 100, "seed": 0,
              "space": "mnist-lenet", "step": 4, "ganforge": "0", "made": "2026-11-21T00:00:00Z",
              "scores": [c.to_json() for c in cards]} | stamp  # fmt: skip
-    kept = store.read(path / store.SCORES)
-    table = {"format": 1, "entries": {**kept, str(len(kept)): entry}}
+    before = store.read(path / store.SCORES)
+    table = {"format": 1, "entries": {**before, str(len(before)): entry}}
     (path / store.SCORES).write_text(json.dumps(table))

@@ -9,11 +9,9 @@ from typing import Any
 
 import pytest
 
-from ganforge import report
 from ganforge.diagnosis import Diagnosis, Finding
-from ganforge.report import page as pages
-from ganforge.report import samples
 from tests.helpers import reported
+from tests.helpers.pages import made
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 playwright.expect.set_options(timeout=30_000)  # of a machine that is busy
@@ -40,8 +38,8 @@ CONTRAST = """() => {
   };
   let least = [99, ""];
   for (const e of document.querySelectorAll("body, body *")) {
-    const own = [...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim());
-    if (!own || ["SCRIPT", "STYLE"].includes(e.tagName) || !e.getClientRects().length) continue;
+    const inked = [...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim());
+    if (!inked || ["SCRIPT", "STYLE"].includes(e.tagName) || !e.getClientRects().length) continue;
     const style = getComputedStyle(e);
     const ink = parse(e.closest("svg") ? style.fill : style.color);
     const [a, b] = [light(ink), light(ground(e))].sort((x, y) => y - x);
@@ -58,15 +56,12 @@ SHOWN = """() => [...document.querySelectorAll("#run-1 .frame")].flatMap((f, i) 
 def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A page of two runs: pictures with labels, and points whose names would be markup."""
     root = tmp_path_factory.mktemp("browser")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(samples, "SEARCHED", 300)
-        patch.setattr(samples, "JUDGED", 120)
-        finding = Finding("GF001", "a name", "3 > 2 & 1", "less of it", {}, ())
-        sick = Diagnosis((finding,), ("GF001",), {"GF002": "no reason"}, 4)
-        patch.setattr(pages.diagnosis, "diagnose", lambda path, **options: sick)
-        labelled = reported.digits(root)
-        points = reported.trained(root / "a<b>", steps=100, name=reported.HOSTILE)
-        report.write([labelled, points], root / "report.html")
+    finding = Finding("GF001", "a name", "3 > 2 & 1", "less of it", {}, ())
+    sick = Diagnosis((finding,), ("GF001",), {"GF002": "no reason"}, 4)
+    labelled = reported.digits(root)
+    points = reported.trained(root / "a<b>", steps=100, name=reported.HOSTILE)
+    html, _ = made(labelled, points, diagnosis=sick)
+    (root / "report.html").write_text(html)
     return (root / "report.html").as_uri()
 
 
@@ -151,6 +146,18 @@ def test_all_can_be_read(browser: Any, address: str, scheme: str, width: int) ->
         assert least >= 4.5, where
         paper = visit.page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert (paper == "rgb(255, 255, 255)") == (scheme == "light")
+
+
+def test_charts_have_the_colours_of_the_page(browser: Any, address: str) -> None:
+    shown = """() => [...document.querySelectorAll(".chart img")].map((i) =>
+      [i.className, i.getClientRects().length, i.naturalWidth > 0])"""
+    for options in ({"color_scheme": "light"}, {"color_scheme": "dark"}, {"media": "print"}):
+        with Visit(browser, address, color_scheme="dark") as visit:
+            visit.page.emulate_media(**options)
+            found = visit.page.evaluate(shown)
+            light = options != {"color_scheme": "dark"}
+            assert len(found) >= 8 and all(loaded for _, _, loaded in found)
+            assert all(bool(rects) == ((name == "on-light") == light) for name, rects, _ in found)
 
 
 def test_without_scripts_and_on_paper(browser: Any, address: str) -> None:

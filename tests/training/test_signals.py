@@ -61,7 +61,7 @@ def close_scores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Trainer, "min_gap", 20)
     monkeypatch.setattr(evaluate, "N", 100)
     monkeypatch.setattr(evaluate, "curve", lambda records: b"")
-    monkeypatch.setattr(api.plots, "overview", lambda run: b"")
+    monkeypatch.setattr(api.overview, "overview", lambda run: b"")
 
 
 def weights(path: Path) -> bytes:
@@ -159,7 +159,7 @@ def test_the_last_score_is_given_up_and_the_run_is_finished(
 
 def test_a_plot_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = shortened(recipes.find("gaussian"), 20, score=False)
-    monkeypatch.setattr(api.plots, "overview", signalled(api.plots.overview, 15))
+    monkeypatch.setattr(api.overview, "overview", signalled(api.overview.overview, 15))
     ended = api.train(config, tmp_path, show="quiet")
     assert ended.finished and ended.plot is None and ended.signal == signal.SIGTERM
 

@@ -20,7 +20,7 @@ from ganforge.config.schema import Config
 from ganforge.data.dataset import Dataset
 from ganforge.errors import OutOfMemoryError
 from ganforge.experiments import seeds
-from ganforge.experiments.compare import plan
+from ganforge.experiments.compare import recipes as compared
 from ganforge.experiments.ensemble.compare import Job
 from ganforge.gan import state
 from ganforge.gan.penalties import R1
@@ -284,7 +284,7 @@ def test_seeds_and_comparisons_hold_no_race(
     assert trained.runs[0].info()["resolved"]["threads"] == 2
     job = Job("x", replace(config, data="mnist"), tmp_path / "c")
     monkeypatch.setattr(api, "train", without_data(api.train, data))
-    plan.alone(job, "quiet")
+    compared.train_one(job, "quiet")
     assert folder.Run(job.folder).info()["resolved"]["threads"] == 2
 
 

@@ -263,10 +263,12 @@ class Notebook(Lines):
 
     def picture(self) -> bytes | None:
         """The overview; the losses of this session where the folder is not known; None so far."""
-        from ganforge.plotting import plots
+        from ganforge.plotting import curves, overview, style
 
         try:
-            return plots.overview(self.run) if self.run else plots.png(plots.losses(self.log))
+            if self.run:
+                return overview.overview(self.run)
+            return style.png(curves.losses(self.log))
         except GanforgeError:
             return None  # nothing to draw yet, or a file damaged: training goes on all the same
 

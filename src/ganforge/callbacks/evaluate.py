@@ -26,7 +26,7 @@ from ganforge.errors import DataError, GanforgeError, Interrupted, UsageError
 from ganforge.evaluation import evaluate, store
 from ganforge.evaluation.inputs import LEAST, Real
 from ganforge.evaluation.score import Score
-from ganforge.plotting import charts
+from ganforge.plotting import curves, style
 from ganforge.runs import checkpoint, model
 from ganforge.runs.folder import Run
 from ganforge.runs.records import Control, Progress
@@ -244,19 +244,7 @@ def stale(records: Sequence[Mapping[str, Any]], patience: float) -> str:
 
 def curve(records: Sequence[Mapping[str, Any]]) -> bytes:
     """The Frechet distance over the epochs and its floor, as a PNG file's bytes."""
-    card = next(s for s in store.cards(records[-1]) if s.name == "frechet")
-    epoch, value, floor = (charts.column(records, key) for key in ("epoch", "frechet", "floor"))
-    figure = charts.page(320)
-    axes = charts.place(figure, charts.MARGIN, 50, charts.WIDTH - 2 * charts.MARGIN - 60, 200)
-    axes.plot(epoch, value, color=charts.FAKE, marker="o", markersize=3, label="generated")
-    axes.plot(epoch, floor, color=charts.REAL, linestyle="--", label="real (floor)")
-    finite = value[(value > 0) & (value < math.inf)]
-    if len(finite) and finite.max() > 20 * finite.min():
-        axes.set_yscale("log")
-    title = f"FD[{card.space}], {card.split} split, N = {card.n:,}, seed {card.seed}"
-    charts.head(axes, title, "epoch")
-    charts.legend(axes)
-    return charts.png(figure)
+    return style.png(curves.scores(records))
 
 
 def end_rule(every: float | None, before: float) -> tuple[float, float]:

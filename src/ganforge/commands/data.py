@@ -11,7 +11,7 @@ from ganforge.commands.text import target
 from ganforge.data import load
 from ganforge.data.describe import describe, preview
 from ganforge.experiments import naming
-from ganforge.plotting import plots
+from ganforge.plotting import points, style
 from ganforge.training.device import cores
 
 
@@ -25,7 +25,7 @@ def data_show(name: str, size: int | None, output: Path | None) -> str:
         grid = images.grid(preview(data, count), columns)
         files.save_file(out, images.png(grid, scale=max(1, 64 // data.spec.shape[1])))
     else:
-        files.save_file(out, plots.points(np.asarray(data.values[:2000]), real=True))
+        files.save_file(out, style.png(points.vectors(np.asarray(data.values[:2000]), None)))
     return "\n".join([*lines, f"{'grid':<12} {out}"])
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ganforge import files, theory
 from ganforge.errors import UsageError, choice
+from ganforge.plotting import style
 from ganforge.text import columns
 from ganforge.theory import page
 
@@ -27,7 +28,7 @@ def show(name: str, output: Path | None, seed: int) -> Iterator[str]:
     if out.suffix.lower() != ".png":
         raise UsageError(f"{out}: expected a file name ending in .png; a film is put beside it")
     shown = yield from theory.EXPERIMENTS[name](seed)
-    yield str(files.save_file(out, page.png(shown.figure)))
+    yield str(files.save_file(out, style.png(shown.figure, page.COLOURS)))
     if shown.film:
         yield str(files.save_file(out.with_suffix(".gif"), page.gif(shown.film)))
     yield shown.says

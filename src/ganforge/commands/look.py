@@ -10,7 +10,7 @@ from ganforge.config import convert
 from ganforge.data import spec
 from ganforge.errors import DataError, DiskError, UsageError
 from ganforge.evaluation import store
-from ganforge.plotting import plots
+from ganforge.plotting import overview, points, strips, style
 from ganforge.runs import folder as runs
 from ganforge.runs import load
 from ganforge.sampling.sampler import Sampler
@@ -43,7 +43,7 @@ def sample(
 def picture(sampler: Sampler, drawn: Array, columns: int | None = None) -> bytes:
     """A grid of pictures, or a scatter of vectors, as a PNG file's bytes."""
     if not sampler.spec.is_image:
-        return plots.points(drawn)
+        return style.png(points.vectors(None, drawn))
     columns = columns or images.layout(len(drawn), 0)[1]
     scale = max(1, 64 // sampler.spec.shape[1])
     return images.png(images.grid(spec.as_uint8(drawn, sampler.spec), columns), scale=scale)
@@ -73,7 +73,7 @@ def plot(path: Path, output: Path | None) -> str:
     run = runs.open_run(path)
     out = target(path, output, api.PLOT, (".png", ".gif"))
     gif = out.suffix.lower() == ".gif"
-    files.save_file(out, plots.animation(run) if gif else plots.overview(run))
+    files.save_file(out, strips.animation(run) if gif else overview.overview(run))
     return str(out)
 
 

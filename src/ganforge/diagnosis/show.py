@@ -15,8 +15,7 @@ from ganforge.diagnosis.findings import Diagnosis
 from ganforge.diagnosis.snapshot import Samples, Snapshot
 from ganforge.errors import DataError
 from ganforge.evaluation.metrics import copying
-from ganforge.plotting import charts, plots
-from ganforge.types import Array
+from ganforge.plotting import curves, points, style
 
 FOLDER = "diagnosis"
 SHOWN, PAIRS = 64, 16  # samples in a grid; copies beside their originals
@@ -48,8 +47,7 @@ def illustrate(found: Diagnosis, seen: Snapshot, path: Path) -> Diagnosis:
 
 def losses(seen: Snapshot) -> bytes:
     """Losses and D's outputs along the run."""
-    balance = plots.balance({"loss": getattr(seen.config.game, "loss", "")})
-    return charts.png(charts.losses(seen.log, balance=balance))
+    return style.png(curves.losses(seen.log, vars(seen.config.game)))
 
 
 def samples(seen: Snapshot) -> bytes:
@@ -57,7 +55,7 @@ def samples(seen: Snapshot) -> bytes:
     fresh = compared(seen)
     spec = fresh.real.data.spec
     if not spec.is_image:
-        return points(fresh.real.held_out.values, fresh.fake.values)
+        return style.png(points.vectors(fresh.real.held_out.values, fresh.fake.values))
     grid = fresh.sampler.grid(SHOWN)
     _, columns = images.layout(SHOWN, fresh.sampler.spec.classes)
     return images.png(images.grid(data_spec.as_uint8(grid, spec), columns), 2)
@@ -68,7 +66,7 @@ def neighbours(seen: Snapshot) -> bytes:
     fresh = compared(seen)
     real, values = fresh.real, fresh.fake.values
     if not real.data.spec.is_image:
-        return points(real.train.values, values)
+        return style.png(points.vectors(real.train.values, values))
     placed = copying.place(real.searched, real.pixel_space.embed(values))
     nearest = np.argsort(placed.distance)[:PAIRS]
     originals = np.asarray(real.data.values[real.searched_rows[placed.index[nearest]]])
@@ -83,13 +81,6 @@ def compared(seen: Snapshot) -> Samples:
     if seen.samples is None:
         raise DataError("there are no samples to draw")
     return seen.samples
-
-
-def points(real: Array, fake: Array) -> bytes:
-    """Vectors: a scatter of the first two numbers, or a density of one."""
-    if fake.shape[1] == 1:
-        return charts.png(charts.density(real, fake))
-    return charts.png(charts.scatter(real, fake, ellipses=False))
 
 
 # By the name that a line of `CHECKS` gives; "scores" is the curve that the run folder holds.

@@ -1,1 +1,1 @@
-"""plotting"""
+"""Every figure of the project: one style, one drawing of each kind of figure."""

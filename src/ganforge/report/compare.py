@@ -1,23 +1,28 @@
-"""Several runs side by side: their figures, their curves over each other, where settings differ."""
+"""Several runs side by side: scores, curves on common charts, settings that differ."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ganforge.config import convert
 from ganforge.diagnosis import Diagnosis
 from ganforge.evaluation import store
-from ganforge.plotting import charts
-from ganforge.report import curves, words
-from ganforge.report.curves import Chart, Series
+from ganforge.plotting import curves, style
+from ganforge.plotting.curves import Chart, Curve
+from ganforge.report import charts, words
+from ganforge.report.charts import Drawing
 from ganforge.report.facts import Facts, complete, text
 from ganforge.report.film import Film, Frame
 
 
 @dataclass(frozen=True)
 class Row:
-    """A run in the table. value, floor, stamp: of its Frechet distance, dashes without."""
+    """A run in the table.
+
+    value, floor, rating, stamp: of its Frechet distance; dashes without one.
+    """
 
     anchor: str
     name: str
@@ -27,7 +32,7 @@ class Row:
     verdict: words.Verdict
     value: str
     floor: str
-    word: str
+    rating: str
     stamp: str
     epochs: str
     seen: str
@@ -37,15 +42,15 @@ class Row:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What stands at the top of a page of several runs.
+    """The top of a page of several runs.
 
-    alike: whether all scores were made in the same way. differing: (setting, a value a run).
-    newest: each run's name and last frame, where they have one.
+    alike: whether all scores were computed in the same way. differing: (setting, a value a run).
+    newest: name and last frame of each run that has samples.
     """
 
     rows: tuple[Row, ...]
     alike: bool
-    charts: tuple[Chart, ...]
+    charts: Sequence[Drawing]
     differing: tuple[tuple[str, tuple[str, ...]], ...]
     newest: tuple[tuple[str, Film, Frame], ...]
 
@@ -75,7 +80,7 @@ def row(index: int, name: str, anchor: str, facts: Facts, health: Diagnosis | No
         anchor,
         name,
         facts.title,
-        curves.colour(index),
+        charts.colour_class(charts.series_colour(index)),
         facts.state,
         words.verdict(facts, health),
         f"{words.number(score.value)} ± {score.spread:.2g}" if score else "–",
@@ -89,32 +94,36 @@ def row(index: int, name: str, anchor: str, facts: Facts, health: Diagnosis | No
     )
 
 
-def overlays(names: Sequence[str], runs: Sequence[Facts]) -> tuple[Chart, ...]:
-    """The same quantity of every run on one chart; scores where they were made alike."""
-    wanted = [("Loss of D", "loss_d"), ("Loss of G", "loss_g")]
-    out = []
-    for title, key in wanted:
-        series = [
-            Series(n, curves.colour(i), charts.column(f.log, "epoch"), charts.column(f.log, key),
-                   dash=i >= curves.SERIES)
-            for i, (n, f) in enumerate(zip(names, runs, strict=True))
-            if charts.drawable(f.log)
-        ]  # fmt: skip
-        if series:
-            out.append(curves.draw(title, series))
-    scored = [
-        Series(n, curves.colour(i), charts.column(f.curve, "epoch"),
-               charts.column(f.curve, "frechet"), dash=i >= curves.SERIES)
-        for i, (n, f) in enumerate(zip(names, runs, strict=True))
-        if f.curve
-    ]  # fmt: skip
-    if scored and len(set(map(curve_stamp, filter(lambda f: f.curve, runs)))) == 1:
-        out.append(curves.draw("Frechet distance, validation split", scored, log_scale=True))
-    return tuple(out)
+def overlays(names: Sequence[str], runs: Sequence[Facts]) -> list[Drawing]:
+    """The losses of every run on common charts; the scores, if all were computed alike."""
+    logs = [facts.log if curves.has_losses(facts.log) else () for facts in runs]
+    scores = [facts.curve for facts in runs]
+    alike = len({curve_stamp(facts) for facts in runs if facts.curve}) == 1
+    drawn = [common("Loss of D", names, logs, "loss_d"), common("Loss of G", names, logs, "loss_g")]
+    if alike:
+        drawn.append(common("Frechet distance, validation split", names, scores, "frechet", True))
+    return [chart for chart in drawn if chart is not None]
+
+
+def common(
+    title: str,
+    names: Sequence[str],
+    records: Sequence[Sequence[Mapping[str, Any]]],
+    key: str,
+    log_scale: bool = False,
+) -> Drawing | None:
+    """One quantity of all runs that have records, on one chart; None if none has."""
+    found = tuple(
+        Curve(name, charts.series_colour(i), curves.column(rows, "epoch"), curves.column(rows, key),
+              dashed=i >= len(style.SERIES))
+        for i, (name, rows) in enumerate(zip(names, records, strict=True))
+        if rows
+    )  # fmt: skip
+    return charts.drawing(Chart(title, found, log_scale=log_scale)) if found else None
 
 
 def curve_stamp(facts: Facts) -> tuple[object, ...]:
-    """What must be the same for two curves of scores to be drawn together; () where unreadable."""
+    """What must be equal for two curves of scores to share a chart; () if it cannot be read."""
     try:
         card = store.frechet(facts.curve[-1])
     except (KeyError, TypeError):

@@ -1,20 +1,22 @@
-"""What a run folder tells in words and figures: state, settings, scores, versions, hashes."""
+"""What the files of a run say: state, settings, scores, versions, hashes."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ganforge import files, recipes, registry
-from ganforge.callbacks import evaluate as callbacks_evaluate
+from ganforge.callbacks import evaluate as scoring
 from ganforge.config import convert
 from ganforge.config.convert import TOP_LEVEL
 from ganforge.config.schema import Config
 from ganforge.errors import GanforgeError
 from ganforge.evaluation import store
 from ganforge.evaluation.score import Score
+from ganforge.plotting import overview
 from ganforge.runs import folder as runs
 from ganforge.runs import model, samples
 from ganforge.runs.folder import Run
@@ -22,14 +24,16 @@ from ganforge.text import command_line
 from ganforge.training import trainer
 
 Pair = tuple[str, str]
+NONE = "–"
 OPTIONS = ("data", "size", "batch", "epochs", "kimg", "seed", "device", "precision")  # of `train`
 
 
 @dataclass(frozen=True)
 class Entry:
-    """Scores that were made together. stamp: what they share: split, N, seed, space.
+    """Scores that were computed together.
 
-    foreign: by other data than those that trained the run.
+    stamp: what they share: split, N, seed, space. foreign: computed with other data than those that
+    trained the run.
     """
 
     step: int
@@ -46,7 +50,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Facts:
-    """A run as its files have it.
+    """A run, as its files describe it.
 
     state: as `runs.state`. changed: (setting, recipe's default, the run's). entries: newest step
     first, the test split before others. curve: records of scores.jsonl.
@@ -68,7 +72,7 @@ class Facts:
 
     @property
     def last(self) -> Mapping[str, Any]:
-        """The newest of what run.json and the log tell of the progress."""
+        """The progress: the newer of run.json and the last record of the log."""
         newest = self.log[-1] if self.log else {}
         ahead = newest.get("step", 0) >= self.info.get("step", 0)
         return {**self.info, **newest} if ahead else {**newest, **self.info}
@@ -76,24 +80,27 @@ class Facts:
     @property
     def score(self) -> Score | None:
         """The Frechet distance to quote: of the newest step, test before validation."""
-        return next((s for e in self.own for s in e.scores if s.name == "frechet"), None)
+        return self.named("frechet")
+
+    def named(self, name: str) -> Score | None:
+        """The newest score of a metric, computed with the data that trained the run."""
+        return next((s for e in self.same_data for s in e.scores if s.name == name), None)
 
     @property
-    def own(self) -> tuple[Entry, ...]:
-        """The entries by the data that trained the run: what may be said of it."""
+    def same_data(self) -> tuple[Entry, ...]:
+        """The entries computed with the data that trained the run: only they describe it."""
         return tuple(e for e in self.entries if not e.foreign)
 
 
 def gather(run: Run) -> Facts:
-    """Read a run's files; DataError where config.toml, run.json or scores.json is damaged."""
+    """Read a run's files; DataError if config.toml, run.json or scores.json is damaged."""
     settings, info = run.settings(), run.info()
-    name, data = str(settings.get("name", run.path.name)), Path(str(settings.get("data", "?"))).name
-    kept = store.read(run.path / store.SCORES)
-    entries = sorted(map(entry, kept.values()), key=rank, reverse=True)
+    table = store.read(run.path / store.SCORES)
+    entries = sorted(map(entry, table.values()), key=rank, reverse=True)
     return Facts(
         run,
         run.path.resolve().name,
-        name if name == data else f"{name} on {data}",
+        overview.title(run, settings),
         runs.state(run),
         settings,
         info,
@@ -119,13 +126,13 @@ def entry(table: Mapping[str, Any]) -> Entry:
 
 
 def rank(found: Entry) -> tuple[int, bool, bool, int, str]:
-    """What makes one entry more worth telling than another."""
+    """The key by which entries are sorted: the newest step, the run's data, the test split."""
     n = max((s.n for s in found.scores), default=0)
     return found.step, not found.foreign, found.split == "test", n, found.made
 
 
 def complete(settings: Mapping[str, Any]) -> Config | None:
-    """The run's config; None where it is not one that this version can read."""
+    """The run's config; None if this version cannot read it."""
     try:
         return convert.from_dict(Config, settings, registry.PARTS)
     except GanforgeError:
@@ -133,55 +140,48 @@ def complete(settings: Mapping[str, Any]) -> Config | None:
 
 
 def changes(settings: Mapping[str, Any]) -> tuple[tuple[str, str, str], ...] | None:
-    """(setting, recipe's default, the run's); None where the recipe is not one of the package."""
-    name = settings.get("name")
+    """(setting, recipe's default, the run's); None if the package has no such recipe."""
+    name = str(settings.get("name"))
     if name not in recipes.RECIPES:
         return None
-    found = complete(settings)  # settings that an older run does not name have their defaults
-    mine = convert.to_dict(found) if found else settings
-    differing = convert.difference(convert.to_dict(recipes.RECIPES[str(name)]()), mine)
+    found = complete(settings)  # settings that an older version did not have get their defaults
+    used = convert.to_dict(found) if found else settings
+    differing = convert.difference(convert.to_dict(recipes.RECIPES[name]()), used)
     return tuple((key, text(old), text(new)) for key, old, new in differing)
 
 
 def text(value: Any) -> str:
-    """A setting's value as TOML would have it, or a dash for none."""
+    """A setting's value as TOML writes it, or a dash for none."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, list):
         return f"[{', '.join(map(text, value))}]"
     if isinstance(value, float):
         return repr(value).removesuffix(".0")
-    return "–" if value is None else str(value)
+    return NONE if value is None else str(value)
 
 
 def command(path: Path, settings: Mapping[str, Any]) -> str:
-    """A command that trains the same; it is checked that its settings are the run's."""
+    """A command whose settings are exactly the run's; empty if no command can give them."""
     out = ["--out", str(path)]
-    wanted, name = complete(settings), str(settings.get("name"))
     if settings.get("networks", {}).get("kind") == "python":
         return ""  # the code is not in the folder
-    if wanted is not None and name in recipes.RECIPES:
-        base = recipes.RECIPES[name]()
-        differing = convert.difference(convert.to_dict(base), convert.to_dict(wanted))
-        given = {key: text(new) for key, _, new in differing if new is not None}
+    wanted, name, differing = complete(settings), str(settings.get("name")), changes(settings)
+    if wanted is not None and differing is not None:
+        given = {key: new for key, _, new in differing if new != NONE}
         plain = all("." in key or key in OPTIONS or key in TOP_LEVEL for key in given)
-        try:
-            same = convert.override(base, given, registry.PARTS) == wanted
-        except GanforgeError:
-            same = False
-        if plain and same:
-            words = [word for key, value in given.items() for word in (f"--{key}", value)]
-            return command_line(["ganforge", "train", name, *words, *out])
+        with contextlib.suppress(GanforgeError):
+            same = convert.override(recipes.RECIPES[name](), given, registry.PARTS) == wanted
+            if plain and same:
+                options = [part for key, value in given.items() for part in (f"--{key}", value)]
+                return command_line(["ganforge", "train", name, *options, *out])
     return command_line(["ganforge", "train", "--config", str(path / runs.CONFIG), *out])
 
 
 def hashes(run: Run, info: Mapping[str, Any]) -> list[Pair]:
     """(what, sha256): of the weights, the training data and the settings."""
     found = []
-    for what, folder in (
-        ("model", run.model),
-        ("best model", run.path / callbacks_evaluate.BEST_MODEL),
-    ):
+    for what, folder in (("model", run.model), ("best model", run.path / scoring.BEST_MODEL)):
         weights = folder / model.WEIGHTS
         if weights.is_file():
             digest = files.digest(files.read_file(weights))
@@ -194,16 +194,10 @@ def hashes(run: Run, info: Mapping[str, Any]) -> list[Pair]:
 
 def progress(facts: Facts) -> str:
     """How far a run has come: passes, examples, time."""
-    last, told = facts.last, []
-    epoch, seen = last.get("epoch"), last.get("samples_seen")
-    if isinstance(epoch, int | float):
-        passes = samples.epoch_text(float(epoch))
-        told.append(f"{passes} {'epoch' if passes == '1' else 'epochs'}")
-    if isinstance(seen, int):
-        told.append(f"{seen:,} real examples seen")
-    if last.get("seconds"):
-        told.append(duration(float(last["seconds"])))
-    return ", ".join(told)
+    parts = samples.progress(facts.last)
+    if seconds := facts.last.get("seconds"):
+        parts.append(duration(float(seconds)))
+    return ", ".join(parts)
 
 
 def duration(seconds: float) -> str:
@@ -217,16 +211,16 @@ def duration(seconds: float) -> str:
 
 
 def hardware(facts: Facts) -> list[Pair]:
-    """What the run ran on, and how fast."""
+    """The machine, the device and the speed of the run."""
     info, resolved = facts.info, facts.info.get("resolved", {})
     versions = facts.info.get("versions", {})
     rows = [("machine", str(versions.get("machine", "")))]
     if resolved:
-        how = [str(resolved.get("device", "")), str(resolved.get("precision", ""))]
+        kind = [str(resolved.get("device", "")), str(resolved.get("precision", ""))]
         for one, many in (("thread", "threads"), ("process", "processes")):
             if count := resolved.get(many):
-                how.append(f"{count} {one if count == 1 else many}")
-        rows.append(("device", ", ".join(h for h in how if h)))
+                kind.append(f"{count} {one if count == 1 else many}")
+        rows.append(("device", ", ".join(filter(None, kind))))
     rows.append(("seed", text(facts.settings.get("seed"))))
     seconds, seen = info.get("seconds"), info.get("samples_seen")
     if seconds and seen:
@@ -238,11 +232,13 @@ def hardware(facts: Facts) -> list[Pair]:
         spent = sorted(timing.items(), key=lambda item: -float(item[1]))
         rows.append(("of which", ", ".join(f"{k} {duration(float(v))}" for k, v in spent)))
     if info.get("skipped"):
-        rows.append(("updates left out", f"{info['skipped']:,}, their gradients were not finite"))
+        rows.append(("skipped updates", f"{info['skipped']:,}: their gradients were not finite"))
     if info.get("rate_scale", 1.0) != 1.0:
-        rows.append(("learning rates", f"{info['rate_scale']:g} of those set, after going back"))
+        rows.append(
+            ("learning rates", f"{info['rate_scale']:g} of the configured ones, after a rollback")
+        )
     if not info.get("exact", True):
-        rows.append(("exactness", "gone on with otherwise than begun: not bit for bit"))
+        rows.append(("exactness", "resumed with other settings or software: not bit for bit"))
     return [(k, v) for k, v in rows if v]
 
 

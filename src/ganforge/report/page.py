@@ -1,4 +1,4 @@
-"""The page: each part read from the run, or why it cannot be; then one template over all of it."""
+"""The page: every part that a run has, why the others are missing, and one template over all."""
 
 from __future__ import annotations
 
@@ -19,28 +19,29 @@ from ganforge._version import __version__
 from ganforge.diagnosis import Diagnosis
 from ganforge.errors import GanforgeError, UsageError
 from ganforge.evaluation.metrics import METRICS
-from ganforge.plotting import history
-from ganforge.report import compare, curves, facts, film, samples, words
+from ganforge.plotting import curves, style
+from ganforge.report import charts, compare, facts, film, samples, words
+from ganforge.report.charts import Drawing
 from ganforge.report.compare import Comparison
-from ganforge.report.curves import Chart
 from ganforge.report.facts import Facts
 from ganforge.report.film import Film
 from ganforge.report.samples import ClassRows, Neighbours
 from ganforge.runs import folder, load
 from ganforge.runs.folder import Run
 from ganforge.runs.model import OwnNetworks
+from ganforge.runs.samples import spread
 from ganforge.sampling.sampler import Sampler
 from ganforge.text import encoded, printable
 
 T = TypeVar("T")
-RECORDS = 500  # of a log that the page's JSON holds
+RECORDS = 500  # of a log at most in the page's JSON
 FORMAT = 1
-HERE = Path(__file__).parent
+TEMPLATES = Path(__file__).parent / "templates"
 
 
 @dataclass(frozen=True)
 class Page:
-    """One run as the page shows it: of every part what there is, or in `why` why there is none."""
+    """One run as the page shows it: every part, or in `why` the reason that it is missing."""
 
     anchor: str
     label: str
@@ -49,8 +50,7 @@ class Page:
     figures: tuple[words.Figure, ...]
     summary: tuple[str, ...]
     film: Film | None
-    charts: tuple[Chart, ...]
-    scores: Chart | None
+    charts: tuple[Drawing, ...]
     health: Diagnosis | None
     evidence: Mapping[str, tuple[str, ...]]
     unchecked: tuple[tuple[str, tuple[str, ...]], ...]
@@ -63,48 +63,70 @@ class Page:
 def write(
     paths: Sequence[Path | str], out: Path, networks: Sequence[OwnNetworks | None] | None = None
 ) -> list[Page]:
-    """Write the page about the runs at `paths` to `out`; what it shows of each.
+    """Write the page about some runs.
 
-    networks: your own function for each run, where it was trained with one.
-    Raises UsageError for no path, DataError for a path that is no run, or whose config.toml,
-    run.json or scores.json is damaged. Anything else that is missing or damaged is told on the
-    page.
+    Args:
+        paths: run folders, at least one.
+        out: the file to write.
+        networks: for each run the function that builds its networks, if they are code of the user.
+
+    Returns:
+        What the page shows of each run.
+
+    Raises:
+        UsageError: no path.
+        DataError: a path is no run, or its config.toml, run.json or scores.json is damaged; if
+            anything else is missing or damaged, the page says so.
     """
     if not paths:
         raise UsageError("no run: name at least one run folder")
     found = [folder.open_run(path) for path in paths]
     labels = names(found)
-    own = networks or [None] * len(found)
+    built = networks or [None] * len(found)
     pages = [
-        read(run, label, f"run-{i + 1}", mine)
-        for i, (run, label, mine) in enumerate(zip(found, labels, own, strict=True))
+        read(run, label, f"run-{i + 1}", build)
+        for i, (run, label, build) in enumerate(zip(found, labels, built, strict=True))
     ]
     files.save_file(out, encoded(render(pages)))
     return pages
 
 
 def names(found: Sequence[Run]) -> list[str]:
-    """A short name for each run: its folder's, or its path where two have the same."""
+    """A name for each run: its folder's, or its path if two folders have the same name."""
     short = [run.path.resolve().name for run in found]
     count = Counter(short)
     return [s if count[s] == 1 else str(r.path) for s, r in zip(short, found, strict=True)]
 
 
 def read(
-    run: Run, label: str = "", anchor: str = "run-1", networks: OwnNetworks | None = None
+    run: Run,
+    label: str = "",
+    anchor: str = "run-1",
+    networks: OwnNetworks | None = None,
+    diagnose: Callable[..., Diagnosis] = diagnosis.diagnose,
+    neighbours: Callable[[Run, Sampler], Neighbours] | None = None,
 ) -> Page:
-    """Everything the page shows of one run."""
+    """Everything that the page shows of one run.
+
+    Args:
+        label: the run's name on the page; its folder's name if empty.
+        anchor: its id on the page.
+        networks: the function that builds its networks, if they are code of the user.
+        diagnose: finds what is wrong with a run folder.
+        neighbours: compares samples with the training data; `samples.neighbours` if None.
+    """
+    compare_samples = neighbours or samples.neighbours
     known = facts.gather(run)
     why: dict[str, str] = {}
 
-    def part(name: str, call: Callable[[], T | None], without: str) -> T | None:
+    def part(name: str, read_part: Callable[[], T | None], missing: str) -> T | None:
         try:
-            found = call()
+            found = read_part()
         except GanforgeError as error:
             why[name] = str(error)
             return None
         if found is None:
-            why[name] = without
+            why[name] = missing
         return found
 
     sampler: Sampler | None = None
@@ -112,27 +134,19 @@ def read(
         sampler = part("model", lambda: load.open_sampler(run.path, networks), "")
     else:
         why["model"] = samples.state_of_model(run)
-    lacking = why.get("model", "")
-    health = part("health", lambda: diagnosis.diagnose(run.path, networks=networks), "")
-    found = health.findings if health else ()
-    skipped = health.skipped if health else {}
-    reasons = dict.fromkeys(skipped.values())
+    no_model = why.get("model", "")
+    health = part("health", lambda: diagnose(run.path, networks=networks), "")
+    findings, skipped = (health.findings, health.skipped) if health else ((), {})
     moving = part("film", lambda: film.of_run(run), "There are no samples yet.")
-    drawn = tuple(curves.of_run(known.log, known.settings.get("game", {})))
-    if not drawn:
-        count = len(known.log)
-        none = f"None of its {count} log records has a finite loss."
-        why["charts"] = none if count else "There are no log records yet."
-    scored = scores_chart(known)
     copies = part(
-        "neighbours", lambda: samples.neighbours(run, sampler) if sampler else None, lacking
+        "neighbours", lambda: compare_samples(run, sampler) if sampler else None, no_model
     )
-    unlabelled = "The generator makes no pictures of labels."
-    rows = part(
+    classes = part(
         "classes",
         lambda: samples.class_rows(sampler, known.entries) if sampler else None,
-        unlabelled if sampler else lacking,
+        "The generator makes no pictures of labels." if sampler else no_model,
     )
+    drawn = part("charts", lambda: log_charts(known), "There are no log records yet.") or ()
     return Page(
         anchor,
         label or known.name,
@@ -141,25 +155,32 @@ def read(
         tuple(words.figures(known, health)),
         tuple(words.summary(known, health, why.get("health", ""), copies)),
         moving,
-        drawn,
-        scored,
+        (*drawn, *score_charts(known)),
         health,
-        {f.code: tuple(filter(None, map(samples.inside, f.pictures))) for f in found},
-        tuple((w, tuple(c for c in skipped if skipped[c] == w)) for w in reasons),
+        {f.code: tuple(filter(None, map(samples.evidence, f.pictures))) for f in findings},
+        tuple(
+            (reason, tuple(code for code in skipped if skipped[code] == reason))
+            for reason in dict.fromkeys(skipped.values())
+        ),
         copies,
-        rows,
+        classes,
         (run.path / folder.CONFIG).read_text(errors="replace"),
         why,
     )
 
 
-def scores_chart(known: Facts) -> Chart | None:
-    """The curve of the scores that were made on the way."""
-    stamp = compare.curve_stamp(known) if known.curve else ()
-    if not stamp:
+def log_charts(known: Facts) -> tuple[Drawing, ...] | None:
+    """The charts of the log; None if it is empty. Raises DataError if no loss is finite."""
+    if not known.log:
         return None
-    _, split, n, _, space, _ = stamp
-    return curves.of_scores(known.curve, f"FD[{space}], {split} split, N = {n:,}")
+    return tuple(map(charts.drawing, curves.of_log(known.log, known.settings.get("game", {}))))
+
+
+def score_charts(known: Facts) -> tuple[Drawing, ...]:
+    """The chart of the scores made during training, if there are any."""
+    if not (known.curve and compare.curve_stamp(known)):
+        return ()
+    return (charts.drawing(curves.of_scores(known.curve)),)
 
 
 def render(pages: Sequence[Page]) -> str:
@@ -168,7 +189,7 @@ def render(pages: Sequence[Page]) -> str:
     from markupsafe import Markup
 
     environment = Environment(
-        loader=FileSystemLoader(HERE),
+        loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -176,49 +197,49 @@ def render(pages: Sequence[Page]) -> str:
     )
     environment.filters |= {"percent": words.percent, "number": words.number, "tone": words.tone}
     environment.filters["sentence"] = words.sentence
-    style, script = ((HERE / name).read_text() for name in ("style.css", "slider.js"))
+    sheet = environment.get_template("style.css").render(colours=style.COLOURS)
+    script = (TEMPLATES / "script.js").read_text()
     several: Comparison | None = None
     if len(pages) > 1:
         each = [(p.anchor, p.facts, p.health, p.film) for p in pages]
         several = compare.of_runs(each, [p.label for p in pages])
-    return environment.get_template("report.html").render(
+    return environment.get_template("page.html").render(
         pages=pages,
         several=several,
         title=pages[0].facts.title if len(pages) == 1 else f"{len(pages)} runs compared",
         version=__version__,
         made=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
-        asks=asks(),
-        diseases={code: check.name for code, check in diagnosis.CHECKS.items()},
+        measures=measures(),
+        problems={code: check.name for code, check in diagnosis.CHECKS.items()},
         hardware=facts.hardware,
         versions=facts.versions,
         known_recipes=recipes.RECIPES,
-        style=Markup(style),
+        style=Markup(sheet),
         script=Markup(script),
-        policy=policy(style, script),
+        policy=policy(sheet, script),
         data=plain(data(pages, several)),
-        box=curves,
     )
 
 
-def policy(style: str, script: str) -> str:
-    """A content security policy: nothing is fetched, and nothing runs but our own script."""
+def policy(sheet: str, script: str) -> str:
+    """A content security policy: nothing is fetched, and no script runs but the page's."""
 
     def digest(text: str) -> str:
         return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
     return (
-        f"default-src 'none'; img-src data:; style-src 'sha256-{digest(style)}'; "
+        f"default-src 'none'; img-src data:; style-src 'sha256-{digest(sheet)}'; "
         f"script-src 'sha256-{digest(script)}'; base-uri 'none'; form-action 'none'"
     )
 
 
-def asks() -> dict[str, str]:
+def measures() -> dict[str, str]:
     """What each metric measures."""
     return {name: metric.measures for name, metric in METRICS.items()}
 
 
 def data(pages: Sequence[Page], several: Comparison | None) -> dict[str, Any]:
-    """All figures of the page, for programs: no pictures, and the log thinned to `RECORDS`."""
+    """All numbers of the page, for programs: no pictures, the log thinned to `RECORDS`."""
     return {
         "format": FORMAT,
         "ganforge": __version__,
@@ -228,7 +249,7 @@ def data(pages: Sequence[Page], several: Comparison | None) -> dict[str, Any]:
 
 
 def of_page(page: Page) -> dict[str, Any]:
-    """One run's figures."""
+    """One run's numbers."""
     known = page.facts
     return {
         "path": str(known.run.path),
@@ -242,7 +263,7 @@ def of_page(page: Page) -> dict[str, Any]:
         "changed": known.changed,
         "info": known.info,
         "log_records": len(known.log),
-        "log": history.chosen(known.log, RECORDS),
+        "log": spread(known.log, RECORDS),
         "scores": known.entries,
         "curve": known.curve,
         "diagnosis": page.health,
@@ -255,7 +276,7 @@ def of_page(page: Page) -> dict[str, Any]:
 
 
 def without_pictures(found: Neighbours | None) -> dict[str, Any] | None:
-    """The figures about nearest neighbours."""
+    """The numbers about nearest neighbours."""
     if found is None:
         return None
     return {k: v for k, v in asdict(found).items() if k not in ("first", "closest")} | {
@@ -264,7 +285,7 @@ def without_pictures(found: Neighbours | None) -> dict[str, Any] | None:
 
 
 def plain(value: Any) -> Any:
-    """`value` in the terms of JSON; a number that is not finite is null, bytes are left out."""
+    """`value` as JSON values; numbers that are not finite and bytes become null."""
     if is_dataclass(value) and not isinstance(value, type):
         value = {name: getattr(value, name) for name in value.__dataclass_fields__}
     elif isinstance(value, np.ndarray | np.generic):

@@ -1,9 +1,9 @@
-"""Pictures that are made for the page: a row for each label, and nearest training neighbours."""
+"""Pictures made for the page: samples of each label, and nearest training examples."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,23 +17,23 @@ from ganforge.errors import DataError, GanforgeError
 from ganforge.evaluation import evaluate, features
 from ganforge.evaluation.inputs import LEAST, subset
 from ganforge.evaluation.metrics import copying
-from ganforge.report import film
+from ganforge.plotting.strips import mosaic
+from ganforge.report.encoding import data_uri, encoded, opaque
 from ganforge.report.facts import Entry
+from ganforge.report.film import GAP
 from ganforge.runs.folder import Run
 from ganforge.sampling.sampler import Sampler
-from ganforge.types import Array
+from ganforge.types import Array, Pixels
 
 COLUMNS = 12  # samples of a label
-SHOWN = 6  # pairs of a sample and its neighbour, twice: any, and the closest
-JUDGED = 500  # samples whose neighbours are looked for
-SEARCHED = 60_000  # training examples among which they are
+SHOWN = 6  # pairs of a sample and its neighbour, twice: the first ones, and the closest
 SEED = 0
 WIDEST = 1000  # pixels across a finding's picture
 
 
 @dataclass(frozen=True)
 class ClassRow:
-    """Samples of one label. accuracy: share that a classifier takes for it, None if not scored."""
+    """Samples of one label. accuracy: share that a classifier assigns to it; None if unknown."""
 
     name: str
     image: str
@@ -45,7 +45,7 @@ class ClassRow:
 
 @dataclass(frozen=True)
 class ClassRows:
-    """A row for each label. stamp: of the accuracies. left_out: labels that are not shown."""
+    """A row for each label. stamp: of the accuracies. left_out: number of labels not shown."""
 
     rows: tuple[ClassRow, ...]
     stamp: str = ""
@@ -63,12 +63,12 @@ class Pair:
 
 @dataclass(frozen=True)
 class Neighbours:
-    """Are samples copies?
+    """How near samples are to the training data.
 
-    first: samples as they come; closest: those nearest to the training data; both empty for
-    vectors. size: pixels across one picture. authentic, floor: AuthPct of `count` samples, and of
-    `held` held-out examples (NaN where there are none). A ratio is a distance over the median
-    distance of held-out examples. searched, of: training examples looked at, and all.
+    first: the first samples; closest: those nearest to the training data; both empty for vectors.
+    size: pixels across one picture. authentic, floor: AuthPct of `count` samples, and of `held`
+    held-out examples (NaN without any). A ratio is a distance over the median distance of held-out
+    examples. searched, of: training examples searched, and all.
     """
 
     first: tuple[Pair, ...]
@@ -84,12 +84,12 @@ class Neighbours:
 
     @property
     def unit(self) -> str:
-        """What distances are multiples of."""
+        """Whose median distance is the unit of the ratios."""
         return "held-out real examples" if self.held else "the samples themselves"
 
 
 def class_rows(sampler: Sampler, entries: Sequence[Entry]) -> ClassRows | None:
-    """What every label gives; None for a generator without labels, or of vectors."""
+    """Samples of every label; None for a generator without labels, or of vectors."""
     classes = sampler.spec.classes
     if not classes or not sampler.spec.is_image:
         return None
@@ -102,13 +102,13 @@ def class_rows(sampler: Sampler, entries: Sequence[Entry]) -> ClassRows | None:
     for label in range(shown):
         drawn = data_spec.as_uint8(sampler.sample(COLUMNS, label, SEED), sampler.spec)
         tiles = images.tiles(images.grid(drawn, COLUMNS), *sampler.spec.shape[1:])
-        image = film.spaced(tiles, COLUMNS)
+        image = mosaic(opaque(tiles), COLUMNS, gap=GAP, ground=0)
         name = names[label] if names else str(label)
         share = each[label] if each and math.isfinite(each[label]) else None
         height, width = image.shape[:2]
         rows.append(ClassRow(
-            name, film.data_uri(film.encoded(image)), width * scale, height * scale,
-            f"{COLUMNS} samples asked for {name}", share,
+            name, data_uri(encoded(image)), width * scale, height * scale,
+            f"{COLUMNS} samples of label {name}", share,
         ))  # fmt: skip
     return ClassRows(tuple(rows), scored.stamp if scored and each else "", classes - shown)
 
@@ -116,7 +116,7 @@ def class_rows(sampler: Sampler, entries: Sequence[Entry]) -> ClassRows | None:
 def accuracies(scored: Entry | None, classes: int) -> list[float]:
     """The accuracy of each class in [0, 1], from the label-accuracy score; [] without one.
 
-    NaN for a label that was never asked for.
+    NaN for a label of which no sample was drawn.
     """
     score = scored.named("label-accuracy") if scored else None
     each = list(score.per_class) if score else []
@@ -124,9 +124,10 @@ def accuracies(scored: Entry | None, classes: int) -> list[float]:
 
 
 def training_data(run: Run) -> tuple[Dataset, Dataset | None]:
-    """The data the run was trained on, and its validation part where there is one.
+    """The data the run was trained on, and their validation part, if there is one.
 
-    DataError where they are not there any more, or are others now.
+    Raises:
+        DataError: the data are no longer there, or have changed.
     """
     settings = run.settings()
     name, size = str(settings.get("data")), settings.get("size")
@@ -139,56 +140,74 @@ def training_data(run: Run) -> tuple[Dataset, Dataset | None]:
         return train, None
 
 
-def neighbours(run: Run, sampler: Sampler) -> Neighbours:
-    """The training examples nearest to samples, in the classifier's space or by pixels (pca)."""
-    train, held = training_data(run)
+def neighbours(
+    run: Run,
+    sampler: Sampler,
+    searched: int = 60_000,
+    count: int = 500,
+    data: Callable[[Run], tuple[Dataset, Dataset | None]] = training_data,
+) -> Neighbours:
+    """The training examples nearest to samples, in the classifier's space or by pixels (pca).
+
+    Args:
+        searched: training examples at most among which the nearest is searched.
+        count: samples at most whose neighbours are searched.
+        data: the training and the validation data of a run.
+    """
+    train, held = data(run)
     spec = train.spec
     name = features.default_space(spec)
-    # a large network would have to look at every training picture
+    # no larger network: it would have to embed every training picture
     space = features.space(
         name if name in ("identity", "mnist-lenet") else "pca", spec, train.values
     )
-    rows = subset(len(train), min(SEARCHED, len(train)), SEED, "searched")
-    judged = min(JUDGED, len(train))  # labels are drawn as they stand there, each row once
-    fake, _ = evaluate.draw(sampler, train, judged, SEED)
+    rows = subset(len(train), min(searched, len(train)), SEED, "searched")
+    count = min(count, len(train))  # the samples' labels are those of training rows, each used once
+    fake, _ = evaluate.draw(sampler, train, count, SEED)
     known = copying.reference(space.embed(np.asarray(train.values[rows])), SEED, cells=1)
     placed = copying.place(known, space.embed(fake))
-    count = 0 if held is None else min(JUDGED, len(held))
+    real_count = 0 if held is None else min(count, len(held))
     floor, unit = np.nan, float(np.median(placed.distance))
-    if held is not None and count >= LEAST:
-        real = held.values[subset(len(held), count, SEED, "real")]
+    if held is not None and real_count >= LEAST:
+        real = held.values[subset(len(held), real_count, SEED, "real")]
         away = copying.place(known, space.embed(np.asarray(real)))
         floor, unit = copying.authentic(known, away), float(np.median(away.distance))
     else:
-        count = 0
+        real_count = 0
     ratios = placed.distance / max(unit, 1e-12)
     closest = np.argsort(ratios, kind="stable")[:SHOWN]
 
     def pairs(chosen: Array) -> tuple[Pair, ...]:
         if not spec.is_image:
             return ()
-        mine = data_spec.as_uint8(fake[chosen], spec)
-        theirs = data_spec.as_uint8(np.asarray(train.values[rows[placed.index[chosen]]]), spec)
+        drawn = data_spec.as_uint8(fake[chosen], spec)
+        nearest = data_spec.as_uint8(np.asarray(train.values[rows[placed.index[chosen]]]), spec)
         return tuple(
-            Pair(film.picture(a), film.picture(b), float(r))
-            for a, b, r in zip(mine, theirs, ratios[chosen], strict=True)
+            Pair(picture(a), picture(b), float(r))
+            for a, b, r in zip(drawn, nearest, ratios[chosen], strict=True)
         )
 
     return Neighbours(
-        pairs(np.arange(min(SHOWN, judged))), pairs(closest),
+        pairs(np.arange(min(SHOWN, count))), pairs(closest),
         spec.shape[-1] * max(1, round(56 / spec.shape[-1])) if spec.is_image else 0,
-        space.name, judged, count, copying.authentic(known, placed), floor, len(rows), len(train),
+        space.name, count, real_count, copying.authentic(known, placed), floor, len(rows),
+        len(train),
     )  # fmt: skip
 
 
-def inside(path: Path) -> str:
-    """A PNG file as a data URI, at most `WIDEST` pixels across; empty where it does not read."""
+def picture(image: Pixels) -> str:
+    """One picture (H, W, C) uint8, one channel or three, as a data address."""
+    return data_uri(encoded(opaque(images.grid(image[None], 1, gap=0))))
+
+
+def evidence(path: Path) -> str:
+    """A PNG file as a data address, at most `WIDEST` pixels across; empty if it is damaged."""
     from PIL import Image
 
     try:
         with Image.open(path, formats=["PNG"]) as image:
             image.thumbnail((WIDEST, 2 * WIDEST))
-            return film.data_uri(film.encoded(np.asarray(image.convert("RGBA"))))
+            return data_uri(encoded(np.asarray(image.convert("RGBA"))))
     except (OSError, ValueError, SyntaxError):
         return ""
 

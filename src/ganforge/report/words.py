@@ -1,4 +1,4 @@
-"""What a run's figures come to, in sentences."""
+"""A run's results in sentences."""
 
 from __future__ import annotations
 
@@ -8,32 +8,32 @@ from dataclasses import dataclass
 
 from ganforge.diagnosis import Diagnosis
 from ganforge.evaluation.score import Score
-from ganforge.report.facts import Entry, Facts, duration, progress
+from ganforge.report.facts import Facts, duration, progress
 from ganforge.report.samples import Neighbours
 from ganforge.runs import samples
 
 GOOD, FAIR, BAD, OPEN = "good", "fair", "bad", "open"
-TONES = {"as real": GOOD, "close": FAIR}
+TONES = {"as real": GOOD, "close": FAIR, "unknown": OPEN}  # of a score's verdict; others are bad
 STATES = {
     "finished": "Finished",
-    "stopped": "Stopped on request, can go on",
+    "stopped": "Stopped on request, can be resumed",
     "running": "Running now",
-    "interrupted": "Interrupted: no process trains it now; the same command goes on",
+    "interrupted": "Interrupted: no process trains it now; the same command resumes it",
     "diverged": "Diverged: losses, gradients or weights were no longer finite",
     "failed": "Failed",
-    "unknown": "Not begun",
+    "unknown": "Not started",
 }
 STANDING = {
     "as real": "as good as real by its Frechet distance",
     "close": "close to real by its Frechet distance",
     "far": "still far from real by its Frechet distance",
-    "unknown": "its Frechet distance does not tell how good",
+    "unknown": "its Frechet distance does not show how good",
 }
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """A tone (a name of the style sheet) and a headline."""
+    """A tone (a class of the style sheet) and a headline."""
 
     tone: str
     text: str
@@ -41,7 +41,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure of a run, and what to hold it against."""
+    """One number of a run, and what to compare it with."""
 
     name: str
     value: str
@@ -49,34 +49,35 @@ class Figure:
 
 
 def figures(facts: Facts, health: Diagnosis | None) -> list[Figure]:
-    """The few figures that say most, as far as they are known."""
+    """The few numbers that say most, as far as they are known."""
     out = []
-    for name, title in (("frechet", "Frechet distance"), ("label-accuracy", "Label accuracy")):
-        found = next((e.named(name) for e in facts.own if e.named(name)), None)
-        if found is not None:
-            share = name == "label-accuracy"
-            show = percent if share else number
-            value = show(found.value) if share else f"{show(found.value)} ± {found.spread:.2g}"
-            stamp = f"N {found.n:,}, {found.split}"
-            beside = f"real examples {show(found.floor)}: {found.verdict} ({stamp})"
-            out.append(Figure(title, value, beside))
+    if score := facts.score:
+        value = f"{number(score.value)} ± {score.spread:.2g}"
+        out.append(Figure("Frechet distance", value, compared(score, number(score.floor))))
+    if score := facts.named("label-accuracy"):
+        floor = compared(score, percent(score.floor))
+        out.append(Figure("Label accuracy", percent(score.value), floor))
     if health is not None and health.checked:
-        bad, asked = len(health.sick), len(health.checked)
+        bad, checked = len(health.sick), len(health.checked)
         value = "healthy" if enough(health) else "open"
-        value = f"{bad} {plural('finding', bad)}" if bad else value
-        beside = f"{asked} of {asked + len(health.skipped)} checks could be made"
+        value = counted(bad, "finding") if bad else value
+        beside = f"{checked} of {checked + len(health.skipped)} checks were possible"
         out.append(Figure("Diagnosis", value, beside))
-    epoch, seconds = facts.last.get("epoch"), facts.last.get("seconds")
-    if isinstance(epoch, int | float):
+    seconds = facts.last.get("seconds")
+    if isinstance(facts.last.get("epoch"), int | float):
         beside = facts.state + (f", {duration(float(seconds))}" if seconds else "")
-        text = samples.epoch_text(float(epoch))
-        out.append(Figure("Training", f"{text} {plural('epoch', 1 if text == '1' else 2)}", beside))
+        out.append(Figure("Training", samples.progress(facts.last)[0], beside))
     return out
 
 
-def tone(word: str) -> str:
-    """The tone of a score's word."""
-    return OPEN if word == "unknown" else TONES.get(word, BAD)
+def compared(score: Score, floor: str) -> str:
+    """What a score is compared with, and how it was computed."""
+    return f"real examples {floor}: {score.verdict} (N {score.n:,}, {score.split})"
+
+
+def tone(verdict: str) -> str:
+    """The tone of a score's verdict."""
+    return TONES.get(verdict, BAD)
 
 
 def verdict(facts: Facts, health: Diagnosis | None) -> Verdict:
@@ -91,15 +92,15 @@ def verdict(facts: Facts, health: Diagnosis | None) -> Verdict:
         names = "; ".join(f.name for f in health.sick)
         return Verdict(BAD, f"Not healthy: {names}")
     if not enough(health):
-        return Verdict(OPEN, f"Too early to tell{', ' if standing else ''}{standing}")
-    if not standing:
+        return Verdict(OPEN, f"Too early to say{', ' if standing else ''}{standing}")
+    if not score or not standing:
         return Verdict(FAIR, "Healthy, not scored yet")
-    link = ", but " if score and score.verdict == "far" else ", and "
-    return Verdict(tone(score.verdict) if score else FAIR, f"Healthy{link}{standing}")
+    link = "but" if score.verdict == "far" else "and"
+    return Verdict(tone(score.verdict), f"Healthy, {link} {standing}")
 
 
 def enough(health: Diagnosis) -> bool:
-    """Whether most checks had something to go by, so that no finding means something."""
+    """Whether most checks were possible, so that no finding means something."""
     return len(health.checked) > len(health.skipped)
 
 
@@ -107,19 +108,17 @@ def summary(
     facts: Facts, health: Diagnosis | None, why: str, copies: Neighbours | None
 ) -> list[str]:
     """The run in a few sentences: state, health, quality against the floor, labels, copies."""
-    out = [sentence(STATES.get(facts.state, facts.state))]
-    if told := progress(facts):
-        out[0] += f" {sentence(told)}"
-    out.append(of_health(health, why))
-    out.append(of_quality(facts))
-    out.append(of_labels(facts))
+    state = sentence(STATES.get(facts.state, facts.state))
+    if done := progress(facts):
+        state += f" {sentence(done)}"
+    parts = [state, of_health(health, why), of_quality(facts), of_labels(facts)]
     if copies is not None:
-        out.append(of_copies(copies))
-    return [s for s in out if s]
+        parts.append(of_copies(copies))
+    return [part for part in parts if part]
 
 
 def sentence(text: str) -> str:
-    """With a capital at its head and a stop at its end."""
+    """With a capital at its head and a full stop at its end."""
     stop = "" if text.endswith((".", "!", "?", ":")) else "."
     return f"{text[:1].upper()}{text[1:]}{stop}"
 
@@ -128,60 +127,61 @@ def of_health(health: Diagnosis | None, why: str) -> str:
     """What the checks found."""
     if health is None:
         return sentence(f"Not diagnosed: {why}") if why else ""
-    asked = len(health.checked)
-    passed = f"{asked} {plural('check', asked)}"
+    checked = len(health.checked)
     if health.sick:
         found = len(health.sick)
-        each = "it is" if found == 1 else "each is"
-        return f"{found} of {passed} found something wrong; {each} told below with its remedy."
-    aside, quiet = len(health.skipped), asked - len(health.findings)
-    also = f" ({aside} more had nothing to go by)" if aside else ""
-    told = "".join(f" Of its scores, not of the run: {f.name}." for f in health.findings)
-    return f"{quiet} {plural('check', quiet)} found nothing wrong{also}.{told}" if asked else ""
+        which = "it is" if found == 1 else "each is"
+        passed = counted(checked, "check")
+        return f"{found} of {passed} found a problem; {which} described below with its remedy."
+    if not checked:
+        return ""
+    skipped = len(health.skipped)
+    also = f" ({skipped} more had too little data)" if skipped else ""
+    notes = "".join(f" About its scores, not about the run: {f.name}." for f in health.findings)
+    return f"{counted(checked - len(health.findings), 'check')} found no problem{also}.{notes}"
 
 
 def of_quality(facts: Facts) -> str:
-    """The score beside its floor, and where the model is weakest."""
+    """The score beside its floor, and the metrics in which the model is weakest."""
     score = facts.score
     if score is None:
-        return "It has not been scored: “ganforge evaluate” does, against real examples."
+        return "It has not been scored: “ganforge evaluate” scores it against real examples."
     entry = next(e for e in facts.entries if score in e.scores)
     text = (
-        f"Its Frechet distance FD[{score.space}] is {number(score.value)} where real examples "
-        f"have {number(score.floor)} (N = {score.n:,}, {score.split} split): {score.verdict}."
+        f"Its Frechet distance FD[{score.space}] is {number(score.value)}; that of real examples "
+        f"is {number(score.floor)} (N = {score.n:,}, {score.split} split): {score.verdict}."
     )
-    weak = [s for s in entry.scores if tone(s.verdict) == BAD]
-    near = [s for s in entry.scores if tone(s.verdict) == FAIR]
-    good = len([s for s in entry.scores if tone(s.verdict) == GOOD])
     if len(entry.scores) > 1:
+        by_tone = {kind: [s for s in entry.scores if tone(s.verdict) == kind] for kind in
+                   (GOOD, FAIR, BAD, OPEN)}  # fmt: skip
+        good, near, unclear = (len(by_tone[kind]) for kind in (GOOD, FAIR, OPEN))
         text += f" Of its {len(entry.scores)} scores {good} {'is' if good == 1 else 'are'} as real"
-        text += f", {len(near)} close" if near else ""
-        text += f", and {len(weak)} not: {listed(weak)}." if weak else "."
-        open_ = len(entry.scores) - good - len(near) - len(weak)
-        text += f" Of {open_} nothing can be said." if open_ else ""
+        text += f", {near} close" if near else ""
+        bad = by_tone[BAD]
+        text += f", and {len(bad)} far from real: {listed(bad)}." if bad else "."
+        text += f" {unclear} cannot be judged." if unclear else ""
     ahead = facts.last.get("step", 0) - entry.step
     if entry.step and ahead > 0:
-        text += f" That was at step {entry.step:,}; the run has gone on for {ahead:,} steps."
+        text += f" These are of step {entry.step:,}; the run has trained {ahead:,} steps since."
     return text
 
 
 def of_labels(facts: Facts) -> str:
-    """Whether it makes what it is asked for."""
-    scored: Entry | None = next((e for e in facts.own if e.named("label-accuracy")), None)
-    score = scored.named("label-accuracy") if scored else None
+    """Whether the generator makes the label it is given."""
+    score = facts.named("label-accuracy")
     if score is None:
         return ""
     return (
-        f"Asked for a label, it makes it in {percent(score.value)} of cases; real examples are "
-        f"taken for theirs in {percent(score.floor)}."
+        f"A classifier assigns {percent(score.value)} of the samples to the label they were "
+        f"generated for, and {percent(score.floor)} of real examples to theirs."
     )
 
 
 def of_copies(found: Neighbours) -> str:
-    """Whether samples hug the training data."""
+    """Whether samples are copies of training examples."""
     text = (
         f"{percent(found.authentic)} of {found.count} samples are farther from their nearest "
-        "training example than that one is from its own"
+        "training example than that example is from its nearest training example"
     )
     if math.isnan(found.floor):
         return f"{text}; there are too few held-out examples to compare with."
@@ -200,13 +200,13 @@ def listed(scores: Sequence[Score]) -> str:
     return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
 
 
-def plural(noun: str, count: int) -> str:
-    """check, checks."""
-    return noun if count == 1 else f"{noun}s"
+def counted(count: int, noun: str) -> str:
+    """1 check, 2 checks."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def number(value: float) -> str:
-    """Four digits; a dash for what is not a number."""
+    """Four digits; a dash for NaN and infinity."""
     return f"{value:.4g}" if math.isfinite(value) else "–"
 
 

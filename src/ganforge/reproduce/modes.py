@@ -29,7 +29,8 @@ from ganforge.experiments.seeds import StoppedError, train
 from ganforge.experiments.statistics import stated
 from ganforge.gan.adversarial import Adversarial
 from ganforge.nets import MLP, Init
-from ganforge.plotting import charts
+from ganforge.plotting import points, style
+from ganforge.plotting.points import Truth
 from ganforge.rng import Stream
 from ganforge.runs.load import open_sampler
 from ganforge.text import columns
@@ -117,7 +118,7 @@ def run(
         table = train_and_score(folder, fixed, name, seeds, data, display)
         files.write_json(folder / SCORES, table)
     ours = [Result(**one) for one in table["runs"]]
-    files.save_file(folder / f"{name}.png", charts.png(picture(name, ours, folder / FOLDER)))
+    files.save_file(folder / f"{name}.png", style.png(picture(name, ours, folder / FOLDER)))
     return report(name, ours, table, config)
 
 
@@ -253,12 +254,12 @@ def picture(name: str, ours: Sequence[Result], folder: Path) -> Figure:
     real = load(name, part="test").values[:SAMPLES]
     across, side = min(5, len(ours)), 190.0
     lines = -(-len(ours) // across)
-    figure = charts.page(lines * (side + 30) + 10, across * (side + 10) + 10)
+    figure = style.page(lines * (side + 30) + 10, across * (side + 10) + 10)
     for i, one in enumerate(ours):
         left, top = 10 + (i % across) * (side + 10), 30 + (i // across) * (side + 30)
-        axes = charts.place(figure, left, top, side, side)
+        axes = style.add_axes(figure, left, top, side, side)
         fake = files.read_npz(folder / f"seed-{one.seed}.npz")["samples"]
-        charts.draw_scatter(axes, real, fake, charts.extent(real, real), small=True)
-        charts.frame(axes)
-        charts.head(axes, f"seed {one.seed}: {one.held} modes, {one.high_quality:.0f} %")
+        points.draw(axes, fake, Truth(2, points.extent(real, real), real), small=True)
+        style.frame(axes)
+        style.add_title(axes, f"seed {one.seed}: {one.held} modes, {one.high_quality:.0f} %")
     return figure

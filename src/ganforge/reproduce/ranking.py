@@ -30,7 +30,8 @@ from ganforge.experiments.compare import (
 )
 from ganforge.experiments.compare.recipes import run_folder
 from ganforge.experiments.statistics import holm_adjusted
-from ganforge.plotting import charts, history, plots
+from ganforge.plotting import curves, strips, style
+from ganforge.plotting.curves import Chart, Curve
 from ganforge.runs import load
 from ganforge.runs.folder import Run
 from ganforge.types import Pixels
@@ -92,7 +93,7 @@ def run(
         budget=Budget(epochs=epochs),
         show=display,
     )
-    saved = [files.save_file(folder / PICTURE, charts.png(picture(found)))]
+    saved = [files.save_file(folder / PICTURE, style.png(picture(found)))]
     saved += compare.save(found, folder)
     return "\n\n".join(
         [compare.text(found), claim(found), "saved in " + ", ".join(map(str, saved))]
@@ -123,13 +124,13 @@ def claim(found: Comparison) -> str:
 def picture(found: Comparison) -> Figure:
     """Samples and losses of the first seed's runs, side by side, with the scores over the seeds."""
     edge, gap = 40.0, 24.0
-    wide = (charts.WIDTH - 2 * edge - gap * (len(found.groups) - 1)) / len(found.groups)
+    wide = (style.WIDTH - 2 * edge - gap * (len(found.groups) - 1)) / len(found.groups)
     high = (ROWS * (28 * SCALE + GAP) - GAP) / 2
-    figure = charts.page(high + 360)
+    figure = style.page(high + 360)
     images = max(e.images for e in found.entries)
     seed = found.groups[0].entries[0].seed
     title = f"Four GANs after {images:,} images each, seed {seed}"
-    charts.write(figure, edge, 20, title, 13, weight="bold")
+    style.add_text(figure, edge, 20, title, 13, weight="bold")
     for i, group in enumerate(found.groups):
         column(figure, edge + i * (wide + gap), wide, group, found)
     return figure
@@ -138,28 +139,28 @@ def picture(found: Comparison) -> Figure:
 def column(figure: Figure, left: float, wide: float, group: Group, found: Comparison) -> None:
     """One system: its name and scores, a grid of samples, the losses of the same run."""
     shown = next((e for e in group.entries if not e.diverged), None)
-    charts.write(figure, left, 58, NAMES.get(group.label, group.label), 11, weight="bold")
+    style.add_text(figure, left, 58, NAMES.get(group.label, group.label), 11, weight="bold")
     names = {METRIC: f"FD[{found.scoring.space}]", "label-accuracy": "obeys its label"}
     for row, (metric, name) in enumerate(names.items()):
         if group.values(metric):
             line = f"{name} {mean_text(group.values(metric), metric != METRIC)}"
-            charts.write(figure, left, 80 + 18 * row, line, 9, color=charts.MUTED)
+            style.add_text(figure, left, 80 + 18 * row, line, 9, color=style.MUTED)
     if shown is None:
-        charts.write(figure, left, 130, "diverged", 11)
+        style.add_text(figure, left, 130, "diverged", 11)
         return
     tiles = samples(shown, found.model == "best")
-    mosaic = history.mosaic(tiles, COLUMNS, SCALE, GAP)
-    plots.show(figure, (left, 124), mosaic)
+    mosaic = strips.mosaic(tiles, COLUMNS, SCALE, GAP)
+    style.add_picture(figure, left, 124, mosaic)
     log, settings = Run(shown.path).log(), Run(shown.path).settings()
-    axes = charts.place(figure, left + 14, 124 + mosaic.shape[0] / 2 + 60, wide - 34, 110)
-    epoch = charts.column(log, "epoch")
-    lines = [("D", charts.column(log, "loss_d"), charts.D),
-             ("G", charts.column(log, "loss_g"), charts.G)]  # fmt: skip
+    epoch = curves.column(log, "epoch")
+    lines = (
+        Curve("D", style.D, epoch, curves.column(log, "loss_d")),
+        Curve("G", style.G, epoch, curves.column(log, "loss_g")),
+    )
     game = {} if group.label not in NAMES else settings.get("game", {})
-    even = plots.references(game) if game.get("loss") == "relativistic" else {}
-    charts.curves(axes, epoch, lines, even)
-    charts.head(axes, "Loss", "epoch")
-    charts.legend(axes)
+    levels = curves.references(game) if game.get("loss") == "relativistic" else {}
+    top = 124 + mosaic.shape[0] / 2 + 60
+    curves.draw_panel(figure, left + 14, top, wide - 34, 110, Chart("Loss", lines, levels))
 
 
 def mean_text(values: Mapping[int, float], share: bool) -> str:

@@ -19,7 +19,7 @@ from ganforge import recipes
 from ganforge.data import toy
 from ganforge.evaluation.judges import discriminate
 from ganforge.evaluation.metrics import divergence as estimate
-from ganforge.plotting import charts
+from ganforge.plotting import style
 from ganforge.rng import Stream
 from ganforge.theory import exact, page
 from ganforge.theory.games import count_steps, play, with_steps
@@ -111,23 +111,23 @@ def root(x: Doubles) -> Doubles:
 
 def draw(found: Sequence[Moment]) -> Figure:
     """C(G), its estimate and V of the game's own D against the step."""
-    figure = charts.page(400, page.WIDTH)
-    axes = charts.place(figure, 70, 50, 480, 280)
+    figure = style.page(400, page.WIDTH)
+    axes = style.add_axes(figure, 70, 50, 480, 280)
     step = np.array([m.step for m in found])
     low = -exact.LOG4
-    axes.axhline(low, color=charts.INK, linewidth=1, linestyle=(0, (4, 3)))
-    axes.plot(step, [m.own for m in found], color=charts.D, linewidth=1.4)
-    axes.plot(step, [m.exact for m in found], color=charts.REAL, linewidth=2)
+    axes.axhline(low, color=style.INK, linewidth=1, linestyle=(0, (4, 3)))
+    axes.plot(step, [m.own for m in found], color=style.D, linewidth=1.4)
+    axes.plot(step, [m.exact for m in found], color=style.REAL, linewidth=2)
     seen, error = [m.estimate for m in found], [2 * m.error for m in found]
-    axes.errorbar(step, seen, error, fmt="o", color=charts.FAKE, markersize=4.5, capsize=2,
+    axes.errorbar(step, seen, error, fmt="o", color=style.FAKE, markersize=4.5, capsize=2,
                   clip_on=False)  # fmt: skip
     axes.set_xscale("function", functions=(root, np.square))  # the game slows down
     axes.set(xlim=(0, step[-1]), ylim=(-1.62, 0.05))
     axes.set_xticks(np.unique(np.round(step[-1] * np.array([0.01, 0.05, 0.2, 0.4, 0.7, 1]), -1)))
-    charts.head(axes, "The value of the game, nats", "step of the game (square-root scale)")
+    style.add_title(axes, "The value of the game, nats", "step of the game (square-root scale)")
     end = 1.04 * step[-1]
-    page.label(axes, end, -1.14, "C(G) = max V over D, exact", charts.REAL)
-    page.label(axes, end, -1.24, "a fresh D, held out, +- 2 s.e.", charts.FAKE)
-    page.label(axes, end, low + 0.02, "-log 4 = -1.386: p_g = p_data", charts.INK)
-    page.label(axes, end, -1.48, "V of the game's own D", charts.D)
+    style.add_label(axes, end, -1.14, "C(G) = max V over D, exact", style.REAL)
+    style.add_label(axes, end, -1.24, "a fresh D, held out, +- 2 s.e.", style.FAKE)
+    style.add_label(axes, end, low + 0.02, "-log 4 = -1.386: p_g = p_data", style.INK)
+    style.add_label(axes, end, -1.48, "V of the game's own D", style.D)
     return figure

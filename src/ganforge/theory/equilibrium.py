@@ -22,7 +22,7 @@ from ganforge.data import toy
 from ganforge.data.toy import Gaussian
 from ganforge.evaluation.judges import discriminate
 from ganforge.evaluation.metrics import twosample
-from ganforge.plotting import charts
+from ganforge.plotting import style
 from ganforge.rng import Stream
 from ganforge.theory import exact, page
 from ganforge.theory.games import play_to_end, with_steps
@@ -42,7 +42,7 @@ TESTS: dict[str, Callable[[Floats, Floats, int], float]] = {
     "energy distance": lambda x, y, seed: twosample.energy_test(x, y, seed).p,
     "MMD": lambda x, y, seed: twosample.mmd_test(x, y, seed).p,
 }
-COLOURS = {"classifier": charts.D, "energy distance": charts.FAKE, "MMD": charts.G}
+COLOURS = {"classifier": style.D, "energy distance": style.FAKE, "MMD": style.G}
 
 
 def equilibrium(
@@ -135,10 +135,10 @@ def draw(
     accuracy: Mapping[str, float],
 ) -> Figure:
     """A panel for each pair: p of every test, and the median, against N."""
-    figure = charts.page(362, page.WIDTH)
+    figure = style.page(362, page.WIDTH)
     for i, (name, tables) in enumerate(found.items()):
         left = 84 + i * 240
-        axes = charts.place(figure, left, 84, 215, 220)
+        axes = style.add_axes(figure, left, 84, 215, 220)
         axes.axhspan(1e-9, LEVEL, color="#F3F3F3", zorder=-2)
         for test, table in tables.items():
             n = np.array(sizes[: len(table)], dtype=float)
@@ -151,14 +151,14 @@ def draw(
         axes.set_xticks([100, 1_000, 10_000], ["100", "1,000", "10,000"])
         axes.minorticks_off()
         axes.tick_params(labelleft=i == 0)
-        charts.head(axes, "", "N real and N generated", "" if i else "p-value")
-        charts.write(figure, left, 40, TITLES[name], 10, weight="bold")
+        style.add_title(axes, "", "N real and N generated", "" if i else "p-value")
+        style.add_text(figure, left, 40, TITLES[name], 10, weight="bold")
         text = f"the best D is right in {100 * accuracy[name]:.1f} %"
-        charts.write(figure, left, 60, text, 9, color=charts.MUTED)
+        style.add_text(figure, left, 60, text, 9, color=style.MUTED)
     for test, left in (("classifier", 84), ("energy distance", 164), ("MMD", 290)):
-        charts.write(figure, left, 8, test, 9.5, color=COLOURS[test], weight="bold")
+        style.add_text(figure, left, 8, test, 9.5, color=COLOURS[test], weight="bold")
     note = f"lines: median of {next(iter(found.values()))['MMD'].shape[1]} tests; shaded: p < 0.05"
-    charts.write(figure, 342, 8, note, 9.5, color=charts.MUTED)
+    style.add_text(figure, 342, 8, note, 9.5, color=style.MUTED)
     return figure
 
 

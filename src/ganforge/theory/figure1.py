@@ -18,7 +18,7 @@ import numpy as np
 from ganforge import recipes
 from ganforge.data import toy
 from ganforge.gan.state import State
-from ganforge.plotting import charts
+from ganforge.plotting import style
 from ganforge.theory import exact, page
 from ganforge.theory.games import count_steps, play, train_one_player, with_steps
 from ganforge.theory.page import Experiment, Shown
@@ -135,13 +135,13 @@ TITLES = ("(a) near convergence", "(b) D updated", "(c) G updated", "(d) converg
 
 def draw(p: Doubles, shown: Sequence[Moment]) -> Figure:
     """The four moments side by side, on one scale."""
-    figure = charts.page(386, page.WIDTH)
+    figure = style.page(386, page.WIDTH)
     for i, (title, now) in enumerate(zip(TITLES, shown, strict=True)):
         left = 52 + i * 186
-        axes = charts.place(figure, left, 60, 174, 200)
+        axes = style.add_axes(figure, left, 60, 174, 200)
         panel(axes, p, now, first=i == 0)
-        axes.set_title(title, fontsize=10, color=charts.INK, loc="left", pad=6, weight="bold")
-        mapping(charts.place(figure, left, 272, 174, 66), now, first=i == 0)
+        axes.set_title(title, fontsize=10, color=style.INK, loc="left", pad=6, weight="bold")
+        mapping(style.add_axes(figure, left, 272, 174, 66), now, first=i == 0)
     names(figure, 52, 8)
     return figure
 
@@ -149,29 +149,29 @@ def draw(p: Doubles, shown: Sequence[Moment]) -> Figure:
 def names(figure: Figure, left: float, top: float) -> None:
     """The names of the curves, in their colours."""
     for text, colour, at in (
-        ("data p_data", charts.REAL, 0),
-        ("generated p_g", charts.FAKE, 92),
-        ("D(x)", charts.D, 200),
-        ("dashed: the best D there can be, p_data / (p_data + p_g)", charts.INK, 248),
+        ("data p_data", style.REAL, 0),
+        ("generated p_g", style.FAKE, 92),
+        ("D(x)", style.D, 200),
+        ("dashed: the best D there can be, p_data / (p_data + p_g)", style.INK, 248),
     ):
-        charts.write(figure, left + at, top, text, 9.5, color=colour)
+        style.add_text(figure, left + at, top, text, 9.5, color=colour)
 
 
 def panel(axes: Axes, p: Doubles, now: Moment, first: bool = True) -> None:
     """Densities, D and D* against x."""
     width = np.diff(EDGES)
-    axes.fill_between(X, now.q / width, color=charts.FAKE, alpha=0.25, linewidth=0)
-    axes.plot(X, now.q / width, color=charts.FAKE, linewidth=1.3)
-    axes.plot(X, p / width, color=charts.REAL, linewidth=1.6)
+    axes.fill_between(X, now.q / width, color=style.FAKE, alpha=0.25, linewidth=0)
+    axes.plot(X, now.q / width, color=style.FAKE, linewidth=1.3)
+    axes.plot(X, p / width, color=style.REAL, linewidth=1.6)
     both = (p + now.q) / width
     best = np.where(both > SHOWN, exact.best_discriminator(p, now.q), np.nan)
-    axes.plot(X, best, color=charts.INK, linewidth=1.1, linestyle=(0, (3, 2)))
-    axes.plot(X, np.where(both > SHOWN, now.d, np.nan), color=charts.D, linewidth=1.8)
-    axes.axhline(0.5, color=charts.RULE, linewidth=0.7, zorder=0)
+    axes.plot(X, best, color=style.INK, linewidth=1.1, linestyle=(0, (3, 2)))
+    axes.plot(X, np.where(both > SHOWN, now.d, np.nan), color=style.D, linewidth=1.8)
+    axes.axhline(0.5, color=style.RULE, linewidth=0.7, zorder=0)
     axes.set(xlim=(EDGES[0], EDGES[-1]), ylim=(0, TOP), xticks=(-3, 0, 3), yticks=(0, 0.5, 1))
     axes.tick_params(labelbottom=False, labelleft=first)
     if first:
-        axes.set_ylabel("density per unit of x;  D(x)", fontsize=9, color=charts.MUTED)
+        axes.set_ylabel("density per unit of x;  D(x)", fontsize=9, color=style.MUTED)
 
 
 def mapping(axes: Axes, now: Moment, first: bool = True) -> None:
@@ -184,29 +184,29 @@ def mapping(axes: Axes, now: Moment, first: bool = True) -> None:
     foot = 3 * way * z
     axes.quiver(foot, np.zeros_like(z), x - foot, np.ones_like(z), angles="xy", scale_units="xy",
                 scale=1, units="inches", width=0.011, headwidth=4, headlength=5,
-                color=charts.FAKE)  # fmt: skip
+                color=style.FAKE)  # fmt: skip
     axes.set(xlim=(EDGES[0], EDGES[-1]), ylim=(-0.06, 1.0), xticks=(-3, 0, 3), yticks=())
-    axes.set_xlabel("x", fontsize=9, color=charts.MUTED)
+    axes.set_xlabel("x", fontsize=9, color=style.MUTED)
     axes.spines["left"].set_visible(False)
-    axes.plot([-3, 3], [0, 0], color=charts.INK, linewidth=1.2, clip_on=False)
+    axes.plot([-3, 3], [0, 0], color=style.INK, linewidth=1.2, clip_on=False)
     for end in (-1, 1):
         label = f"{end * way}"
-        axes.text(3.15 * end, 0.1, label, fontsize=8, color=charts.MUTED,
+        axes.text(3.15 * end, 0.1, label, fontsize=8, color=style.MUTED,
                   ha="left" if end > 0 else "right", va="center")  # fmt: skip
     if first:
-        axes.text(-4.2, 0.1, "z", fontsize=9, color=charts.MUTED, ha="right", va="center")
-        axes.text(-4.2, 1, "G(z)", fontsize=9, color=charts.MUTED, ha="right", va="center")
+        axes.text(-4.2, 0.1, "z", fontsize=9, color=style.MUTED, ha="right", va="center")
+        axes.text(-4.2, 1, "G(z)", fontsize=9, color=style.MUTED, ha="right", va="center")
 
 
 def single(p: Doubles, now: Moment, total: int) -> Figure:
     """One frame of the film."""
-    figure = charts.page(360, 480)
-    axes = charts.place(figure, 52, 40, 400, 200)
+    figure = style.page(360, 480)
+    axes = style.add_axes(figure, 52, 40, 400, 200)
     panel(axes, p, now)
     title = f"step {now.step:,} of {total:,}"
-    axes.set_title(title, fontsize=10, color=charts.INK, loc="left", pad=6, weight="bold")
-    for text, colour, at in (("p_data", charts.REAL, 180), ("p_g", charts.FAKE, 246),
-                             ("D", charts.D, 286), ("D*", charts.INK, 312)):  # fmt: skip
-        charts.write(figure, 52 + at, 18, text, 10, color=colour, weight="bold")
-    mapping(charts.place(figure, 52, 252, 400, 66), now)
+    axes.set_title(title, fontsize=10, color=style.INK, loc="left", pad=6, weight="bold")
+    for text, colour, at in (("p_data", style.REAL, 180), ("p_g", style.FAKE, 246),
+                             ("D", style.D, 286), ("D*", style.INK, 312)):  # fmt: skip
+        style.add_text(figure, 52 + at, 18, text, 10, color=colour, weight="bold")
+    mapping(style.add_axes(figure, 52, 252, 400, 66), now)
     return figure

@@ -26,7 +26,7 @@ from ganforge.gan.losses import LOSSES
 from ganforge.gan.penalties import R1
 from ganforge.gan.players import Players
 from ganforge.nets import MLP
-from ganforge.plotting import charts
+from ganforge.plotting import style
 from ganforge.rng import Stream
 from ganforge.theory import exact, page
 from ganforge.theory.games import play, with_steps
@@ -162,22 +162,22 @@ def says(games: Mapping[int, Sequence[Moment]]) -> str:
 
 def draw(rows: Sequence[Sequence[Moment]]) -> Figure:
     """A row a game, four moments each."""
-    figure = charts.page(508, page.WIDTH)
+    figure = style.page(508, page.WIDTH)
     for text, colour, at in (
-        ("circles: data (2 sigma)", charts.REAL, 20),
+        ("circles: data (2 sigma)", style.REAL, 20),
         ("dots: samples", DOT, 180),
         ("arrows: -dL_G/dx", ARROW, 284),
-        ("shade: D, 0.3 (orange, fake) to 0.7 (blue, real)", charts.INK, 420),
+        ("shade: D, 0.3 (orange, fake) to 0.7 (blue, real)", style.INK, 420),
     ):
-        charts.write(figure, at, 8, text, 8.5, color=colour)
+        style.add_text(figure, at, 8, text, 8.5, color=colour)
     for i, (moments, title) in enumerate(zip(rows, TITLES, strict=True)):
         top = 34 + i * 236
-        charts.write(figure, 20, top, title, 10, weight="bold")
+        style.add_text(figure, 20, top, title, 10, weight="bold")
         for j, now in enumerate(moments):
-            axes = charts.place(figure, 20 + j * 192, top + 38, 184, 184)
+            axes = style.add_axes(figure, 20 + j * 192, top + 38, 184, 184)
             panel(axes, now)
             caption = f"{now.step:,} turns of D, {now.held} of 8 modes"
-            charts.write(figure, 20 + j * 192, top + 20, caption, 8.5, color=charts.MUTED)
+            style.add_text(figure, 20 + j * 192, top + 20, caption, 8.5, color=style.MUTED)
     return figure
 
 
@@ -207,22 +207,22 @@ def panel(axes: Axes, now: Moment) -> None:
                   ha="right", va="bottom", color=DOT)  # fmt: skip
     axes.set(xlim=(-REACH, REACH), ylim=(-REACH, REACH))
     axes.set_aspect("equal")
-    charts.frame(axes)
+    style.frame(axes)
 
 
 def ring_of(centre: Doubles) -> Any:
     """A mode of the data: a circle of two standard deviations."""
     from matplotlib.patches import Circle
 
-    return Circle((float(centre[0]), float(centre[1])), 0.2, fill=False, color=charts.REAL, lw=1.4)
+    return Circle((float(centre[0]), float(centre[1])), 0.2, fill=False, color=style.REAL, lw=1.4)
 
 
 def pair(moments: Sequence[Moment]) -> Figure:
     """One frame of the film: both games."""
-    figure = charts.page(300, 540)
+    figure = style.page(300, 540)
     for i, (now, title) in enumerate(zip(moments, TITLES, strict=True)):
-        axes = charts.place(figure, 12 + i * 264, 42, 252, 252)
+        axes = style.add_axes(figure, 12 + i * 264, 42, 252, 252)
         panel(axes, now)
-        charts.write(figure, 12 + i * 264, 4, title, 10, weight="bold")
-        charts.write(figure, 12 + i * 264, 22, f"{now.step:,} turns of D", 9, color=charts.MUTED)
+        style.add_text(figure, 12 + i * 264, 4, title, 10, weight="bold")
+        style.add_text(figure, 12 + i * 264, 22, f"{now.step:,} turns of D", 9, color=style.MUTED)
     return figure

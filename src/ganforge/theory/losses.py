@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ganforge.gan.losses import LOSSES
-from ganforge.plotting import charts
+from ganforge.plotting import style
 from ganforge.theory import page
 from ganforge.theory.page import Experiment, Shown
 from ganforge.types import Doubles
@@ -29,10 +29,10 @@ GREY = "#555555"
 
 # one line for each function: where two games share one, both are named
 NAMES = {
-    "minimax": ("minimax, log(1 - D)", charts.FAKE, "-"),
-    "non-saturating": ("non-saturating, -log D\n(relativistic, real logit 0)", charts.D, "-"),
-    "least-squares": ("least squares on the logit", charts.G, "-"),
-    "wasserstein": ("Wasserstein and hinge", charts.REAL, "-"),
+    "minimax": ("minimax, log(1 - D)", style.FAKE, "-"),
+    "non-saturating": ("non-saturating, -log D\n(relativistic, real logit 0)", style.D, "-"),
+    "least-squares": ("least squares on the logit", style.G, "-"),
+    "wasserstein": ("Wasserstein and hinge", style.REAL, "-"),
     "squared error": ("squared error on D", GREY, (0, (4, 2))),
 }
 
@@ -79,27 +79,27 @@ def losses(seed: int = 0, points: int = 401) -> Experiment:
 
 def draw(logits: Doubles, curves: dict[str, tuple[Doubles, Doubles]]) -> Figure:
     """The values above the gradients' sizes, on one axis of logits."""
-    figure = charts.page(560, page.WIDTH)
-    value = charts.place(figure, 70, 60, 500, 190)
-    slope = charts.place(figure, 70, 315, 500, 190)
-    for name, (_, colour, style) in NAMES.items():
+    figure = style.page(560, page.WIDTH)
+    value = style.add_axes(figure, 70, 60, 500, 190)
+    slope = style.add_axes(figure, 70, 315, 500, 190)
+    for name, (_, colour, dash) in NAMES.items():
         loss, gradient = curves[name]
         for axes, y in ((value, loss), (slope, -gradient)):
-            axes.plot(logits, y, color=colour, linestyle=style, linewidth=1.8)
+            axes.plot(logits, y, color=colour, linestyle=dash, linewidth=1.8)
     value.set(xlim=(-REACH, REACH), ylim=(-8, 10), yticks=(-8, -4, 0, 4, 8))
     slope.set(xlim=(-REACH, REACH), ylim=(-0.15, 2), yticks=(0, 0.5, 1, 1.5, 2))
     for axes in (value, slope):
-        axes.axhline(0, color=charts.RULE, linewidth=0.7, zorder=0)
+        axes.axhline(0, color=style.RULE, linewidth=0.7, zorder=0)
         axes.axvspan(-REACH, -4, color="#F3F3F3", zorder=-1)
-    charts.head(value, "Loss of G (nats, for cross-entropies)")
-    charts.head(
+    style.add_title(value, "Loss of G (nats, for cross-entropies)")
+    style.add_title(
         slope, "How hard it pulls: minus its gradient in the logit", "D's logit on the fake"
     )
-    value.text(-7.8, -7.2, "D is sure: a fake", fontsize=8, color=charts.MUTED)
+    value.text(-7.8, -7.2, "D is sure: a fake", fontsize=8, color=style.MUTED)
     probabilities(value)
     for axes, places in ((value, VALUES), (slope, SLOPES)):
         for name, (right, up) in places.items():
-            page.label(axes, right, up, NAMES[name][0], NAMES[name][1])
+            style.add_label(axes, right, up, NAMES[name][0], NAMES[name][1])
     return figure
 
 
@@ -117,6 +117,6 @@ def probabilities(axes: Axes) -> None:
     shown = [0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999]
     top = axes.secondary_xaxis("top")
     top.set_xticks([float(np.log(d / (1 - d))) for d in shown], [f"{d:g}" for d in shown])
-    top.tick_params(colors=charts.MUTED, labelsize=8, length=3, width=0.6)
-    top.spines["top"].set(color=charts.MUTED, linewidth=0.6)
-    axes.text(1.03, 1.09, "D(G(z))", transform=axes.transAxes, fontsize=9, color=charts.MUTED)
+    top.tick_params(colors=style.MUTED, labelsize=8, length=3, width=0.6)
+    top.spines["top"].set(color=style.MUTED, linewidth=0.6)
+    axes.text(1.03, 1.09, "D(G(z))", transform=axes.transAxes, fontsize=9, color=style.MUTED)

@@ -17,7 +17,7 @@ from ganforge import recipes
 from ganforge.config.schema import Noise
 from ganforge.data import toy
 from ganforge.experiments.statistics import summarise
-from ganforge.plotting import charts
+from ganforge.plotting import style
 from ganforge.theory import exact, page
 from ganforge.theory.games import play_to_end, with_steps
 from ganforge.theory.page import Experiment, Shown
@@ -31,7 +31,7 @@ LAW = toy.LAWS["mixture1d"]
 EDGES = exact.cells(-6, 6, 300)
 X = exact.midpoints(EDGES)
 SEEDS = 5
-COLOURS = {"uniform": charts.FAKE, "normal": charts.G}
+COLOURS = {"uniform": style.FAKE, "normal": style.G}
 
 
 def noise(seed: int = 0, steps: int | None = None, seeds: int = SEEDS) -> Experiment:
@@ -78,21 +78,23 @@ def draw(
     p: Doubles, densities: Mapping[str, Sequence[Doubles]], jsd: Mapping[str, Doubles]
 ) -> Figure:
     """Every seed's p_g for each law, and their divergences."""
-    figure = charts.page(330, page.WIDTH)
+    figure = style.page(330, page.WIDTH)
     width = np.diff(EDGES)
     for i, (law, found) in enumerate(densities.items()):
-        axes = charts.place(figure, 56 + i * 268, 50, 236, 210)
+        axes = style.add_axes(figure, 56 + i * 268, 50, 236, 210)
         for q in found:
             axes.plot(X, q / width, color=COLOURS[law], linewidth=0.9, alpha=0.6)
-        axes.plot(X, p / width, color=charts.REAL, linewidth=2)
+        axes.plot(X, p / width, color=style.REAL, linewidth=2)
         axes.set(xlim=(-4, 4), ylim=(0, 0.8))
         axes.tick_params(labelleft=i == 0)
         span = "z ~ U(-1, 1)" if law == "uniform" else "z ~ N(0, 1)"
-        charts.head(axes, span, "x", "" if i else "density per unit of x")
-        page.label(axes, 0.98, 0.95, f"p_g, {len(found)} seeds", COLOURS[law], ha="right",
+        style.add_title(axes, span, "x", "" if i else "density per unit of x")
+        style.add_label(axes, 0.98, 0.95, f"p_g, {len(found)} seeds", COLOURS[law], ha="right",
                    transform=axes.transAxes)  # fmt: skip
-        page.label(axes, 0.98, 0.87, "p_data", charts.REAL, ha="right", transform=axes.transAxes)
-    axes = charts.place(figure, 622, 50, 150, 210)
+        style.add_label(
+            axes, 0.98, 0.87, "p_data", style.REAL, ha="right", transform=axes.transAxes
+        )
+    axes = style.add_axes(figure, 622, 50, 150, 210)
     strip(axes, jsd)
     return figure
 
@@ -101,14 +103,14 @@ def strip(axes: Axes, jsd: Mapping[str, Doubles]) -> None:
     """One point a seed, joined over the laws; the mean and its standard error beside them."""
     from matplotlib.ticker import MaxNLocator
 
-    axes.plot([0, 1], np.stack(list(jsd.values())), color=charts.RULE, linewidth=0.8, zorder=0)
+    axes.plot([0, 1], np.stack(list(jsd.values())), color=style.RULE, linewidth=0.8, zorder=0)
     for i, (law, values) in enumerate(jsd.items()):
         axes.plot(np.full(len(values), i), values, "o", color=COLOURS[law], markersize=4)
         found = summarise(values)
         error = found.error if found.count > 1 else 0
         axes.errorbar(i + (0.25 if i else -0.25), found.mean, error, fmt="_", capsize=3,
-                      color=charts.INK, markersize=10)  # fmt: skip
+                      color=style.INK, markersize=10)  # fmt: skip
     axes.set(xlim=(-0.6, 1.6), ylim=(0, 1.15 * max(v.max() for v in jsd.values())))
     axes.set_xticks([0, 1], list(jsd))
     axes.yaxis.set_major_locator(MaxNLocator(4))
-    charts.head(axes, "JSD a seed, nats", "bars: mean +- s.e.")
+    style.add_title(axes, "JSD a seed, nats", "bars: mean +- s.e.")

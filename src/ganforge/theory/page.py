@@ -1,11 +1,10 @@
-"""How the lab shows what it found: a picture, sometimes a film, and two sentences.
+"""What an experiment of the lab returns: a figure, sometimes a film, and two sentences.
 
-The figures are 800 units wide, in the colours of `charts`: legible in a column of text.
+The figures are 800 units wide, legible in a column of text.
 """
 
 from __future__ import annotations
 
-import io
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -13,11 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ganforge import images
-from ganforge.plotting import charts
+from ganforge.plotting import style
 from ganforge.types import Pixels
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 WIDTH = 800  # units of a page, 1/100 inch
@@ -29,8 +27,8 @@ COLOURS = 128  # of a picture file: flat areas and lines need no more
 class Shown:
     """What an experiment found.
 
-    figure: the picture. says: what is to be seen in it, in two sentences. film: frames, or none.
-    numbers: what the sentences and the picture rest on.
+    says: what the figure shows, in two sentences. film: frames, perhaps none.
+    numbers: the data behind the sentences and the figure.
     """
 
     figure: Figure
@@ -39,17 +37,7 @@ class Shown:
     numbers: dict[str, Any] = field(default_factory=dict)
 
 
-Experiment = Generator[str, None, Shown]  # yields lines that tell how far it is
-
-
-def png(figure: Figure) -> bytes:
-    """A figure as a small PNG file's bytes: a palette in place of full colour."""
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    palette = Image.fromarray(pixels(figure)).quantize(COLOURS, dither=Image.Dither.NONE)
-    palette.save(buffer, "PNG", optimize=True)
-    return buffer.getvalue()
+Experiment = Generator[str, None, Shown]  # yields lines on the progress
 
 
 def gif(film: tuple[Pixels, ...]) -> bytes:
@@ -67,22 +55,6 @@ def gif(film: tuple[Pixels, ...]) -> bytes:
     return images.gif(plain)
 
 
-def pixels(figure: Figure, dpi: float = charts.DPI) -> Pixels:
-    """A figure as (H, W, 3) uint8."""
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=dpi)
-    with Image.open(buffer, formats=["PNG"]) as image:
-        return np.asarray(image.convert("RGB"))
-
-
 def frames(figures: Iterator[Figure]) -> tuple[Pixels, ...]:
     """A film of figures."""
-    return tuple(pixels(figure, FILM_DPI) for figure in figures)
-
-
-def label(axes: Axes, x: float, y: float, text: str, colour: str, **style: Any) -> None:
-    """A name written beside what it names."""
-    style = {"fontsize": 9, "va": "center", "ha": "left", **style}
-    axes.text(x, y, text, color=colour, **style)
+    return tuple(style.pixels(figure, FILM_DPI) for figure in figures)

@@ -14,15 +14,15 @@ import numpy as np
 from ganforge import files
 from ganforge._version import __version__
 from ganforge.callbacks.evaluate import N as CHOSEN_BY
-from ganforge.experiments.compare.comparison import Comparison, Group
+from ganforge.experiments.compare.comparison import Comparison
 from ganforge.experiments.compare.subject import JSON, refuse_another, subject
 from ganforge.experiments.statistics import EXACT, Summary, Test
-from ganforge.plotting import charts
+from ganforge.plotting import intervals, style
+from ganforge.plotting.intervals import Panel, Row
 from ganforge.runs import folder as runs
 from ganforge.text import columns
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 PICTURE, FORMAT = "compare.png", 1
@@ -218,7 +218,7 @@ def save(found: Comparison, folder: Path) -> list[Path]:
     """
     wanted = subject({g.label: [(e.seed, e.path) for e in g.entries] for g in found.groups}, folder)
     refuse_another(folder, wanted)
-    picture = charts.png(chart(found))
+    picture = style.png(chart(found))
     return [
         files.write_json(folder / JSON, table(found) | {"runs": wanted}, finite=True),
         files.save_file(folder / PICTURE, picture),
@@ -227,44 +227,21 @@ def save(found: Comparison, folder: Path) -> list[Path]:
 
 def chart(found: Comparison) -> Figure:
     """A panel a metric, a row a recipe, best on top: every run, the mean and its interval."""
-    ranked = {m: found.ranked(m) for m in found.scoring.metrics}
-    left = 50 + 6.2 * max(len(g.label) for g in found.groups)
-    heights = {m: 34 * len(rows) + 14 for m, rows in ranked.items()}
-    figure = charts.page(sum(h + 105 for h in heights.values()) + 15)
-    top = 50.0
-    for metric, rows in ranked.items():
-        axes = charts.place(figure, left, top, charts.WIDTH - left - 60, heights[metric])
-        draw(axes, found, metric, rows)
-        top += heights[metric] + 105
-    return figure
+    return intervals.intervals([panel(found, metric) for metric in found.scoring.metrics])
 
 
-def draw(axes: Axes, found: Comparison, metric: str, rows: Sequence[tuple[Group, Summary]]) -> None:
-    """One metric's rows: dots for runs, a bar for the mean's interval, the floor dashed."""
-    card = found.card(metric)
-    for y, (group, summary) in enumerate(rows):
-        values = [v for v in group.values(metric).values() if math.isfinite(v)]
-        axes.plot(values, [y + 0.17] * len(values), "o", color=charts.FAKE, markersize=4.5,
-                  alpha=0.75, markeredgewidth=0, label=None if y else "a run")  # fmt: skip
-        axes.plot([summary.mean], [y - 0.17], "|", color=charts.INK, markersize=11,
-                  markeredgewidth=1.8)  # fmt: skip
-        if not math.isnan(summary.error):
-            axes.plot([summary.low, summary.high], [y - 0.17] * 2, color=charts.INK, linewidth=1.6,
-                      label=None if y else "mean, 95 % interval")  # fmt: skip
-    axes.axvline(card.floor, color=charts.REAL, linewidth=1, linestyle=(0, (4, 3)),
-                 label="real (floor)", zorder=0)  # fmt: skip
-    every = [v for g, _ in rows for v in g.values(metric).values() if math.isfinite(v)]
-    low = min([*every, card.floor, *(s.low for _, s in rows if math.isfinite(s.low))])
-    if low > 0 and max(every, default=1.0) > 20 * low:
-        axes.set_xscale("log")
-    axes.set_yticks(range(len(rows)), [group.label for group, _ in rows], parse_math=False)
-    axes.tick_params(axis="y", labelsize=9, labelcolor=charts.INK, length=0)
-    axes.set_ylim(len(rows) - 0.5, -0.5)
+def panel(found: Comparison, metric: str) -> Panel:
+    """What the figure shows of one metric."""
+    card, scoring = found.card(metric), found.scoring
     way = {"lower": ", lower is better", "higher": ", higher is better"}.get(card.better, "")
-    charts.head(
-        axes,
+    rows = [
+        Row(group.label, [v for v in group.values(metric).values() if math.isfinite(v)],
+            summary.mean, summary.low, summary.high)
+        for group, summary in found.ranked(metric)
+    ]  # fmt: skip
+    return Panel(
         f"{metric} in {card.space}{way}",
-        f"{found.scoring.split} split, N = {found.scoring.n:,}, seed {found.seed}",
+        f"{scoring.split} split, N = {scoring.n:,}, seed {found.seed}",
+        card.floor,
+        rows,
     )
-    axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, fontsize=9, frameon=False,
-                handlelength=1.4, borderaxespad=0.2, columnspacing=1.4)  # fmt: skip

@@ -23,7 +23,7 @@ from ganforge.evaluation import evaluate, store
 from ganforge.evaluation.inputs import LEAST, Real
 from ganforge.evaluation.score import Score
 from ganforge.experiments.seeds.plan import Plan, user_networks
-from ganforge.plotting import seeds as pages
+from ganforge.plotting import overview
 from ganforge.runs import folder
 from ganforge.runs.folder import Run
 from ganforge.runs.records import Control
@@ -166,9 +166,10 @@ def write(plan: Plan, table: Mapping[str, Any], picture: bool = True) -> list[Pa
     if not plan.folder.is_dir():
         return []
     written = [files.write_json(plan.folder / SUMMARY, table, finite=True)]
-    page = pages.draw(dict(zip(plan.seeds, plan.runs, strict=True)), table) if picture else None
-    if page is not None:
-        written.append(files.save_file(plan.folder / PICTURE, page))
+    if picture:
+        page = overview.of_seeds(dict(zip(plan.seeds, plan.runs, strict=True)), len(table["seeds"]))
+        if page is not None:
+            written.append(files.save_file(plan.folder / PICTURE, page))
     return written
 
 

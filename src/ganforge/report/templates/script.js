@@ -1,5 +1,5 @@
 "use strict";
-// Every film: a slider chooses the frame, a button plays from there to the end.
+// Every film has a slider that selects the frame, and a button that plays from there to the end.
 for (const film of document.querySelectorAll("[data-film]")) {
   const frames = [...film.querySelectorAll(".frame")];
   const [slider, play] = ["input", "button"].map((name) => film.querySelector(name));

@@ -1,0 +1,328 @@
+"""Curves over the epochs: losses, D's output and scores.
+
+A `Chart` says what is to be drawn; `draw` is the one drawing of it, for pages (PNG) and for the
+report (SVG) alike.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ganforge.errors import DataError
+from ganforge.plotting import style
+from ganforge.types import Array
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+SMOOTHED = 20  # points of a curve from which a smoothed curve is drawn over the raw one
+STRETCHES = 400  # of a raw curve at most, each drawn by its extremes: a chart has no more pixels
+WIDE = 20  # ratio of the largest to the smallest score from which the scale is logarithmic
+DASHED = (0, (4, 3))
+EQUILIBRIUM = "equilibrium"
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One curve: x (N,) epochs, y (N,) values; a value that is not finite leaves a gap."""
+
+    name: str
+    colour: str
+    x: Array
+    y: Array
+    dashed: bool = False
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A chart: its curves, its reference lines and the range of y.
+
+    levels: {name: y} of horizontal reference lines. limits: of y; None: from the values, which a
+    few extreme ones cannot stretch. log_scale: if the values span a factor of `WIDE`.
+    """
+
+    title: str
+    curves: tuple[Curve, ...]
+    levels: Mapping[str, float] = field(default_factory=dict)
+    limits: tuple[float, float] | None = None
+    log_scale: bool = False
+
+    @property
+    def values(self) -> Array:
+        """All values of all curves, (N,)."""
+        return np.concatenate([curve.y for curve in self.curves])
+
+    @property
+    def scale(self) -> tuple[float, float, bool]:
+        """Lowest and highest y on the chart; whether the scale is logarithmic."""
+        values = self.values
+        known = values[np.isfinite(values)]
+        if self.log_scale and len(known) and known.min() > 0 and known.max() > WIDE * known.min():
+            low, high = fit(np.log10(known))
+            return 10**low, 10**high, True
+        return *(self.limits or fit(values, list(self.levels.values()))), False
+
+    @property
+    def note(self) -> str:
+        """The number of values that the chart does not show, in words; empty if it shows all."""
+        low, high, _ = self.scale
+        values = self.values
+        known = values[np.isfinite(values)]
+        outside = known[(known < low) | (known > high)]
+        notes = []
+        if len(outside):
+            count = "1 value" if len(outside) == 1 else f"{len(outside):,} values"
+            notes.append(f"{count} outside, up to {outside[np.abs(outside).argmax()]:.3g}")
+        if len(known) < len(values):
+            notes.append(f"{len(values) - len(known):,} of {len(values):,} not finite")
+        return "; ".join(notes)
+
+    @property
+    def summary(self) -> str:
+        """The chart in a sentence: the first and the last value of every curve."""
+        ends = []
+        for curve in self.curves:
+            known = curve.y[np.isfinite(curve.y)]
+            if len(known):
+                ends.append(f"{curve.name}: from {known[0]:.3g} to {known[-1]:.3g}")
+        return f"{self.title}, against the epoch. {'; '.join(ends)}."
+
+
+def column(records: Sequence[Mapping[str, Any]], key: str) -> Array:
+    """One quantity of a log, (N,) float64; NaN where a record has no number of that name."""
+    values = [record.get(key) for record in records]
+    numbers = [float(v) if isinstance(v, int | float) else np.nan for v in values]
+    return np.array(numbers, dtype=np.float64)
+
+
+def has_losses(log: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a log has a finite loss."""
+    epoch = column(log, "epoch")
+    return any(bool(np.isfinite(epoch + column(log, k)).any()) for k in ("loss_d", "loss_g"))
+
+
+def of_log(
+    log: Sequence[Mapping[str, Any]], game: Mapping[str, Any] | None = None
+) -> tuple[Chart, Chart]:
+    """Two charts of a log: both losses; D's output on real and on generated examples.
+
+    Args:
+        log: records with epoch, loss_d, loss_g, d_real, d_fake, logit_real and logit_fake, as
+            `Run.log()` returns them.
+        game: settings of the game, which decide the reference lines; None if unknown: D(x) is
+            drawn, without reference lines for the losses.
+
+    Raises:
+        DataError: no record has a finite loss.
+    """
+    if not has_losses(log):
+        raise DataError(
+            f"{len(log)} log records, none with a finite loss: there is nothing to draw, train on"
+        )
+    epoch = column(log, "epoch")
+
+    def curve(name: str, colour: str, key: str) -> Curve:
+        return Curve(name, colour, epoch, column(log, key))
+
+    best = 0.5 if game is None else balance(game)
+    kind, what = ("logit", "mean logit") if best is None else ("d", "probability of real")
+    losses = curve("loss of D", style.D, "loss_d"), curve("loss of G", style.G, "loss_g")
+    outputs = (
+        curve("real", style.REAL, f"{kind}_real"),
+        curve("generated", style.FAKE, f"{kind}_fake"),
+    )
+    levels = {} if best is None else {EQUILIBRIUM: best}
+    limits = None if best is None else (-0.02, 1.02)
+    return (
+        Chart("Loss of each player", losses, references(game or {})),
+        Chart(f"D's {what}", outputs, levels, limits),
+    )
+
+
+def of_scores(records: Sequence[Mapping[str, Any]]) -> Chart:
+    """The Frechet distance over the epochs and its floor.
+
+    Args:
+        records: of scores.jsonl, with epoch, frechet, floor and scores, oldest first, at least one.
+    """
+    card = next(s for s in records[-1]["scores"] if s["name"] == "frechet")
+    epoch, value, floor = (column(records, key) for key in ("epoch", "frechet", "floor"))
+    return Chart(
+        f"FD[{card['space']}], {card['split']} split, N = {card['n']:,}, seed {card['seed']}",
+        (
+            Curve("generated", style.FAKE, epoch, value),
+            Curve("real (floor)", style.REAL, epoch, floor, dashed=True),
+        ),
+        log_scale=True,
+    )
+
+
+def losses(log: Sequence[Mapping[str, Any]], game: Mapping[str, Any] | None = None) -> Figure:
+    """Both charts of `of_log` on a page."""
+    charts = of_log(log, game)
+    figure = style.page(320)
+    draw_losses(figure, 50, charts)
+    return figure
+
+
+def draw_losses(figure: Figure, top: float, charts: Sequence[Chart]) -> None:
+    """Two charts side by side, 200 units high, at a height of a page 1000 units wide."""
+    for i, chart in enumerate(charts):
+        draw_panel(figure, style.MARGIN + 490 * i, top, 370, 200, chart)
+
+
+def scores(records: Sequence[Mapping[str, Any]]) -> Figure:
+    """The chart of `of_scores` on a page."""
+    figure = style.page(320)
+    draw_panel(figure, style.MARGIN, 50, style.WIDTH - 3 * style.MARGIN, 200, of_scores(records))
+    return figure
+
+
+def draw_panel(
+    figure: Figure, left: float, top: float, width: float, height: float, chart: Chart
+) -> None:
+    """A chart at a rectangle of a page, with title, legend and the note on what is left out."""
+    axes = style.add_axes(figure, left, top, width, height)
+    draw(axes, chart)
+    style.add_title(axes, chart.title, "epoch")
+    style.add_legend(axes)
+    below = -44 / height
+    style.add_label(axes, 1, below, chart.note, size=8, transform=axes.transAxes, ha="right",
+                    va="top")  # fmt: skip
+
+
+def draw(axes: Axes, chart: Chart) -> None:
+    """The curves of a chart, its reference lines, scales and grid.
+
+    A curve of `SMOOTHED` points or more is drawn raw and thin, and smoothed over it (on a linear
+    scale); values beyond the limits count for the smoothed curve as if they were at the limit.
+    """
+    low, high, log = chart.scale
+    axes.set(yscale="log" if log else "linear", ylim=(low, high))
+    for curve in chart.curves:
+        y = np.where(np.isfinite(curve.y), curve.y, np.nan)
+        line: dict[str, Any] = {"color": curve.colour, "ls": DASHED if curve.dashed else "-"}
+        many = np.isfinite(y).sum() >= SMOOTHED
+        if many and not log:
+            axes.plot(*thinned(curve.x, y), **line, alpha=0.35, linewidth=0.6)
+            y = smooth(np.clip(y, low, high))
+        dots = isolated(y) if many else list(range(len(y)))
+        axes.plot(curve.x, y, **line, linewidth=1.6, label=curve.name,
+                  marker="o" if dots else None, markersize=3, markevery=dots)  # fmt: skip
+
+    known = np.concatenate([curve.x for curve in chart.curves])
+    last = known[np.isfinite(known)].max(initial=0)
+    axes.set_xlim(0, last * (1 if len(known) >= SMOOTHED * len(chart.curves) else 1.02) or 1)
+    draw_levels(axes, chart.levels)
+    set_ticks(axes, log and high > 100 * low)
+
+
+def set_ticks(axes: Axes, decades: bool = False) -> None:
+    """Round numbers on both axes, a grid across, and no tick marks at the left."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    axes.yaxis.set_major_locator(LogLocator() if decades else MaxNLocator(5, steps=[1, 2, 5, 10]))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
+    axes.grid(axis="y", color=style.RULE, linewidth=0.5)
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+
+
+def draw_levels(axes: Axes, levels: Mapping[str, float]) -> None:
+    """Reference lines with their names at the right, one name clear of the next."""
+    names = sorted(levels, key=lambda name: levels[name])
+    to_axes = axes.transData + axes.transAxes.inverted()
+    height = np.array([to_axes.transform((0.0, levels[name]))[1] for name in names])
+    line = 0.15 * axes.figure.dpi / axes.bbox.height  # of text, in heights of the axes
+    for name, y in zip(names, apart(height, line), strict=True):
+        axes.axhline(levels[name], color=style.MUTED, linewidth=0.7, linestyle=DASHED, zorder=0)
+        style.add_label(axes, 1.015, y, name, size=8, transform=axes.transAxes)
+
+
+def apart(at: Array, gap: float) -> Array:
+    """Ascending positions (N,), moved until each is at least `gap` above the one before."""
+    steps = gap * np.arange(len(at))
+    moved = np.maximum.accumulate(at - steps) + steps if len(at) else at
+    return np.asarray(moved - (moved - at).mean() if len(at) else moved)
+
+
+def thinned(x: Array, y: Array) -> tuple[Array, Array]:
+    """The lowest and the highest value of each stretch of a curve; all values if they are few."""
+    if len(x) <= 2 * STRETCHES:
+        return x, y
+    picked: list[int] = []
+    for rows in np.array_split(np.arange(len(x)), STRETCHES):
+        known = rows[np.isfinite(y[rows])]
+        ends = {known[y[known].argmin()], known[y[known].argmax()]} if len(known) else {rows[0]}
+        picked += sorted(ends)
+    return x[picked], y[picked]
+
+
+def isolated(y: Array) -> list[int]:
+    """Where a finite value of (N,) has none beside it: a line would not show it."""
+    known = np.concatenate([[False], np.isfinite(y), [False]])
+    return np.flatnonzero(known[1:-1] & ~known[:-2] & ~known[2:]).tolist()
+
+
+def smooth(y: Array) -> Array:
+    """A running mean, applied twice, of a twentieth of the values; a NaN changes no neighbour."""
+    half = max(1, len(y) // 40)
+    out = y
+    known = np.isfinite(y)
+    first = np.maximum(np.arange(len(y)) - half, 0)
+    last = np.minimum(np.arange(len(y)) + half + 1, len(y))
+    count = np.concatenate([[0], np.cumsum(known)])
+    for _ in range(2):
+        total = np.concatenate([[0.0], np.cumsum(np.where(known, out, 0.0))])
+        out = (total[last] - total[first]) / np.maximum(count[last] - count[first], 1)
+        out = np.where(known, out, np.nan)
+    return out
+
+
+def fit(values: Array, levels: Sequence[float] = ()) -> tuple[float, float]:
+    """Limits of y around the values and the levels, which a few extreme values cannot stretch."""
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return 0.0, 1.0
+    every = np.concatenate([values, levels])
+    inner = np.concatenate([np.percentile(values, [1, 99]), levels])
+    if np.ptp(every) > 4 * np.ptp(inner) > 0:
+        every = inner
+    low, high = float(every.min()), float(every.max())
+    room = 0.1 * (high - low) or max(abs(high) * 0.1, 0.1)
+    return low - room, high + room
+
+
+def references(game: Mapping[str, Any]) -> dict[str, float]:
+    """The loss of each player at p_g = p_data against the best D there: {name: value}.
+
+    Known for the cross-entropy losses and the relativistic one; empty for the others.
+    """
+    if game.get("loss") == "relativistic":
+        return {"log 2": math.log(2)}
+    best = balance(game)
+    if best is None:
+        return {}
+    smoothing, share = game.get("smoothing", 0.0), 0.5 if game.get("halve") else 1.0
+    saturating = game["loss"] == "minimax"
+    d = -(1 - smoothing) * math.log(best) - (1 + smoothing) * math.log(1 - best)
+    g = math.log(1 - best) if saturating else -math.log(best)
+    if smoothing:
+        return {f"D {d * share:.2f}": d * share, f"G {g:.2f}": g}
+    names = ("log 2" if share < 1 else "2 log 2", "-log 2" if saturating else "log 2")
+    return dict(zip(names, (d * share, g), strict=True))
+
+
+def balance(game: Mapping[str, Any]) -> float | None:
+    """D(x) of the best D at p_g = p_data; None if D(x) is no probability."""
+    if game.get("loss") not in ("minimax", "non-saturating"):
+        return None
+    return float((1 - game.get("smoothing", 0.0)) / 2)
