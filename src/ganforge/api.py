@@ -20,7 +20,7 @@ from ganforge.callbacks.evaluate import Scorer
 from ganforge.config.schema import Config
 from ganforge.data.load import Dataset
 from ganforge.diagnosis import Diagnosis
-from ganforge.errors import DataError, Interrupted, UsageError
+from ganforge.errors import WHOLE, DataError, Interrupted, UsageError, check
 from ganforge.evaluation.score import Score
 from ganforge.plotting import overview
 from ganforge.runs.folder import Run
@@ -87,6 +87,7 @@ def train(
     """
     if not isinstance(config, Config):
         raise UsageError(f"{config!r}: expected a Config; call the recipe, as gf.recipes.cdcgan()")
+    check(0 < timeout < WHOLE, "timeout", timeout, "a number of seconds, more than 0")
     path = Path(out) if out is not None else default_folder(config)
     leads = distributed.from_environment().is_main_process
     shown = display.choose(show if leads else "quiet") if isinstance(show, str) else show
