@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from ganforge import checkpoint, distributed, loop, optimizers, rng, runs, session, state, training
+from ganforge import lock as locks
 from ganforge.data import archives, arrays
 from ganforge.errors import DataError
 
@@ -137,7 +138,7 @@ def exchange() -> None:
 
 def lock() -> None:
     """A run folder is open to any number of trainers."""
-    runs.hold = lambda path, stack: None
+    locks.hold = lambda path, stack, take_over=False: None
 
 
 def paths() -> None:

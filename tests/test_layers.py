@@ -30,10 +30,12 @@ evaluation
 plots charts moments history
 loop
 stepping
+restore
 training
 model
 sampling
 runs pictures
+lock
 checkpoint
 members
 draws
@@ -44,6 +46,7 @@ game
 penalties augment optimizers ema losses
 players
 devices
+meeting
 distributed
 data
 nets

@@ -57,7 +57,7 @@ def resolve(
     precision = config.precision
     if precision == "auto":
         precision = kept.get("precision", best_precision(device, spec))
-    threads = config.threads or kept.get("threads") or max(1, cores() // world.size)
+    threads = config.threads or kept.get("threads") or max(1, cores() // world.here)
     return Resolved(device, precision, threads, world.size, config.compile)
 
 

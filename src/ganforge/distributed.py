@@ -12,25 +12,32 @@ import os
 import signal
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch import distributed as dist
 
-from ganforge.errors import UsageError
+from ganforge.errors import UsageError, lacks_peer
 from ganforge.nets.layers import conv_like
+
+if TYPE_CHECKING:
+    from torch.distributed.distributed_c10d import Store
+
+TIMEOUT = 600.0  # seconds that a process waits for the others
 
 
 @dataclass(frozen=True)
 class World:
-    """rank of `size` processes; local: this one's number on its machine."""
+    """rank of `size` processes; local: this one's number on its machine, of `here` processes."""
 
     rank: int = 0
     size: int = 1
     local: int = 0
+    here: int = 1
 
     @property
     def leads(self) -> bool:
@@ -55,24 +62,49 @@ def from_environment() -> World:
     """What torchrun says of this process; a world of one without it."""
     if os.environ.get("WORLD_SIZE", "1") == "1":
         return ALONE
-    told = {key: os.environ.get(key, "") for key in ("RANK", "WORLD_SIZE", "LOCAL_RANK")}
-    for key, value in told.items():
+    found = {key: os.environ.get(key, "") for key in ("RANK", "WORLD_SIZE", "LOCAL_RANK")}
+    for key, value in found.items():
         if not value.isdecimal():
             raise UsageError(
-                f"{key} = {value!r} beside WORLD_SIZE = {told['WORLD_SIZE']!r} in the environment: "
-                "start the processes with torchrun or --gpus, or unset WORLD_SIZE to train in one"
+                f"{key} = {value!r} beside WORLD_SIZE = {found['WORLD_SIZE']!r} in the environment:"
+                " start the processes with torchrun or --gpus, or unset WORLD_SIZE to train in one"
             )
-    return World(*map(int, told.values()))
+    rank, size, local = map(int, found.values())
+    return World(rank, size, local, here())
 
 
-def join(world: World, device: str) -> None:
-    """Meet the other processes, over NCCL on GPUs and Gloo elsewhere."""
+def here() -> int:
+    """Processes of the run on this machine, by the environment; all of them if it names none."""
+    size = os.environ.get("WORLD_SIZE", "1")
+    number = os.environ.get("LOCAL_WORLD_SIZE", size)
+    if not number.isdecimal() or int(number) < 1:
+        raise UsageError(
+            f"LOCAL_WORLD_SIZE = {number!r} beside WORLD_SIZE = {size!r} in the environment: start "
+            "the processes with torchrun or --gpus, or unset both to train in one"
+        )
+    return int(number)
+
+
+def join(world: World, device: str, store: Store | None = None, timeout: float = TIMEOUT) -> None:
+    """Make the process group, over NCCL on GPUs and Gloo elsewhere.
+
+    store: in which the ranks find each other; None for the one that the environment names. timeout:
+    seconds, of every exchange.
+    """
     if world.size > 1 and not dist.is_initialized():
         if device.startswith("cuda"):
             torch.cuda.set_device(device)  # NCCL's barrier would take device 0 on every rank
         try:
-            dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+            dist.init_process_group(
+                "nccl" if device.startswith("cuda") else "gloo",
+                store=store,
+                rank=world.rank if store is not None else -1,
+                world_size=world.size if store is not None else -1,
+                timeout=timedelta(seconds=timeout),
+            )
         except (ValueError, RuntimeError) as error:
+            if store is not None and lacks_peer(error):
+                raise  # they have met before: one has gone since
             reason = " ".join(str(error).split())[:200]
             raise UsageError(
                 f"the {world.size} processes do not meet ({reason}): start them with torchrun or "
@@ -137,11 +169,16 @@ def any_rank(world: World, flags: list[bool], device: str) -> list[bool]:
     return [bool(f) for f in told.tolist()]
 
 
-def broadcast(world: World, tensors: list[Tensor]) -> None:
-    """Give every rank the leader's tensors, such as batch statistics before a checkpoint."""
+def broadcast(world: World, tensors: list[Tensor], device: str) -> None:
+    """Give every rank the leader's tensors, in place, whatever their strides and device.
+
+    device: of the exchange.
+    """
     if world.size > 1:
         for tensor in tensors:
-            dist.broadcast(tensor, 0)
+            sent = tensor.detach().to(device).contiguous()
+            dist.broadcast(sent, 0)
+            tensor.copy_(sent)
 
 
 def barrier(world: World) -> None:

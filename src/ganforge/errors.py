@@ -12,9 +12,20 @@ from collections.abc import Sequence
 
 
 class GanforgeError(Exception):
-    """A fault with a known remedy. Anything else that escapes is a bug of ours (exit code 1)."""
+    """A fault with a known remedy. Anything else that escapes is a bug of ours (exit code 1).
+
+    speaker: of several processes, the rank that prints it; None for the leader, and for every rank
+    where only that rank may know (memory, disk).
+    """
 
     exit_code = 1
+    speaker: int | None = None
+
+    def printed_by(self, rank: int) -> bool:
+        """Whether this rank prints the error."""
+        if self.speaker is None:
+            return rank == 0 or self.exit_code in (71, 74)
+        return rank == self.speaker
 
 
 class UsageError(GanforgeError):
@@ -47,6 +58,20 @@ class DiskError(GanforgeError):
     exit_code = 74
 
 
+class BusyError(GanforgeError):
+    """Another process has what is needed, or is waited for: the same command works later."""
+
+    exit_code = 75
+
+
+class PeerError(GanforgeError):
+    """Another process of the same run has ended with an error, which is that of all of them."""
+
+    def __init__(self, text: str, exit_code: int, speaker: int):
+        super().__init__(text)
+        self.exit_code, self.speaker = exit_code, speaker
+
+
 class Interrupted(KeyboardInterrupt):
     """A signal that came while something was done that may be given up: loading, building, scoring.
 
@@ -67,7 +92,9 @@ def lacks_memory(error: BaseException) -> bool:
 def lacks_peer(error: BaseException) -> bool:
     """Whether an error says that another process of the same run has gone."""
     words = ("gloo", "NCCL", "Connection closed by peer", "Connection reset by peer")
-    return isinstance(error, RuntimeError) and any(w in str(error) for w in words)
+    names = ("DistNetworkError", "DistStoreError", "DistBackendError")
+    found = type(error).__name__ in names or any(w in str(error) for w in words)
+    return isinstance(error, RuntimeError) and found
 
 
 def check(ok: bool, key: str, value: object, expected: str) -> None:

@@ -20,25 +20,24 @@ from typing import Any
 import numpy as np
 import torch
 
-from ganforge import checkpoint, distributed, nets, runs, state, stepping
+from ganforge import config, distributed, meeting, nets, runs, state, stepping
 from ganforge.config import Config
 from ganforge.data.source import Dataset, load
-from ganforge.devices import resolve
+from ganforge.devices import Resolved, resolve
 from ganforge.distributed import World
 from ganforge.errors import DataError, DivergedError, UsageError
+from ganforge.meeting import Meeting, from_leader, gather
 from ganforge.progress import MEANS, SUMS, Control, Progress
+from ganforge.restore import begin_again, resume, same_machine, same_start
 from ganforge.runs import Run
 from ganforge.stepping import CHECK_STEPS, advance, captured_now, compiled_now, interval
 from ganforge.training import (
     Training,
     append_log,
-    begin_again,
     build,
     compile_step,
     facts,
     finish,
-    resume,
-    same_machine,
     save,
     save_grid,
 )
@@ -74,37 +73,16 @@ def training(
         raise UsageError(f"{wanted!r}: expected a Config; call the recipe, as gf.recipes.cdcgan()")
     control = control or Control()
     run = Run(Path(path))
-    if run.exists():
-        runs.refuse_changes(run, wanted)  # before the data are loaded: they may be what changed
-    nets.refuse_size(wanted.networks, wanted.size)
-    with control.may_give_up():
-        data = data or load(wanted.data, size=wanted.size)
-    state.players_spec(wanted, data.spec)  # refused before a folder is made
-    if wanted.labels:
-        every_class(wanted, data)
-    before = runs.last_known(run) if run.exists() else {}
-    if before.get("data_sha256", data.sha256) != data.sha256:
-        raise DataError(
-            f"{wanted.data}: not the data this run was trained on (their sha256 differs): restore "
-            "them, or give --out for a new run"
-        )
-    world = distributed.from_environment()
-    resolved = resolve(wanted, chosen_before(before, world), world, data.spec)
     with ExitStack() as stack:
-        distributed.join(world, resolved.device)
-        stack.callback(distributed.leave)
         with control.may_give_up():
-            t = build(wanted, run, data, resolved, world)
-        if t.steps < int(before.get("step", 0)):
-            raise UsageError(
-                f"{run.path} has already gone {before['step']:,} steps and this budget is "
-                f"{t.steps:,}: give a larger one, or --out for a new run"
-            )
-        stack.callback(t.batches.close)
+            world = distributed.from_environment()
+            m = stack.enter_context(meeting.attended(world, control.timeout))
+            before, t = begin(stack, m, wanted, run, control, data)
         if world.leads:
-            occupy(stack, run, wanted)
-        distributed.barrier(world)
-        notes = compile_step(t) + resume(t)
+            occupy(stack, run, wanted, control.take_over)
+        notes = compile_step(t) + resume(t)[1]
+        if world.leads:
+            runs.prepare(run.path, wanted)
         enough = t.state.step >= t.steps or control.enough
         if enough and before.get("status") == "finished":
             yield t, t.report(note="already finished: nothing to do", done=True)
@@ -124,6 +102,88 @@ def training(
             if world.leads:
                 run.write_info(status="diverged")
             raise
+
+
+def begin(
+    stack: ExitStack,
+    m: Meeting,
+    wanted: Config,
+    run: Run,
+    control: Control,
+    data: Dataset | None,
+) -> tuple[dict[str, Any], Training]:
+    """What was last known of the run, and `wanted` before its first step, on every process.
+
+    Nothing is written. The leader alone looks into the run folder; a process that would train on
+    other data, or other settings, ends all of them.
+    """
+    world = m.world
+    known = from_leader(m, last_known(run, wanted, control.enough) if world.leads else None)
+    before: dict[str, Any] = known["before"]
+    control.enough |= known["enough"]
+    nets.refuse_size(wanted.networks, wanted.size)
+    data = data or load(wanted.data, size=wanted.size)
+    state.players_spec(wanted, data.spec)  # refused before a folder is made
+    if wanted.labels:
+        every_class(wanted, data)
+    if before.get("data_sha256", data.sha256) != data.sha256:
+        raise DataError(
+            f"{wanted.data}: not the data this run was trained on (their sha256 differs): restore "
+            "them, or give --out for a new run"
+        )
+    resolved = resolve(wanted, chosen_before(before, world), world, data.spec)
+    same_everywhere(m, wanted, data, resolved)
+    distributed.join(world, resolved.device, m.store, m.timeout)
+    t = build(wanted, run, data, resolved, m)
+    stack.callback(t.batches.close)
+    if t.steps < int(before.get("step", 0)):
+        raise UsageError(
+            f"{run.path} has already gone {before['step']:,} steps and this budget is "
+            f"{t.steps:,}: give a larger one, or --out for a new run"
+        )
+    if not known["exists"]:
+        same_start(t)
+    return before, t
+
+
+def last_known(run: Run, wanted: Config, enough: bool) -> dict[str, Any]:
+    """What the leader finds in the run folder, for all processes, before the data are loaded.
+
+    Raises UsageError where the folder holds another run: the data may be what differs.
+    """
+    exists = run.exists()
+    if exists:
+        runs.refuse_changes(run, wanted)
+    before = runs.last_known(run) if exists else {}
+    return {"exists": exists, "before": before, "enough": enough}
+
+
+def same_everywhere(m: Meeting, wanted: Config, data: Dataset, resolved: Resolved) -> None:
+    """UsageError, DataError where a process would train otherwise than the leader."""
+    kind = resolved.device.partition(":")[0]
+    choices = {"device": kind, "precision": resolved.precision}
+    settings = config.to_dict(wanted)
+    for key in ("data", "device", "threads"):  # a path, a number of a GPU, cores: each machine's
+        del settings[key]
+    found = gather(m, choices | {"settings": settings, "data": data.sha256})
+    for rank, there in enumerate(found):
+        who = f"rank {rank} of {m.world.size}"
+        changed = config.difference(found[0]["settings"], there["settings"])
+        for key, value, other in changed[:1]:
+            raise UsageError(
+                f"{who} has {key} = {other!r}, rank 0 has {value!r}: give all the same settings"
+            )
+        if there["data"] != found[0]["data"]:
+            raise DataError(
+                f"{wanted.data}: {who} has other data than rank 0 (their sha256 differs): give "
+                "every machine the same"
+            )
+        for key in choices:
+            if there[key] != found[0][key]:
+                raise UsageError(
+                    f"{key}: {who} would train with {there[key]}, rank 0 with {found[0][key]}: "
+                    f"give --{key}, the same for all"
+                )
 
 
 def every_class(wanted: Config, data: Dataset) -> None:
@@ -148,15 +208,12 @@ def chosen_before(before: dict[str, Any], world: World) -> dict[str, Any]:
     return kept
 
 
-def occupy(stack: ExitStack, run: Run, wanted: Config) -> None:
+def occupy(stack: ExitStack, run: Run, wanted: Config, take_over: bool = False) -> None:
     """Make the run folder, or make sure that it holds this run; and lock it."""
-    if run.exists():
-        runs.refuse_changes(run, wanted)
-        stack.enter_context(runs.locked(run))
+    if not run.exists():
         runs.prepare(run.path, wanted)
-    else:
-        runs.prepare(run.path, wanted)
-        stack.enter_context(runs.locked(run))
+    stack.enter_context(runs.locked(run, take_over))
+    runs.refuse_changes(run, wanted)  # under the lock: another trainer may have changed them
     runs.clean(run)
 
 
@@ -195,7 +252,9 @@ def play(t: Training, control: Control, notes: list[str]) -> Iterator[tuple[Trai
         yield t, replace(t.report(), grid=grid, saved=path, note=note)
         clock.start += time.perf_counter() - given  # what the body does is not training
         stop = stop or told_to_stop(t, control)
-    yield t, finish(t, control.enough)
+    end = finish(t, control.enough)
+    distributed.barrier(t.world)  # the leader's save is everybody's
+    yield t, end
 
 
 def told_to_stop(t: Training, control: Control) -> bool:
@@ -282,9 +341,8 @@ def diverged(t: Training, finite: bool, skipped: int) -> str:
     rollbacks = round(-math.log2(t.rate_scale))
     if t.config.on_nan == "rollback" and rollbacks < MAX_ROLLBACKS:
         scale = t.rate_scale / 2
-        if checkpoint.newest(t.run.checkpoints)[0] is not None:
-            resume(t)
-        else:
+        found, _ = resume(t)
+        if not found:
             begin_again(t)
         t.rate_scale = scale
         return f"{message}; back at step {t.state.step:,} with the learning rates halved"

@@ -64,7 +64,9 @@ class Control:
 
     stop: finish the step, save and end. save: write a checkpoint and go on. enough: the run has
     reached what it was to reach: end it here, as finished. signal: the number of the signal that
-    asked to stop, 0 for none. light: what is being done may be given up.
+    asked to stop, 0 for none. light: what is being done may be given up. take_over: the run folder
+    of another trainer that is known to be gone, on a file system without locks. timeout: seconds
+    that one of several processes waits for the others.
     """
 
     stop: bool = False
@@ -72,6 +74,8 @@ class Control:
     enough: bool = False
     signal: int = 0
     light: bool = False
+    take_over: bool = False
+    timeout: float = 600.0
 
     @contextmanager
     def may_give_up(self) -> Iterator[None]:

@@ -14,20 +14,16 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import Any
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
-
-from ganforge import checkpoint, config
+from ganforge import checkpoint, config, lock
 from ganforge.config import Config
 from ganforge.errors import DataError, DiskError, UsageError
+from ganforge.lock import LOCK
 from ganforge.progress import LOGGED
 from ganforge.recipes import PARTS
 
-CONFIG, INFO, LOG, LOCK = "config.toml", "run.json", "log.jsonl", "run.lock"
+CONFIG, INFO, LOG = "config.toml", "run.json", "log.jsonl"
 TABLES, TEXTS = ("resolved", "versions"), ("status", "name", "config_hash", "data_sha256")
 COUNTS = ("step", "steps", "samples_seen", "epoch", "seconds", "data_size", "rate_scale")
 LOST = "restore it from a copy, or remove it: the checkpoints say the same"
@@ -188,7 +184,10 @@ def clean(run: Run) -> None:
     for folder in (run.path, *(p for p in run.path.iterdir() if p.is_dir())):
         for path in folder.glob(".*.tmp"):
             pid = path.name.split(".")[-2]
-            if pid.isdecimal() and started(int(pid)) is None:  # else somebody draws a plot now
+            lives = lock.living(int(pid)) if pid.isdecimal() else True
+            if lives is None:
+                lives = lock.age(path) < lock.GONE
+            if not lives:  # else somebody draws a plot now
                 with contextlib.suppress(OSError):
                     path.unlink()
 
@@ -255,114 +254,21 @@ def cut_log(path: Path, step: int) -> None:
 
 
 @contextlib.contextmanager
-def locked(run: Run) -> Iterator[None]:
-    """Keep a second trainer out of the folder; a lock left by a killed one is recognised."""
+def locked(run: Run, take_over: bool = False) -> Iterator[None]:
+    """Keep a second trainer out of the folder (see `lock`); BusyError where one has it."""
     path = run.path / LOCK
     with contextlib.ExitStack() as stack:
         try:
-            hold(path, stack)
+            lock.hold(path, stack, take_over)
         except OSError as error:
             raise checkpoint.disk_error(path, error) from error
         yield
 
 
-def hold(path: Path, stack: contextlib.ExitStack) -> None:
-    """Take the lock file for as long as `stack` lives; UsageError where another trainer has it.
-
-    The system's own lock on the file decides, and ends with its process, however that ends. Of
-    two that find a stale file at the same instant one gets it. The process named in the file
-    decides where there are no such locks (Windows, some network file systems).
-    """
-    while True:
-        file = stack.enter_context(path.open("a+b", buffering=0))
-        alone = take(file)
-        holder = lock_holder(path)
-        if not alone or holder is not None:
-            refuse(path, holder)
-        with contextlib.suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
-                break
-        file.close()  # its last holder removed it after it was opened here: there may be a new one
-    stack.callback(path.unlink, missing_ok=True)
-    file.truncate(0)
-    owner = {"pid": os.getpid(), "started": started(os.getpid()), "host": host(), "boot": boot()}
-    file.write(json.dumps(owner).encode())
-
-
-def take(file: IO[bytes]) -> bool:
-    """Whether no other process has the system's lock on `file`, which this one then has."""
-    if fcntl is None:
-        return True
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # a file system without locks
-        return True
-    return True
-
-
-def refuse(path: Path, holder: Mapping[str, Any] | None) -> NoReturn:
-    """UsageError for a run folder that another trainer has."""
-    if holder is None:  # it has the lock and has not written who it is yet
-        raise UsageError(f"{path.parent} is being trained by another process: wait for it")
-    pid, where, remedy = holder["pid"], "", f"wait for it, or stop it with `kill {holder['pid']}`"
-    if holder["host"] != host():
-        where, remedy = f" on {holder['host']}", f"wait for it; where it is gone, remove {path}"
-    raise UsageError(f"{path.parent} is being trained by process {pid}{where}: {remedy}")
-
-
-def lock_holder(path: Path) -> dict[str, Any] | None:
-    """What a lock file says of a trainer that may still live; None where it is gone.
-
-    A process of this machine is looked up by its number and start time; another machine's cannot
-    be, and is taken to live. A machine is known by its name, or by its boot where containers give
-    it several.
-    """
-    try:
-        lock = json.loads(path.read_bytes())
-        found = {key: lock[key] for key in ("pid", "started", "host")}
-        pid, since = int(found["pid"]), found["started"]
-    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
-        return None  # its writer died between making and filling it
-    here = found["host"] == host() or lock.get("boot") == boot() != ""
-    return None if here and (since is None or started(pid) != since) else found
-
-
-def host() -> str:
-    """This machine's name, as lock files hold it."""
-    return platform.node()
-
-
-def boot() -> str:
-    """What this machine calls the time since its last start; empty where it has no name."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return ""
-
-
-def started(pid: int) -> float | None:
-    """When a process started, in the system's ticks; None where there is no such process."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return float(fields[19])
-    except (OSError, IndexError, ValueError):
-        pass
-    if Path("/proc/self/stat").exists():
-        return None
-    try:  # no /proc (macOS): all that can be told is whether it lives
-        os.kill(pid, 0)
-    except OSError:
-        return None
-    return 0.0
-
-
 def state(run: Run) -> str:
     """The status that run.json tells; "interrupted" where it says running and nobody trains it."""
     status = str(run.info().get("status", "unknown"))
-    lock = run.path / LOCK
-    if status == "running" and not (lock.exists() and lock_holder(lock) is not None):
+    if status == "running" and lock.holder(run.path / LOCK) is None:
         return "interrupted"
     return status
 

@@ -19,7 +19,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ganforge import charts, checkpoint, judging, loop, model, pictures, runs, stepping, training
+from ganforge import (
+    charts,
+    checkpoint,
+    distributed,
+    judging,
+    loop,
+    model,
+    pictures,
+    runs,
+    stepping,
+    training,
+)
 from ganforge.config import Config
 from ganforge.data.dataset import Dataset
 from ganforge.data.source import load
@@ -61,7 +72,9 @@ class Scorer:
         self.trained = False
         if self.output.score_every:
             self.held = self.validation()  # what it lacks is told before the first step
-        if self.output.patience and self.run.exists():
+        # another rank may see another folder, or none: the loop gives it the leader's answer
+        leads = distributed.from_environment().leads
+        if leads and self.output.patience and self.run.exists():
             over = stale(list(runs.read_log(self.run.path / LOG)), self.output.patience)
             control.enough = bool(over) and self.run.info().get("status") == "finished"
 

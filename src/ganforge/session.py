@@ -77,6 +77,8 @@ def train(
     show: str | display.Display = "auto",
     data: Dataset | None = None,
     validation: Dataset | None = None,
+    take_over: bool = False,
+    timeout: float = distributed.TIMEOUT,
 ) -> Trained:
     """Train a config in the folder `out`, or go on with the run that is there.
 
@@ -92,7 +94,7 @@ def train(
     path = Path(out) if out is not None else default_folder(config)
     leads = distributed.from_environment().leads
     shown = display.choose(show if leads else "quiet") if isinstance(show, str) else show
-    control = Control()
+    control = Control(take_over=take_over, timeout=timeout)
     with signals(control):
         with control.may_give_up():
             scorer = Scorer(config, path, control, data, validation)

@@ -13,7 +13,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganforge import checkpoint, config, distributed, game, model, nets, pictures, runs, state
+from ganforge import (
+    checkpoint,
+    config,
+    distributed,
+    game,
+    lock,
+    model,
+    nets,
+    pictures,
+    runs,
+    state,
+)
 from ganforge.accelerate.captured import Captured
 from ganforge.accelerate.compiled import Compiled
 from ganforge.accelerate.inputs import NotCompiledError
@@ -21,18 +32,18 @@ from ganforge.config import Config
 from ganforge.data.batches import Batches
 from ganforge.data.source import Dataset
 from ganforge.devices import Resolved
-from ganforge.distributed import ALONE, World
+from ganforge.distributed import World
 from ganforge.draws import Drawer
-from ganforge.errors import DataError, DiskError, DivergedError, UsageError
+from ganforge.errors import BusyError, DiskError, DivergedError, UsageError
 from ganforge.game import How
+from ganforge.meeting import NOBODY, Meeting
 from ganforge.penalties import GradientPenalty
 from ganforge.players import State
-from ganforge.progress import LOGGED, MEANS, Progress
+from ganforge.progress import LOGGED, Progress
 from ganforge.runs import Run
 from ganforge.sampling import Sampler
 
 BEST = "best.json"
-INTERVAL = (*MEANS, "skipped", "images_per_second")  # of a record: what an interval has brought
 
 
 @dataclass
@@ -41,8 +52,9 @@ class Training:
 
     steps: the budget. seconds: of training, over all sessions. totals, counted: the statistics of
     the interval under way. skipped: updates left out so far. rate_scale: what rollbacks have made
-    of the learning rates. pending: log records that a full disk has not taken yet. compiled: plays
-    several steps at a call, captured: one by a recording, where they can.
+    of the learning rates. meeting: the processes that share the batch. pending: log records that a
+    full disk has not taken yet. compiled: plays several steps at a call, captured: one by a
+    recording, where they can.
     """
 
     config: Config
@@ -53,7 +65,7 @@ class Training:
     state: State
     drawer: Drawer
     steps: int
-    world: World = ALONE
+    meeting: Meeting = NOBODY
     seconds: float = 0.0
     totals: dict[str, Tensor] = field(default_factory=dict)
     counted: int = 0
@@ -66,6 +78,10 @@ class Training:
     disk: str = ""
     compiled: Compiled | None = None
     captured: Captured | None = None
+
+    @property
+    def world(self) -> World:
+        return self.meeting.world
 
     @property
     def images_a_step(self) -> int:
@@ -96,13 +112,14 @@ class Training:
 
 
 def build(
-    wanted: Config, run: Run, data: Dataset, resolved: Resolved, world: World = ALONE
+    wanted: Config, run: Run, data: Dataset, resolved: Resolved, meeting: Meeting = NOBODY
 ) -> Training:
     """Everything a run needs, in the state before its first step; nothing is written."""
     torch.set_num_threads(resolved.threads)
     device = torch.device(resolved.device)
     one_label_a_mix(wanted)
     began = state.initial(wanted, data.spec, device, resolved.precision, data=data)
+    world = meeting.world
     enough_for_batch_norm(wanted, began, world)
     return Training(
         wanted,
@@ -113,7 +130,7 @@ def build(
         began,
         Drawer(wanted, data.spec, began.players, device, world.part(wanted.batch)),
         game.steps_for(wanted.images(len(data)), wanted.batch, wanted.game),
-        world,
+        meeting,
     )
 
 
@@ -172,90 +189,20 @@ def enough_for_batch_norm(wanted: Config, began: State, world: World) -> None:
         )
 
 
-def resume(t: Training) -> list[str]:
-    """Load the newest good checkpoint into `t`; returns what the user should know."""
-    found, notes = checkpoint.newest(t.run.checkpoints)
-    distributed.barrier(t.world)
-    if t.world.leads:
-        checkpoint.clean(t.run.checkpoints)
-        checkpoint.set_aside(t.run.checkpoints, found.step if found else -1)
-        runs.cut_log(t.run.log_path, found.step if found else -1)
-    if found is None:
-        return notes
-    saved = dict(found.tensors)
-    log = {k[4:]: saved.pop(k) for k in list(saved) if k.startswith("log.")}
-    if any(value.dim() for value in log.values()):
-        raise DataError(f"{found.path}: its log is damaged: remove it to use the one before")
-    device = torch.device(t.resolved.device)
-    t.counted = int(log.pop("counted", torch.zeros(())))
-    t.totals = {name: value.to(device) for name, value in log.items()}
-    t.state.aux.update({k[4:]: v.to(device) for k, v in saved.items() if k.startswith("aux.")})
-    state.load(t.state, saved, str(found.path))
-    t.state.step = found.step
-    t.seconds = float(found.manifest.get("seconds", 0.0))
-    t.skipped = int(found.manifest.get("skipped", 0))
-    t.pending = [record for record in t.pending if record["step"] <= found.step]
-    t.rate_scale = float(found.manifest.get("rate_scale", 1.0))
-    means = found.manifest.get("means", {})
-    t.means = {k: v for k, v in means.items() if k in INTERVAL and runs.well_typed((k, v))}
-    if found.step < t.steps:
-        notes.append(f"resumed at step {found.step:,} of {t.steps:,}")
-    planned = int(found.manifest.get("steps", t.steps))
-    falls = min(t.config.generator.decay_from, t.config.discriminator.decay_from) < 1
-    if falls and planned != t.steps and found.step > 0:
-        notes.append(
-            f"the budget was {planned:,} steps, and the learning rates fall with it: this is not "
-            f"the run that {t.steps:,} steps from the start would have been"
-        )
-    return notes
-
-
-def same_machine(t: Training, before: dict[str, Any]) -> list[str]:
-    """Note whether a resumed run goes on bit for bit; returns what the user should know.
-
-    Asked when it is settled how steps are played. before: what was last known of the run
-    (`runs.last_known`), {} for a fresh one.
-    """
-    if not t.state.step:
-        return []
-    changed = different_machine(before, t.resolved)
-    t.exact = bool(before.get("exact", True)) and not changed
-    return [f"not bit-exact from here: {changed}"] if changed else []
-
-
-def begin_again(t: Training) -> None:
-    """Back to the state before the first step, the log too."""
-    device = torch.device(t.resolved.device)
-    fresh = state.initial(t.config, t.data.spec, device, t.resolved.precision, data=t.data)
-    t.state.aux.clear()
-    state.load(t.state, state.tensors(fresh), "the first state")
-    t.state.step = t.skipped = t.counted = 0
-    t.totals, t.means = {}, {}
-    t.pending.clear()
-    if t.world.leads:
-        runs.cut_log(t.run.log_path, -1)
-
-
-def different_machine(before: dict[str, Any], now: Resolved) -> str:
-    """What has changed of that on which bit-exactness depends, in words; empty where nothing."""
-    old = {**before.get("versions", {}), **before.get("resolved", {})}
-    new: dict[str, Any] = {**runs.versions(), **now.table()}
-    return "; ".join(
-        f"{key} was {old[key]}, is {new[key]}"
-        for key in new
-        if key in old and old[key] != new[key] and key not in ("ganforge", "python")
-    )
-
-
 def save(t: Training) -> Path | None:
     """Write a checkpoint and the model folder.
 
     Weights that are not finite never become one; a disk that takes none is remembered in `t.disk`
     and asked again at the next occasion.
     """
-    distributed.broadcast(t.world, state.buffers(t.state))
+    distributed.broadcast(t.world, state.buffers(t.state), t.resolved.device)
     if not t.world.leads or not state.all_finite(t.state):
         return None
+    if lock.lost(t.run.path / lock.LOCK):
+        raise BusyError(
+            f"{t.run.path} has been taken over by another process while this one gave no sign of "
+            "life: nothing more is saved here"
+        )
     tensors = state.tensors(t.state) | {f"log.{k}": v for k, v in t.totals.items()}
     tensors["log.counted"] = torch.tensor(t.counted)
     table = facts(t, "running") | {"means": t.means}

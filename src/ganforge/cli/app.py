@@ -24,12 +24,12 @@ from cyclopts import App, CycloptsError, Parameter
 from ganforge import __version__
 from ganforge.arguments import split_overrides, whole_numbers
 from ganforge.errors import (
+    BusyError,
     DiskError,
     GanforgeError,
     OutOfMemoryError,
     UsageError,
     lacks_memory,
-    lacks_peer,
 )
 
 app = App(
@@ -69,7 +69,8 @@ def main(given: Sequence[str] | None = None) -> int:
     if given is None:
         _streams()
     code = run(given)
-    if given is None and code > 128:  # told to go: taking torch apart would cost a second
+    gone = code > 128 or code == BusyError.exit_code
+    if given is None and gone:  # taking torch apart costs a second, or waits for who is missing
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
@@ -84,6 +85,8 @@ def loading() -> Iterator[None]:
         print(NOTHING.format(again()), flush=True)
         os._exit(128 + number)  # nothing is open yet
 
+    if os.environ.get("WORLD_SIZE", "1") != "1":  # a lost process is one line of ours, not torch's
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "FATAL")
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -123,7 +126,8 @@ def run(given: Sequence[str] | None) -> int:
     except GanforgeError as error:
         return _fail(error, debug)
     except KeyboardInterrupt as error:
-        print(NOTHING.format(again()))
+        if _rank() == 0:
+            print(NOTHING.format(again()))
         return 128 + getattr(error, "signal", 2)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -142,13 +146,6 @@ def _unforeseen(error: Exception) -> int:
         where = error.filename or "standard output"
         text = f"{where}: {error.strerror}: choose another path, or check the disk"
         return _fail(DiskError(text), False)
-    if "RANK" in os.environ and lacks_peer(error):
-        print(
-            "ganforge: another process of this run has ended; its last checkpoint is whole, and "
-            "the same command goes on from there",
-            file=sys.stderr,
-        )
-        return 1
     print(
         f"ganforge: a bug of ours: {type(error).__name__}: {error}\n"
         "Add --debug for the traceback, and please report it.",
@@ -157,12 +154,17 @@ def _unforeseen(error: Exception) -> int:
     return 1
 
 
+def _rank() -> int:
+    """This one of several processes; 0 alone."""
+    rank = os.environ.get("RANK", "0")
+    return int(rank) if rank.isdecimal() else 0
+
+
 def _fail(error: GanforgeError, debug: bool) -> int:
     if debug:
         traceback.print_exception(error)
         return error.exit_code
-    # of several processes one speaks, but for what only one of them may know
-    if os.environ.get("RANK", "0") == "0" or error.exit_code in (71, 74):
+    if error.printed_by(_rank()):
         text = str(error)
         if len(text) > LONGEST:  # somebody typed a value of thousands of letters
             text = f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"

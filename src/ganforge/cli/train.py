@@ -32,6 +32,8 @@ def train(
     every: float | None = None,
     stop: str | None = None,
     gpus: int | None = None,
+    timeout: float = 600.0,
+    take_over: Annotated[bool, Flag] = False,
     compile: Annotated[bool, Flag] = False,
     sync_bn: Annotated[bool, Flag] = False,
     tensorboard: Annotated[bool, Flag] = False,
@@ -78,6 +80,11 @@ def train(
         auto: end when five such scores in a row have brought no better one.
     gpus
         Processes that share every batch, a GPU each (without GPUs: on the CPU).
+    timeout
+        Seconds that one of several processes waits for the others.
+    take_over
+        Where the file system has no locks: go on although another trainer, known to be gone, has
+        the run folder.
     compile
         Small games on the CPU: many steps a call, compiled once in half a minute. A GPU: captured.
     sync_bn
@@ -102,7 +109,7 @@ def train(
         print(commands.dumps(chosen), end="")
         return 0
     if seeds is not None:
-        return _train_seeds(chosen, seeds, out, at_once, seed, gpus, dry_run)
+        return _train_seeds(chosen, seeds, out, at_once, seed, gpus, dry_run, take_over)
     if at_once is not None:
         raise UsageError(f"--at-once {at_once} is for several seeds: give --seeds too")
     if dry_run:
@@ -110,10 +117,10 @@ def train(
         return 0
     if gpus is not None:
         return commands.launch(gpus, chosen, arguments)
-    return _train(chosen, out)
+    return _train(chosen, out, take_over, timeout)
 
 
-def _train(config: Config, out: Path | None) -> int:
+def _train(config: Config, out: Path | None, take_over: bool, timeout: float) -> int:
     from ganforge import distributed, session
     from ganforge.commands import train as commands
 
@@ -121,7 +128,7 @@ def _train(config: Config, out: Path | None) -> int:
     leads = distributed.from_environment().leads
     if leads:
         print(f"{config.name} on {config.data}, seed {config.seed}, in {path}", flush=True)
-    trained = session.train(config, path)
+    trained = session.train(config, path, take_over=take_over, timeout=timeout)
     if leads:
         print("\n".join(commands.summary(trained)))
         if trained.signal and not trained.finished:
@@ -131,9 +138,9 @@ def _train(config: Config, out: Path | None) -> int:
 
 def _train_seeds(
     config: Config, text: str, out: Path | None, at_once: int | None, seed: int | None,
-    gpus: int | None, dry_run: bool,
+    gpus: int | None, dry_run: bool, take_over: bool,
 ) -> int:  # fmt: skip
-    from ganforge import seeds
+    from ganforge import progress, seeds
     from ganforge.commands import seeds as commands
 
     plan = commands.plan(config, text, out, at_once, seed, gpus)
@@ -141,7 +148,7 @@ def _train_seeds(
         print("\n".join(commands.rehearsed(plan)))
         return 0
     print("\n".join(commands.told(plan)), flush=True)
-    trained = seeds.carry_out(plan, "auto")
+    trained = seeds.carry_out(plan, "auto", progress.Control(take_over=take_over))
     print(
         "\n".join(["", *commands.lines(trained.summary), f"summary  {trained.path}/summary.json"])
     )

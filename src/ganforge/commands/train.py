@@ -27,6 +27,7 @@ from ganforge.config import Config
 from ganforge.data import source
 from ganforge.devices import resolve
 from ganforge.diagnosis import findings
+from ganforge.distributed import World
 from ganforge.errors import UsageError, check, choice
 
 dumps = config.dumps
@@ -93,7 +94,7 @@ def rehearse(chosen: Config, out: Path | None) -> list[str]:
     """Everything of a run but its steps: what it would train, on what, for how long."""
     nets.refuse_size(chosen.networks, chosen.size)
     data = source.load(chosen.data, size=chosen.size)
-    resolved = resolve(chosen, spec=data.spec)
+    resolved = resolve(chosen, world=World(here=distributed.here()), spec=data.spec)
     t = training.build(chosen, runs.Run(out or session.default_folder(chosen)), data, resolved)
     if t.run.exists():
         runs.refuse_changes(t.run, chosen)
@@ -119,7 +120,7 @@ def rehearse(chosen: Config, out: Path | None) -> list[str]:
 def launch(processes: int, chosen: Config, arguments: Sequence[str]) -> int:
     """The same command in several processes, without its --gpus; the exit code."""
     check(processes >= 1, "gpus", processes, "at least 1 process")
-    distributed.World(0, processes).part(chosen.batch)  # refused once, not by each of them
+    World(0, processes).part(chosen.batch)  # refused once, not by each of them
     words = [w for w in arguments if not w.startswith("--gpus=")]
     if "--gpus" in words:
         at = words.index("--gpus")

@@ -149,7 +149,12 @@ def one_by_one(
         own = plan.config_of(seed)
         try:
             trained = session.train(
-                own, plan.run(seed).path, show=show, data=plan.data, validation=validation
+                own,
+                plan.run(seed).path,
+                show=show,
+                data=plan.data,
+                validation=validation,
+                take_over=control.take_over,
             )
         except DivergedError as error:
             fallen[seed] = str(error)
@@ -171,7 +176,7 @@ def stacked(
             break
         with ExitStack() as stack:
             with control.may_give_up():
-                group = groups.enter(stack, plan, seeds)
+                group = groups.enter(stack, plan, seeds, control.take_over)
             watch_scores(group, plan, validation)
             health = Health(group, lambda: validation or summary.held(plan))
             record = [stack.enter_context(session.events(t.config, t.run.path))

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganforge import checkpoint, loop, members, runs, stepping, training
+from ganforge import checkpoint, loop, members, restore, runs, stepping, training
 from ganforge.data.batches import Batches
 from ganforge.distributed import ALONE
 from ganforge.errors import (
@@ -72,7 +72,7 @@ class Group:
         return "; ".join(dict.fromkeys(told))
 
 
-def enter(stack: ExitStack, plan: Plan, seeds: tuple[int, ...]) -> Group:
+def enter(stack: ExitStack, plan: Plan, seeds: tuple[int, ...], take_over: bool = False) -> Group:
     """The group's population at the step it stands at, its folders made and locked."""
     torch.set_num_threads(plan.resolved.threads)
     live = [i for i, seed in enumerate(seeds) if plan.pending(seed)]
@@ -80,7 +80,8 @@ def enter(stack: ExitStack, plan: Plan, seeds: tuple[int, ...]) -> Group:
     for i in live:
         run = plan.run(seeds[i])
         before[i] = runs.last_known(run) if run.exists() else {}
-        loop.occupy(stack, run, plan.config_of(seeds[i]))
+        loop.occupy(stack, run, plan.config_of(seeds[i]), take_over)
+        runs.prepare(run.path, plan.config_of(seeds[i]))
     step = common_step(plan, [seeds[i] for i in live])
     for i in live:
         checkpoint.drop_after(plan.run(seeds[i]).checkpoints, step or 0)
@@ -101,7 +102,7 @@ def enter(stack: ExitStack, plan: Plan, seeds: tuple[int, ...]) -> Group:
     group = Group(p, made, live, controls, [])
     for i, t in enumerate(made):
         if i in before:
-            group.notes += training.resume(t) + training.same_machine(t, before[i])
+            group.notes += restore.resume(t)[1] + restore.same_machine(t, before[i])
             t.exact = t.exact and seeds[i] not in plan.moved
             p.enter(i, t.state.step)
             group.seconds = max(group.seconds, t.seconds)
