@@ -128,7 +128,7 @@ def kept_out(arguments: list[str], tally: Tally) -> None:
         second.send(signal.SIGKILL)
         until(second.gone, 10)
     told = said.read_text()
-    ok = second.status == 2 and "is being trained by process" in told
+    ok = second.status == 75 and "is being trained by process" in told
     tally.check(ok, f"a second trainer was let in, or left with {second.status}: {told[-300:]}")
 
 

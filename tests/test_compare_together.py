@@ -28,7 +28,7 @@ from ganforge import (
     stepping,
 )
 from ganforge.compare import Budget, Job, Scoring, plan, together
-from ganforge.errors import DataError, OutOfMemoryError, UsageError
+from ganforge.errors import BusyError, DataError, OutOfMemoryError
 from ganforge.members import Population
 from ganforge.runs import Run
 from ganforge.seeds import plan as plans
@@ -324,7 +324,7 @@ def test_no_memory_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_run_that_is_being_trained_is_named(tmp_path: Path) -> None:
     todo = jobs(tmp_path)
     run = runs.prepare(todo[1].folder, todo[1].config)
-    with runs.locked(run), pytest.raises(UsageError, match="seed-1 is being trained"):
+    with runs.locked(run), pytest.raises(BusyError, match="seed-1 is being trained"):
         trained(todo)
     assert not (todo[0].folder / "run.lock").exists()
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ganforge import distributed
+from ganforge import distributed, meeting
 from ganforge.distributed import World
 from ganforge.errors import UsageError
 
@@ -69,12 +69,16 @@ distributed.leave()
 """
 
 
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 def play(
     tmp_path: Path, loss: str, kind: str, steps: int, size: int
 ) -> list[dict[str, np.ndarray]]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     out = tmp_path / f"{loss}-{kind}"
     processes = []
     for rank in range(size):
@@ -147,7 +151,7 @@ def test_a_process_that_is_killed_is_no_bug_of_ours(tmp_path: Path) -> None:
         ],
         check=False, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
-    assert out.returncode and "ganforge: another process of this run has ended" in out.stderr
+    assert out.returncode and "ganforge: rank 1 of 2 does not answer" in out.stderr
     assert "bug of ours" not in out.stderr
 
 
@@ -194,6 +198,8 @@ def test_processes_that_cannot_meet_are_told(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(UsageError, match="2 processes do not meet"):
         distributed.join(World(0, 2, 0), "cpu")
+    with pytest.raises(UsageError, match="2 processes do not meet"):
+        meeting.met(World(0, 2, 0), 5.0)
 
 
 def test_the_launcher_hands_on_the_signal_to_save(monkeypatch: pytest.MonkeyPatch) -> None:

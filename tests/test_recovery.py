@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import os
 import weakref
 from dataclasses import replace
@@ -15,7 +14,18 @@ import numpy as np
 import pytest
 import torch
 
-from ganforge import checkpoint, cli, distributed, game, loop, optimizers, runs, state, training
+from ganforge import (
+    checkpoint,
+    cli,
+    distributed,
+    game,
+    loop,
+    meeting,
+    optimizers,
+    runs,
+    state,
+    training,
+)
 from ganforge.devices import resolve
 from ganforge.distributed import World
 from ganforge.errors import (
@@ -23,8 +33,8 @@ from ganforge.errors import (
     DiskError,
     DivergedError,
     OutOfMemoryError,
-    UsageError,
 )
+from ganforge.meeting import Meeting
 from ganforge.progress import Control
 from tiny import StopAfter, copies, run, setting
 
@@ -56,86 +66,6 @@ def test_leftovers_of_every_writer_are_cleaned_at_the_start(tmp_path: Path) -> N
         path.write_bytes(b"half")
     run(config, tmp_path, data)
     assert [p for p in (*left, mine) if p.exists()] == [mine]
-
-
-def owner(folder: Path) -> int:
-    """The process that the lock file in a folder names."""
-    found = runs.lock_holder(folder / runs.LOCK)
-    return int(found["pid"]) if found else 0
-
-
-def test_a_lock_names_its_owner_and_goes_with_it(tmp_path: Path) -> None:
-    with runs.locked(runs.Run(tmp_path)):
-        assert owner(tmp_path) == os.getpid()
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("system", [True, False])
-@pytest.mark.parametrize("text", ["", "{", '{"pid": 4194304, "started": 1.0, "host": "HOST"}'])
-def test_a_lock_of_nobody_is_taken(
-    text: str, system: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Where the system has locks of its own, and where it has none."""
-    if not system:
-        monkeypatch.setattr(runs, "fcntl", None)
-    (tmp_path / runs.LOCK).write_text(text.replace("HOST", runs.host()))
-    with runs.locked(runs.Run(tmp_path)):
-        assert owner(tmp_path) == os.getpid()
-        with pytest.raises(UsageError, match="being trained"), runs.locked(runs.Run(tmp_path)):
-            pass
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_two_who_find_a_stale_lock_at_once_do_not_both_get_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The first has looked and found it stale; before it goes on, the second looks and takes it."""
-    run_, inside = runs.Run(tmp_path), []
-    (tmp_path / runs.LOCK).write_text("")
-    look = runs.lock_holder
-    second = contextlib.ExitStack()
-
-    def looked(path: Path) -> Any:
-        found = look(path)
-        monkeypatch.setattr(runs, "lock_holder", look)
-        with contextlib.suppress(UsageError):
-            second.enter_context(runs.locked(run_))
-            inside.append("second")
-        return found
-
-    monkeypatch.setattr(runs, "lock_holder", looked)
-    with second, contextlib.suppress(UsageError), runs.locked(run_):
-        inside.append("first")
-    assert len(inside) == 1
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_lock_removed_by_its_owner_after_it_was_opened_here_is_not_taken(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Else this one would hold a file that is gone, and a third make a new one."""
-    run_, take, others = runs.Run(tmp_path), runs.take, [True]
-
-    def taken(file: Any) -> bool:
-        if others and others.pop():
-            (tmp_path / runs.LOCK).unlink()
-        return take(file)
-
-    monkeypatch.setattr(runs, "take", taken)
-    with runs.locked(run_):
-        assert owner(tmp_path) == os.getpid()
-        with pytest.raises(UsageError), runs.locked(run_):
-            pass
-
-
-def test_a_lock_of_another_container_on_this_machine_is_known_to_be_stale(tmp_path: Path) -> None:
-    """A container that is started again has another host name."""
-    if not runs.boot():
-        pytest.skip("this system does not name its boots")
-    lock = {"pid": 1, "started": -1.0, "host": "a-container", "boot": runs.boot()}
-    (tmp_path / runs.LOCK).write_text(json.dumps(lock))
-    with runs.locked(runs.Run(tmp_path)):
-        assert owner(tmp_path) == os.getpid()
 
 
 def test_half_a_line_of_the_log_does_not_stay(tmp_path: Path) -> None:
@@ -389,6 +319,11 @@ def test_other_processes_write_and_show_nothing(
 ) -> None:
     """The second of two, whose exchanges are answered as if it were alone."""
     monkeypatch.setattr(distributed, "from_environment", lambda: World(1, 2, 1))
+    leader: Any = {"exists": False, "before": {}, "enough": False}
+    answers = iter([leader, {}])  # of a fresh run, without a checkpoint
+    second = contextlib.nullcontext(Meeting(World(1, 2, 1)))
+    monkeypatch.setattr(meeting, "attended", lambda world, timeout: second)
+    monkeypatch.setattr(meeting, "from_leader", lambda m, value: next(answers))
     monkeypatch.setattr(distributed, "any_rank", lambda world, flags, device: flags)
     for name in ("join", "barrier", "broadcast", "exchange"):
         monkeypatch.setattr(distributed, name, lambda *arguments: None)

@@ -22,7 +22,7 @@ from ganforge.data.dataset import Dataset
 from ganforge.devices import Resolved
 from ganforge.errors import DataError, DivergedError, UsageError
 from ganforge.progress import Control
-from ganforge.training import different_machine
+from ganforge.restore import different_machine
 from tiny import (
     StopAfter,
     fingerprint,

@@ -1,11 +1,8 @@
 """The run folder: one run, one trainer, a log that always reads."""
 
 import json
-import os
-import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -177,46 +174,3 @@ def test_a_folder_of_runs_names_one_of_them(tmp_path: Path) -> None:
     (tmp_path / "group" / "seed-0" / runs.INFO).write_text("{}")
     with pytest.raises(DataError, match=r"its runs are inside, such as .*seed-0"):
         runs.open_run(tmp_path / "group")
-
-
-def test_a_second_trainer_is_kept_out(tmp_path: Path) -> None:
-    config, data = setting("gaussian", 60)
-    path = tmp_path / "run"
-    first = loop.train(config, path, data=data)
-    next(first)
-    before = folder_hashes(path)
-    with pytest.raises(UsageError, match=f"process {os.getpid()}"):
-        run(replace(config, epochs=3.0), path, data)  # may not even extend the budget
-    assert folder_hashes(path) == before
-    first.close()
-    assert not (path / runs.LOCK).exists()
-    assert run(config, path, data)[-1].done
-
-
-@pytest.mark.parametrize(
-    "lock",
-    [
-        {"pid": 2**22 + 7, "started": 1.0, "host": runs.host()},  # no such process
-        {"pid": os.getpid(), "started": 1.0, "host": runs.host()},  # its number used again
-        {"pid": os.getpid(), "started": None, "host": runs.host()},
-        None,  # killed between making and filling it
-    ],
-)
-def test_a_stale_lock_is_recognised(lock: Any, tmp_path: Path) -> None:
-    config, data = setting("gaussian", 20)
-    path = tmp_path / "run"
-    run(config, path, data, StopAfter(10))
-    (path / runs.LOCK).write_text("" if lock is None else json.dumps(lock))
-    os.utime(path / runs.LOCK, (time.time() - 60,) * 2)
-    assert run(config, path, data)[-1].done
-
-
-def test_a_lock_of_another_machine_is_respected(tmp_path: Path) -> None:
-    config, data = setting("gaussian", 20)
-    path = tmp_path / "run"
-    run(config, path, data, StopAfter(10))
-    lock = {"pid": 1, "started": 1.0, "host": "elsewhere"}
-    (path / runs.LOCK).write_text(json.dumps(lock))
-    with pytest.raises(UsageError, match="process 1"):
-        run(config, path, data)
-    assert json.loads((path / runs.LOCK).read_text()) == lock

@@ -33,7 +33,7 @@ from ganforge.codec import DataSpec
 from ganforge.config import Config
 from ganforge.devices import resolve
 from ganforge.display import Quiet
-from ganforge.errors import DivergedError, OutOfMemoryError, UsageError
+from ganforge.errors import BusyError, DivergedError, OutOfMemoryError, UsageError
 from ganforge.players import Batch
 from ganforge.progress import Control, Progress
 from ganforge.seeds import health, picture, summary, trial
@@ -600,7 +600,7 @@ def test_a_locked_member_is_told(tmp_path: Path) -> None:
     stop = Control(stop=True)
     seeds.carry_out(plans.make(gaussian(100), out, (0, 1)), "quiet", stop)
     run = runs.prepare(out / "seed-1", replace(gaussian(100), seed=1))
-    with runs.locked(run), pytest.raises(UsageError, match="seed-1 is being trained"):
+    with runs.locked(run), pytest.raises(BusyError, match="seed-1 is being trained"):
         gf.population(gaussian(100), out=out, seeds=(0, 1), show="quiet")
     assert not (out / "seed-0" / "run.lock").exists()
 

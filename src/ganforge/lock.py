@@ -27,6 +27,7 @@ LOCK = "run.lock"
 RENEW, GONE = 30.0, 300.0  # seconds between two renewals, and after which there was none in time
 PATIENCE = 10.0  # seconds for another process that looks at the same lease
 WINDOWS = os.name == "nt"
+PROC = Path("/proc")  # Linux: what the system knows of every process
 
 locks: dict[Path, bool] = {}  # the lock files of this process, and whether each is a lease
 ended = threading.Event()  # set where `locks` is empty
@@ -210,7 +211,7 @@ def host() -> str:
 def boot() -> str:
     """What this machine calls the time since its last start; empty where it has no name."""
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return (PROC / "sys/kernel/random/boot_id").read_text().strip()
     except OSError:
         return ""
 
@@ -221,7 +222,7 @@ def living(pid: int, since: float | None = None) -> bool | None:
     since: when it started, where its number may have been given again. A process that was killed
     and that nobody has waited for yet does not live.
     """
-    if Path("/proc/self/stat").exists():
+    if (PROC / "self/stat").exists():
         now = started(pid)
         return now is not None and since in (None, now)
     if not WINDOWS:  # there signal 0 would end the process
@@ -240,7 +241,7 @@ def started(pid: int) -> float | None:
     The states Z and X are of processes that have ended.
     """
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        fields = (PROC / f"{pid}/stat").read_text().rpartition(")")[2].split()
         return None if fields[0] in "ZXx" else float(fields[19])
     except (OSError, IndexError, ValueError):
         return None

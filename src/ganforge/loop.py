@@ -26,7 +26,7 @@ from ganforge.data.source import Dataset, load
 from ganforge.devices import Resolved, resolve
 from ganforge.distributed import World
 from ganforge.errors import DataError, DivergedError, UsageError
-from ganforge.meeting import Meeting, from_leader, gather
+from ganforge.meeting import Meeting
 from ganforge.progress import MEANS, SUMS, Control, Progress
 from ganforge.restore import begin_again, resume, same_machine, same_start
 from ganforge.runs import Run
@@ -118,7 +118,7 @@ def begin(
     other data, or other settings, ends all of them.
     """
     world = m.world
-    known = from_leader(m, last_known(run, wanted, control.enough) if world.leads else None)
+    known = meeting.from_leader(m, last_known(run, wanted, control.enough) if world.leads else None)
     before: dict[str, Any] = known["before"]
     control.enough |= known["enough"]
     nets.refuse_size(wanted.networks, wanted.size)
@@ -165,7 +165,7 @@ def same_everywhere(m: Meeting, wanted: Config, data: Dataset, resolved: Resolve
     settings = config.to_dict(wanted)
     for key in ("data", "device", "threads"):  # a path, a number of a GPU, cores: each machine's
         del settings[key]
-    found = gather(m, choices | {"settings": settings, "data": data.sha256})
+    found = meeting.gather(m, choices | {"settings": settings, "data": data.sha256})
     for rank, there in enumerate(found):
         who = f"rank {rank} of {m.world.size}"
         changed = config.difference(found[0]["settings"], there["settings"])

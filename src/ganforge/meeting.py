@@ -68,6 +68,7 @@ def attended(world: World, timeout: float = TIMEOUT) -> Iterator[Meeting]:
         yield m
     except PeerError:
         post(m, {})
+        all_ended(m)
         raise
     except RuntimeError as error:
         if not lacks_peer(error):
@@ -206,7 +207,7 @@ def connected(world: World, timeout: float) -> Store:
 
     def connect() -> Store:
         # as if for one process: torch waits for the others without names, and without signals
-        found = rendezvous("env://", world.rank, 1, timeout=seconds)  # type: ignore[no-untyped-call]
+        found = rendezvous("env://", world.rank, 1, timeout=seconds)
         store: Store = next(found)[0]
         return store
 
@@ -248,7 +249,8 @@ def ended(store: Store, size: int) -> dict[int, dict[str, Any]]:
 def all_ended(m: Meeting) -> dict[int, dict[str, Any]]:
     """The reasons of the ranks that end within a moment; of this rank alone where nobody answers.
 
-    The process group is left first: that wakes those who still wait for this rank.
+    The process group is left first: that wakes those who still wait for this rank. The leader
+    stays until the others have read the reasons.
     """
     store = m.store
     found: dict[int, dict[str, Any]] = {m.world.rank: {}}
@@ -259,8 +261,14 @@ def all_ended(m: Meeting) -> dict[int, dict[str, Any]]:
         found.update(ask(m, lambda: ended(store, m.world.size), GRACE))
         return len(found) == m.world.size
 
+    def read_by_all() -> bool:
+        return bool(ask(m, lambda: store.check([f"read/{rank}" for rank in found]), GRACE))
+
     with suppress(RuntimeError, BusyError):  # whoever serves the store has ended, or is still
         wait_until(GRACE, everybody)
+        ask(m, lambda: store.set(f"read/{m.world.rank}", ""), GRACE)
+        if m.world.leads:  # the store may end with this process
+            wait_until(GRACE, read_by_all)
     return found
 
 
