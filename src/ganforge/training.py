@@ -42,7 +42,8 @@ class Training:
     steps: the budget. seconds: of training, over all sessions. totals, counted: the statistics of
     the interval under way. skipped: updates left out so far. rate_scale: what rollbacks have made
     of the learning rates. pending: log records that a full disk has not taken yet. compiled: plays
-    several steps at a call, captured: one by a recording, where they can.
+    several steps at a call, captured: one by a recording, where they can. rates: images a second by
+    number of threads, as the race at the start found them (see `threads`); {} without one.
     """
 
     config: Config
@@ -66,6 +67,7 @@ class Training:
     disk: str = ""
     compiled: Compiled | None = None
     captured: Captured | None = None
+    rates: dict[int, float] = field(default_factory=dict)
 
     @property
     def images_a_step(self) -> int:
@@ -374,6 +376,7 @@ def facts(t: Training, status: str) -> dict[str, Any]:
         "data_sha256": t.data.sha256,
         "data_size": len(t.data),
         "resolved": t.resolved.table(),
+        **({"race": {str(n): round(rate, 1) for n, rate in t.rates.items()}} if t.rates else {}),
         "versions": runs.versions(),
         "timing": {k: round(v, 3) for k, v in t.timing.items()},
     }

@@ -149,7 +149,12 @@ def one_by_one(
         own = plan.config_of(seed)
         try:
             trained = session.train(
-                own, plan.run(seed).path, show=show, data=plan.data, validation=validation
+                own,
+                plan.run(seed).path,
+                show=show,
+                data=plan.data,
+                validation=validation,
+                race=False,  # seeds must not differ by the machine's load
             )
         except DivergedError as error:
             fallen[seed] = str(error)
