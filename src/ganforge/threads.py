@@ -17,14 +17,15 @@ from typing import Any
 import torch
 
 from ganforge import state, stuck
-from ganforge.errors import OutOfMemoryError
+from ganforge.errors import OutOfMemoryError, lacks_memory
 from ganforge.nets import MLP
-from ganforge.stepping import advance
+from ganforge.stepping import advance, examples
 from ganforge.training import Training
 
 SECONDS = 1.0  # that a race takes, where one round of it is no longer
 TURN = 0.04  # seconds of a turn, or one step
 ROUNDS = 15
+GLANCE, FAR = 0.2, 4.0  # seconds, and times one thread's, beyond which a small part has lost
 SHARE = 0.02  # of a run's steps, at the most
 GAIN = 1.05  # by which more threads have to be faster
 SLOW = 0.9  # of the rate of one thread, below which a run says so
@@ -34,6 +35,7 @@ TINY_PRODUCTS, TINY_BATCH = 5_000_000, 1_024
 
 Rates = dict[int, float]  # images a second by number of threads
 Measure = Callable[[int, int, int], float]  # (threads, first step, steps) -> seconds
+Glance = Callable[[int], float]  # threads -> seconds of a small part of a step
 
 
 def settle(t: Training, before: Mapping[str, Any], race: bool = True) -> None:
@@ -122,40 +124,50 @@ def measured(t: Training, numbers: Sequence[int]) -> Rates:
     Empty where the twin does not fit into memory beside the run.
     """
     try:
-        with twin(t) as measure:
-            seconds = race(numbers, measure, min(t.steps, t.drawer.block_steps))
-    except OutOfMemoryError:
+        with twin(t) as (measure, glance):
+            seconds = race(numbers, measure, glance, min(t.steps, t.drawer.block_steps))
+    except (OutOfMemoryError, RuntimeError, MemoryError) as error:
+        if not isinstance(error, OutOfMemoryError) and not lacks_memory(error):
+            raise
         return {}
     return {n: t.images_a_step / each for n, each in seconds.items()}
 
 
-def race(numbers: Sequence[int], measure: Measure, steps: int) -> dict[int, float]:
+def race(numbers: Sequence[int], measure: Measure, glance: Glance, steps: int) -> dict[int, float]:
     """Seconds a step with each number of threads, by turns: medians over the rounds.
 
-    Each plays the same steps of the first `steps` in a round. One whose very first step takes
-    longer than a whole race may, where one thread's does not, has lost already.
+    numbers: 1 first. Each plays the same steps of the first `steps` in a round. One whose small
+    part of a step, or first step, takes far longer than one thread's has lost without a round,
+    which would take seconds.
     """
-    warm = {n: measure(n, 0, 1) for n in numbers}
+    parts = {n: glance(n) for n in numbers}
+    measure(1, 0, 1)  # for which its kernels are made
     single = measure(1, 0, 1)
-    lost = {n: warm[n] for n in numbers if n > 1 and warm[n] > SECONDS + 2 * warm[1]}
+    seconds = {1: single}
+    for n in numbers[1:]:
+        if parts[n] > GLANCE + FAR * parts[1]:
+            seconds[n] = single * parts[n] / parts[1]
+        elif (warm := measure(n, 0, 1)) > SECONDS + FAR * single:
+            seconds[n] = warm
+    if set(numbers) <= set(seconds):
+        return seconds
     count = max(1, min(int(TURN / max(single, 1e-9)), steps))
-    turns: dict[int, list[float]] = {n: [] for n in numbers if n not in lost}
-    if list(turns) == [1]:
-        return {1: single, **lost}
+    turns: dict[int, list[float]] = {n: [] for n in numbers if n == 1 or n not in seconds}
     spent, first = 0.0, 0
     while spent < SECONDS and len(turns[1]) < ROUNDS:
         for n, taken in turns.items():
-            seconds = measure(n, first, count)
-            taken.append(seconds / count)
-            spent += seconds
+            took = measure(n, first, count)
+            taken.append(took / count)
+            spent += took
         first = first + count if first + 2 * count <= steps else 0
-    return {n: statistics.median(taken) for n, taken in turns.items()} | lost
+    return seconds | {n: statistics.median(taken) for n, taken in turns.items()}
 
 
 @contextmanager
-def twin(t: Training) -> Iterator[Measure]:
+def twin(t: Training) -> Iterator[tuple[Measure, Glance]]:
     """What times steps of a copy of the run, which shares data and draws with it and no state.
 
+    And what times a small part of one: D's pass over real examples, an eighth of a step or less.
     Examples and draws are functions of the position, so asking for them changes nothing either.
     """
     device = torch.device(t.resolved.device)
@@ -174,9 +186,18 @@ def twin(t: Training) -> Iterator[Measure]:
             step(other)
         return time.perf_counter() - began
 
+    def glance(threads: int) -> float:
+        torch.set_num_threads(threads)
+        part = slice(0, t.config.micro_batch or t.config.batch)
+        real, draws = examples(t)[0].rows(part), t.drawer.at(0)["discriminator"][0].rows(part)
+        began = time.perf_counter()
+        with torch.no_grad(), stuck.first_step():
+            copy.players.discriminate(real.real, real.label, draws.masks.get("real"))
+        return time.perf_counter() - began
+
     with torch.random.fork_rng(devices=[]):  # a module of the user's may draw
         try:
-            yield measure
+            yield measure, glance
         finally:
             torch.set_num_threads(t.resolved.threads)
 
