@@ -2,7 +2,7 @@
 PYTHON ?= .venv/bin/python
 SHELL := /bin/bash
 
-.PHONY: install test check format bench bench-frameworks bench-quality fast crash crash-long fuzz fuzz-long reliability
+.PHONY: install test check format bench bench-threads bench-frameworks bench-quality fast crash crash-long fuzz fuzz-long reliability
 
 install:            ## a virtual environment with everything the tests need
 	python3 -m venv .venv && .venv/bin/pip install -c constraints.txt -e '.[test]'
@@ -37,6 +37,9 @@ bench:              ## ours beside the published loops, by turns: 15 minutes of 
 	$(PYTHON) -m benchmarks.small --json runs/bench/small.json
 	$(PYTHON) -m benchmarks.populations --json runs/bench/populations.json
 	$(PYTHON) -m benchmarks.everyday --json runs/bench/everyday.json
+
+bench-threads:      ## what threads = 0 chooses, quiet and beside busy processes: 5 quiet minutes
+	$(PYTHON) -m benchmarks.threads --json runs/bench/threads.json
 
 bench-quality:      ## time to quality: ten seeds beside the published DCGAN, an hour and a half
 	$(PYTHON) -m benchmarks.quality --json runs/bench/quality.jsonl

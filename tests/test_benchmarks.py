@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 from benchmarks import __main__ as bench  # noqa: E402
-from benchmarks import everyday, machine, populations, small  # noqa: E402
+from benchmarks import everyday, machine, populations, small, threads  # noqa: E402
 from benchmarks.systems import SYSTEMS  # noqa: E402
 
 from ganforge.seeds import trial  # noqa: E402
@@ -155,6 +155,41 @@ def test_the_rates_of_populations_are_kept(
     assert all(r["name"] in capsys.readouterr().out for r in table["rows"][:1])
 
 
+def test_a_choice_of_threads_that_costs_is_told(
+    known: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Quiet it is held to all cores, beside busy processes to one thread."""
+    found = {0: (90.0, 50.0, 100.0), 1: (90.0, 100.0, 20.0), 2: (20.0, 100.0, 20.0)}
+
+    def measured(name: str, count: int) -> dict[str, Any]:
+        rates = {s: [r] * 3 for s, r in zip(("chosen", "one", "all"), found[count], strict=True)}
+        return {"system": name, "busy": count, "threads": 1, "race": 1.0, "rates": rates,
+                **threads.ratios(rates)}  # fmt: skip
+
+    monkeypatch.setattr(threads, "measured", measured)
+    words = ["--systems", "dcgan", "--json", str(tmp_path / "threads.json")]
+    assert threads.main(words) == 1
+    said = capsys.readouterr().out
+    assert "missed: dcgan beside 0 busy, 0.90 of the rate of all instead of 0.95" in said
+    assert "missed: dcgan beside 2 busy, 0.20 of the rate of one instead of 0.80" in said
+    assert said.count("missed") == 2
+    rows = kept(tmp_path / "threads.json")["rows"]
+    assert [(r["to_one"], r["to_all"]) for r in rows] == [(1.8, 0.9), (0.9, 4.5), (0.2, 1.0)]
+    assert threads.main([*words, "--busy", "1"]) == 0
+
+
+def test_busy_processes_end_with_the_block() -> None:
+    with threads.busy(1):
+        (child,) = children()
+    assert child not in children()
+
+
+def children() -> list[int]:
+    """The processes that this one has started and not waited for."""
+    listed = Path("/proc/self/task").glob("*/children")
+    return [int(pid) for file in listed for pid in file.read_text().split()]
+
+
 def test_a_comparison_is_trained_both_ways(
     known: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -171,6 +206,8 @@ def test_a_comparison_is_trained_both_ways(
     (populations.main, ["nope"], "invalid choice: 'nope'"),
     (populations.main, ["compare", "--seeds", "0"], "at least 1"),
     (small.main, ["--only", "x"], "unrecognized arguments"),
+    (threads.main, ["--systems", "nope"], "unknown system 'nope'"),
+    (threads.main, ["--busy", "0,-1"], "expected numbers from 0 up"),
 ])  # fmt: skip
 def test_no_traceback_for_what_there_is_not(
     main: Any, words: list[str], why: str, capsys: pytest.CaptureFixture[str]

@@ -149,9 +149,10 @@ class Config:
     data. micro_batch: examples a forward pass, 0 for the whole batch; the update is the same where
     there is no batch norm. epochs: the budget, in passes of D over the real data; kimg, where
     given, is the budget in thousands of real images instead. ema: decay a step of the averaged
-    generator, 0 for none. threads: CPU threads, 0 for all. compile: small games on the CPU many
-    steps a call, GPUs by captured graphs (docs/performance.md). sync_bn: batch norm over the whole
-    batch of all processes. on_nan: "stop", or "rollback" to the last checkpoint at half the rates.
+    generator, 0 for none. threads: CPU threads, 0 for one or all, by a race at the start
+    (docs/performance.md). compile: small games on the CPU many steps a call, GPUs by captured
+    graphs (docs/performance.md). sync_bn: batch norm over the whole batch of all processes.
+    on_nan: "stop", or "rollback" to the last checkpoint at half the rates.
     """
 
     name: str
@@ -187,7 +188,7 @@ class Config:
         check(0 <= self.ema < 1, "ema", self.ema, "a decay in [0, 1)")
         choice("device", self.device.split(":")[0], DEVICES)
         choice("precision", self.precision, PRECISIONS)
-        check(0 <= self.threads <= 1024, "threads", self.threads, "0 (all) to 1024")
+        check(0 <= self.threads <= 1024, "threads", self.threads, "0 (auto) to 1024")
         for key, value in flat(to_dict(self)):
             in_range(key, value)
 

@@ -4,7 +4,7 @@
         print(progress.step, progress.loss_d)
 
 It resumes by itself: the same config and folder go on where the last good checkpoint stands, bit
-for bit. It prints nothing and evaluates nothing.
+for bit. It evaluates nothing, and prints nothing unless its first step does not end.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,23 @@ from typing import Any
 import numpy as np
 import torch
 
-from ganforge import config, distributed, meeting, nets, runs, state, stepping
+from ganforge import (
+    config,
+    distributed,
+    meeting,
+    nets,
+    openmp,
+    runs,
+    state,
+    stepping,
+    stuck,
+    threads,
+)
 from ganforge.config import Config
 from ganforge.data.source import Dataset, load
 from ganforge.devices import Resolved, resolve
 from ganforge.distributed import World
-from ganforge.errors import DataError, DivergedError, UsageError
+from ganforge.errors import DataError, DivergedError, Interrupted, UsageError
 from ganforge.meeting import Meeting
 from ganforge.progress import MEANS, SUMS, Control, Progress
 from ganforge.restore import begin_again, resume, same_machine, same_start
@@ -67,8 +78,12 @@ def training(
     path: Path | str,
     control: Control | None = None,
     data: Dataset | None = None,
+    race: bool = True,
 ) -> Iterator[tuple[Training, Progress]]:
-    """`train`, with the run in progress beside each record, for whoever samples or scores it."""
+    """`train`, with the run in progress beside each record, for whoever samples or scores it.
+
+    race: False where the threads must not depend on the machine's load, see `threads.settle`.
+    """
     if not isinstance(wanted, Config):
         raise UsageError(f"{wanted!r}: expected a Config; call the recipe, as gf.recipes.cdcgan()")
     control = control or Control()
@@ -93,7 +108,7 @@ def training(
                 notes += compiled_now(t)
         elif t.captured is not None:
             notes += captured_now(t)
-        notes += same_machine(t, before)
+        notes += settled(t, control, before, race)
         if world.leads:
             run.write_info(**facts(t, "running"))
         try:
@@ -186,6 +201,14 @@ def same_everywhere(m: Meeting, wanted: Config, data: Dataset, resolved: Resolve
                 )
 
 
+def settled(t: Training, control: Control, before: dict[str, Any], race: bool) -> list[str]:
+    """Choose the threads, now that it is known how steps are played; what the user should know."""
+    notes = openmp.switch_off()
+    with suppress(Interrupted), control.may_give_up():  # `play` then ends before the first step
+        threads.settle(t, before, race)
+    return notes + same_machine(t, before)
+
+
 def every_class(wanted: Config, data: Dataset) -> None:
     """DataError where a conditional game would train a label that has no examples."""
     if data.labels is None:
@@ -219,7 +242,8 @@ def occupy(stack: ExitStack, run: Run, wanted: Config, take_over: bool = False) 
 
 def play(t: Training, control: Control, notes: list[str]) -> Iterator[tuple[Training, Progress]]:
     """The steps from where `t` stands to its last, with logs, grids and checkpoints between."""
-    clock = Clock(t)
+    clock, pace = Clock(t), threads.Pace(t)
+    step_once = stuck.first_watched(advance, t.world.leads)
     output = t.config.output
     for note in notes:
         yield t, t.report(note=note)
@@ -227,7 +251,7 @@ def play(t: Training, control: Control, notes: list[str]) -> Iterator[tuple[Trai
         yield t, t.report(grid=clock.timed("sample", save_grid, t))
     stop = told_to_stop(t, control)
     while t.state.step < t.steps and not stop:
-        clock.timed("step", advance, t)
+        clock.timed("step", step_once, t)
         told = [control.save or clock.save_due(), control.stop]
         ask, stop = distributed.any_rank(t.world, told, t.resolved.device)
         step, last = t.state.step, t.state.step == t.steps
@@ -247,7 +271,7 @@ def play(t: Training, control: Control, notes: list[str]) -> Iterator[tuple[Trai
         path = clock.timed("save", save, t) if saved else None
         if saved:
             control.save = False
-        note = f"{t.disk}; training goes on" if t.disk else ""
+        note = f"{t.disk}; training goes on" if t.disk else pace.look() if logged else ""
         given = time.perf_counter()
         yield t, replace(t.report(), grid=grid, saved=path, note=note)
         clock.start += time.perf_counter() - given  # what the body does is not training

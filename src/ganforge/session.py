@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 
-from ganforge import display, distributed, loop, model, plots, runs
+from ganforge import display, distributed, loop, model, plots, runs, second_signal
 from ganforge.codec import Array
 from ganforge.config import Config
 from ganforge.data.source import Dataset
@@ -79,13 +79,15 @@ def train(
     validation: Dataset | None = None,
     take_over: bool = False,
     timeout: float = distributed.TIMEOUT,
+    race: bool = True,
 ) -> Trained:
     """Train a config in the folder `out`, or go on with the run that is there.
 
     out: `runs/<name>` where none is given. show: "auto" (a bar on a terminal, pictures in a
     notebook, lines elsewhere), "terminal", "plain", "notebook", "quiet", or an object like those.
     data: a `Dataset` of your own in place of what `config.data` names; validation: examples held
-    out of it, to score by.
+    out of it, to score by. race: whether `threads = 0` is settled by a race at the start of a fresh
+    run (see `threads`); False takes all cores.
     Ctrl-C, SIGTERM: the step is finished, the run saved, and what is there returned; before there
     is a run, while data are loaded, Interrupted (a KeyboardInterrupt) is raised.
     """
@@ -101,7 +103,7 @@ def train(
         watcher = Watcher(config, path, scorer.validation)
         last = None
         with shown, events(config, path) as record:
-            for last in loop.training(config, path, control, data):
+            for last in loop.training(config, path, control, data, race):
                 record(last[1])
                 told = watcher.watch(last[0], scorer.watch(*last))
                 with suppress(OSError):  # nobody reads any more, or a full disk: the run goes on
@@ -164,6 +166,8 @@ def signals(control: Control) -> Iterator[list[int]]:
     So does SIGHUP, of a terminal that was closed, unless it is ignored already (nohup). What need
     not be finished (loading, building, a score, a plot) is given up: `Interrupted`.
 
+    The second one does so inside a native call too (see `second_signal`).
+
     Yields a list to which the number of the signal is added. Outside the main thread, where
     handlers cannot be set, nothing is changed.
     """
@@ -187,8 +191,10 @@ def signals(control: Control) -> Iterator[list[int]]:
     if hasattr(signal, "SIGUSR1"):
         handlers[signal.SIGUSR1] = save
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    stops = frozenset(number for number, handler in handlers.items() if handler is stop)
     try:
-        yield caught
+        with second_signal.watched(stops):
+            yield caught
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

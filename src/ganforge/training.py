@@ -54,7 +54,8 @@ class Training:
     the interval under way. skipped: updates left out so far. rate_scale: what rollbacks have made
     of the learning rates. meeting: the processes that share the batch. pending: log records that a
     full disk has not taken yet. compiled: plays several steps at a call, captured: one by a
-    recording, where they can.
+    recording, where they can. rates: images a second by number of threads, as the race at the start
+    found them (see `threads`); {} without one.
     """
 
     config: Config
@@ -78,6 +79,7 @@ class Training:
     disk: str = ""
     compiled: Compiled | None = None
     captured: Captured | None = None
+    rates: dict[int, float] = field(default_factory=dict)
 
     @property
     def world(self) -> World:
@@ -321,6 +323,7 @@ def facts(t: Training, status: str) -> dict[str, Any]:
         "data_sha256": t.data.sha256,
         "data_size": len(t.data),
         "resolved": t.resolved.table(),
+        **({"race": {str(n): round(rate, 1) for n, rate in t.rates.items()}} if t.rates else {}),
         "versions": runs.versions(),
         "timing": {k: round(v, 3) for k, v in t.timing.items()},
     }

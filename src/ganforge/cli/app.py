@@ -21,7 +21,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, CycloptsError, Parameter
 
-from ganforge import __version__
+from ganforge import __version__, openmp
 from ganforge.arguments import split_overrides, whole_numbers
 from ganforge.errors import (
     BusyError,
@@ -68,6 +68,9 @@ def main(given: Sequence[str] | None = None) -> int:
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     if given is None:
         _streams()
+    left_out = openmp.unset()  # before torch is imported
+    if left_out and os.environ.get("RANK", "0") == "0":
+        print(f"ganforge: {left_out}", file=sys.stderr)
     code = run(given)
     gone = code > 128 or code == BusyError.exit_code
     if given is None and gone:  # taking torch apart costs a second, or waits for who is missing

@@ -20,6 +20,7 @@ from ganforge import (
     runs,
     scoring,
     session,
+    threads,
     training,
 )
 from ganforge.codec import Array
@@ -111,7 +112,7 @@ def rehearse(chosen: Config, out: Path | None) -> list[str]:
         f"data           {chosen.data}: {len(data):,} examples of shape {data.spec.shape}",
         *(f"{side:<14} {count:,} parameters" for side, count in counts.items()),
         f"budget         {t.steps:,} steps of {chosen.batch}",
-        f"device         {resolved.device}, {resolved.precision}, {resolved.threads} threads",
+        f"device         {resolved.device}, {resolved.precision}, {threads.planned(t)}",
         f"folder         {t.run.path}",
         "nothing was trained or written",
     ]

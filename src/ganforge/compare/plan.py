@@ -166,7 +166,7 @@ def images_a_second(one: Config, seconds: float) -> float:
     trial = replace(one, epochs=1e6, kimg=None, output=output)
     control, seen = Control(), []
     with tempfile.TemporaryDirectory() as folder:
-        for t, progress in loop.training(trial, Path(folder) / "trial", control):
+        for t, progress in loop.training(trial, Path(folder) / "trial", control, race=False):
             if t.state.step and not progress.saved:
                 seen.append((t.samples_seen, t.seconds))
                 control.stop = t.seconds > seconds and len(seen) > 1
@@ -245,6 +245,6 @@ def train_missing(todo: Sequence[Job], show: str = "auto") -> Iterator[str]:
 def alone(job: Job, show: str) -> tuple[int, dict[int, str]]:
     """Train one run; the signal that stopped it, 0 for none, and why it diverged, by its seed."""
     try:
-        return session.train(job.config, job.folder, show=show).signal, {}
+        return session.train(job.config, job.folder, show=show, race=False).signal, {}
     except DivergedError as error:
         return 0, {job.config.seed: str(error)}

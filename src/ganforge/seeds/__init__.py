@@ -155,6 +155,7 @@ def one_by_one(
                 data=plan.data,
                 validation=validation,
                 take_over=control.take_over,
+                race=False,  # seeds must not differ by the machine's load
             )
         except DivergedError as error:
             fallen[seed] = str(error)

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganforge import checkpoint, loop, members, restore, runs, stepping, training
+from ganforge import checkpoint, loop, members, openmp, restore, runs, stepping, stuck, training
 from ganforge.data.batches import Batches
 from ganforge.distributed import ALONE
 from ganforge.errors import (
@@ -99,7 +99,7 @@ def enter(stack: ExitStack, plan: Plan, seeds: tuple[int, ...], take_over: bool 
         for i, seed in enumerate(seeds)
     ]  # fmt: skip
     controls = [Control() for _ in seeds]
-    group = Group(p, made, live, controls, [])
+    group = Group(p, made, live, controls, [], notes=openmp.switch_off())
     for i, t in enumerate(made):
         if i in before:
             group.notes += restore.resume(t)[1] + restore.same_machine(t, before[i])
@@ -141,13 +141,14 @@ def play(group: Group, control: Control) -> Iterator[bool]:
     """
     clock, output = Clock(group), group.lead.config.output
     group.clock = clock
+    step_once = stuck.first_watched(advance)
     steps = group.lead.steps
     if group.step == 0:
         clock.timed("sample", grids, group)
     score(group, control)  # what a kill kept from it
     yield False
     while group.step < steps and group.live and not control.stop:
-        clock.timed("step", advance, group)
+        clock.timed("step", step_once, group)
         step, t = group.step, spread_step(group)
         last = step == steps
         logged = last or step % output.log_every == 0
