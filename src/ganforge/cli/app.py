@@ -19,7 +19,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, MissingArgumentError, Parameter, UnusedCliTokensError
 
 from ganforge import __version__
 from ganforge.arguments import split_overrides, whole_numbers
@@ -119,7 +119,7 @@ def run(given: Sequence[str] | None) -> int:
         sys.stdout.flush()
         return int(result or 0)
     except CycloptsError as error:
-        return _fail(UsageError(" ".join(str(error).split())), debug)
+        return _fail(mistyped(error), debug)
     except GanforgeError as error:
         return _fail(error, debug)
     except KeyboardInterrupt as error:
@@ -132,6 +132,28 @@ def run(given: Sequence[str] | None) -> int:
         if debug:
             raise
         return _unforeseen(error)
+
+
+def mistyped(error: CycloptsError) -> UsageError:
+    """What the parser refuses, in one line; a word too few or too many with the usage."""
+    chain = error.command_chain or ()
+    if isinstance(error, UnusedCliTokensError):
+        fault = f"{' '.join(error.unused_tokens or ())!r} is too much"
+    elif isinstance(error, MissingArgumentError):
+        name = error.keyword or (error.argument.name if error.argument else "an argument")
+        fault = f"{name} {'needs a value' if name.startswith('-') else 'is missing'}"
+    else:
+        return UsageError(" ".join(str(error).split()))
+    return UsageError(f"{' '.join(chain)}: {fault}; usage: {usage(chain)}")
+
+
+def usage(command: Sequence[str]) -> str:
+    """The first line of a command's help, as `ganforge data show [OPTIONS] SOURCE`."""
+    from rich.console import Console
+
+    text = io.StringIO()
+    app.help_print(list(command), console=Console(file=text, width=LONGEST))
+    return text.getvalue().strip().splitlines()[0].removeprefix("Usage: ")
 
 
 def _unforeseen(error: Exception) -> int:

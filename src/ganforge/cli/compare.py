@@ -71,7 +71,10 @@ def compare(
     from ganforge.compare import Budget
 
     if bool(runs) == (recipes is not None):
-        raise UsageError("compare: name runs (`ganforge compare runs/a runs/b`) or --recipes a,b")
+        raise UsageError(
+            "compare: name runs (`ganforge compare runs/a runs/b`) or recipes (`ganforge compare "
+            "--recipes a,b`)" + (", not both" if runs else "")
+        )
     asked = commands.scoring(metric, n, split, space)
     budget = {"epochs": epochs, "kimg": kimg, "seconds": seconds}
     own = {"data": data, "size": size, "batch": batch}
