@@ -8,7 +8,6 @@ from __future__ import annotations
 import errno
 import io
 import os
-import shlex
 import signal
 import sys
 import threading
@@ -31,6 +30,7 @@ from ganforge.errors import (
     lacks_memory,
     lacks_peer,
 )
+from ganforge.printable import ERRORS, command_line
 
 app = App(
     name="ganforge",
@@ -59,7 +59,7 @@ def again() -> str:
     """The command as it was typed; the launcher of several processes has kept its --gpus."""
     size = os.environ.get("WORLD_SIZE", "1")
     here = size != "1" and size == os.environ.get("LOCAL_WORLD_SIZE")
-    return shlex.join(["ganforge", *arguments, *(["--gpus", size] if here else [])])
+    return command_line(["ganforge", *arguments, *(["--gpus", size] if here else [])])
 
 
 def main(given: Sequence[str] | None = None) -> int:
@@ -95,12 +95,12 @@ def loading() -> Iterator[None]:
 
 
 def _streams() -> None:
-    """Output that was closed goes nowhere; a letter that the terminal has not is written as \\u."""
+    """Output that was closed goes nowhere; a letter that the terminal lacks is an escape."""
     sys.stdout = sys.stdout or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
     sys.stderr = sys.stderr or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+            stream.reconfigure(errors=ERRORS)
 
 
 def run(given: Sequence[str] | None) -> int:

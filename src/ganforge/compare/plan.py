@@ -21,6 +21,7 @@ from ganforge.config import Config
 from ganforge.data.source import load
 from ganforge.errors import DataError, DivergedError, GanforgeError, UsageError, check
 from ganforge.pictures import save
+from ganforge.printable import json_bytes
 from ganforge.progress import Control
 from ganforge.runs import Run
 
@@ -144,7 +145,7 @@ def spent(label: str, one: Config, budget: Budget, out: Path) -> Config:
         kimg = round(max(speed * budget.seconds, one.batch) / 1000, 3)
         known[label] = {"seconds": budget.seconds, "images_per_second": round(speed, 1)}
         known[label]["kimg"] = kimg
-        save(out / SPEEDS, json.dumps(known, indent=1).encode())
+        save(out / SPEEDS, json_bytes(known, indent=1))
     return replace(one, kimg=known[label]["kimg"])
 
 

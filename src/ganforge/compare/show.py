@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -16,6 +15,7 @@ from ganforge import __version__, charts, pictures, runs
 from ganforge.columns import columns
 from ganforge.compare.judged import CLAIM, Comparison, Group
 from ganforge.compare.paired import EXACT, Summary, Test
+from ganforge.printable import json_bytes
 from ganforge.scoring import N as CHOSEN_BY
 
 if TYPE_CHECKING:
@@ -210,7 +210,7 @@ def clean(value: Any) -> Any:
 
 def save(found: Comparison, folder: Path) -> list[Path]:
     """compare.json and compare.png in a folder; their paths."""
-    data = json.dumps(table(found), indent=1, allow_nan=False).encode()
+    data = json_bytes(table(found), indent=1, allow_nan=False)
     picture = charts.png(chart(found))
     return [
         pictures.save(folder / JSON, data),
