@@ -231,6 +231,16 @@ def test_a_folder_of_pictures_from_look_to_samples(
         assert file["labels"].tolist() == [0, 1, 0, 1]
 
 
+def test_data_of_one_name_in_two_folders_have_a_picture_each(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for place in ("a", "b"):
+        shutil.copytree(folder, tmp_path / place / "train")
+        assert run("data", "show", f"{place}/train/", "--size", 16) == 0
+    assert {p.name for p in tmp_path.glob("*.png")} == {"data-a-train.png", "data-b-train.png"}
+
+
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_recipe_runs_two_steps_from_its_command(recipe: str, tmp_path: Path) -> None:
     settings = find(recipe)

@@ -131,7 +131,7 @@ def test_classes_and_skipped_files_are_shown_as_they_are_written(place: Path) ->
     out = command(place, "data", "show", f"data-{RAW}", "--size", "16")
     assert re.search(rf"^  {re.escape(WRITTEN)} ", out, re.M), out
     assert f"{WRITTEN}/{WRITTEN}.png: " in out
-    assert (place / f"data-data-{RAW}.png").exists()
+    assert (place / "data-data-caf-xe9.png").exists()
 
 
 def test_data_are_named_and_described_as_they_are_written(place: Path) -> None:

@@ -63,7 +63,8 @@ def compare(
     space
         The feature space. [default: the data's]
     out
-        The folder for compare.json, compare.png and what is trained. [default: runs/compare]
+        The folder for compare.json, compare.png and what is trained. [default: runs/compare for
+        what is trained, in it a folder by the names of recipes and seeds for the rest]
     code
         Your own FILE.py, for runs whose networks are code of yours.
     """

@@ -7,14 +7,13 @@ A variant is a recipe with settings changed, written `cdcgan:game.loss=hinge`; s
 from __future__ import annotations
 
 import json
-import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ganforge import checkpoint, config, loop, recipes, runs, session
+from ganforge import checkpoint, config, loop, naming, recipes, runs, session
 from ganforge.compare import together
 from ganforge.compare.together import Job
 from ganforge.config import Config
@@ -111,9 +110,7 @@ def jobs(
     if budget == Budget():
         same_budget(sized)
     return [
-        Job(
-            label, scored(replace(one, seed=seed), count), out / folder_name(label) / f"seed-{seed}"
-        )
+        Job(label, scored(replace(one, seed=seed), count), run_folder(out, label, seed))
         for seed in seeds
         for label, one in sized.items()
     ]
@@ -125,9 +122,9 @@ def settled(one: Config, two: Config) -> list[tuple[str, Any, Any]]:
     return [p for p in pairs if not p[0].startswith(FREE)]
 
 
-def folder_name(label: str) -> str:
-    """A label as the name of a folder."""
-    return re.sub(r"[^\w.=+-]+", "-", label).strip(".-") or "recipe"
+def run_folder(out: Path, label: str, seed: int) -> Path:
+    """The folder of one run of a comparison."""
+    return out / (naming.slug(label) or "recipe") / f"seed-{seed}"
 
 
 def spent(label: str, one: Config, budget: Budget, out: Path) -> Config:
