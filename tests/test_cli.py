@@ -72,6 +72,72 @@ def test_help_is_quick_and_imports_no_torch() -> None:
     assert "train" in done.stdout and "recipes" in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("words", "first"),
+    [
+        ([], "ganforge COMMAND"),
+        (["help"], "ganforge COMMAND"),
+        (["data"], "ganforge data COMMAND"),
+        (["help", "data"], "ganforge data COMMAND"),
+        (["help", "train"], "ganforge train [OPTIONS] [ARGS]"),
+        (["help", "data", "show"], "ganforge data show [OPTIONS] SOURCE"),
+    ],
+)
+def test_help_of_everything_and_of_one_command(
+    words: list[str], first: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines()[0] == f"Usage: {first}" and not err
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        (["help", "trian"], "command = 'trian': did you mean 'train'?"),
+        (["help", "data", "shw"], "command = 'shw': did you mean 'show'?"),
+        (["help", "train", "gaussian"], "train has no command 'gaussian'"),
+    ],
+)
+def test_help_of_what_is_no_command(
+    words: list[str], wanted: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 2
+    out, err = capsys.readouterr()
+    assert wanted in err and err.count("\n") == 1 and not out
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        (["sample"], "sample: RUN is missing; usage: ganforge sample [OPTIONS] RUN"),
+        (["data", "show"], "data show: SOURCE is missing; usage: ganforge data show [OPTIONS]"),
+        (["data", "pack", "a"], "data pack: OUT is missing; usage: ganforge data pack"),
+        (["train", "--seeds"], "train: --seeds needs a value; usage: ganforge train [OPTIONS]"),
+        (["sample", "runs/a", "-n"], "sample: -n needs a value; usage: ganforge sample"),
+        (["plot", "a", "b"], "plot: 'b' is too much; usage: ganforge plot [OPTIONS] RUN"),
+        (["diagnose"], "`ganforge diagnose runs/cdcgan`"),
+        (["compare"], "`ganforge compare runs/a runs/b`"),
+        (["compare", "a", "--recipes", "b"], "not both"),
+        (["report"], "`ganforge report runs/cdcgan`"),
+    ],
+)
+def test_a_word_too_few_or_too_many(
+    words: list[str], wanted: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 2
+    err = capsys.readouterr().err
+    assert wanted in err and err.count("\n") == 1
+
+
+def test_the_module_without_a_command_prints_the_help() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "ganforge"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0 and done.stdout.startswith("Usage: ganforge COMMAND")
+    assert not done.stderr
+
+
 def test_a_run_tells_where_everything_is(
     gaussian: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -163,6 +229,16 @@ def test_a_folder_of_pictures_from_look_to_samples(
     assert run("sample", tmp_path / "c", "-n", 4, "-o", tmp_path / "s.npz") == 0
     with np.load(tmp_path / "s.npz", allow_pickle=False) as file:
         assert file["labels"].tolist() == [0, 1, 0, 1]
+
+
+def test_data_of_one_name_in_two_folders_have_a_picture_each(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for place in ("a", "b"):
+        shutil.copytree(folder, tmp_path / place / "train")
+        assert run("data", "show", f"{place}/train/", "--size", 16) == 0
+    assert {p.name for p in tmp_path.glob("*.png")} == {"data-a-train.png", "data-b-train.png"}
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

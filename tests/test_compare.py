@@ -6,6 +6,7 @@ import json
 import math
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import chdir
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,21 @@ from PIL import Image
 from scipy import stats
 
 import ganforge as gf
-from ganforge import checkpoint, compare, judging, loop, recipes, runs, scoring, session, stepping
+from ganforge import (
+    checkpoint,
+    compare,
+    judging,
+    loop,
+    naming,
+    recipes,
+    runs,
+    scoring,
+    session,
+    stepping,
+)
 from ganforge.cli import main
 from ganforge.commands import compare as commands
-from ganforge.compare import Budget, Comparison, Entry, Group, Scoring, paired, plan, show
+from ganforge.compare import Budget, Comparison, Entry, Group, Scoring, paired, plan, show, subject
 from ganforge.compare.judged import labels, same_stamps
 from ganforge.config import Config, to_dict
 from ganforge.errors import DataError, DivergedError, UsageError
@@ -501,6 +513,82 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert main(["compare", *runs_of, "-n", "100", "--out", str(tmp_path / "b")]) == 0
     assert "gaussian:game.loss=hinge" in capsys.readouterr().out
     assert (tmp_path / "b/compare.png").exists() and (out / "compare.json").exists()
+
+
+BRIEF = ("--kimg", "0.8", "-n", "100")  # 100 steps, 100 samples
+
+
+def test_each_comparison_has_a_file_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = Path("runs/compare")
+    assert main(["compare", "--recipes", "gaussian", "--seeds", "0..1", *BRIEF]) == 0
+    first = folder / "gaussian-seeds-0..1/compare.json"
+    before = first.read_bytes()
+    hinge = "gaussian:game.loss=hinge,gaussian"
+    assert main(["compare", "--recipes", hinge, "--seeds", "0,1", *BRIEF]) == 0
+    assert "2 of 4 runs are there already" in capsys.readouterr().out
+    second = folder / "gaussian-vs-gaussian-game.loss=hinge-seeds-0..1/compare.json"
+    runs_of = [str(folder / "gaussian/seed-1"), str(folder / "gaussian-game.loss=hinge/seed-1")]
+    assert main(["compare", *runs_of, "-n", "100"]) == 0
+    third = folder / "gaussian-vs-gaussian-game.loss=hinge-seeds-1/compare.json"
+    assert second.exists() and third.exists() and first.read_bytes() == before
+    assert json.loads(third.read_text())["runs"]["gaussian"] == {"1": "../gaussian/seed-1"}
+
+
+def test_the_same_comparison_replaces_its_file(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    words = ["compare", "--recipes", "gaussian,gaussian:ema=0.9", "--seeds", "0..1", *BRIEF]
+    assert main([*words, "--out", str(out)]) == 0
+    assert main([*words, "--out", str(out), "--metric", "coverage"]) == 0
+    table = json.loads((out / "compare.json").read_text())
+    assert list(table["metrics"]) == ["coverage"]
+    words[2], words[4] = "gaussian:ema=0.9,gaussian", "1,0"
+    with chdir(tmp_path):
+        assert main([*words, "--out", "out"]) == 0
+    del table["runs"]  # as an earlier version wrote it
+    (out / "compare.json").write_text(json.dumps(table))
+    assert main([*words, "--out", str(out)]) == 0
+
+
+def test_another_comparison_in_the_folder_is_refused_before_anything_is_trained(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    words = ["compare", "--recipes", "gaussian", "--seeds", "0..1", *BRIEF, "--out", str(out)]
+    assert main(words) == 0
+    capsys.readouterr()
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(out / "gaussian", elsewhere)
+    before = folder_hashes(out)
+    others = {
+        "seeds": ["--recipes", "gaussian", "--seeds", "0..2", *BRIEF],
+        "speed": ["--recipes", "gaussian", "--seeds", "0..2", "--seconds", "1"],
+        "recipes": ["--recipes", "gaussian,gaussian:ema=0.9", "--seeds", "0..1", *BRIEF],
+        "runs": [str(elsewhere), "-n", "100"],
+    }
+    for name, given in others.items():
+        assert main(["compare", *given, "--out", str(out)]) == 2, name
+        shown, error = capsys.readouterr()
+        assert "is the comparison of gaussian over the seeds 0..1" in error, error
+        assert ("of runs in other folders" in error) == (name == "runs")
+        assert "--out" in error and error.count("\n") == 1 and not shown
+        assert folder_hashes(out) == before
+    found = compare.of_runs([elsewhere], Scoring(n=100))
+    with pytest.raises(gf.GanforgeError, match="of runs in other folders"):
+        compare.save(found, out)
+    (out / "compare.json").write_text("{")
+    assert main(words) == 65
+    assert "compare.json: damaged: remove it" in capsys.readouterr().err
+
+
+def test_long_names_of_comparisons_are_cut_and_stay_apart() -> None:
+    many = {f"cdcgan:game.loss=hinge:seed={i}": [0, 2] for i in range(20)}
+    more = many | {"cdcgan": [0, 2]}
+    names = [subject.name(one) for one in (many, more)]
+    assert len(set(names)) == 2 and max(map(len, names)) <= naming.LONGEST
+    assert subject.name({"b": [3, 1], "a": [0]}) == "a-vs-b-seeds-0-1-3"
 
 
 @pytest.mark.parametrize(

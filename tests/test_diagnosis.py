@@ -343,7 +343,7 @@ def test_the_command(toy: Path, capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "told"),
     [
-        ([], 2, "needs a run folder"),
+        ([], 2, "name a run folder"),
         (["nowhere"], 65, "no such run folder"),
         (["--explain", "GF013"], 2, "did you mean"),
         (["RUN", "--data", "nothing"], 2, "nothing"),

@@ -207,13 +207,14 @@ def test_an_experiment_draws_and_tells(
     monkeypatch.chdir(tmp_path)
     assert main(["lab", name, "--seed", "1"]) == 0
     told = capsys.readouterr().out.splitlines()
-    assert f"runs/lab/{name}.png" in told
+    assert f"runs/lab/{name}-seed-1.png" in told
     assert len(re.findall(r"\.(?= [A-Z]|$)", told[-1])) == 2, told[-1]
-    with Image.open(f"runs/lab/{name}.png") as picture:
+    with Image.open(f"runs/lab/{name}-seed-1.png") as picture:
         assert picture.width == 2 * page.WIDTH
-    film = Path(f"runs/lab/{name}.gif")
+    film = Path(f"runs/lab/{name}-seed-1.gif")
     assert film.exists() == (name in ("figure1", "landscape"))
-    assert {p.name for p in Path("runs/lab").iterdir()} <= {f"{name}.png", f"{name}.gif"}
+    files = {f"{name}-seed-1.png", f"{name}-seed-1.gif"}
+    assert {p.name for p in Path("runs/lab").iterdir()} <= files
     if film.exists():
         with Image.open(film) as picture:
             assert picture.n_frames >= 1  # type: ignore[attr-defined]

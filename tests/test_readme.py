@@ -76,6 +76,39 @@ def test_command(command: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert main(words) == 0
 
 
+def lacking(command: str) -> list[tuple[str, ...]]:
+    """A command of README's with each of its arguments left out in turn, and with all of them."""
+    words = tuple(shlex.split(command)[1:])
+    named = 2 if words[0] == "data" else 1
+    each = [words[:i] + words[i + 1 :] for i in range(named, len(words))]
+    return [words[:i] for i in range(1, named + 1)] + each
+
+
+LACKING = list(dict.fromkeys([(), *(w for command in COMMANDS for w in lacking(command))]))
+
+
+@pytest.mark.parametrize("words", LACKING, ids=" ".join)
+def test_a_command_that_lacks_an_argument_says_so_in_a_line(
+    words: tuple[str, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = [*words, "--dry-run"] if words[:1] == ("train",) else list(words)
+    code = main(given)
+    out, err = capsys.readouterr()
+    assert code in (0, 2, 65), err
+    assert "Traceback" not in out + err and "bug of ours" not in err
+    if code:
+        assert err.startswith("ganforge: ") and err.count("\n") == 1, err
+        usage = f"ganforge {' '.join(words)}"
+        assert code == 65 or len(words) > 1 + (words[0] == "data") or usage in err, err
+    else:
+        assert out and not err
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_two_first_commands_are_one_line_each() -> None:
     lines = [line for line in README.splitlines() if line.startswith("python3 -m venv")]
     assert len(lines) == 2

@@ -578,8 +578,10 @@ def test_the_command_writes_beside_the_run(
     out = capsys.readouterr().out
     assert str(gaussian / "report.html") in out and out.startswith("g: ")
     assert (gaussian / "report.html").stat().st_size < 1_000_000
-    assert main(["report", str(gaussian), str(digits)]) == 0
-    assert "2 runs compared" in (tmp_path / "report.html").read_text()
+    for pair in ((gaussian, digits), (digits, gaussian)):  # a page each, none over another
+        assert main(["report", *map(str, pair)]) == 0
+    both = sorted(tmp_path.glob("report-*-vs-*.html"))
+    assert len(both) == 2 and all("2 runs compared" in page.read_text() for page in both)
     assert main(["report", str(gaussian), "-o", "deep/er/x.html"]) == 0
     assert (tmp_path / "deep/er/x.html").exists()
 
@@ -602,7 +604,7 @@ def test_bad_input_is_one_line(
     assert main(["report", *(w.format(**places) for w in words)]) == code
     err = capsys.readouterr().err
     assert err.startswith("ganforge: ") and wanted in err and err.count("\n") == 1
-    assert not (tmp_path / "report.html").exists()
+    assert not list(tmp_path.glob("report*.html"))
 
 
 def test_runs_of_the_same_name_are_told_apart(gaussian: Path, tmp_path: Path) -> None:

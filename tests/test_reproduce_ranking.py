@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -11,8 +12,9 @@ import pytest
 from PIL import Image
 
 from ganforge import judging, recipes, session
-from ganforge.compare import Comparison, Entry, Group, Scoring
+from ganforge.compare import Comparison, Entry, Group, Scoring, subject
 from ganforge.data import idx, readers
+from ganforge.errors import UsageError
 from ganforge.evaluation.score import Score
 from ganforge.reproduce import EXPERIMENTS, ranking
 from tiny import narrow
@@ -88,3 +90,12 @@ def test_the_command_in_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(session, "train", None)
     again = ranking.run(tmp_path, display="quiet", **asked)  # type: ignore[arg-type]
     assert again == text
+
+
+def test_a_ranking_over_other_seeds_is_refused_before_it_trains(tmp_path: Path) -> None:
+    there = subject.subject({name: [(0, tmp_path / name / "seed-0")] for name in ranking.NAMES},
+                            tmp_path)  # fmt: skip
+    (tmp_path / "compare.json").write_text(json.dumps({"runs": there}))
+    with pytest.raises(UsageError, match="over the seeds 0: give another --out"):
+        ranking.run(tmp_path, seeds=[1])
+    assert [p.name for p in tmp_path.iterdir()] == ["compare.json"]

@@ -37,7 +37,7 @@ def whole_numbers(words: Sequence[str]) -> None:
 
     And for counts that no machine holds.
     """
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for word, following in zip(words, [*words, ""][1:], strict=True):
         key, equals, value = word.partition("=")
         text = value if equals else following
         if key in WHOLE and "." in text and text.replace(".", "", 1).lstrip("-").isdecimal():

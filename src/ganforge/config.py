@@ -21,6 +21,7 @@ import tomli_w
 
 from ganforge.errors import UsageError, check, choice, did_you_mean, in_range
 from ganforge.own import own_code
+from ganforge.printable import printable
 
 if TYPE_CHECKING:
     from torch import nn
@@ -179,6 +180,9 @@ class Config:
     output: Output = Output()
 
     def __post_init__(self) -> None:
+        for key, text in (("name", self.name), ("data", self.data)):
+            check(isinstance(text, str), key, text, "a string")
+            object.__setattr__(self, key, printable(text))  # TOML holds no other; see on_disk
         check(self.size is None or 1 <= self.size <= 4096, "size", self.size, "1 to 4096 pixels")
         check(self.batch >= 1, "batch", self.batch, "at least 1")
         check(self.micro_batch >= 0, "micro_batch", self.micro_batch, "0 (off) or more")

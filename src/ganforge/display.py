@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from ganforge.errors import GanforgeError, UsageError, choice
+from ganforge.printable import printable
 from ganforge.progress import Progress
 from ganforge.runs import Run
 
@@ -149,7 +150,7 @@ class Plain(Lines):
         self.stream = stream or sys.stdout
 
     def write(self, text: str) -> None:
-        print(text, file=self.stream, flush=True)
+        print(printable(text), file=self.stream, flush=True)
 
     def show(self, progress: Progress) -> None:
         told = self.news(progress)
@@ -185,7 +186,7 @@ class Terminal(Lines):
         self.live.stop()
 
     def write(self, text: str) -> None:
-        self.console.print(text, markup=False, soft_wrap=True)
+        self.console.print(printable(text), markup=False, soft_wrap=True)
 
     def show(self, progress: Progress) -> None:
         told = self.news(progress)

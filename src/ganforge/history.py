@@ -145,7 +145,7 @@ def sample_spec(run: Run, settings: dict[str, Any]) -> tuple[DataSpec, tuple[str
     if path.is_file():
         try:
             table = json.loads(read_file(path))
-            return model.read_spec(table["spec"]), tuple(map(str, table["class_names"]))
+            return model.read_spec(table["spec"]), model.read_names(table)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise damaged(path, error) from None
     from ganforge.data import source

@@ -30,6 +30,7 @@ from ganforge.evaluation.case import LEAST, TRUSTED, check_samples, subset
 from ganforge.evaluation.modes import Mixture
 from ganforge.evaluation.score import METRICS, Score, evaluate
 from ganforge.model import OwnNetworks
+from ganforge.printable import json_bytes
 from ganforge.runs import Run
 from ganforge.sampling import Sampler
 
@@ -318,8 +319,8 @@ def keep(
         "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "scores": list(made.values()),
     }
-    text = json.dumps({"format": FORMAT, "entries": entries}, indent=1, allow_nan=False)
-    checkpoint.replace_file(path, text.encode())
+    table = {"format": FORMAT, "entries": entries}
+    checkpoint.replace_file(path, json_bytes(table, indent=1, allow_nan=False))
 
 
 def read(path: Path) -> dict[str, dict[str, Any]]:

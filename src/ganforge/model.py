@@ -21,6 +21,7 @@ from ganforge.config import Config, Noise
 from ganforge.errors import DataError, GanforgeError, UsageError
 from ganforge.own import OwnCode
 from ganforge.pictures import save as save_file
+from ganforge.printable import encoded, json_bytes, printable
 from ganforge.sampling import Sampler
 from ganforge.state import compare
 
@@ -49,8 +50,8 @@ def save(folder: Path, sampler: Sampler, of: Config, facts: dict[str, Any]) -> P
         "training": {**facts, "config": config.to_dict(of)},
     }
     save_file(folder / WEIGHTS, checkpoint.encode_tensors(sampler.model.state_dict()))
-    save_file(folder / CONFIG, json.dumps(table, indent=1).encode())
-    save_file(folder / CARD, card(table).encode())
+    save_file(folder / CONFIG, json_bytes(table, indent=1))
+    save_file(folder / CARD, encoded(card(table)))
     return folder
 
 
@@ -70,7 +71,7 @@ def load(
         table = json.loads(checkpoint.read_file(path))
         spec = read_spec(table["spec"])
         noise = config.from_dict(Noise, table["noise"], {}, "noise")
-        name, class_names = str(table["name"]), tuple(map(str, table["class_names"]))
+        name, class_names = printable(str(table["name"])), read_names(table)
         saved, version = table["networks"], table["format"]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(f"{path}: damaged ({error}): restore it from a copy") from None
@@ -161,6 +162,11 @@ def read_spec(table: dict[str, Any]) -> DataSpec:
         if len(numbers) != 1 and (spec.is_image or len(numbers) != spec.size):
             raise ValueError("offset and scale do not fit the shape")
     return spec
+
+
+def read_names(table: dict[str, Any]) -> tuple[str, ...]:
+    """The class names of a config.json; KeyError or TypeError where there are none."""
+    return tuple(printable(str(name)) for name in table["class_names"])
 
 
 def whole(value: Any) -> int:

@@ -15,6 +15,7 @@ from ganforge import pictures
 from ganforge.codec import DataSpec, decode_numpy
 from ganforge.config import Noise
 from ganforge.errors import UsageError
+from ganforge.printable import printable
 from ganforge.rng import Stream
 
 Array = npt.NDArray[Any]
@@ -65,6 +66,7 @@ class Sampler:
     def label(self, given: int | str) -> int:
         """A label by its number or its class name."""
         names, last = self.class_names, self.spec.classes - 1
+        given = printable(given) if isinstance(given, str) else given
         if isinstance(given, str) and given in names:
             return names.index(given)
         if isinstance(given, str) and given.removeprefix("-").isdecimal():

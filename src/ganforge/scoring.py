@@ -11,7 +11,6 @@ best/                  its model folder
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -38,6 +37,7 @@ from ganforge.errors import DataError, GanforgeError, Interrupted, UsageError
 from ganforge.evaluation.case import LEAST
 from ganforge.evaluation.score import Score
 from ganforge.judging import Real
+from ganforge.printable import json_bytes
 from ganforge.progress import Control, Progress
 from ganforge.runs import Run
 from ganforge.training import Training
@@ -175,7 +175,7 @@ class Scorer:
         facts = training.model_facts(t) | {"frechet": frechet}
         model.save(self.run.path / BEST_MODEL, t.sampler(), t.config, facts)
         table = {"step": step, "frechet": frechet, "split": "validation", "n": n, "seed": SEED}
-        checkpoint.replace_file(folder / training.BEST, json.dumps(table, indent=1).encode())
+        checkpoint.replace_file(folder / training.BEST, json_bytes(table, indent=1))
         return True
 
     def close(self, t: Training) -> tuple[tuple[Score, ...], str]:

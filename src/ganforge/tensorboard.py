@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from ganforge import distributed, pictures
 from ganforge.errors import UsageError
+from ganforge.printable import printable
 from ganforge.progress import Progress
 
 if TYPE_CHECKING:
@@ -42,11 +43,16 @@ class Events:
     """The event files of one run; made with the first record that holds something to show.
 
     run_path: the run folder. Of several processes only the leader writes.
-    Raises UsageError where tensorboard is not installed.
+    Raises UsageError where tensorboard is not installed, or cannot write to such a path.
     """
 
     def __init__(self, run_path: Path | str):
         self.path = Path(run_path) / FOLDER
+        if printable(str(self.path)) != str(self.path):
+            raise UsageError(
+                f"{run_path}: tensorboard takes no path that is not UTF-8: choose another folder, "
+                "or leave --tensorboard out"
+            )
         self.summary_writer: Any = import_writer()
         self.leads = distributed.from_environment().leads
         self._writer: SummaryWriter | None = None

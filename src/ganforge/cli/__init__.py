@@ -3,7 +3,18 @@
 A file for each kind of command; each hangs its commands on `app`.
 """
 
-from ganforge.cli import compare, data, diagnose, judge, lab, look, report, reproduce, train
+from ganforge.cli import (
+    compare,
+    data,
+    diagnose,
+    help,
+    judge,
+    lab,
+    look,
+    report,
+    reproduce,
+    train,
+)
 from ganforge.cli.app import app, main
 
 __all__ = [
@@ -11,6 +22,7 @@ __all__ = [
     "compare",
     "data",
     "diagnose",
+    "help",
     "judge",
     "lab",
     "look",

@@ -8,7 +8,6 @@ from __future__ import annotations
 import errno
 import io
 import os
-import shlex
 import signal
 import sys
 import threading
@@ -19,7 +18,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, MissingArgumentError, Parameter, UnusedCliTokensError
 
 from ganforge import __version__, openmp
 from ganforge.arguments import split_overrides, whole_numbers
@@ -31,6 +30,7 @@ from ganforge.errors import (
     UsageError,
     lacks_memory,
 )
+from ganforge.printable import ERRORS, command_line
 
 app = App(
     name="ganforge",
@@ -59,7 +59,7 @@ def again() -> str:
     """The command as it was typed; the launcher of several processes has kept its --gpus."""
     size = os.environ.get("WORLD_SIZE", "1")
     here = size != "1" and size == os.environ.get("LOCAL_WORLD_SIZE")
-    return shlex.join(["ganforge", *arguments, *(["--gpus", size] if here else [])])
+    return command_line(["ganforge", *arguments, *(["--gpus", size] if here else [])])
 
 
 def main(given: Sequence[str] | None = None) -> int:
@@ -101,12 +101,12 @@ def loading() -> Iterator[None]:
 
 
 def _streams() -> None:
-    """Output that was closed goes nowhere; a letter that the terminal has not is written as \\u."""
+    """Output that was closed goes nowhere; a letter that the terminal lacks is an escape."""
     sys.stdout = sys.stdout or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
     sys.stderr = sys.stderr or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+            stream.reconfigure(errors=ERRORS)
 
 
 def run(given: Sequence[str] | None) -> int:
@@ -125,7 +125,7 @@ def run(given: Sequence[str] | None) -> int:
         sys.stdout.flush()
         return int(result or 0)
     except CycloptsError as error:
-        return _fail(UsageError(" ".join(str(error).split())), debug)
+        return _fail(mistyped(error), debug)
     except GanforgeError as error:
         return _fail(error, debug)
     except KeyboardInterrupt as error:
@@ -139,6 +139,28 @@ def run(given: Sequence[str] | None) -> int:
         if debug:
             raise
         return _unforeseen(error)
+
+
+def mistyped(error: CycloptsError) -> UsageError:
+    """What the parser refuses, in one line; a word too few or too many with the usage."""
+    chain = error.command_chain or ()
+    if isinstance(error, UnusedCliTokensError):
+        fault = f"{' '.join(error.unused_tokens or ())!r} is too much"
+    elif isinstance(error, MissingArgumentError):
+        name = error.keyword or (error.argument.name if error.argument else "an argument")
+        fault = f"{name} {'needs a value' if name.startswith('-') else 'is missing'}"
+    else:
+        return UsageError(" ".join(str(error).split()))
+    return UsageError(f"{' '.join(chain)}: {fault}; usage: {usage(chain)}")
+
+
+def usage(command: Sequence[str]) -> str:
+    """The first line of a command's help, as `ganforge data show [OPTIONS] SOURCE`."""
+    from rich.console import Console
+
+    text = io.StringIO()
+    app.help_print(list(command), console=Console(file=text, width=LONGEST))
+    return text.getvalue().strip().splitlines()[0].removeprefix("Usage: ")
 
 
 def _unforeseen(error: Exception) -> int:

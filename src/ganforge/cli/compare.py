@@ -63,7 +63,8 @@ def compare(
     space
         The feature space. [default: the data's]
     out
-        The folder for compare.json, compare.png and what is trained. [default: runs/compare]
+        The folder for compare.json, compare.png and what is trained. [default: runs/compare for
+        what is trained, in it a folder by the names of recipes and seeds for the rest]
     code
         Your own FILE.py, for runs whose networks are code of yours.
     """
@@ -71,7 +72,10 @@ def compare(
     from ganforge.compare import Budget
 
     if bool(runs) == (recipes is not None):
-        raise UsageError("compare: name runs (`ganforge compare runs/a runs/b`) or --recipes a,b")
+        raise UsageError(
+            "compare: name runs (`ganforge compare runs/a runs/b`) or recipes (`ganforge compare "
+            "--recipes a,b`)" + (", not both" if runs else "")
+        )
     asked = commands.scoring(metric, n, split, space)
     budget = {"epochs": epochs, "kimg": kimg, "seconds": seconds}
     own = {"data": data, "size": size, "batch": batch}

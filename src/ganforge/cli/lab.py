@@ -14,7 +14,8 @@ def lab(name: str | None = None, /, *, output: Target = None, seed: int = 0) -> 
     name
         figure1, losses, divergence, equilibrium, noise or landscape. [default: list them]
     output
-        A .png; a film is put beside it. [default: runs/lab/NAME.png]
+        A .png; a film is put beside it. [default: runs/lab/NAME.png, with a seed
+        NAME-seed-SEED.png]
     seed
         Of the games and the tests.
     """

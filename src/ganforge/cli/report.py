@@ -16,7 +16,8 @@ def report(*run: Path, output: Target = None, code: Path | None = None) -> int:
     run
         One run folder or several.
     output
-        An .html. [default: report.html in the run, of several in the current folder]
+        An .html. [default: report.html in the run; of several report-RUN-vs-RUN.html in the
+        current folder]
     code
         Your own FILE.py, for models whose networks are code of yours.
     """

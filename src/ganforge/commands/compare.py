@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ganforge import compare
 from ganforge.commands.text import own_networks
-from ganforge.compare import Budget, Comparison, Scoring, plan, study
+from ganforge.compare import Budget, Comparison, Scoring, judged, plan, study, subject
 from ganforge.seeds.plan import parse
 
 FOLDER = Path("runs/compare")
@@ -35,8 +35,11 @@ def of_runs(
     paths: Sequence[Path], asked: Scoring, out: Path | None, code: Path | None
 ) -> Iterator[str]:
     """The comparison of runs that are there."""
-    found = compare.of_runs(paths, asked, own_networks(code, paths[0]))
-    yield from told(found, out or FOLDER)
+    members = judged.grouped(paths)
+    runs = {k: [(int(r.settings()["seed"]), r.path) for r in v] for k, v in members.items()}
+    folder = results(runs, out)
+    found = judged.judge(members, dict.fromkeys(members, own_networks(code, paths[0])), asked)
+    yield from told(found, folder)
 
 
 def of_recipes(
@@ -48,11 +51,23 @@ def of_recipes(
     out: Path | None,
 ) -> Iterator[str]:
     """What is trained, run by run, and the comparison at its end."""
-    folder = out or FOLDER
+    trained, seeds = out or FOLDER, parse(given)
     named = study.variants(parts(recipes), settings)
-    todo = plan.jobs(named, parse(given), budget, folder)
+    runs = {k: [(seed, plan.run_folder(trained, k, seed)) for seed in seeds] for k in named}
+    folder = results(runs, out)
+    todo = plan.jobs(named, seeds, budget, trained)
     yield from study.told(todo)
     yield from told(study.of_jobs(todo, asked), folder)
+
+
+def results(runs: Mapping[str, Sequence[tuple[int, Path]]], out: Path | None) -> Path:
+    """The folder for what is found: `out`, or one by the name of what is compared.
+
+    runs: (seed, run folder) by recipe. UsageError where the folder holds another comparison.
+    """
+    folder = out or FOLDER / subject.name({k: [seed for seed, _ in v] for k, v in runs.items()})
+    subject.refuse_another(folder, subject.subject(runs, folder))
+    return folder
 
 
 def told(found: Comparison, folder: Path) -> Iterator[str]:

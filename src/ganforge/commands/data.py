@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ganforge import (
+    naming,
     pictures,
     plots,
 )
@@ -18,8 +19,7 @@ from ganforge.devices import cores
 def data_show(name: str, size: int | None, output: Path | None) -> str:
     """What is in a data set, and where the grid of it was saved."""
     data = source.load(name, size=size)
-    stem = Path(name).name.split(".")[0] or "data"
-    out = target(Path(), output, f"data-{stem}.png", (".png",))
+    out = target(Path(), output, f"data-{naming.joined([name])}.png", (".png",))
     lines = [f"{label:<12} {value}" for label, value in source.describe(data)]
     if data.spec.is_image:
         count, columns = preview_layout(data)

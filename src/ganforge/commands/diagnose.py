@@ -14,7 +14,10 @@ from ganforge.errors import UsageError
 def diagnose(run: Path | None, data: str | None, size: int | None, code: Path | None) -> str:
     """The diagnosis of a run as text, and where it is kept."""
     if run is None:
-        raise UsageError("diagnose needs a run folder, or --explain CODE")
+        raise UsageError(
+            "diagnose: name a run folder (`ganforge diagnose runs/cdcgan`) or a code (`ganforge "
+            "diagnose --explain GF001`)"
+        )
     folder = runs.open_run(run)
     train = held = None
     if data is not None:

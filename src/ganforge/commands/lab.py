@@ -23,7 +23,8 @@ def experiments() -> str:
 def show(name: str, output: Path | None, seed: int) -> Iterator[str]:
     """Lines to print: how far it is, the files, what is to be seen."""
     choice("experiment", name, list(lab.EXPERIMENTS))
-    out = FOLDER / f"{name}.png" if output is None else output
+    default = FOLDER / (f"{name}-seed-{seed}.png" if seed else f"{name}.png")
+    out = default if output is None else output
     if out.suffix.lower() != ".png":
         raise UsageError(f"{out}: expected a file name ending in .png; a film is put beside it")
     shown = yield from lab.EXPERIMENTS[name](seed)

@@ -158,6 +158,15 @@ def of_runs(
             is not known or fits none of them.
         DataError: no runs, or one that is not at its end; scores that were made otherwise.
     """
+    members = grouped(paths)
+    return judge(members, dict.fromkeys(members, networks), scoring or Scoring())
+
+
+def grouped(paths: Sequence[Path | str]) -> dict[str, list[Run]]:
+    """The runs of `paths` by the name of their recipe; what `of_runs` raises where there are none.
+
+    paths: of run folders, or of folders of them.
+    """
     found: list[Run] = []
     for path in map(Path, paths):
         inside = [] if Run(path).exists() or not path.is_dir() else runs.find_runs(path)
@@ -168,8 +177,7 @@ def of_runs(
     members: dict[str, list[Run]] = {}
     for name, run in zip(names, found, strict=True):
         members.setdefault(name, []).append(run)
-    own = dict.fromkeys(members, networks)
-    return judge(members, own, scoring or Scoring())
+    return members
 
 
 def labels(settings: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -7,20 +7,20 @@ A variant is a recipe with settings changed, written `cdcgan:game.loss=hinge`; s
 from __future__ import annotations
 
 import json
-import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ganforge import checkpoint, config, loop, recipes, runs, session
+from ganforge import checkpoint, config, loop, naming, recipes, runs, session
 from ganforge.compare import together
 from ganforge.compare.together import Job
 from ganforge.config import Config
 from ganforge.data.source import load
 from ganforge.errors import DataError, DivergedError, GanforgeError, UsageError, check
 from ganforge.pictures import save
+from ganforge.printable import json_bytes
 from ganforge.progress import Control
 from ganforge.runs import Run
 
@@ -110,9 +110,7 @@ def jobs(
     if budget == Budget():
         same_budget(sized)
     return [
-        Job(
-            label, scored(replace(one, seed=seed), count), out / folder_name(label) / f"seed-{seed}"
-        )
+        Job(label, scored(replace(one, seed=seed), count), run_folder(out, label, seed))
         for seed in seeds
         for label, one in sized.items()
     ]
@@ -124,9 +122,9 @@ def settled(one: Config, two: Config) -> list[tuple[str, Any, Any]]:
     return [p for p in pairs if not p[0].startswith(FREE)]
 
 
-def folder_name(label: str) -> str:
-    """A label as the name of a folder."""
-    return re.sub(r"[^\w.=+-]+", "-", label).strip(".-") or "recipe"
+def run_folder(out: Path, label: str, seed: int) -> Path:
+    """The folder of one run of a comparison."""
+    return out / (naming.slug(label) or "recipe") / f"seed-{seed}"
 
 
 def spent(label: str, one: Config, budget: Budget, out: Path) -> Config:
@@ -144,7 +142,7 @@ def spent(label: str, one: Config, budget: Budget, out: Path) -> Config:
         kimg = round(max(speed * budget.seconds, one.batch) / 1000, 3)
         known[label] = {"seconds": budget.seconds, "images_per_second": round(speed, 1)}
         known[label]["kimg"] = kimg
-        save(out / SPEEDS, json.dumps(known, indent=1).encode())
+        save(out / SPEEDS, json_bytes(known, indent=1))
     return replace(one, kimg=known[label]["kimg"])
 
 

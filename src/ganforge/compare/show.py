@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -16,13 +15,15 @@ from ganforge import __version__, charts, pictures, runs
 from ganforge.columns import columns
 from ganforge.compare.judged import CLAIM, Comparison, Group
 from ganforge.compare.paired import EXACT, Summary, Test
+from ganforge.compare.subject import JSON, refuse_another, subject
+from ganforge.printable import json_bytes
 from ganforge.scoring import N as CHOSEN_BY
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-JSON, PICTURE, FORMAT = "compare.json", "compare.png", 1
+PICTURE, FORMAT = "compare.png", 1
 NONE = "-"
 LONG = 24  # letters of a name beyond which pairs are told by rank
 
@@ -209,8 +210,13 @@ def clean(value: Any) -> Any:
 
 
 def save(found: Comparison, folder: Path) -> list[Path]:
-    """compare.json and compare.png in a folder; their paths."""
-    data = json.dumps(table(found), indent=1, allow_nan=False).encode()
+    """compare.json and compare.png in a folder; their paths.
+
+    UsageError where the folder holds the comparison of other variants, seeds or runs.
+    """
+    wanted = subject({g.label: [(e.seed, e.path) for e in g.entries] for g in found.groups}, folder)
+    refuse_another(folder, wanted)
+    data = json_bytes(table(found) | {"runs": wanted}, indent=1, allow_nan=False)
     picture = charts.png(chart(found))
     return [
         pictures.save(folder / JSON, data),

@@ -20,6 +20,7 @@ from ganforge.data.labels import find_labels
 from ganforge.data.pictures import FORMATS, SUFFIXES, Header, quiet, set_filters
 from ganforge.data.stores import Archive, Folder, Store, decode_chunk, probe_chunk
 from ganforge.errors import DataError, UsageError
+from ganforge.printable import printable
 
 T = TypeVar("T")
 Allocate = Callable[[tuple[int, ...]], Array]
@@ -63,7 +64,7 @@ def read(
     pixels = sum(header.height * header.width for header in good.values())
     with quiet(), _executor(workers, pixels) as executor:
         values, kept, damaged = _decode_all(executor, store, list(good), size, values)
-    skipped = sorted(skipped + damaged)
+    skipped = [printable(reason) for reason in sorted(skipped + damaged)]
     _check_share(path, skipped, len(names))
     known = None if labels is None else np.array([labels[n] for n in kept], dtype=np.int64)
     return Examples(values, known, classes, tuple(skipped))

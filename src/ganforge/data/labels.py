@@ -11,6 +11,7 @@ from typing import IO
 from ganforge.data.archives import brief
 from ganforge.data.dataset import MAX_CLASSES
 from ganforge.errors import DataError
+from ganforge.printable import printable
 
 MAX_CSV = 2**27  # bytes
 CSV = "labels.csv"
@@ -26,7 +27,8 @@ def find_labels(
 
     every: all files of the source; `labels.csv` counts at its top, or in the folder that all of
     the pictures share. Subfolders are classes where every picture lies in one. Classes are sorted,
-    as numbers where all of them are numbers. Raises DataError where labels.csv does not fit.
+    as numbers where all of them are numbers; their names are printable. Raises DataError where
+    labels.csv does not fit, or two folders have the same printable name.
     """
     top = _shared_folder(names)
     for place in (CSV, f"{top}{CSV}"):
@@ -48,13 +50,17 @@ def _from_folders(path: Path, names: list[str], top: str) -> Labels:
         )
     classes = ordered(folders)
     number = {name: k for k, name in enumerate(classes)}
-    return {n: number[p[0]] for n, p in zip(names, parts, strict=True)}, classes
+    shown = tuple(map(printable, classes))
+    if len(set(shown)) < len(shown):
+        twice = next(name for name in shown if shown.count(name) > 1)
+        raise DataError(f"{path}: two of its folders are written {twice}: rename one of them")
+    return {n: number[p[0]] for n, p in zip(names, parts, strict=True)}, shown
 
 
 def _from_csv(file: IO[bytes], where: str, names: list[str], prefix: str) -> Labels:
     """Columns `file` and `label` by their names in the header, or the first two columns."""
     rows = _rows(file, where)
-    known = set(names)
+    known = {printable(name): name for name in names}
     columns = (0, 1)
     if rows and prefix + rows[0][1][0].strip() not in known:
         header = [cell.strip().lower() for cell in rows[0][1]]
@@ -68,7 +74,7 @@ def _from_csv(file: IO[bytes], where: str, names: list[str], prefix: str) -> Lab
         name, label = prefix + row[columns[0]].strip(), row[columns[1]].strip()
         if name not in known:
             raise DataError(f"{where}: line {line} names {name[:200]!r}, which is no picture here")
-        if found.setdefault(name, label) != label:
+        if found.setdefault(known[name], label) != label:
             raise DataError(f"{where}: line {line} gives {name[:200]!r} a second label")
     lacking = next((name for name in names if name not in found), None)
     if lacking is not None:

@@ -37,6 +37,7 @@ from ganforge.data.dataset import (
 )
 from ganforge.data.readers import SOURCES, locate, read
 from ganforge.errors import DataError, DiskError, UsageError
+from ganforge.printable import json_bytes, printable
 from ganforge.rng import Ints
 
 FORMAT, VERSION = "ganforge-dataset", 1
@@ -189,8 +190,8 @@ def _write(folder: Path, examples: Examples, name: str, size: int | None, seed: 
         "files": files,
         "skipped": examples.skipped,
     }
-    with (folder / MANIFEST).open("w", encoding="utf-8") as text:
-        json.dump(manifest, text, indent=1)
+    with (folder / MANIFEST).open("wb") as text:
+        text.write(json_bytes(manifest, indent=1))
         text.flush()
         os.fsync(text.fileno())
 
@@ -309,11 +310,11 @@ def _manifest(table: dict[str, Any]) -> Manifest:
         raise ValueError("class_names")
     return Manifest(
         spec,
-        tuple(map(str, table["class_names"])),
+        tuple(printable(str(name)) for name in table["class_names"]),
         {part: _count(table["counts"][part]) for part in PARTS},
         {part: str(table["sha256"][part]) for part in PARTS},
         files,
-        tuple(map(str, table["skipped"])),
+        tuple(printable(str(reason)) for reason in table["skipped"]),
     )
 
 

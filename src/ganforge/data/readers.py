@@ -9,6 +9,7 @@ from pathlib import Path
 from ganforge.data import archives, arrays, cifar, download, idx, images, toy
 from ganforge.data.dataset import Examples
 from ganforge.errors import DataError, DiskError, UsageError, did_you_mean
+from ganforge.printable import on_disk
 
 # Every data set known by name: a toy law, or a function that reads all of its examples.
 SOURCES: dict[str, Callable[[], Examples] | toy.Law] = {
@@ -25,7 +26,7 @@ KINDS = (
 
 
 def locate(source: str) -> Path:
-    """The path that `source` stands for.
+    """The path that `source` stands for, which may be written as `printable` writes it.
 
     Raises DataError for something written like a path that is not there, UsageError for a word
     that is neither a known name nor a path.
@@ -34,7 +35,7 @@ def locate(source: str) -> Path:
         raise UsageError(f"no data given: {did_you_mean('', list(SOURCES))}, or a path")
     path = Path(source)
     try:
-        path = path.expanduser()
+        path = on_disk(path.expanduser())
         if path.exists():
             return path
     except (OSError, ValueError, RuntimeError) as error:

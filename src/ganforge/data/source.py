@@ -8,6 +8,7 @@ from ganforge.data.dataset import PARTS, Dataset, digest, resized_spec, select
 from ganforge.data.readers import SOURCES, locate, read
 from ganforge.data.show import describe, preview
 from ganforge.errors import choice
+from ganforge.printable import printable
 
 
 def load(source: str, *, part: str = "train", size: int | None = None, seed: int = 0) -> Dataset:
@@ -31,8 +32,8 @@ def load(source: str, *, part: str = "train", size: int | None = None, seed: int
         return select(entry(), source, part, size=size, seed=seed)
     path = locate(source)
     if packed.is_store(path):
-        return packed.load(path, part=part, size=size, name=source)
-    return select(read(path, size), source, part, size=size, seed=seed)
+        return packed.load(path, part=part, size=size, name=printable(source))
+    return select(read(path, size), printable(source), part, size=size, seed=seed)
 
 
 def _toy(name: str, law: toy.Law, part: str, size: int | None, seed: int) -> Dataset:

@@ -11,6 +11,7 @@ from typing import Any
 
 from ganforge import checkpoint
 from ganforge.errors import DataError
+from ganforge.printable import json_bytes
 
 FORMAT = 1
 OF_SCORES = ("GF011",)  # what is wrong with the figures that judge a run, not with the run
@@ -110,8 +111,8 @@ class Diagnosis:
 
 def save(path: Path, diagnosis: Diagnosis) -> Path:
     """Keep a diagnosis as JSON, pictures relative to its folder."""
-    text = json.dumps(diagnosis.to_json(path.parent), indent=1, allow_nan=False)
-    checkpoint.replace_file(path, text.encode())
+    table = diagnosis.to_json(path.parent)
+    checkpoint.replace_file(path, json_bytes(table, indent=1, allow_nan=False))
     return path
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from ganforge.arguments import TOP_LEVEL
 from ganforge.config import Config
 from ganforge.errors import GanforgeError
 from ganforge.evaluation.score import Score
+from ganforge.printable import command_line
 from ganforge.runs import Run
 
 Pair = tuple[str, str]
@@ -165,8 +165,8 @@ def command(path: Path, settings: Mapping[str, Any]) -> str:
             same = False
         if plain and same:
             words = [word for key, value in given.items() for word in (f"--{key}", value)]
-            return shlex.join(["ganforge", "train", name, *words, *out])
-    return shlex.join(["ganforge", "train", "--config", str(path / runs.CONFIG), *out])
+            return command_line(["ganforge", "train", name, *words, *out])
+    return command_line(["ganforge", "train", "--config", str(path / runs.CONFIG), *out])
 
 
 def hashes(run: Run, info: Mapping[str, Any]) -> list[Pair]:

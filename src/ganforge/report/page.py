@@ -19,6 +19,7 @@ from ganforge.diagnosis import Diagnosis
 from ganforge.errors import GanforgeError, UsageError
 from ganforge.evaluation.score import METRICS
 from ganforge.model import OwnNetworks
+from ganforge.printable import encoded, printable
 from ganforge.report import compare, curves, facts, film, samples, words
 from ganforge.report.compare import Comparison
 from ganforge.report.curves import Chart
@@ -75,7 +76,7 @@ def write(
         read(run, label, f"run-{i + 1}", mine)
         for i, (run, label, mine) in enumerate(zip(found, labels, own, strict=True))
     ]
-    pictures.save(out, render(pages).encode())
+    pictures.save(out, encoded(render(pages)))
     return pages
 
 
@@ -267,9 +268,9 @@ def plain(value: Any) -> Any:
     elif isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if isinstance(value, Mapping):
-        return {str(k): plain(v) for k, v in value.items()}
+        return {printable(str(k)): plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [plain(v) for v in value]
     if isinstance(value, bytes) or (isinstance(value, float) and not math.isfinite(value)):
         return None
-    return value if isinstance(value, str | int | float | None) else str(value)
+    return value if isinstance(value, int | float | None) else printable(str(value))

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ganforge import charts, compare, history, judging, pictures, plots, recipes, session
-from ganforge.compare import Budget, Comparison, Entry, Group, Scoring, paired, show
+from ganforge.compare import Budget, Comparison, Entry, Group, Scoring, paired, plan, show, subject
 from ganforge.config import Config
 from ganforge.pictures import Pixels
 from ganforge.runs import Run
@@ -57,10 +57,13 @@ def run(
         threads: of the CPU, 0 for all.
         variants: configs in place of the recipes, by their names.
         n: samples that are scored. display: how training shows itself, see `session.train`.
+    Raises UsageError where the folder holds the ranking over other seeds.
     """
     named = variants or {name: recipes.find(name) for name in NAMES}
     named = {name: replace(one, threads=threads) for name, one in named.items()}
     epochs = EPOCHS if budget is None else budget
+    runs = {k: [(seed, plan.run_folder(folder, k, seed)) for seed in seeds] for k in named}
+    subject.refuse_another(folder, subject.subject(runs, folder))
     found = compare.of_recipes(
         named,
         seeds,

@@ -10,6 +10,7 @@ from typing import Any
 from ganforge import checkpoint
 from ganforge.compare.paired import summarise
 from ganforge.errors import DataError
+from ganforge.printable import json_bytes
 
 
 def stated(values: Sequence[float], digits: int) -> str:
@@ -33,4 +34,4 @@ def read(path: Path, default: Any = None) -> Any:
 def write(path: Path, table: Any) -> None:
     """A JSON file, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    checkpoint.replace_file(path, json.dumps(table, indent=1).encode())
+    checkpoint.replace_file(path, json_bytes(table, indent=1))

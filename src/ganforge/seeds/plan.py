@@ -19,6 +19,7 @@ from ganforge.config import Config
 from ganforge.data.source import Dataset, load
 from ganforge.devices import Resolved
 from ganforge.errors import DataError, DiskError, UsageError, check
+from ganforge.printable import json_bytes
 from ganforge.runs import Run
 from ganforge.seeds import trial
 from ganforge.seeds.trial import Cost
@@ -246,7 +247,7 @@ def record(plan: Plan) -> None:
         plan.folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise checkpoint.disk_error(plan.folder, error) from error
-    checkpoint.replace_file(plan.folder / RECORD, json.dumps(table).encode())
+    checkpoint.replace_file(plan.folder / RECORD, json_bytes(table))
 
 
 def good_steps(run: Run) -> list[int]:

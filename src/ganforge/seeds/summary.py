@@ -6,7 +6,6 @@ can be found, chosen on the validation split; its score is no measure of the rec
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -23,6 +22,7 @@ from ganforge.errors import DataError, GanforgeError
 from ganforge.evaluation.case import LEAST
 from ganforge.evaluation.score import Score
 from ganforge.judging import Real
+from ganforge.printable import json_bytes
 from ganforge.progress import Control
 from ganforge.runs import Run
 from ganforge.scoring import SEED, SHORTEST, N
@@ -181,7 +181,7 @@ def write(plan: Plan, table: dict[str, Any], picture: bool = True) -> list[Path]
     """summary.json, and summary.png where there is something to draw."""
     if not plan.folder.is_dir():
         return []
-    data = json.dumps(table, indent=1, allow_nan=False).encode()
+    data = json_bytes(table, indent=1, allow_nan=False)
     checkpoint.replace_file(plan.folder / SUMMARY, data)
     written = [plan.folder / SUMMARY]
     if picture:
