@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -67,8 +68,12 @@ def test_one_process_hears_itself() -> None:
 def test_processes_that_were_started_again_do_not_meet_those_before(store: TCPStore) -> None:
     """The launcher's store keeps what they have said."""
     for attempt in range(3):
-        found = each(2, lambda m, said=attempt: meeting.gather(m, [said, m.world.rank]))
-        assert found == [[[attempt, 0], [attempt, 1]]] * 2
+
+        def body(m: Meeting, attempt: int = attempt) -> list[Any]:
+            time.sleep(0.2 * m.world.rank)  # what it said before is there at once
+            return meeting.gather(m, [attempt, m.world.rank])
+
+        assert each(2, body) == [[[attempt, 0], [attempt, 1]]] * 2
 
 
 @pytest.mark.parametrize("late", [0, 1])

@@ -45,7 +45,8 @@ OTHER_TENSOR = """
     broadcast = distributed.broadcast
     def tampered(world, tensors, device):
         broadcast(world, tensors, device)
-        tensors[0].view(-1)[0] += 1e-6
+        for tensor in tensors[:1]:
+            tensor.view(-1)[0] += 1e-6
     distributed.broadcast = tampered
 """
 SICK_ONCE = """
@@ -243,3 +244,12 @@ def test_threads_are_shared_with_the_processes_of_this_machine(
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "none")
     assert main(words) == 2
     assert "LOCAL_WORLD_SIZE = 'none'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("seconds", ["0", "-5", "inf", "nan", "1e300"])
+def test_a_timeout_that_is_none_is_refused(
+    seconds: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*TOY, *SHORT, "--timeout", seconds, "--out", str(tmp_path / "run")]) == 2
+    assert "timeout = " in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()

@@ -23,6 +23,7 @@ from ganforge import (
     meeting,
     optimizers,
     runs,
+    scoring,
     state,
     training,
 )
@@ -330,6 +331,25 @@ def test_other_processes_write_and_show_nothing(
     assert command(*TOY, "--out", tmp_path / "run", "--output.tensorboard", "true") == 0
     assert not (tmp_path / "run").exists()
     assert capsys.readouterr().out == ""
+
+
+def test_other_processes_ask_the_leader_whether_a_run_has_had_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What lies in their own folder is another run's."""
+    config, _ = setting("gaussian", 20)
+    config = replace(config, output=replace(config.output, score_every=1.0, patience=1.0))
+    found = runs.prepare(tmp_path, config)
+    found.write_info(status="finished")
+    records = [{"step": s, "epoch": s / 5, "frechet": float(s)} for s in (5, 10, 15)]
+    runs.append_log(tmp_path / scoring.LOG, records)
+    enough = []
+    for world in (World(0, 2), World(1, 2)):
+        monkeypatch.setattr(distributed, "from_environment", lambda world=world: world)
+        control = Control()
+        scoring.Scorer(config, tmp_path, control)
+        enough.append(control.enough)
+    assert enough == [True, False]
 
 
 # --- code in a file ---------------------------------------------------------------------------

@@ -284,7 +284,9 @@ def farewell(m: Meeting, error: BaseException) -> None:
 
 def peer_error(rank: int, reason: dict[str, Any]) -> PeerError:
     """The error of another rank, as this one raises it: printed once, by that rank or by 0."""
-    return PeerError(f"rank {rank}: {reason['text']}", reason["code"], rank * reason["prints"])
+    text = str(reason["text"])
+    text = text if text.startswith("rank") else f"rank {rank}: {text}"
+    return PeerError(text, reason["code"], rank * reason["prints"])
 
 
 def why(m: Meeting) -> GanforgeError:

@@ -27,7 +27,7 @@ from ganforge.config import Config
 from ganforge.data.source import Dataset
 from ganforge.diagnosis import Diagnosis
 from ganforge.diagnosis.watch import Watcher
-from ganforge.errors import DataError, Interrupted, UsageError
+from ganforge.errors import WHOLE, DataError, Interrupted, UsageError, check
 from ganforge.evaluation.score import Score
 from ganforge.model import OwnNetworks
 from ganforge.progress import Control, Progress
@@ -93,6 +93,7 @@ def train(
     """
     if not isinstance(config, Config):
         raise UsageError(f"{config!r}: expected a Config; call the recipe, as gf.recipes.cdcgan()")
+    check(0 < timeout < WHOLE, "timeout", timeout, "a number of seconds, more than 0")
     path = Path(out) if out is not None else default_folder(config)
     leads = distributed.from_environment().leads
     shown = display.choose(show if leads else "quiet") if isinstance(show, str) else show

@@ -1,4 +1,4 @@
-"""A run in progress: built, resumed, saved. The steps themselves are in `loop`."""
+"""A run in progress: built and saved. It goes on in `restore`, its steps are in `loop`."""
 
 from __future__ import annotations
 
