@@ -160,6 +160,7 @@ def test_a_race_leaves_the_run_as_it_was(name: str, monkeypatch: pytest.MonkeyPa
     loop.advance(after)
     t.state.step, before = 0, fingerprint(state.tensors(t.state))
     totals = fingerprint(t.totals)
+    torch.manual_seed(123)
     random, own_count = torch.get_rng_state(), t.counted
     threads.settle(t, {})
     assert set(t.rates) == {1, 2} and min(t.rates.values()) > 0
@@ -183,12 +184,13 @@ def test_a_twin_that_does_not_fit_is_no_error(
     error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*arguments: Any) -> None:
+        torch.set_num_threads(1)
         raise error
 
     monkeypatch.setattr(threads, "race", full)
     t = built(game())
     threads.settle(t, {})
-    assert (t.rates, t.resolved.threads) == ({}, 2)
+    assert (t.rates, t.resolved.threads, torch.get_num_threads()) == ({}, 2, 2)
 
 
 def test_a_fault_of_the_game_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,6 +243,17 @@ def test_no_race(
     assert t.resolved.threads == expected
     word = "thread" if expected == 1 else "threads"
     assert threads.planned(t) == f"{expected} {word}"
+
+
+def test_no_race_of_a_run_that_has_begun_or_had_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "measured", never)
+    t = built(game())
+    threads.settle(t, {"race": {"1": 1.0, "2": 2.0}})
+    assert (t.resolved.threads, t.rates) == (2, {1: 1.0, 2: 2.0})  # the pace is still looked at
+    t = built(game())
+    t.state.step = 1
+    threads.settle(t, {"resolved": {"threads": 2}})
+    assert t.resolved.threads == 2
 
 
 def test_no_race_on_one_core_on_a_gpu_and_between_processes(

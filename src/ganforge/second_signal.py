@@ -58,12 +58,12 @@ def read(reader: socket.socket, numbers: frozenset[int], foreign: int) -> None:
     leaves with the same code.
     """
     first: float | None = None
-    while told := reader.recv(64):
+    while numbers_read := reader.recv(64):
         if foreign >= 0:
             with suppress(OSError):
-                os.write(foreign, told)
+                os.write(foreign, numbers_read)
         now = time.monotonic()
-        for number in told:
+        for number in numbers_read:
             if number not in numbers:
                 continue
             if first is not None and now - first > BURST:

@@ -155,12 +155,12 @@ def race(numbers: Sequence[int], measure: Measure, glance: Glance, steps: int) -
     turns: dict[int, list[float]] = {n: [] for n in numbers if n == 1 or n not in seconds}
     spent, first = 0.0, 0
     while spent < SECONDS and len(turns[1]) < ROUNDS:
-        for n, taken in turns.items():
+        for n, each in turns.items():
             took = measure(n, first, count)
-            taken.append(took / count)
+            each.append(took / count)
             spent += took
         first = first + count if first + 2 * count <= steps else 0
-    return seconds | {n: statistics.median(taken) for n, taken in turns.items()}
+    return seconds | {n: statistics.median(each) for n, each in turns.items()}
 
 
 @contextmanager
