@@ -518,7 +518,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
 BRIEF = ("--kimg", "0.8", "-n", "100")  # 100 steps, 100 samples
 
 
-def test_each_comparison_has_a_file_of_its_own(
+def test_no_two_comparisons_share_a_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -53,7 +53,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def typed(place: Path, *words: str) -> str:
-    """What the command `ganforge WORDS` prints in a process of its own, both streams together."""
+    """What the command `ganforge WORDS` prints in another process, both streams together."""
     done = subprocess.run(
         [sys.executable, "-m", "ganforge", *words],
         cwd=place,

@@ -92,7 +92,10 @@ def test_the_command_in_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert again == text
 
 
-def test_a_ranking_over_other_seeds_is_refused_before_it_trains(tmp_path: Path) -> None:
+def test_a_ranking_over_other_seeds_is_refused_before_it_trains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(ranking.compare, "of_recipes")
     there = subject.subject({name: [(0, tmp_path / name / "seed-0")] for name in ranking.NAMES},
                             tmp_path)  # fmt: skip
     (tmp_path / "compare.json").write_text(json.dumps({"runs": there}))
