@@ -39,7 +39,7 @@ bench:              ## ours beside the published loops, by turns: 15 minutes of 
 	$(PYTHON) -m benchmarks.speed.everyday --json runs/bench/everyday.json
 
 bench-threads:      ## what threads = 0 chooses, quiet and beside busy processes: 5 quiet minutes
-	$(PYTHON) -m benchmarks.threads --json runs/bench/threads.json
+	$(PYTHON) -m benchmarks.speed.threads --json runs/bench/threads.json
 
 bench-quality:      ## time to quality: ten seeds beside the published DCGAN, an hour and a half
 	$(PYTHON) -m benchmarks.quality.time_to_quality --json runs/bench/quality.jsonl

@@ -1,6 +1,6 @@
 """What `threads = 0` chooses on a quiet machine and beside busy processes, against one and all.
 
-    python -m benchmarks.threads [--busy 0,1,2] [--systems dcgan,mnist-mlp] [--json FILE]
+    python -m benchmarks.speed.threads [--busy 0,1,2] [--systems dcgan,mnist-mlp] [--json FILE]
 
 A busy process is a Python child that counts. For each load a run is begun beside it, as `ganforge
 train` begins one, and then plays by turns with what it chose, with one thread and with all cores;
@@ -128,7 +128,7 @@ def numbers(text: str) -> list[int]:
 
 def main(words: Sequence[str] | None = None) -> int:
     """Print a table, say what is missed, and keep the figures; 1 where something is missed."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.threads", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.speed.threads", description=__doc__)
     parser.add_argument("--busy", type=numbers, default=[0, 1, 2])
     parser.add_argument("--systems", default="dcgan,mnist-mlp")
     parser.add_argument("--json", type=Path)

@@ -37,7 +37,7 @@ def main() -> int:
     worst = 0
     for name in given.names or FORMS:
         tries = FORMS[name][given.form == "long"]
-        words = [sys.executable, "-m", f"reliability.{name}", "--n", str(tries)]
+        words = [sys.executable, "-m", f"tests.stress.{name}", "--n", str(tries)]
         words += ["--json", str(given.keep / f"{name}.json")] if given.keep else []
         worst = max(worst, abs(subprocess.run(words, check=False).returncode))
     return worst

@@ -68,7 +68,7 @@ class Options:
 
 def run(name: str, attack: Callable[[Options, Tally], None], n: int, what: str) -> int:
     """A script's main: parse, attack, print one line, keep the record; the exit code."""
-    parser = argparse.ArgumentParser(prog=f"python -m reliability.{name}", description=what)
+    parser = argparse.ArgumentParser(prog=f"python -m tests.stress.{name}", description=what)
     parser.add_argument("--n", type=int, default=n, help=f"tries (default {n})")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, help="keep the result here")
@@ -119,7 +119,7 @@ def record(name: str, tally: Tally, given: argparse.Namespace, seconds: float) -
 @contextmanager
 def scratch() -> Iterator[Path]:
     """A fresh folder, removed at the end."""
-    folder = Path(tempfile.mkdtemp(prefix="reliability-"))
+    folder = Path(tempfile.mkdtemp(prefix="ganforge-stress-"))
     try:
         yield folder
     finally:

@@ -156,7 +156,7 @@ def command(folder: Path, tally: Tally) -> None:
 def attack(options: Options, tally: Tally) -> None:
     """n: steps in fp64; from 200 on with every loss, below with one, and without the command."""
     losses = list(LOSSES) if options.n >= 200 else ["relativistic"]
-    words = ["reliability.ranks", "--player", str(options.scratch), str(options.n), *losses]
+    words = ["tests.stress.ranks", "--player", str(options.scratch), str(options.n), *losses]
     words += [f"without={w}" for w in mutations.taken_out]
     for size in (2, 1):
         done = torchrun(size, words)

@@ -42,7 +42,7 @@ def surroundings(own: bool) -> dict[str, str]:
 
 def ask(python: Path, framework: str, words: Sequence[str]) -> str:
     """What a side's script prints."""
-    command = [str(python), "-m", f"benchmarks.frameworks.in_{framework}", *words]
+    command = [str(python), "-m", f"benchmarks.speed.frameworks.in_{framework}", *words]
     return environment.quietly(command, ROOT, surroundings(framework == OWN))
 
 

@@ -1,8 +1,8 @@
 """What the scripts share: how they are asked, timed and read. NumPy only, whatever its version.
 
-    python -m benchmarks.frameworks.in_jax play scan --seed 0 --epochs 20
-    python -m benchmarks.frameworks.in_jax play scan --games 100
-    python -m benchmarks.frameworks.in_jax gradients found/ given/*.npz
+    python -m benchmarks.speed.frameworks.in_jax play scan --seed 0 --epochs 20
+    python -m benchmarks.speed.frameworks.in_jax play scan --games 100
+    python -m benchmarks.speed.frameworks.in_jax gradients found/ given/*.npz
 
 `play` prints a line of JSON for each game. `gradients` reads weights and draws, and writes the
 gradients of one turn of each player to a file of the same name in the folder; arrays are named
