@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -78,8 +79,20 @@ def nodes(folders: Sequence[Path], words: Sequence[str], code: str = "", on: int
     """(exit code, standard output, standard error) of both ranks."""
     port = free_port()
     both = [node(rank, port, folder, words, code, on) for rank, folder in enumerate(folders)]
-    out = [process.communicate(timeout=240) for process in both]
+    with both_end(both):
+        out = [process.communicate(timeout=240) for process in both]
     return [(process.returncode, *text) for process, text in zip(both, out, strict=True)]
+
+
+@contextmanager
+def both_end(both: Sequence[subprocess.Popen[str]]) -> Iterator[None]:
+    """Whatever a test finds, no process outlives it."""
+    try:
+        yield
+    finally:
+        for process in both:
+            process.kill()
+            process.communicate()
 
 
 def apart(tmp_path: Path) -> list[Path]:
@@ -187,12 +200,11 @@ def test_a_process_that_is_still_is_named_after_the_timeout(still: int, tmp_path
     port, words = free_port(), [*TOY, "--kimg", "800", "--timeout", "4", *RUN]
     both = [node(rank, port, folder, words) for rank, folder in enumerate(apart(tmp_path))]
     log = tmp_path / "a" / "run" / "log.jsonl"
-    while not log.exists() and all(process.poll() is None for process in both):
-        time.sleep(0.05)
-    both[still].send_signal(signal.SIGSTOP)
-    _, err = both[1 - still].communicate(timeout=120)
-    both[still].kill()
-    both[still].communicate()
+    with both_end(both):
+        while not log.exists() and all(process.poll() is None for process in both):
+            time.sleep(0.05)
+        both[still].send_signal(signal.SIGSTOP)
+        _, err = both[1 - still].communicate(timeout=120)
     assert both[1 - still].returncode == 75
     assert f"ganforge: rank {still} of 2 does not answer (--timeout 4)" in err
     assert err.count("\n") == 1, err
