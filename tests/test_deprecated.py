@@ -24,6 +24,10 @@ from ganforge import _deprecated
         ("data.source", "load", "ganforge.data.load"),
         ("session", "train", "ganforge.api"),
         ("lightning", "GANModule", "ganforge.training.lightning"),
+        ("runs", "open_run", "ganforge.runs.folder"),
+        ("sampling", "Sampler", "ganforge.sampling.sampler"),
+        ("config", "loads", "ganforge.config.convert"),
+        ("evaluation.frechet", "frechet", "ganforge.evaluation.metrics.frechet"),
     ],
 )
 def test_an_old_name_is_the_new_one_and_says_so(old: str, name: str, new: str) -> None:
@@ -43,6 +47,23 @@ def test_a_name_that_never_was_is_an_error() -> None:
         _ = importlib.import_module("ganforge.game").nothing
     with pytest.raises(ModuleNotFoundError):
         importlib.import_module("ganforge.nothing")
+
+
+@pytest.mark.parametrize(("old", "new"), sorted(_deprecated.RENAMED.items()))
+def test_a_renamed_thing_is_found_by_its_old_name(old: str, new: str) -> None:
+    module, _, name = old.rpartition(".")
+    place, _, now = new.rpartition(".")
+    with pytest.warns(DeprecationWarning, match=f"is now ganforge.{new};".replace(".", r"\.")):
+        found = getattr(importlib.import_module(f"ganforge.{module}"), name)
+    assert found is getattr(importlib.import_module(f"ganforge.{place}"), now)
+
+
+@pytest.mark.parametrize("old", ["game", "runs", "config"])
+def test_dunder_names_import_nothing(old: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`inspect` and `doctest` ask every module for them."""
+    monkeypatch.setattr(_deprecated, "import_module", pytest.fail)
+    with pytest.raises(AttributeError):
+        _ = importlib.import_module(f"ganforge.{old}").__wrapped__
 
 
 def test_every_old_module_leads_to_modules_that_are_there() -> None:

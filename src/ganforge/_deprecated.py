@@ -11,22 +11,90 @@ from collections.abc import Sequence
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
 # old module -> the modules that hold its names now; all inside `ganforge`
 MOVED: dict[str, tuple[str, ...]] = {
-    "charts": ("plotting.style", "plotting.curves", "plotting.points"),
-    "checkpoint": ("runs.checkpoint", "files"),
+    "arguments": (
+        "cli.arguments",
+        "text",
+    ),
+    "charts": (
+        "plotting.style",
+        "plotting.curves",
+        "plotting.points",
+    ),
+    "checkpoint": (
+        "runs.checkpoint",
+        "files",
+    ),
     "codec": ("data.spec",),
+    "columns": ("text",),
     "compare": ("experiments.compare",),
+    "config": (
+        "config.convert",
+        "config.schema",
+    ),
+    "data.arrays": ("data.formats.arrays",),
+    "data.cifar": ("data.formats.cifar",),
+    "data.idx": ("data.formats.idx",),
+    "data.images": ("data.formats.image_folder",),
+    "data.packed": (
+        "data.pack",
+        "data.formats.packed",
+    ),
+    "data.pictures": ("data.decode",),
+    "data.show": ("data.describe",),
     "data.source": ("data.load",),
     "devices": ("training.device",),
-    "distributed": ("training.distributed", "nets.norm"),
+    "display": ("callbacks.display",),
+    "distributed": (
+        "training.distributed",
+        "nets.norm",
+    ),
     "draws": ("training.random_inputs",),
     "ema": ("gan.ema",),
-    "game": ("gan.step", "gan.adversarial", "gan.batch", "gan.players", "gan.state", "registry"),
-    "judging": ("evaluation.evaluate", "evaluation.store", "evaluation.inputs", "evaluation.score"),
+    "evaluation.case": ("evaluation.inputs",),
+    "evaluation.copying": ("evaluation.metrics.copying",),
+    "evaluation.density": (
+        "evaluation.metrics.parzen",
+        "evaluation.metrics.divergence",
+    ),
+    "evaluation.frechet": ("evaluation.metrics.frechet",),
+    "evaluation.kernel": ("evaluation.metrics.kernel",),
+    "evaluation.labels": ("evaluation.metrics.labels",),
+    "evaluation.modes": (
+        "evaluation.metrics.modes",
+        "evaluation.inputs",
+    ),
+    "evaluation.neighbours": ("evaluation.metrics.neighbours",),
+    "evaluation.stamp": ("evaluation.score",),
+    "evaluation.twosample": (
+        "evaluation.metrics.twosample",
+        "evaluation.metrics.sliced",
+    ),
+    "evaluation.verdict": ("evaluation.score",),
+    "game": (
+        "gan.step",
+        "gan.adversarial",
+        "gan.batch",
+        "gan.players",
+        "gan.state",
+        "registry",
+    ),
+    "history": (
+        "plotting.strips",
+        "plotting.points",
+        "runs.samples",
+    ),
+    "judging": (
+        "evaluation.evaluate",
+        "evaluation.store",
+        "evaluation.inputs",
+        "evaluation.score",
+    ),
     "lab": ("theory",),
     "lightning": ("training.lightning",),
     "loop": ("training.loop",),
@@ -36,8 +104,15 @@ MOVED: dict[str, tuple[str, ...]] = {
     "optimizers": ("gan.optimizers",),
     "own": ("config.user_code",),
     "penalties": ("gan.penalties",),
-    "pictures": ("images", "files"),
-    "players": ("gan.players", "gan.batch", "gan.state"),
+    "pictures": (
+        "images",
+        "files",
+    ),
+    "players": (
+        "gan.players",
+        "gan.batch",
+        "gan.state",
+    ),
     "plots": (
         "plotting.overview",
         "plotting.strips",
@@ -46,13 +121,53 @@ MOVED: dict[str, tuple[str, ...]] = {
         "plotting.style",
     ),
     "progress": ("runs.records",),
+    "runs": (
+        "runs.folder",
+        "runs.lock",
+    ),
     "sampling": ("sampling.sampler",),
     "schedules": ("gan.schedules",),
     "scoring": ("callbacks.evaluate",),
     "seeds": ("experiments.seeds",),
-    "session": ("api", "runs.load", "training.signals"),
-    "state": ("gan.state", "training.build"),
+    "session": (
+        "api",
+        "runs.load",
+        "training.signals",
+    ),
+    "state": (
+        "gan.state",
+        "training.build",
+    ),
     "tensorboard": ("callbacks.log",),
+    "training": (
+        "training.trainer",
+        "training.restore",
+    ),
+}
+
+# old name -> new name, where the name itself changed
+RENAMED: dict[str, str] = {
+    "charts.head": "plotting.style.add_title",
+    "charts.legend": "plotting.style.add_legend",
+    "charts.place": "plotting.style.add_axes",
+    "charts.write": "plotting.style.add_text",
+    "draws.Drawer": "training.random_inputs.RandomInputSource",
+    "draws.Need": "nets.base.RandomInput",
+    "game.Draws": "gan.batch.RandomInputs",
+    "game.How": "gan.step.StepOptions",
+    "judging.judge": "evaluation.evaluate.evaluate",
+    "judging.keep": "evaluation.store.add",
+    "judging.measure": "evaluation.evaluate.evaluate",
+    "judging.own_entries": "evaluation.store.entries",
+    "members.Population": "experiments.ensemble.stack.Ensemble",
+    "own.OwnCode": "config.user_code.UserCode",
+    "pictures.as_uint8": "data.spec.as_uint8",
+    "pictures.save": "files.save_file",
+    "players.Draws": "gan.batch.RandomInputs",
+    "players.Knobs": "gan.state.StepHyperparameters",
+    "plots.points": "plotting.points.vectors",
+    "schedules.knobs": "gan.schedules.hyperparameters",
+    "training.Training": "training.trainer.Trainer",
 }
 
 
@@ -61,16 +176,20 @@ def find(old: str, name: str) -> Any:
 
     Raises AttributeError if no module has it now.
     """
-    if name.startswith("__"):  # `inspect` looks for them on every module, amid other imports
+    # `inspect` looks for dunder names, and `from package import module` for modules, amid imports
+    package = "__path__" in vars(sys.modules.get(f"ganforge.{old}", sys))
+    if name.startswith("__") or (package and find_spec(f"ganforge.{old}.{name}")):
         raise AttributeError(name)
-    for new in MOVED[old]:
-        module = import_module(f"ganforge.{new}")
-        if hasattr(module, name):
+    renamed = RENAMED.get(f"{old}.{name}")
+    places = [tuple(renamed.rsplit(".", 1))] if renamed else [(new, name) for new in MOVED[old]]
+    for place, now in places:
+        found = getattr(import_module(f"ganforge.{place}"), now, None)
+        if found is not None:
             message = (
-                f"ganforge.{old}.{name} is now ganforge.{new}.{name}; the old name goes in 0.3"
+                f"ganforge.{old}.{name} is now ganforge.{place}.{now}; the old name goes in 0.3"
             )
             warnings.warn(message, DeprecationWarning, stacklevel=3)
-            return getattr(module, name)
+            return found
     raise AttributeError(f"module 'ganforge.{old}' has no attribute {name!r}")
 
 

@@ -1,5 +1,14 @@
 """The settings of a run: fields and ranges, TOML to configs and back, a user's own code."""
 
+from __future__ import annotations
+
+from typing import Any
+
+from ganforge import _deprecated
 from ganforge.config.schema import Config, Noise, Optimizer, Output
 
 __all__ = ["Config", "Noise", "Optimizer", "Output"]
+
+
+def __getattr__(name: str) -> Any:
+    return _deprecated.find("config", name)

@@ -1,1 +1,1 @@
-"""experiments"""
+"""Many runs: seeds, games stacked in one program, comparisons, statistics."""
