@@ -168,7 +168,7 @@ def test_the_frameworks_are_no_dependencies():
 
 def test_every_side_has_a_script_and_an_environment():
     for side in table.SIDES:
-        assert (ROOT / f"benchmarks/frameworks/in_{side.framework}.py").is_file()
+        assert (ROOT / f"benchmarks/speed/frameworks/in_{side.framework}.py").is_file()
         assert side.framework in {parent.OWN, *ENVIRONMENTS}
     assert {side.framework for side in table.SIDES} == {parent.OWN, *ENVIRONMENTS}
 

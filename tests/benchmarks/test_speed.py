@@ -100,7 +100,7 @@ def test_what_cannot_be_measured_is_refused(
 
 def test_every_system_has_both_sides() -> None:
     for system in SYSTEMS.values():
-        assert (ROOT / "benchmarks" / "peers" / f"{system.peer}.py").is_file()
+        assert (ROOT / "benchmarks/speed/peers" / f"{system.peer}.py").is_file()
         assert system.ours().name
 
 

@@ -61,7 +61,7 @@ def diagnosed(
     notes = []
     for t, progress in loop.training(config, path, data=data):
         notes.append(callback.on_record(t, progress).note)
-    assert t.timing.get("diagnose", 0.0) > 0 or callback.trained is False
+    assert t.clock.timing.get("diagnose", 0.0) > 0 or callback.trained is False
     return notes, callback.on_end(t)
 
 

@@ -247,7 +247,7 @@ def test_the_command_prints_findings_and_explanations(
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        ([], 2, "needs a run folder"),
+        ([], 2, "name a run folder"),
         (["nowhere"], 65, "no such run folder"),
         (["--explain", "GF013"], 2, "did you mean"),
         (["RUN", "--data", "nothing"], 2, "nothing"),

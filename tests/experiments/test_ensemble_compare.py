@@ -249,7 +249,7 @@ def test_one_that_diverges_is_told_and_left(
     def poisoned(self: Ensemble) -> Any:
         made = batches(self)
         if self.state.step >= 30:
-            made[0].real[1] = torch.inf
+            made[0].real.unflatten(0, (len(self.seeds), -1))[1] = torch.inf
         return made
 
     monkeypatch.setattr(Ensemble, "batches", poisoned)
@@ -278,7 +278,7 @@ def test_what_goes_one_by_one(
     variants = {label: variant(label, {"threads": "1", **own}) for label in labels}
     asked: list[tuple[str, int]] = []
     monkeypatch.setattr(
-        api, "train", lambda config, folder, show: asked.append((folder, config.seed)) or Done()
+        api, "train", lambda config, folder, **_: asked.append((folder, config.seed)) or Done()
     )
     todo = plan_jobs(variants, (0, 1), SHORT, tmp_path)
     assert len(trained(todo)) == 4

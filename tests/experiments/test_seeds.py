@@ -1,4 +1,4 @@
-"""Populations from the user's side: folders, resume, divergence, grouping, the summary."""
+"""Many seeds from the user's side: folders, resume, divergence, grouping, the summary."""
 
 from __future__ import annotations
 
@@ -277,15 +277,15 @@ def test_stacked_seeds_are_not_compiled_and_say_so(tmp_path: Path) -> None:
 # --- divergence -------------------------------------------------------------------------------
 
 
-def poisoned(index: int | slice, first: int) -> Callable[[stack.Population], list[Batch]]:
+def poisoned(index: int | slice, first: int) -> Callable[[stack.Ensemble], list[Batch]]:
     """Batches with infinite examples for one member from a step on."""
-    batches = stack.Population.batches
+    batches = stack.Ensemble.batches
 
-    def made(self: stack.Population) -> list[Batch]:
+    def made(self: stack.Ensemble) -> list[Batch]:
         out = batches(self)
         if self.state.step >= first and 3 in self.seeds:
             for batch in out:
-                batch.real[index] = torch.inf
+                batch.real.unflatten(0, (len(self.seeds), -1))[index] = torch.inf
         return out
 
     return made
@@ -294,7 +294,7 @@ def poisoned(index: int | slice, first: int) -> Callable[[stack.Population], lis
 def test_one_that_diverges_stops_alone(
     whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stack.Population, "batches", poisoned(1, 30))
+    monkeypatch.setattr(stack.Ensemble, "batches", poisoned(1, 30))
     out = tmp_path / "g"
     trained = gf.population(gaussian(), out=out, seeds=THREE, show="quiet")
     assert trained.summary["statuses"] == {"finished": 2, "diverged": 1}
@@ -302,7 +302,7 @@ def test_one_that_diverges_stops_alone(
     assert run.info()["status"] == "diverged" and run.info()["step"] == 25
     assert prints(out, (0, 5)) == prints(whole, (0, 5))  # as if it had not been there
     # the same command leaves it so, and trains nothing
-    monkeypatch.setattr(stack.Population, "step", None)
+    monkeypatch.setattr(stack.Ensemble, "step", None)
     again = gf.population(gaussian(), out=out, seeds=THREE, show="quiet")
     assert again.summary["statuses"] == {"finished": 2, "diverged": 1}
     assert "diverged" in "\n".join(summary.lines(again.summary))
@@ -311,7 +311,7 @@ def test_one_that_diverges_stops_alone(
 def test_a_population_with_an_empty_seat_goes_on_bit_for_bit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stack.Population, "batches", poisoned(1, 5))
+    monkeypatch.setattr(stack.Ensemble, "batches", poisoned(1, 5))
     for name, stops in (("a", [None]), ("b", [StopAfter(62), None])):
         for stop in stops:
             seeds.carry_out(plans.make(gaussian(), tmp_path / name, THREE), "quiet", stop)
@@ -319,14 +319,14 @@ def test_a_population_with_an_empty_seat_goes_on_bit_for_bit(
 
 
 def test_all_diverged_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stack.Population, "batches", poisoned(slice(None), 5))
+    monkeypatch.setattr(stack.Ensemble, "batches", poisoned(slice(None), 5))
     with pytest.raises(DivergedError, match="all 3 seeds"):
         gf.population(gaussian(50), out=tmp_path / "g", seeds=THREE, show="quiet")
     assert json.loads((tmp_path / "g/summary.json").read_text())["statuses"] == {"diverged": 3}
 
 
 def test_rollback_is_for_the_member_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stack.Population, "batches", poisoned(1, 30))
+    monkeypatch.setattr(stack.Ensemble, "batches", poisoned(1, 30))
     config = replace(gaussian(50), on_nan="rollback")
     trained = gf.population(config, out=tmp_path / "g", seeds=THREE, show="quiet")
     assert trained.summary["statuses"] == {"finished": 3}
@@ -335,10 +335,10 @@ def test_rollback_is_for_the_member_alone(tmp_path: Path, monkeypatch: pytest.Mo
 def test_too_little_memory_is_an_error_with_a_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(self: stack.Population, *rest: Any) -> None:
+    def full(self: stack.Ensemble, *rest: Any) -> None:
         raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
 
-    monkeypatch.setattr(stack.Population, "step", full)
+    monkeypatch.setattr(stack.Ensemble, "step", full)
     with pytest.raises(OutOfMemoryError, match="--at-once 1"):
         gf.population(gaussian(), out=tmp_path / "g", seeds=THREE, show="quiet")
 

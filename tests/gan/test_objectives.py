@@ -19,7 +19,7 @@ from ganforge.gan.penalties import R1, GradientPenalty
 from ganforge.gan.step import Batch, RandomInputs, StepOptions
 from ganforge.nets import MLP
 from ganforge.rng import Stream
-from ganforge.training import build
+from ganforge.training import build, checks
 from tests.helpers.tiny import KNOBS, Recorder, batches, normal, toy, turns, with_discriminator
 
 # --- logits: one for each example -------------------------------------------------------------
@@ -193,8 +193,8 @@ def test_both_players_may_be_asked_for_the_label() -> None:
 def test_a_label_that_cannot_be_told_is_refused() -> None:
     spec, config = DataSpec((2,), 4, "float32", False, (0.0,), (1.0,)), classifier(0.5, "concat")
     with pytest.raises(UsageError, match=r"classify = 0\.5.*projection"):
-        build.initial(config, spec)
-    build.initial(replace(config, game=replace(config.game, classify=0.0)), spec)
+        checks.require_playable(config, spec)
+    checks.require_playable(replace(config, game=replace(config.game, classify=0.0)), spec)
 
 
 def test_without_labels_there_is_nothing_to_tell() -> None:

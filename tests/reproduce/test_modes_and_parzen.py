@@ -177,15 +177,15 @@ def test_a_perfect_sampler_has_all_modes_and_a_memoriser_is_uneven() -> None:
 
 def test_a_stopped_experiment_goes_on_bit_for_bit(tmp_path: Path, monkeypatch: Any) -> None:
     play(tmp_path / "whole")
-    real, calls = stack.Population.step, []
+    real, calls = stack.Ensemble.step, []
 
-    def interrupted(self: stack.Population, *arguments: Any) -> Any:
+    def interrupted(self: stack.Ensemble, *arguments: Any) -> Any:
         calls.append(self.state.step)
         if len(calls) == 26:
             signal.raise_signal(signal.SIGINT)
         return real(self, *arguments)
 
-    monkeypatch.setattr(stack.Population, "step", interrupted)
+    monkeypatch.setattr(stack.Ensemble, "step", interrupted)
     with pytest.raises(StoppedError, match="ring, 2 seeds: stopped and saved") as error:
         play(tmp_path / "parts")
     assert error.value.exit_code == 130
@@ -237,15 +237,15 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
 def test_no_table_is_made_of_the_seeds_that_did_not_diverge(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    batches = stack.Population.batches
+    batches = stack.Ensemble.batches
 
-    def poisoned(self: stack.Population) -> Any:
+    def poisoned(self: stack.Ensemble) -> Any:
         made = batches(self)
         for batch in made if self.state.step >= 5 else ():
-            batch.real[1] = torch.inf
+            batch.real.unflatten(0, (len(self.seeds), -1))[1] = torch.inf
         return made
 
-    monkeypatch.setattr(stack.Population, "batches", poisoned)
+    monkeypatch.setattr(stack.Ensemble, "batches", poisoned)
     for _ in range(2):
         with pytest.raises(DivergedError, match=r"seed 3 diverged, see .*seed-3"):
             play(tmp_path)

@@ -447,7 +447,7 @@ def test_recordings_are_made_before_the_first_step() -> None:
 
 
 def captures(t: Trainer, record: Any) -> list[str]:
-    """In place of `compile_step`, where there is no GPU."""
+    """In place of `Trainer.choose_steps`, where there is no GPU."""
     t.captured = Captured(t.state, t.config.game, StepOptions(batch=t.config.batch), record)
     return []
 
@@ -464,7 +464,7 @@ def test_a_captured_run_is_the_run_also_where_recording_fails(
 ) -> None:
     config, data = small(steps=40, ema=0.9)
     plain = run(replace(config, compile=False), tmp_path / "plain", data)
-    monkeypatch.setattr(loop, "compile_step", lambda t: captures(t, record))
+    monkeypatch.setattr(Trainer, "choose_steps", lambda t: captures(t, record))
     records = run(config, tmp_path / "a", data)
     assert records[-1].step == plain[-1].step == 40
     notes = [p.note for p in records if "not compiled" in p.note]

@@ -293,7 +293,7 @@ def test_a_diverged_game_is_not_saved(tmp_path: Path) -> None:
 
 
 def test_without_lightning_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "ganforge.lightning")
+    monkeypatch.delitem(sys.modules, "ganforge.training.lightning")
     monkeypatch.setitem(sys.modules, "lightning", None)
     with pytest.raises(UsageError, match=r"pip install 'ganforge\[lightning\]'"):
-        importlib.import_module("ganforge.lightning")
+        importlib.import_module("ganforge.training.lightning")

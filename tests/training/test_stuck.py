@@ -16,7 +16,8 @@ import pytest
 
 from ganforge import recipes
 from ganforge.runs.records import Control
-from ganforge.training import loop, openmp, second_signal, signals, stuck
+from ganforge.training import loop, openmp, restore, second_signal, signals, stuck
+from ganforge.training.trainer import Trainer
 from tests.helpers.tiny import data_for, shortened
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="there are no such descriptors on Windows")
@@ -196,13 +197,14 @@ def test_only_the_first_step_is_watched(tmp_path: Path, monkeypatch: pytest.Monk
 
         return call
 
-    for name in ("load", "build", "resume", "save_grid", "advance"):
-        monkeypatch.setattr(loop, name, counted(getattr(loop, name), name))
+    for place, name in ((loop, "load"), (Trainer, "build"), (restore, "resume"),
+                        (Trainer, "save_samples"), (Trainer, "step")):  # fmt: skip
+        monkeypatch.setattr(place, name, counted(getattr(place, name), name))
     config = shortened(recipes.find("gaussian"), 3, score=False)
     list(loop.train(config, tmp_path))
-    seen = [pair for pair in watched if pair[0] != "save_grid"]
-    assert seen == [("load", 0), ("build", 0), ("resume", 0), ("advance", 1), ("advance", 0),
-                    ("advance", 0)]  # fmt: skip
+    seen = [pair for pair in watched if pair[0] != "save_samples"]
+    assert seen == [("load", 0), ("build", 0), ("resume", 0), ("step", 1), ("step", 0),
+                    ("step", 0)]  # fmt: skip
     assert all(count == 0 for name, count in watched if name == "save_grid")
     assert not timers.waiting
 

@@ -250,7 +250,7 @@ class Notebook(Lines):
     def show(self, progress: Progress) -> None:
         self.news(progress)
         if measured(progress) and not progress.note:
-            self.log.append(vars(progress))
+            self.log.append({**vars(progress), **progress.means})
         if progress.grid is not None:
             self.run = Run(progress.grid.parent.parent)
         if progress.done:

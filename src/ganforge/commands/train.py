@@ -23,6 +23,7 @@ from ganforge.runs import folder
 from ganforge.training import checks, distributed, threads
 from ganforge.training.device import resolve
 from ganforge.training.distributed import World
+from ganforge.training.meeting import Meeting
 from ganforge.training.trainer import Trainer
 from ganforge.types import Array
 
@@ -93,8 +94,9 @@ def rehearse(chosen: Config, out: Path | None) -> list[str]:
         folder.refuse_changes(run, chosen)
     checks.require_playable_config(chosen)
     data = load.load(chosen.data, size=chosen.size)
-    resolved = resolve(chosen, world=World(here=distributed.here()), spec=data.spec)
-    t = Trainer.build(chosen, run, data, resolved)
+    m = Meeting(distributed.from_environment())
+    resolved = resolve(chosen, world=m.world, spec=data.spec)
+    t = Trainer.build(chosen, run, data, resolved, m)
     t.batches.close()
     counts = {
         side: sum(p.numel() for p in module.parameters())
