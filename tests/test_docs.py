@@ -10,7 +10,7 @@ from pydoc import locate
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("docs/notes/*.md")])
 TEXTS = {str(p.relative_to(ROOT)): p.read_text() for p in PAGES if p.name != "CHANGELOG.md"}
 PLACES = (ROOT, ROOT / "src/ganforge")
 USERS = {"mine.py"}  # files that a reader writes
