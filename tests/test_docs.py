@@ -14,7 +14,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("docs/no
 TEXTS = {str(p.relative_to(ROOT)): p.read_text() for p in PAGES}
 PRESENT = {page: text for page, text in TEXTS.items() if page != "CHANGELOG.md"}  # has old names
 PLACES = (ROOT, ROOT / "src/ganforge")
-USERS = {"mine.py"}  # files that a reader writes
+FROM_RUNS = ("runs/", "best/", ".bench/")  # made by commands
 
 
 def found(pattern: str, texts: dict[str, str] = PRESENT) -> list[tuple[str, str]]:
@@ -22,9 +22,9 @@ def found(pattern: str, texts: dict[str, str] = PRESENT) -> list[tuple[str, str]
     return sorted({(page, m) for page, text in texts.items() for m in re.findall(pattern, text)})
 
 
-@pytest.mark.parametrize(("page", "name"), found(r"`([\w/.]+\.(?:py|html|txt|toml|jsonl))[:`]"))
+@pytest.mark.parametrize(("page", "name"), found(r"`([\w/.]+(?:/|\.(?:py|html|txt|toml|jsonl)))[:`]"))
 def test_files(page: str, name: str) -> None:
-    if "/" in name and name not in USERS and not name.startswith("runs/"):
+    if "/" in name and not name.startswith(FROM_RUNS):
         assert any((place / name).exists() for place in PLACES), f"{page}: {name}"
 
 
