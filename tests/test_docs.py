@@ -22,7 +22,9 @@ def found(pattern: str, texts: dict[str, str] = PRESENT) -> list[tuple[str, str]
     return sorted({(page, m) for page, text in texts.items() for m in re.findall(pattern, text)})
 
 
-@pytest.mark.parametrize(("page", "name"), found(r"`([\w/.]+(?:/|\.(?:py|html|txt|toml|jsonl)))[:`]"))
+@pytest.mark.parametrize(
+    ("page", "name"), found(r"`([\w/.]+(?:/|\.(?:py|html|txt|toml|jsonl)))[:`]")
+)
 def test_files(page: str, name: str) -> None:
     if "/" in name and not name.startswith(FROM_RUNS):
         assert any((place / name).exists() for place in PLACES), f"{page}: {name}"
