@@ -7,7 +7,7 @@ System   DCGAN's generator with the label embedded and joined to z; a discrimina
          half; an averaged generator.
 Source   Radford et al. 2015 (nets); Miyato & Koyama 2018 (projection); Huang et al. 2024 (R3GAN's
          loss and penalties); Karras et al. 2020 (lazy penalties); Odena et al. 2017
-         (classification). Rate and weight were searched for: docs/search.md.
+         (classification). Rate and weight were searched for: docs/notes/search.md.
 Reaches  FD 2.3 beside 1.6 of real digits in mnist-lenet; 99.9 % of the digits obey their labels.
 Takes    about 2 minutes on two CPU cores.
 Command  ganforge train

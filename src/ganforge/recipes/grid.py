@@ -7,7 +7,7 @@ System   z ~ N(0, I_2). G 4 x 128 and D 3 x 128 leaky, each with 64 sines of its
 Source   the law and the criteria: Srivastava et al. 2017, Lin et al. 2018 (PacGAN); the game: Huang
          et al. 2024 (R3GAN); the sines: Tancik et al. 2020.
 Reaches  25 of 25 in every one of ten seeds (once by a single sample), high quality 93.7 %, reverse
-         KL .019 (docs/results.md). docs/search.md: what else was tried.
+         KL .019 (docs/results.md). docs/notes/search.md: what else was tried.
 Takes    about 11 minutes for ten seeds, five at once on each of two CPU cores
          (`ganforge reproduce grid --seeds 0..4 --threads 1`, and 5..9 beside it).
 Command  ganforge train grid

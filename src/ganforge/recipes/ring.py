@@ -4,7 +4,7 @@ System   `grid` at a quarter of its size: G has three layers, D's sines reach fo
          frequency, and gamma, a weight on squared gradients, falls from 1 to .0002.
 Source   the law and the criteria: Srivastava et al. 2017, Lin et al. 2018 (PacGAN).
 Reaches  8 of 8 in every one of ten seeds, high quality 97.2 %, reverse KL .003 (docs/results.md).
-         docs/search.md: what else was tried.
+         docs/notes/search.md: what else was tried.
 Takes    about 10 minutes for ten seeds, five at once on each of two CPU cores
          (`ganforge reproduce ring --seeds 0..4 --threads 1`, and 5..9 beside it).
 Command  ganforge train ring

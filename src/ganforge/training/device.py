@@ -104,7 +104,7 @@ def best_precision(device: str, spec: DataSpec | None) -> str:
     """bf16 where the machine multiplies it natively and the data are pictures, fp32 elsewhere.
 
     Games on vectors are too narrow to gain by it: the casts cost more than the products save
-    (docs/performance.md), and three digits are few for points in a plane.
+    (docs/notes/performance.md), and three digits are few for points in a plane.
     """
     if spec is not None and not spec.is_image:
         return "fp32"

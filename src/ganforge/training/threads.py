@@ -31,7 +31,7 @@ SHARE = 0.02  # of a run's steps, at the most
 GAIN = 1.05  # by which more threads have to be faster
 SLOW = 0.9  # of the rate of one thread, below which a run says so
 LEAST_LOOK = 1.0  # seconds of steps over which a pace is measured
-# Below both a perceptron's step has no part that more threads shorten (docs/performance.md).
+# Below both a perceptron's step has no part that more threads shorten (docs/notes/performance.md).
 TINY_PRODUCTS, TINY_BATCH = 5_000_000, 1_024
 
 Rates = dict[int, float]  # images a second by number of threads
