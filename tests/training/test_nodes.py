@@ -250,7 +250,7 @@ def test_threads_are_shared_with_the_processes_of_this_machine(
 ) -> None:
     """Not with those of all machines."""
     monkeypatch.setattr(device, "cores", lambda: 32)
-    for key, value in {"RANK": "0", "WORLD_SIZE": "64", "LOCAL_WORLD_SIZE": "8"}.items():
+    for key, value in NODE.items():
         monkeypatch.setenv(key, value)
     words = ["train", "mnist-mlp", "--batch", "128", "--dry-run", "--out", str(tmp_path)]
     assert main(words) == 0

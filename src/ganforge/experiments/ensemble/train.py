@@ -46,6 +46,7 @@ class EnsembleTrainer:
         ensemble: the games.
         members: a trainer for each.
         live: the indices of those that are trained; the others are inactive.
+        control: of the session; a signal keeps members from their last score.
         controls: for each, whether its scores say that it is finished.
 
     Attributes:
@@ -55,8 +56,10 @@ class EnsembleTrainer:
         fallen: why each seed that diverged did.
     """
 
-    def __init__(self, ensemble: Ensemble, members: list[Trainer], live: list[int]):
-        self.ensemble, self.members, self.live = ensemble, members, live
+    def __init__(
+        self, ensemble: Ensemble, members: list[Trainer], live: list[int], control: Control
+    ):
+        self.ensemble, self.members, self.live, self.control = ensemble, members, live, control
         self.controls = [Control() for _ in members]
         self.scorers: list[Scorer] = []
         self.totals: dict[str, Tensor] = {}
@@ -251,12 +254,17 @@ class EnsembleTrainer:
                     )
 
     def finish(self, enough: bool = False) -> Progress:
-        """Everyone's last checkpoint and status; the first fault is raised once all have tried."""
+        """Everyone's last checkpoint, status and score; the first fault is raised at the end.
+
+        A member is scored before the next one is finished: a kill in between loses no score of
+        those that count as finished.
+        """
         faults: list[GanforgeError] = []
         self.flush(self.live)
         for i in list(self.live):
             try:
                 self.member(i).finish(enough)
+                self.score_last_step(i)
             except DivergedError:
                 self.close_diverged(i)
             except DiskError as error:
@@ -265,20 +273,20 @@ class EnsembleTrainer:
             raise faults[0]
         return self.progress(done=True)
 
-    def last_scores(self, control: Control) -> None:
-        """Score everyone at its last step, as a single run is; a signal leaves it unfinished."""
-        if not self.scorers or self.state.step < self.lead.steps:
+    def score_last_step(self, index: int) -> None:
+        """Score a member at its last step, as a single run is; a signal leaves it unfinished."""
+        t = self.members[index]
+        if not self.scorers or t.state.step < t.steps:
             return
-        for i in list(self.live):
-            t = self.member(i)
-            if control.stop:
-                t.run.write_info(status="stopped")
-                continue
-            self.scorers[i].watch(t, t.progress())  # scores of steps that were lost are cut
-            unscored = self.scorers[i].close(t)[1]
+        if self.control.stop:
+            t.run.write_info(status="stopped")
+            return
+        with self.clock.left_out():
+            self.scorers[index].watch(t, t.progress())  # scores of steps that were lost are cut
+            unscored = self.scorers[index].close(t)[1]
             if unscored:
                 self.notes.append(f"seed {t.config.seed}: {unscored}")
-            self.draw_scores(i)
+            self.draw_scores(index)
 
     def draw_scores(self, index: int) -> None:
         """The curve of a member that has ended; after every score it would take too long."""
@@ -328,7 +336,7 @@ def begin(
     for i in set(range(len(seeds))) - set(live):
         ensemble.deactivate(i)
 
-    trainer = EnsembleTrainer(ensemble, members, live)
+    trainer = EnsembleTrainer(ensemble, members, live, control)
     trainer.notes += notes
     first = members[live[0]]
     trainer.counted = first.counted

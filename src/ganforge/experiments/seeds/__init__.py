@@ -204,9 +204,7 @@ def train_groups(
                 )  # fmt: skip
             group.score(control)  # what a kill has prevented
             for progress in loop.play(group, control, [], group.check):
-                if progress.done:
-                    group.last_scores(control)
-                elif group.is_due(plan.config.output.score_every):
+                if not progress.done and group.is_due(plan.config.output.score_every):
                     group.score(control)
                 for i in group.live if log else ():
                     log[i](group.members[i].progress())
