@@ -32,18 +32,18 @@ def diagnose(
     code
         Your FILE.py, for a run whose networks are your code.
     """
+    if run is None and not explain:
+        raise UsageError(
+            "diagnose: name a run folder (`ganforge diagnose runs/cdcgan`) or a code (`ganforge "
+            "diagnose --explain GF001`)"
+        )
     from ganforge import diagnosis
     from ganforge.data import load
     from ganforge.diagnosis import findings
     from ganforge.runs import folder
 
-    if explain:
-        return diagnosis.explain(explain.upper())
-    if run is None:
-        raise UsageError(
-            "diagnose: name a run folder (`ganforge diagnose runs/cdcgan`) or a code (`ganforge "
-            "diagnose --explain GF001`)"
-        )
+    if run is None or explain:
+        return diagnosis.explain(str(explain).upper())
     settings = folder.open_run(run).settings
     train = validation = None
     if data is not None:

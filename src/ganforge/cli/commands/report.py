@@ -23,12 +23,12 @@ def report(*run: Path, output: Output = None, code: Path | None = None) -> str:
     code
         Your FILE.py, for models whose networks are your code.
     """
+    if not run:
+        raise UsageError("no run: name at least one, as `ganforge report runs/cdcgan`")
     from ganforge import report as pages
     from ganforge.experiments import naming
     from ganforge.runs import folder
 
-    if not run:
-        raise UsageError("no run: name at least one, as `ganforge report runs/cdcgan`")
     for path in run:
         folder.open_run(path)  # before --code is read for its networks
     several = f"report-{naming.joined([str(path) for path in run])}.html"
