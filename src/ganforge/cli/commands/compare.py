@@ -52,7 +52,7 @@ def compare(
     metric
         Names with commas between, see docs/evaluation.md.
     epochs
-        The budget of every run, in passes over the data. [default: the recipes' own, if equal]
+        The budget of every run, in passes over the data. [default: that of the recipes, if equal]
     kimg
         The budget, in thousands of real images.
     seconds
