@@ -15,7 +15,6 @@ from PIL import Image
 
 import ganforge as gf
 from ganforge.cli import main
-from ganforge.cli.arguments import split_overrides
 from ganforge.recipes import RECIPES, find
 from ganforge.runs.folder import Run
 
@@ -463,14 +462,6 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path, capsys: pytest.CaptureFixt
 def test_debug_gives_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "cdcgn", "--debug"]) == 2
     assert "Traceback" in capsys.readouterr().err
-
-
-def test_overrides_are_taken_out_of_the_arguments() -> None:
-    rest, found = split_overrides(
-        ["train", "dcgan", "--a.b", "-1", "--seed", "3", "--c.d=x y", "--ema", "0.9"]
-    )
-    assert rest == ["train", "dcgan", "--seed", "3"]
-    assert found == {"a.b": "-1", "c.d": "x y", "ema": "0.9"}
 
 
 @pytest.mark.slow

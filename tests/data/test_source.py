@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from ganforge import images
-from ganforge.commands.data import data_show
+from ganforge.cli.commands.data import show
 from ganforge.data import load, toy
 from ganforge.data.dataset import Dataset, Examples, digest, select, split
 from ganforge.data.describe import describe, preview
@@ -205,7 +205,7 @@ def test_float_pictures_are_shown_in_the_range_of_the_train_part(tmp_path: Path)
     shown = preview(load.load(str(tmp_path / "f.npy")), 1)
     wanted = np.round(values[0] * 255).astype(np.uint8)
     assert np.array_equal(shown[0, :, :, 0], wanted)
-    data_show(str(tmp_path / "f.npy"), None, tmp_path / "grid.png")
+    show(str(tmp_path / "f.npy"), output=tmp_path / "grid.png")
     saved = images.read_png(tmp_path / "grid.png")
     scale = 64 // 4  # how much the saved grid is enlarged
     first = saved[2 * scale : 6 * scale : scale, 2 * scale : 6 * scale : scale, 0]

@@ -20,7 +20,7 @@ import ganforge as gf
 from ganforge import api, recipes
 from ganforge.callbacks import evaluate
 from ganforge.cli import main
-from ganforge.commands import compare as commands
+from ganforge.cli.commands.compare import parts
 from ganforge.config.convert import to_dict
 from ganforge.config.schema import Config
 from ganforge.errors import DataError, DivergedError, UsageError
@@ -78,7 +78,7 @@ def test_variants_as_they_are_written(tmp_path: Path) -> None:
     file = tmp_path / "mine.py"
     file.write_text("import ganforge as gf\ndef run(): return gf.recipes.gaussian()\n")
     assert variant(f"{file}:run:batch=4").batch == 4
-    assert commands.parts('a, b:betas=[0.5, 0.9],c:name="x,y"') == [
+    assert parts('a, b:betas=[0.5, 0.9],c:name="x,y"') == [
         "a", "b:betas=[0.5, 0.9]", 'c:name="x,y"',
     ]  # fmt: skip
 

@@ -301,7 +301,7 @@ def test_the_command_prints_the_table(tmp_path: Path, capsys: Any) -> None:
     words = ["--budget", "0.01", "--seeds", "0,1", "--threads", "1", "--out", str(tmp_path / "a")]
     assert main(["reproduce", "ring", *words]) == 0
     out = capsys.readouterr().out
-    assert "ring of 8" in out and "10 iterations" in out and f"kept in {tmp_path / 'a'}" in out
+    assert "ring of 8" in out and "10 iterations" in out and f"saved in {tmp_path / 'a'}" in out
 
 
 def test_the_search_tool_counts_modes_on_seeds_of_its_own(monkeypatch: Any, capsys: Any) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ganforge import api, cli, recipes
-from ganforge.commands import look
+from ganforge.cli.commands.runs import runs as listing
 from ganforge.errors import DataError, UsageError
 from ganforge.runs import checkpoint
 from ganforge.runs import folder as runs
@@ -44,7 +44,7 @@ def test_files_that_somebody_has_changed_by_hand_stop_no_run(tmp_path: Path) -> 
     trained = api.train(wanted, path, show="quiet")
     assert trained.progress.step == 50
     assert [r["step"] for r in trained.run.log()][-1] == 50
-    assert "finished" in look.runs_table(tmp_path)
+    assert "finished" in listing(tmp_path)
 
 
 def test_a_log_that_cannot_be_read_is_a_line_of_the_table(tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_a_log_that_cannot_be_read_is_a_line_of_the_table(tmp_path: Path) -> Non
         api.train(shortened(recipes.gaussian(), 10, score=False), tmp_path / name, show="quiet")
     (tmp_path / "a" / "log.jsonl").unlink()
     (tmp_path / "a" / "log.jsonl").mkdir()
-    table = look.runs_table(tmp_path)
+    table = listing(tmp_path)
     assert "log.jsonl: cannot be read" in table and "finished" in table
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 
 from ganforge import cli
-from ganforge.commands import look
+from ganforge.cli.commands.recipes import recipes
 from tests.stress import malformed
 from tests.stress.games import warm
 from tests.stress.harness import Options, Tally, fork, run, wait
@@ -87,7 +87,7 @@ def chunk(first: int, last: int, options: Options, again: bool = False) -> int:
 def attack(options: Options, tally: Tally) -> None:
     """n cases, of all kinds in turn."""
     warm()
-    look.recipes_text(None)
+    recipes()
     made = wait(fork(lambda: malformed.good_files(options.scratch / "good"), Path("/dev/stderr")))
     if made != 0:
         raise RuntimeError("the good files could not be made")

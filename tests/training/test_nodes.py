@@ -26,6 +26,8 @@ pytestmark = pytest.mark.slow
 TOY = ("train", "gaussian", "--threads", "1", "--output.score", "false", "--output.log_every", "20")
 SHORT, LONG = ("--kimg", "1.6"), ("--kimg", "3.2")  # 200 and 400 steps
 RUN = ("--out", "run")
+NODE = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "64", "LOCAL_WORLD_SIZE": "8",
+        "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}  # fmt: skip
 
 # The command, in which a rank has something changed before it begins.
 CHANGED = """

@@ -6,7 +6,6 @@ The signals are real ones, raised in this process at a place and not at a time.
 from __future__ import annotations
 
 import errno
-import importlib
 import io
 import os
 import shlex
@@ -22,6 +21,7 @@ import pytest
 
 from ganforge import api, cli, recipes
 from ganforge.callbacks import evaluate
+from ganforge.cli import app, arguments
 from ganforge.config.schema import Config
 from ganforge.errors import Interrupted
 from ganforge.evaluation import evaluate as evaluation
@@ -201,10 +201,9 @@ def test_what_may_be_given_up_is_not_begun_after_a_signal() -> None:
 def test_the_command_leaves_without_taking_torch_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     """Which takes a second: whoever sent the signal waits for it."""
     left: list[int] = []
-    command = importlib.import_module("ganforge.cli.app")  # whose name the App itself has too
     monkeypatch.setattr(os, "_exit", left.append)
     for code in (0, 2, 130, 143):
-        monkeypatch.setattr(command, "run", lambda given, code=code: code)
+        monkeypatch.setattr(app, "run", lambda given, code=code: code)
         assert cli.main() == code
     assert left == [130, 143]
 
@@ -235,8 +234,8 @@ def test_a_run_that_nobody_can_read_goes_on(error: OSError, tmp_path: Path) -> N
 def test_the_signal_to_save_is_harmless_before_there_is_a_run() -> None:
     """Python takes seconds to import torch: until then it would end the process."""
     code = """
-import importlib, os, signal
-app = importlib.import_module("ganforge.cli.app")
+import os, signal
+from ganforge.cli import app
 app.run = lambda given: os.kill(os.getpid(), signal.SIGUSR1) or 7
 raise SystemExit(app.main())
 """
@@ -263,14 +262,13 @@ sys.exit(main(["train", "gaussian", "--dry-run"]))
 
 
 def test_the_command_that_goes_on_has_as_many_processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    app = importlib.import_module("ganforge.cli.app")
-    monkeypatch.setattr(app, "arguments", ["train", "gaussian"])
-    assert app.again() == "ganforge train gaussian"
+    monkeypatch.setattr(arguments, "typed", ["train", "gaussian"])
+    assert arguments.again() == "ganforge train gaussian"
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
-    assert app.again() == "ganforge train gaussian --gpus 2"
+    assert arguments.again() == "ganforge train gaussian --gpus 2"
     monkeypatch.setenv("WORLD_SIZE", "4")  # two machines: started by torchrun, not by --gpus
-    assert app.again() == "ganforge train gaussian"
+    assert arguments.again() == "ganforge train gaussian"
 
 
 def test_output_that_cannot_be_written_is_the_disk(

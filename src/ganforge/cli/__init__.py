@@ -1,22 +1,5 @@
-"""The command line: parse, call one function, print. Nothing here computes, nothing below prints.
+"""The command line: `main` runs one command of the table in `commands`."""
 
-A file for each kind of command; each hangs its commands on `app`.
-"""
+from ganforge.cli.app import main
 
-from ganforge.cli import compare, data, diagnose, help, judge, lab, look, report, reproduce, train
-from ganforge.cli.app import app, main
-
-__all__ = [
-    "app",
-    "compare",
-    "data",
-    "diagnose",
-    "help",
-    "judge",
-    "lab",
-    "look",
-    "main",
-    "report",
-    "reproduce",
-    "train",
-]
+__all__ = ["main"]

@@ -1,6 +1,6 @@
-"""The application: its commands hang here, `main` runs one and says what went wrong in a line.
+"""The entry: `main` runs one command, prints what it returns and turns errors into exit codes.
 
-Heavy modules are imported inside the commands: `ganforge --help` imports no torch.
+`ganforge --help` imports no torch: the table names modules, and they import it inside functions.
 """
 
 from __future__ import annotations
@@ -12,16 +12,17 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from pkgutil import resolve_name
 from types import FrameType
-from typing import Annotated, Any
+from typing import Any
 
-from cyclopts import App, CycloptsError, MissingArgumentError, Parameter, UnusedCliTokensError
+from cyclopts import App, CycloptsError, MissingArgumentError, UnusedCliTokensError
 
 from ganforge._version import __version__
-from ganforge.cli.arguments import split_overrides, whole_numbers
+from ganforge.cli.arguments import again, read
+from ganforge.cli.commands import COMMANDS
 from ganforge.errors import (
     BusyError,
     DiskError,
@@ -30,42 +31,33 @@ from ganforge.errors import (
     UsageError,
     lacks_memory,
 )
-from ganforge.text import ERRORS, command_line
+from ganforge.text import ERRORS
 from ganforge.training import openmp
-
-app = App(
-    name="ganforge",
-    help="Train, judge, diagnose and ship generative adversarial networks.",
-    version=__version__,
-    result_action="return_value",
-    suppress_keyboard_interrupt=False,
-    help_epilogue="First: `ganforge train` learns MNIST in a few minutes. `ganforge recipes` lists "
-    "the systems. Add --debug to any command for a traceback.",
-)
-
-# what several commands take
-Flag = Parameter(negative="")
-Count = Annotated[int, Parameter(alias="-n")]
-Target = Annotated[Path | None, Parameter(alias="-o")]
 
 NOTHING = "stopped before the first step, nothing new was saved; to start: {}"
 LONGEST = 1000  # letters of an error's line
-GIVEN_WAY = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
-
-overrides: dict[str, str] = {}
-arguments: list[str] = []
+FULL_OR_BROKEN = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 
-def again() -> str:
-    """The command as it was typed; the launcher of several processes has kept its --gpus."""
-    size = os.environ.get("WORLD_SIZE", "1")
-    here = size != "1" and size == os.environ.get("LOCAL_WORLD_SIZE")
-    return command_line(["ganforge", *arguments, *(["--gpus", size] if here else [])])
+def application() -> App:
+    """The parser of the commands in COMMANDS."""
+    app = App(
+        name="ganforge",
+        help="Train, judge, diagnose and ship generative adversarial networks.",
+        version=__version__,
+        result_action="return_value",
+        suppress_keyboard_interrupt=False,
+        help_epilogue="First: `ganforge train` learns MNIST in a few minutes. `ganforge recipes` "
+        "lists the systems. Add --debug to any command for a traceback.",
+    )
+    for name, where in COMMANDS.items():
+        app.command(resolve_name(where), name=name)
+    return app
 
 
 def main(given: Sequence[str] | None = None) -> int:
     """The `ganforge` command; returns the exit code."""
-    if given is None and hasattr(signal, "SIGUSR1"):  # "save": harmless where there is no run yet
+    if given is None and hasattr(signal, "SIGUSR1"):  # "save": harmless before there is a run
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     if given is None:
         _streams()
@@ -74,7 +66,7 @@ def main(given: Sequence[str] | None = None) -> int:
         print(f"ganforge: {left_out}", file=sys.stderr)
     code = run(given)
     gone = code > 128 or code == BusyError.exit_code
-    if given is None and gone:  # taking torch apart costs a second, or waits for who is missing
+    if given is None and gone:  # unloading torch costs a second, or waits for a lost process
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
@@ -83,13 +75,13 @@ def main(given: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def loading() -> Iterator[None]:
-    """Round the import of torch: an exception that Ctrl-C raised in its C++ code would abort it."""
+    """Around the import of torch, whose C++ code aborts if Ctrl-C raises an exception in it."""
 
     def leave(number: int, frame: FrameType | None) -> None:
         print(NOTHING.format(again()), flush=True)
         os._exit(128 + number)  # nothing is open yet
 
-    if os.environ.get("WORLD_SIZE", "1") != "1":  # a lost process is one line of ours, not torch's
+    if os.environ.get("WORLD_SIZE", "1") != "1":  # a lost process is one line here, not torch's
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "FATAL")
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -102,7 +94,7 @@ def loading() -> Iterator[None]:
 
 
 def _streams() -> None:
-    """Output that was closed goes nowhere; a letter that the terminal lacks is an escape."""
+    """Discard output to a closed stream; escape letters that the terminal lacks."""
     sys.stdout = sys.stdout or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
     sys.stderr = sys.stderr or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
     for stream in (sys.stdout, sys.stderr):
@@ -111,20 +103,14 @@ def _streams() -> None:
 
 
 def run(given: Sequence[str] | None) -> int:
-    """One command, None for what was typed; its exit code."""
+    """Run one command, by default the words of the command line; returns the exit code."""
     words = list(sys.argv[1:] if given is None else given)
     debug = "--debug" in words
     words = [w for w in words if w != "--debug"]
-    arguments[:] = words
-    overrides.clear()
     try:
-        if words[:1] in (["train"], ["compare"]):
-            words, found = split_overrides(words)
-            overrides.update(found)
-        whole_numbers(words)
-        result: Any = app(words, exit_on_error=False, print_error=False)
+        code = show(application()(read(words), exit_on_error=False, print_error=False))
         sys.stdout.flush()
-        return int(result or 0)
+        return code
     except CycloptsError as error:
         return _fail(mistyped(error), debug)
     except GanforgeError as error:
@@ -142,8 +128,21 @@ def run(given: Sequence[str] | None) -> int:
         return _unforeseen(error)
 
 
+def show(result: Any) -> int:
+    """Print what a command returned or yields; its exit code."""
+    if not isinstance(result, Generator):
+        if result is not None:
+            print(result)
+        return 0
+    while True:
+        try:
+            print(next(result), flush=True)
+        except StopIteration as end:
+            return int(end.value)
+
+
 def mistyped(error: CycloptsError) -> UsageError:
-    """What the parser refuses, in one line; a word too few or too many with the usage."""
+    """The parser's error in one line, with the usage if a word is missing or is too much."""
     chain = error.command_chain or ()
     if isinstance(error, UnusedCliTokensError):
         fault = f"{' '.join(error.unused_tokens or ())!r} is too much"
@@ -160,7 +159,7 @@ def usage(command: Sequence[str]) -> str:
     from rich.console import Console
 
     text = io.StringIO()
-    app.help_print(list(command), console=Console(file=text, width=LONGEST))
+    application().help_print(list(command), console=Console(file=text, width=LONGEST))
     return text.getvalue().strip().splitlines()[0].removeprefix("Usage: ")
 
 
@@ -168,7 +167,7 @@ def _unforeseen(error: Exception) -> int:
     if lacks_memory(error):
         text = "the machine has too little memory for this: use smaller networks, --size or --batch"
         return _fail(OutOfMemoryError(text), False)
-    if isinstance(error, OSError) and (error.filename or error.errno in GIVEN_WAY):
+    if isinstance(error, OSError) and (error.filename or error.errno in FULL_OR_BROKEN):
         where = error.filename or "standard output"
         text = f"{where}: {error.strerror}: choose another path, or check the disk"
         return _fail(DiskError(text), False)
@@ -181,7 +180,7 @@ def _unforeseen(error: Exception) -> int:
 
 
 def _rank() -> int:
-    """This one of several processes; 0 alone."""
+    """The number of this process, 0 if there is only one."""
     rank = os.environ.get("RANK", "0")
     return int(rank) if rank.isdecimal() else 0
 

@@ -1,19 +1,44 @@
-"""The words of a command before they are parsed: overrides taken out, whole numbers checked."""
+"""The words of a command before they are parsed: settings split off, whole numbers checked."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 from ganforge.config.convert import TOP_LEVEL
 from ganforge.errors import UsageError
+from ganforge.text import command_line
 
 COUNTS = ("--size", "--batch", "--n", "-n", "--rows", "--steps", "--gpus", "--at-once")
 WHOLE = (*COUNTS, "--seed")
 MOST = 2**31 - 1  # of anything that is counted; arrays end not far above
+WITH_OVERRIDES = ("train", "compare")  # commands that take settings as --a.b value
+
+typed: list[str] = []  # the words of the command that runs
+overrides: dict[str, str] = {}  # its settings
+
+
+def read(words: Sequence[str]) -> list[str]:
+    """The words for the parser; sets `typed` and `overrides`, UsageError for bad numbers."""
+    typed[:] = words
+    overrides.clear()
+    rest = list(words)
+    if rest and rest[0] in WITH_OVERRIDES:
+        rest, found = split_overrides(rest)
+        overrides.update(found)
+    whole_numbers(rest)
+    return rest
+
+
+def again() -> str:
+    """The command as typed, with the --gpus that the launcher of several processes removed."""
+    size = os.environ.get("WORLD_SIZE", "1")
+    here = size != "1" and size == os.environ.get("LOCAL_WORLD_SIZE")
+    return command_line(["ganforge", *typed, *(["--gpus", size] if here else [])])
 
 
 def split_overrides(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-    """Take `--a.b value`, `--a.b=value` (and TOP_LEVEL settings) out of a command's arguments."""
+    """Split `--a.b value`, `--a.b=value` and TOP_LEVEL settings from a command's other words."""
     rest: list[str] = []
     found: dict[str, str] = {}
     words = iter(arguments)
@@ -32,10 +57,7 @@ def split_overrides(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]
 
 
 def whole_numbers(words: Sequence[str]) -> None:
-    """UsageError for 7.6 where a whole number belongs, which the parser would round in silence.
-
-    And for counts that no machine holds.
-    """
+    """UsageError for 7.6 as a whole number, which the parser rounds, and for counts above MOST."""
     for word, following in zip(words, [*words, ""][1:], strict=True):
         key, equals, value = word.partition("=")
         text = value if equals else following

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
+from typing import Any
 
-from ganforge.cli.app import again, app
+from ganforge.cli.arguments import again
+from ganforge.cli.options import Lines
+from ganforge.errors import check, choice
 
 
-@app.command
 def reproduce(
     experiment: str,
     /,
@@ -16,7 +19,7 @@ def reproduce(
     budget: float | None = None,
     out: Path | None = None,
     threads: int = 0,
-) -> int:
+) -> Lines:
     """Run a published experiment and print its table with our row; the same command goes on.
 
     parzen: the adversarial nets of 2014 on MNIST, log-likelihood under a Parzen window. ring, grid:
@@ -37,11 +40,19 @@ def reproduce(
     threads
         Of the CPU, 0 for all.
     """
-    from ganforge.commands import reproduce as commands
-
     try:
-        print(commands.reproduce(experiment, seeds, budget, out, threads))
+        from ganforge.experiments.seeds.plan import parse
+        from ganforge.reproduce import EXPERIMENTS
+
+        choice("experiment", experiment, list(EXPERIMENTS))
+        valid = budget is None or 0 < budget < math.inf
+        check(valid, "budget", budget, "a number of epochs above 0")
+        check(threads >= 0, "threads", threads, "0 (all) or more")
+        folder = out or Path("runs") / f"reproduce-{experiment}"
+        options: dict[str, Any] = {} if seeds is None else {"seeds": parse(seeds)}
+        text = EXPERIMENTS[experiment](folder, budget=budget, threads=threads, **options)
     except KeyboardInterrupt:
-        print(f"stopped; to go on from the last checkpoint: {again()}")
+        yield f"stopped; to go on from the last checkpoint: {again()}"
         return 130
+    yield f"{text}\nsaved in {folder}"
     return 0

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ganforge.cli.app import Count, app
+from ganforge.cli.options import Count, user_networks
 
 
-@app.command
 def evaluate(
     path: Path,
     /,
@@ -20,8 +19,8 @@ def evaluate(
     seed: int = 0,
     space: str | None = None,
     code: Path | None = None,
-) -> int:
-    """Score a run, a model or samples: every metric with its floor, and a word.
+) -> str:
+    """Score a run, a model or samples: every metric with its floor and verdict.
 
     Parameters
     ----------
@@ -42,9 +41,16 @@ def evaluate(
     space
         The feature space. [default: the data's]
     code
-        Your own FILE.py, for a model whose networks are code of yours.
+        Your FILE.py, for a model whose networks are your code.
     """
-    from ganforge.commands import judge as commands
+    from ganforge.evaluation import evaluate as evaluation
+    from ganforge.evaluation import store
+    from ganforge.evaluation.score import table
 
-    print(commands.evaluate(path, data, size, n, metrics, split, seed, space, code))
-    return 0
+    names = None if metrics is None else [m.strip() for m in metrics.split(",") if m.strip()]
+    scores = evaluation.evaluate(
+        path, data=data, size=size, n=n, metrics=names, space=space, seed=seed, split=split,
+        networks=user_networks(code, path),
+    )  # fmt: skip
+    real = f"\nreal examples of {data}" if data is not None else ""
+    return f"{table(scores)}{real}\nsaved in {store.scores_path(path)}"

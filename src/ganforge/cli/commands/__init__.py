@@ -1,0 +1,23 @@
+"""Every command, one file each: its options, help text and work.
+
+A command returns text, or yields lines and returns an exit code; `app` prints. The file of a
+command imports torch, numpy and the like inside its functions only, so that help is fast.
+"""
+
+# command -> module:function (or the App of a command that has commands in it)
+COMMANDS = {
+    "compare": "ganforge.cli.commands.compare:compare",
+    "data": "ganforge.cli.commands.data:data",
+    "diagnose": "ganforge.cli.commands.diagnose:diagnose",
+    "evaluate": "ganforge.cli.commands.evaluate:evaluate",
+    "help": "ganforge.cli.commands.help:show",
+    "interpolate": "ganforge.cli.commands.interpolate:interpolate",
+    "lab": "ganforge.cli.commands.lab:lab",
+    "plot": "ganforge.cli.commands.plot:plot",
+    "recipes": "ganforge.cli.commands.recipes:recipes",
+    "report": "ganforge.cli.commands.report:report",
+    "reproduce": "ganforge.cli.commands.reproduce:reproduce",
+    "runs": "ganforge.cli.commands.runs:runs",
+    "sample": "ganforge.cli.commands.sample:sample",
+    "train": "ganforge.cli.commands.train:train",
+}

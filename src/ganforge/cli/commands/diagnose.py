@@ -1,0 +1,62 @@
+"""ganforge diagnose."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ganforge.cli.options import user_networks
+from ganforge.errors import UsageError
+
+
+def diagnose(
+    run: Path | None = None,
+    /,
+    *,
+    data: str | None = None,
+    size: int | None = None,
+    explain: str | None = None,
+    code: Path | None = None,
+) -> str:
+    """Say what is wrong with a run, finished or under way: healthy, or codes with a remedy each.
+
+    Parameters
+    ----------
+    run
+        A run folder.
+    data
+        The real data. [default: those of the training]
+    size
+        Pictures are cropped and resized to SIZE x SIZE. [default: as in training]
+    explain
+        A code, such as GF003: what it is, why it is bad, what to do.
+    code
+        Your FILE.py, for a run whose networks are your code.
+    """
+    if run is None and not explain:
+        raise UsageError(
+            "diagnose: name a run folder (`ganforge diagnose runs/cdcgan`) or a code (`ganforge "
+            "diagnose --explain GF001`)"
+        )
+    from ganforge import diagnosis
+    from ganforge.data import load
+    from ganforge.diagnosis import findings
+    from ganforge.runs import folder
+
+    if run is None or explain:
+        return diagnosis.explain(str(explain).upper())
+    settings = folder.open_run(run).settings
+    train = validation = None
+    if data is not None:
+        size = size or settings().get("size")
+        train = load.load(data, size=size)
+        validation = load.load(data, part="validation", size=size)
+    elif size is not None:
+        raise UsageError(f"size = {size}: give it together with --data")
+    found = diagnosis.diagnose(
+        run,
+        data=train,
+        validation=validation,
+        networks=user_networks(code, run),
+        save=data is None,  # a diagnosis by other data is not the run's
+    )
+    return findings.text(found)

@@ -1,0 +1,54 @@
+"""ganforge interpolate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ganforge.cli.options import Output, output_path, user_networks
+from ganforge.errors import UsageError
+
+
+def interpolate(
+    run: Path,
+    /,
+    *,
+    rows: int = 8,
+    steps: int = 10,
+    seed: int = 0,
+    output: Output = None,
+    code: Path | None = None,
+) -> str:
+    """Walk between noises: one path a row.
+
+    Parameters
+    ----------
+    run
+        A run folder or a model folder.
+    rows
+        Paths.
+    steps
+        Samples along each.
+    output
+        A .png, or a .gif that walks. [default: interpolate.png in the run]
+    code
+        Your FILE.py, for a model whose networks are your code.
+    """
+    from ganforge import files, images
+    from ganforge.data import spec
+    from ganforge.runs import load
+
+    sampler = load.open_sampler(run, user_networks(code, run))
+    out = output_path(output, run / "interpolate.png", ".png", ".gif")
+    walk = sampler.interpolate(rows, steps, seed)
+    if not sampler.spec.is_image:
+        raise UsageError(f"{run} makes vectors, not pictures: use `ganforge sample {run}`")
+    pixels = spec.as_uint8(walk, sampler.spec)
+    if out.suffix.lower() == ".gif":
+        frames = pixels.reshape(rows, steps, *walk.shape[1:])
+        columns = images.layout(rows, 0)[1]
+        grids = [images.grid(frames[:, i], columns) for i in range(steps)]
+        files.save_file(out, images.gif([*grids, *grids[-2:0:-1]]))
+    else:
+        scale = max(1, 64 // sampler.spec.shape[1])
+        files.save_file(out, images.png(images.grid(pixels, steps), scale=scale))
+    return f"{rows} paths of {steps} samples in {out}"

@@ -1,0 +1,45 @@
+"""ganforge lab."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ganforge.cli.options import Lines, Output
+from ganforge.errors import UsageError, choice
+from ganforge.text import columns
+
+FOLDER = Path("runs/lab")
+
+
+def lab(name: str | None = None, /, *, output: Output = None, seed: int = 0) -> Lines:
+    """Make the theory visible: a figure, and two sentences on what it shows.
+
+    Parameters
+    ----------
+    name
+        figure1, losses, divergence, equilibrium, noise or landscape. [default: list them]
+    output
+        A .png; a film is put beside it. [default: runs/lab/NAME.png, with a seed
+        NAME-seed-SEED.png]
+    seed
+        Of the games and the tests.
+    """
+    from ganforge import files, theory
+    from ganforge.plotting import style
+    from ganforge.theory import page
+
+    if name is None:
+        table = columns(list(theory.ABOUT.items()))
+        yield f"{table}\n\n`ganforge lab NAME` trains what it needs and draws."
+        return 0
+    choice("experiment", name, list(theory.EXPERIMENTS))
+    out = output or FOLDER / (f"{name}-seed-{seed}.png" if seed else f"{name}.png")
+    if out.suffix.lower() != ".png":
+        raise UsageError(f"{out}: expected a file name ending in .png; a film is put beside it")
+
+    shown = yield from theory.EXPERIMENTS[name](seed)
+    yield str(files.save_file(out, style.png(shown.figure, page.COLOURS)))
+    if shown.film:
+        yield str(files.save_file(out.with_suffix(".gif"), page.gif(shown.film)))
+    yield shown.says
+    return 0

@@ -1,0 +1,39 @@
+"""ganforge report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ganforge.cli.options import Output, output_path, user_networks
+from ganforge.errors import UsageError
+
+NAME = "report.html"
+
+
+def report(*run: Path, output: Output = None, code: Path | None = None) -> str:
+    """Describe a run on one HTML page, or compare several: opens anywhere, needs no network.
+
+    Parameters
+    ----------
+    run
+        One run folder or several.
+    output
+        An .html. [default: report.html in the run; of several report-RUN-vs-RUN.html in the
+        current folder]
+    code
+        Your FILE.py, for models whose networks are your code.
+    """
+    if not run:
+        raise UsageError("no run: name at least one, as `ganforge report runs/cdcgan`")
+    from ganforge import report as pages
+    from ganforge.experiments import naming
+    from ganforge.runs import folder
+
+    for path in run:
+        folder.open_run(path)  # before --code is read for its networks
+    several = f"report-{naming.joined([str(path) for path in run])}.html"
+    out = output_path(output, run[0] / NAME if len(run) == 1 else Path(several), ".html")
+    networks = None if code is None else [user_networks(code, path) for path in run]
+    written = pages.write(run, out, networks)
+    lines = [f"{page.label}: {page.verdict.text}" for page in written]
+    return "\n".join([*lines, f"{out} ({out.stat().st_size / 1e6:.1f} MB)"])
