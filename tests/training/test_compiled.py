@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ganforge import cli, recipes
-from ganforge.config.schema import Config, Noise, Optimizer
+from ganforge.config.schema import Average, Config, Noise, Optimizer
 from ganforge.data import load
 from ganforge.data.dataset import Dataset
 from ganforge.data.spec import DataSpec
@@ -47,6 +47,8 @@ GAMES: dict[str, Config] = {
         recipes.ring().networks, generator=(8,), discriminator=(8, 8), generator_sines=4,
         discriminator_sines=4)),
     "lazy": replace(BASE, game=replace(LAZY, penalties=(R1(1.0, 2, 0.1, 0.5), R2(0.5, 2)))),
+    "half-life": replace(BASE, ema=Average(half_life=40, ramp_up=0.5)),
+    "late average": replace(BASE, ema=Average(decay=0.9, start=4)),
     "descent": replace(BASE, generator=MOVING, discriminator=Optimizer("rmsprop", 0.01,
                        momentum=0.5, weight_decay=0.01), game=Adversarial(g_steps=2)),
     "mixed": replace(BASE, game=Adversarial("wasserstein", penalties=(GradientPenalty(),))),
@@ -392,6 +394,8 @@ NORMED = replace(BASE, networks=MLP((4, 4), (8,), generator_norm="batch"))
 CAPTURED = {
     "lazy": replace(BASE, game=LAZY),
     "batch norm": NORMED,
+    "half-life": replace(NORMED, ema=Average(half_life=40, ramp_up=0.5, buffers="average")),
+    "late average": GAMES["late average"],
     "spectral norm": replace(
         BASE, game=LAZY, networks=MLP((4,), (8,), discriminator_norm=SPECTRAL)
     ),

@@ -1,5 +1,5 @@
 """The settings of a run: fields and ranges, TOML to configs and back, a user's own code."""
 
-from ganforge.config.schema import Config, Noise, Optimizer, Output
+from ganforge.config.schema import Average, Config, Noise, Optimizer, Output
 
-__all__ = ["Config", "Noise", "Optimizer", "Output"]
+__all__ = ["Average", "Config", "Noise", "Optimizer", "Output"]
