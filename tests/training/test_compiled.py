@@ -268,11 +268,12 @@ def test_a_run_with_it_is_the_run_without(name: str, tmp_path: Path, traced_only
         assert a.gradient_g == pytest.approx(b.gradient_g, rel=2e-2, nan_ok=True)
 
 
+@pytest.mark.parametrize("average", [0.9, Average(half_life=100, ramp_up=0.5)])
 @pytest.mark.parametrize("asked", [1, 2])
 def test_stopped_and_resumed_it_is_the_same_run(
-    asked: int, tmp_path: Path, traced_only: None
+    asked: int, average: float | Average, tmp_path: Path, traced_only: None
 ) -> None:
-    config, data = small("gaussian", ema=0.9)
+    config, data = small("gaussian", ema=average)
     run(config, tmp_path / "whole", data)
     first = run(config, tmp_path / "parts", data, StopAfter(asked))
     assert 0 < first[-1].step < 60 and first[-1].done
@@ -451,7 +452,7 @@ def test_recordings_are_made_before_the_first_step() -> None:
 
 
 def captures(t: Trainer, record: Any) -> list[str]:
-    """In place of `compile_step`, where there is no GPU."""
+    """In place of `Trainer.choose_steps`, where there is no GPU."""
     t.captured = Captured(t.state, t.config.game, StepOptions(batch=t.config.batch), record)
     return []
 
@@ -462,13 +463,14 @@ def fails(step: Any) -> Any:
     raise RuntimeError("operation not permitted when stream is capturing\nand more")
 
 
+@pytest.mark.parametrize("average", [0.9, Average(half_life=100, ramp_up=0.5)])
 @pytest.mark.parametrize("record", [replayed, fails])
 def test_a_captured_run_is_the_run_also_where_recording_fails(
-    record: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    record: Any, average: float | Average, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config, data = small(steps=40, ema=0.9)
+    config, data = small(steps=40, ema=average)
     plain = run(replace(config, compile=False), tmp_path / "plain", data)
-    monkeypatch.setattr(loop, "compile_step", lambda t: captures(t, record))
+    monkeypatch.setattr(Trainer, "choose_steps", lambda t: captures(t, record))
     records = run(config, tmp_path / "a", data)
     assert records[-1].step == plain[-1].step == 40
     notes = [p.note for p in records if "not compiled" in p.note]
