@@ -19,7 +19,7 @@ from ganforge._version import __version__
 if TYPE_CHECKING:
     from ganforge import config, data, nets, recipes
     from ganforge.api import Trained, train
-    from ganforge.config import Config, Noise, Optimizer, Output
+    from ganforge.config import Average, Config, Noise, Optimizer, Output
     from ganforge.data.load import Dataset
     from ganforge.data.load import load as load_data
     from ganforge.errors import GanforgeError
@@ -43,6 +43,7 @@ _MODULES = {
     "recipes": "recipes",
 }
 _NAMES = {
+    "Average": ("config", "Average"),
     "Config": ("config", "Config"),
     "Noise": ("config", "Noise"),
     "Optimizer": ("config", "Optimizer"),
@@ -61,9 +62,10 @@ _NAMES = {
 }
 
 __all__ = [
-    "DCGAN", "MLP", "Adversarial", "Config", "Dataset", "GanforgeError", "Noise", "Optimizer",
-    "Output", "Trained", "__version__", "compare", "config", "data", "iterate", "lightning",
-    "load", "load_data", "losses", "nets", "penalties", "population", "recipes", "train",
+    "DCGAN", "MLP", "Adversarial", "Average", "Config", "Dataset", "GanforgeError", "Noise",
+    "Optimizer", "Output", "Trained", "__version__", "compare", "config", "data", "iterate",
+    "lightning", "load", "load_data", "losses", "nets", "penalties", "population", "recipes",
+    "train",
 ]  # fmt: skip
 
 _deprecated.install()

@@ -1,12 +1,15 @@
 """The script that the default recipe was chosen with: what it trains, and what it keeps."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from benchmarks.quality import search as script
 from ganforge import recipes
+from ganforge.config import Average
+from ganforge.experiments.compare.recipes import variants
 
 TINY = ("networks.generator_width=2", "networks.discriminator_width=2", "game.classify=0.5")
 
@@ -47,3 +50,14 @@ def test_seeds_of_the_final_claim_are_not_used_up(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("sys.argv", ["search", "x", "--seed", "9"])
     with pytest.raises(SystemExit):
         script.arguments()
+
+
+def test_the_plan_for_the_average_names_what_it_compares() -> None:
+    text = (Path(__file__).parents[2] / "docs/notes/average.md").read_text()
+    commands = re.findall(r"^ganforge compare --recipes (\S+) --seeds (\S+) (.*)$", text, re.M)
+    assert [seeds for _, seeds, _ in commands] == ["100..104", "0..4"]
+    for names, _, rest in commands:
+        assert "--split validation" in rest
+        made = list(variants(names.split(",")).values())
+        assert made[0] == recipes.cdcgan() and made[0].ema == 0.998
+        assert [c.ema for c in made[1:]] == [Average(half_life=h) for h in (5e3, 1e4, 2e4)]

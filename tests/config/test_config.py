@@ -15,7 +15,7 @@ from torch import nn
 
 from ganforge import recipes
 from ganforge.config import convert
-from ganforge.config.schema import Config, Noise, Optimizer, Output
+from ganforge.config.schema import Average, Config, Noise, Optimizer, Output
 from ganforge.config.user_code import UserCode
 from ganforge.errors import UsageError
 from ganforge.gan import optimizers
@@ -65,6 +65,14 @@ rates = st.builds(
     Optimizer, st.sampled_from(["adam", "sgd", "rmsprop"]), amount, st.tuples(share, share), share,
     amount, share, share,
 )  # fmt: skip
+buffers = st.sampled_from(["copy", "average"])
+decays = st.floats(1e-9, 1, exclude_max=True)
+averages = st.one_of(
+    st.builds(Average, decays, count, st.booleans(), buffers=buffers),
+    st.builds(Average, decays, st.just(0), st.booleans(), buffers=buffers),
+    st.builds(Average, half_life=positive, ramp_up=share, buffers=buffers),
+    st.just(Average()),
+)
 configs = st.builds(
     Config,
     name=text,
@@ -80,7 +88,7 @@ configs = st.builds(
     noise=st.builds(Noise, count, st.sampled_from(["normal", "uniform"])),
     generator=rates,
     discriminator=rates,
-    ema=share,
+    ema=share | averages,
     device=st.sampled_from(["auto", "cpu", "cuda", "cuda:1", "mps"]),
     precision=st.sampled_from(["auto", "fp32", "bf16"]),
     threads=st.integers(0, 64),
@@ -179,6 +187,35 @@ def test_a_new_kind_starts_from_its_own_defaults() -> None:
     assert other.game.penalties == (R2(), R2(0.1, 4))
 
 
+def test_an_average_by_dotted_settings() -> None:
+    """A number stands for decay and warm-up; one form takes the place of the other."""
+    base = recipes.find("cdcgan")
+    assert base.ema == 0.998
+
+    def ema(old: Config = base, **texts: str) -> Average | float:
+        one = convert.override(old, {f"ema.{k}": v for k, v in texts.items()}, PARTS)
+        if "none" not in texts.values():  # a file says the same
+            file = tomllib.loads("[ema]\n" + "".join(f"{k} = {v}\n" for k, v in texts.items()))
+            assert convert.merge(old, file, PARTS) == one
+        return one.ema
+
+    assert ema(half_life="10000") == Average(half_life=10_000)
+    assert ema(half_life="10000", ramp_up="0.05") == Average(half_life=10_000, ramp_up=0.05)
+    assert ema(decay="0.9") == 0.9
+    assert ema(warmup="false") == Average(decay=0.998)
+    assert ema(half_life="0.0") == 0.998
+    assert ema(start="7") == Average(decay=0.998, start=7, warmup=True)
+    assert ema(warmup="none") == Average(decay=0.998)
+    slow = replace(base, ema=Average(half_life=10_000, ramp_up=0.05, buffers="average"))
+    assert ema(slow, decay="0.9") == Average(decay=0.9, buffers="average")
+    assert ema(slow, half_life="5") == Average(half_life=5, ramp_up=0.05, buffers="average")
+    assert ema(slow, half_life="none", ramp_up="none", buffers="none") == 0
+    assert ema(replace(base, ema=0.0), decay="0.9") == Average(decay=0.9)
+    assert convert.override(slow, {"ema": "0.9"}, PARTS).ema == 0.9
+    assert convert.override(slow, {"ema": "none"}, PARTS).ema == 0
+    refused({"ema.half_life": "5", "ema.decay": "0.9"}, "ema.half_life = 5", "one of the two")
+
+
 def test_merge_lays_a_partial_table_over() -> None:
     base = recipes.find("cdcgan")
     one = convert.merge(base, {"generator": {"lr": 0.5}, "batch": 7}, PARTS)
@@ -243,7 +280,25 @@ def line(error: UsageError, *words: str) -> None:
         ("networks", "{generator_width = 3}", ["networks", "kind"]),
         ("networks", "7", ["networks", "kind"]),
         ("device", "gpu", ["device", "gpu", "cuda"]),
-        ("ema", "1.0", ["ema", "1.0"]),
+        ("ema", "1.0", ["ema", "1.0", "decay in [0, 1)"]),
+        ("ema", "often", ["ema", "'often'", "float"]),
+        ("ema", "true", ["ema", "float"]),
+        ("ema", "{half_lfe = 3}", ["ema.half_lfe", "did you mean 'half_life'"]),
+        ("ema", "{decay = 0.9, half_life = 3.0}", ["ema.half_life = 3.0", "one of the two"]),
+        ("ema", "{start = 3}", ["ema.start = 3", "decay > 0"]),
+        ("ema", "{half_life = 9.0, start = 3}", ["ema.start = 3", "decay > 0"]),
+        ("ema", "{half_life = 9.0, warmup = true}", ["ema.warmup = True", "decay > 0"]),
+        ("ema", "{buffers = 'average'}", ["ema.buffers", "half_life > 0"]),
+        ("ema.decay", "1.0", ["ema.decay = 1.0", "[0, 1)"]),
+        ("ema.decay", "nan", ["ema.decay"]),
+        ("ema.half_life", "-1", ["ema.half_life = -1", "0 or more images"]),
+        ("ema.half_life", "inf", ["ema.half_life", "inf"]),
+        ("ema.start", "-1", ["ema.start = -1", "step 0"]),
+        ("ema.start", "1.5", ["ema.start", "int"]),
+        ("ema.ramp_up", "0.5", ["ema.ramp_up = 0.5", "half_life > 0"]),
+        ("ema.ramp_up", "1.5", ["ema.ramp_up = 1.5", "fraction"]),
+        ("ema.buffers", "mean", ["ema.buffers", "mean", "average"]),
+        ("ema.warm", "true", ["ema.warm", "did you mean 'warmup'"]),
         ("noise.size", "0", ["noise.size", "0"]),
         ("kind", "x", ["kind"]),
         ("", "x", ["''"]),
@@ -333,6 +388,39 @@ def test_whole_numbers_and_floats_are_the_same_setting() -> None:
     again = convert.loads(convert.dumps(one), PARTS)
     assert again == one
     assert convert.config_hash(again) == convert.config_hash(one)
+
+
+def test_a_number_and_its_table_are_the_same_average() -> None:
+    """In memory, in a file, by hash; so an old run and a new config are the same run."""
+    base = recipes.find("cdcgan")
+    table = replace(base, ema=Average(decay=0.998, warmup=True))
+    assert table == base and table.ema == 0.998
+    assert convert.dumps(table) == convert.dumps(base)
+    assert "ema = 0.998\n" in convert.dumps(base)
+    assert convert.config_hash(table) == convert.config_hash(base)
+    assert replace(base, ema=Average()) == replace(base, ema=0.0)
+    assert not replace(base, ema=Average()).ema
+    text = convert.dumps(base).replace("ema = 0.998\n", "")
+    text += "[ema]\ndecay = 0.998\nwarmup = true\n"
+    assert convert.loads(text, PARTS) == base
+    for other in (
+        Average(decay=0.998),
+        Average(decay=0.998, warmup=True, start=1),
+        Average(decay=0.998, warmup=True, buffers="average"),
+        Average(half_life=10_000),
+    ):
+        changed = replace(base, ema=other)
+        assert changed.ema == other
+        assert convert.config_hash(changed) != convert.config_hash(base)
+        assert convert.loads(convert.dumps(changed), PARTS) == changed
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.0, math.nan])
+def test_a_decay_that_is_none_is_refused_in_python_too(value: float) -> None:
+    with pytest.raises(UsageError, match=r"ema = .*: expected a decay in \[0, 1\)"):
+        replace(recipes.find("gaussian"), ema=value)
+    with pytest.raises(UsageError, match=r"decay = .*: expected a decay in \[0, 1\)"):
+        Average(decay=value)
 
 
 def test_betas_may_be_whole_numbers_in_python() -> None:

@@ -16,7 +16,7 @@ from ganforge.data.batches import Batches
 from ganforge.data.load import Dataset
 from ganforge.errors import UsageError
 from ganforge.experiments.ensemble import stack
-from ganforge.gan import state
+from ganforge.gan import ema, state
 from ganforge.gan import step as game
 from ganforge.gan.batch import Batch, RandomInputs
 from ganforge.gan.penalties import R1, R2, GradientPenalty
@@ -244,6 +244,25 @@ def test_an_inactive_member_takes_no_updates_and_disturbs_nobody() -> None:
             others = state.tensors(full.member(index))
             for key, value in state.tensors(p.member(index)).items():
                 assert torch.equal(value, others[key]), (name, key)
+
+
+def test_batch_statistics_of_members_are_averaged_as_a_single_runs() -> None:
+    config = shortened(labelled(), 4)
+    data = load.load("gaussian")
+    spec = replace(data.spec, classes=2)
+    models = [build.initial(replace(config, seed=s), spec).players.generator for s in SEEDS]
+    starts = [build.initial(replace(config, seed=s + 100), spec).players.generator for s in SEEDS]
+    for i, model in enumerate(models):
+        for name, buffer in model.named_buffers():
+            buffer.add_(i + (1 if name.endswith("tracked") else 0.25))
+    stacked = stack.Stacked(starts)
+    ema.update(stacked, stack.Stacked(models), 0.75, statistics=True)
+    for i, (start, model) in enumerate(zip(starts, models, strict=True)):
+        ema.update(start, model, 0.75, statistics=True)
+        names = [name for name, _ in start.named_buffers()]
+        assert any(name.endswith("running_mean") for name in names)
+        for name, tensor in start.state_dict().items():
+            torch.testing.assert_close(stacked.tensors()[name][i], tensor)
 
 
 def test_draws_take_bounded_memory() -> None:

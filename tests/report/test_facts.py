@@ -13,6 +13,7 @@ import pytest
 
 from ganforge import recipes
 from ganforge.cli import main
+from ganforge.config import Average
 from ganforge.report import facts, words
 from ganforge.runs.folder import Run
 from tests.helpers.pages import bare
@@ -41,7 +42,8 @@ def test_the_newest_score_on_the_test_split_is_quoted(digits: Path, tmp_path: Pa
 @pytest.mark.parametrize(
     "changes",
     [{}, {"seed": 3, "batch": 32}, {"epochs": 2.5}, {"kimg": 1.5}, {"data": "a b/pictures"},
-     {"ema": 0.9, "threads": 2}, {"sync_bn": True},
+     {"ema": 0.9, "threads": 2}, {"sync_bn": True}, {"ema": 0.0},
+     {"ema": Average(half_life=1e4, ramp_up=0.05)}, {"ema": Average(0.9, 5, buffers="average")},
      {"generator": replace(recipes.cdcgan().generator, betas=(0.5, 0.9), lr=1e-5)},
      {"game": replace(recipes.cdcgan().game, penalties=())}],
 )  # fmt: skip

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ganforge import cli, recipes
-from ganforge.config.schema import Config, Noise, Optimizer
+from ganforge.config.schema import Average, Config, Noise, Optimizer
 from ganforge.data import load
 from ganforge.data.dataset import Dataset
 from ganforge.data.spec import DataSpec
@@ -47,6 +47,8 @@ GAMES: dict[str, Config] = {
         recipes.ring().networks, generator=(8,), discriminator=(8, 8), generator_sines=4,
         discriminator_sines=4)),
     "lazy": replace(BASE, game=replace(LAZY, penalties=(R1(1.0, 2, 0.1, 0.5), R2(0.5, 2)))),
+    "half-life": replace(BASE, ema=Average(half_life=40, ramp_up=0.5)),
+    "late average": replace(BASE, ema=Average(decay=0.9, start=4)),
     "descent": replace(BASE, generator=MOVING, discriminator=Optimizer("rmsprop", 0.01,
                        momentum=0.5, weight_decay=0.01), game=Adversarial(g_steps=2)),
     "mixed": replace(BASE, game=Adversarial("wasserstein", penalties=(GradientPenalty(),))),
@@ -266,11 +268,12 @@ def test_a_run_with_it_is_the_run_without(name: str, tmp_path: Path, traced_only
         assert a.gradient_g == pytest.approx(b.gradient_g, rel=2e-2, nan_ok=True)
 
 
+@pytest.mark.parametrize("average", [0.9, Average(half_life=100, ramp_up=0.5)])
 @pytest.mark.parametrize("asked", [1, 2])
 def test_stopped_and_resumed_it_is_the_same_run(
-    asked: int, tmp_path: Path, traced_only: None
+    asked: int, average: float | Average, tmp_path: Path, traced_only: None
 ) -> None:
-    config, data = small("gaussian", ema=0.9)
+    config, data = small("gaussian", ema=average)
     run(config, tmp_path / "whole", data)
     first = run(config, tmp_path / "parts", data, StopAfter(asked))
     assert 0 < first[-1].step < 60 and first[-1].done
@@ -392,6 +395,8 @@ NORMED = replace(BASE, networks=MLP((4, 4), (8,), generator_norm="batch"))
 CAPTURED = {
     "lazy": replace(BASE, game=LAZY),
     "batch norm": NORMED,
+    "half-life": replace(NORMED, ema=Average(half_life=40, ramp_up=0.5, buffers="average")),
+    "late average": GAMES["late average"],
     "spectral norm": replace(
         BASE, game=LAZY, networks=MLP((4,), (8,), discriminator_norm=SPECTRAL)
     ),
@@ -458,11 +463,12 @@ def fails(step: Any) -> Any:
     raise RuntimeError("operation not permitted when stream is capturing\nand more")
 
 
+@pytest.mark.parametrize("average", [0.9, Average(half_life=100, ramp_up=0.5)])
 @pytest.mark.parametrize("record", [replayed, fails])
 def test_a_captured_run_is_the_run_also_where_recording_fails(
-    record: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    record: Any, average: float | Average, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config, data = small(steps=40, ema=0.9)
+    config, data = small(steps=40, ema=average)
     plain = run(replace(config, compile=False), tmp_path / "plain", data)
     monkeypatch.setattr(Trainer, "choose_steps", lambda t: captures(t, record))
     records = run(config, tmp_path / "a", data)

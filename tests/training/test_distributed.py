@@ -62,7 +62,8 @@ for step in range(steps):
     real = torch.from_numpy(x.copy()).double().view(count, *spec.shape)
     draws = {side: [double(d) for d in ds] for side, ds in drawer.at(step).items()}
     game.step(began, config.game, [Batch(real)], draws,
-              StepHyperparameters({"generator": 1e-3, "discriminator": 1e-3}, 0.9), how)
+              StepHyperparameters({"generator": 1e-3, "discriminator": 1e-3}, 0.9,
+                                  average_statistics=conv), how)
 np.savez(f"{out}-{world.rank}-of-{world.size}.npz",
          **{k: v.numpy() for k, v in state.tensors(began).items()})
 distributed.leave()

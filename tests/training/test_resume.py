@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file
 
 from ganforge import recipes
-from ganforge.config.schema import Config
+from ganforge.config.schema import Average, Config
 from ganforge.data.batches import Batches
 from ganforge.data.dataset import Dataset
 from ganforge.errors import DataError, DivergedError, UsageError
@@ -64,6 +64,44 @@ def test_a_hundred_steps_are_sixty_and_forty(name: str, stop: int, tmp_path: Pat
     last = "000000100.png" if data.spec.is_image else "000000100.npz"
     a, b = ((tmp_path / p / "samples" / last).read_bytes() for p in ("whole", "parts"))
     assert a == b
+
+
+@pytest.mark.parametrize(
+    "average",
+    [Average(half_life=200, ramp_up=0.5, buffers="average"), Average(decay=0.9, start=30)],
+)
+def test_an_average_goes_on_where_it_stood(average: Average, tmp_path: Path) -> None:
+    """Its decay is a function of the step: inside the ramp, and across the start."""
+    config, data = setting("mnist-mlp", 50)
+    config = replace(config, ema=average)
+    run(config, tmp_path / "whole", data)
+    run(config, tmp_path / "parts", data, StopAfter(17))
+    run(config, tmp_path / "parts", data)
+    assert outcome(tmp_path / "parts") == outcome(tmp_path / "whole")
+    assert folder.open_run(tmp_path / "parts").info()["exact"] is True
+    saved = load_file(
+        checkpoint.listed(tmp_path / "whole" / "checkpoints")[0] / "state.safetensors"
+    )
+    ours = {k: v for k, v in saved.items() if k.startswith("ema.") and v.is_floating_point()}
+    assert any(not torch.equal(v, saved[f"generator.{k[4:]}"]) for k, v in ours.items())
+
+
+def test_the_old_form_of_an_average_is_the_new_one_bit_for_bit(tmp_path: Path) -> None:
+    """Also in one run: half of it by the number, half by the table."""
+    config, data = setting("gaussian", 40)
+    number = replace(config, ema=0.9)
+    table = replace(config, ema=Average(decay=0.9, warmup=True))
+    run(number, tmp_path / "number", data)
+    run(table, tmp_path / "table", data)
+    run(number, tmp_path / "both", data, StopAfter(17))
+    file = tmp_path / "both" / "config.toml"
+    old = file.read_text()
+    assert "ema = 0.9\n" in old
+    file.write_text(old.replace("ema = 0.9\n", "") + "[ema]\ndecay = 0.9\nwarmup = true\n")
+    run(number, tmp_path / "both", data)
+    assert outcome(tmp_path / "table") == outcome(tmp_path / "number") == outcome(tmp_path / "both")
+    with pytest.raises(UsageError, match=r"ema: 0.9 there"):
+        run(replace(config, ema=Average(decay=0.9)), tmp_path / "number", data)
 
 
 def test_the_check_sees_a_moment_that_is_lost(tmp_path: Path) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from ganforge import _deprecated
-from ganforge.config.schema import Config, Noise, Optimizer, Output
+from ganforge.config.schema import Average, Config, Noise, Optimizer, Output
 
-__all__ = ["Config", "Noise", "Optimizer", "Output"]
+__all__ = ["Average", "Config", "Noise", "Optimizer", "Output"]
 
 
 def __getattr__(name: str) -> Any:

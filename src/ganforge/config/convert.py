@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import tomli_w
 
-from ganforge.config.schema import CONTINUABLE, Config, Part, Parts
+from ganforge.config.schema import CONTINUABLE, Average, Config, Part, Parts
 from ganforge.config.user_code import record
 from ganforge.errors import UsageError, check, did_you_mean, in_range
 
@@ -103,6 +103,8 @@ def _value(value: Any, parts: Parts, hint: Any, path: str) -> Any:
     args = typing.get_args(hint)
     if type(None) in args:
         return None if value is None else _value(value, parts, args[0], path)
+    if Average in args:  # a number, or a table
+        hint = Average if isinstance(value, Mapping) else float
     if dataclasses.is_dataclass(hint):
         return from_dict(typing.cast(type, hint), value, parts, path)
     if typing.get_origin(hint) is tuple:
@@ -131,7 +133,8 @@ def override(config: T, settings: Mapping[str, str], parts: Parts) -> T:
     Raises:
         UsageError: a key that does not exist, or a value that `from_dict` refuses.
     """
-    table = to_dict(config)
+    below = {p[4:]: _parsed(text) for p, text in settings.items() if p.startswith("ema.")}
+    table = _with_average(to_dict(config), below)
     for path, text in settings.items():
         target: Any = table
         *parents, last = path.split(".")
@@ -195,7 +198,25 @@ def loads(text: str, parts: Parts, source: str = "config") -> Config:
 
 def merge(config: Config, table: Mapping[str, Any], parts: Parts) -> Config:
     """`config` with the settings of a (partial) TOML table in the place of its own."""
-    return rebuild(config, _merged(to_dict(config), table), parts)
+    average = table.get("ema")
+    base = _with_average(to_dict(config), average if isinstance(average, Mapping) else {})
+    return rebuild(config, _merged(base, table), parts)
+
+
+def _with_average(table: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """A config's table, with an average that the settings `over` can be laid over.
+
+    A number becomes the table that it stands for, and a new form (half-life in place of a decay, or
+    the reverse) starts without the settings of the other.
+    """
+    value = table.get("ema")
+    if not over or value is None:
+        return table
+    whole = to_dict(Average.of(value)) if isinstance(value, int | float) else dict(value)
+    forms = {"half_life": ("decay", "start", "warmup"), "decay": ("half_life", "ramp_up")}
+    new = [form for form in forms if over.get(form, 0) not in ("none", 0)]
+    gone = {other for form in new for other in forms[form]}
+    return table | {"ema": {key: setting for key, setting in whole.items() if key not in gone}}
 
 
 def _merged(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -98,6 +98,60 @@ class Optimizer:
 
 
 @dataclass(frozen=True)
+class Average:
+    """The averaged generator, updated once a step, after the generator's last turn.
+
+        average <- d average + (1 - d) generator
+        decay       d = decay, with `warmup` min(decay, (1 + t) / (10 + t)), t = step - start
+        half_life   d = 0.5^(B / h), h = half_life, with `ramp_up` min(half_life, ramp_up * seen)
+
+    B images pass through the generator's updates in one step, batch * g_steps over all processes;
+    seen = B * step. One of `decay` and `half_life` is given; neither for no averaged generator.
+
+    Args:
+        decay: in one step, in [0, 1); 0 if `half_life` is given.
+        start: step before which the average equals the generator.
+        warmup: the decay rises from 0.1.
+        half_life: images after which an old generator's share is a half; 0 if `decay` is given.
+        ramp_up: fraction of the images seen that the half-life may reach, 0 for no limit.
+        buffers: batch statistics of the generator, "copy" or "average"; other buffers are copied.
+
+    Half-life and ramp-up: Karras et al. 2020 (StyleGAN2-ADA), Huang et al. 2024 (R3GAN).
+    """
+
+    decay: float = 0.0
+    start: int = 0
+    warmup: bool = False
+    half_life: float = 0.0
+    ramp_up: float = 0.0
+    buffers: str = "copy"
+
+    def __post_init__(self) -> None:
+        check(0 <= self.decay < 1, "decay", self.decay, "a decay in [0, 1)")
+        check(0 <= self.half_life < math.inf, "half_life", self.half_life, "0 or more images")
+        check(self.start >= 0, "start", self.start, "step 0 or a later one")
+        check(0 <= self.ramp_up <= 1, "ramp_up", self.ramp_up, "a fraction in [0, 1]")
+        choice("buffers", self.buffers, ("copy", "average"))
+        both = self.decay > 0 and self.half_life > 0
+        rule = f"0 beside decay = {self.decay}, or decay = 0: give one of the two"
+        check(not both, "half_life", self.half_life, rule)
+        for key, form in (("start", "decay"), ("warmup", "decay"), ("ramp_up", "half_life")):
+            value = getattr(self, key)
+            check(not value or getattr(self, form) > 0, key, value, f"{form} > 0 beside it")
+        needed = self.buffers == "copy" or self.decay > 0 or self.half_life > 0
+        check(needed, "buffers", self.buffers, "decay > 0 or half_life > 0 beside it")
+
+    @classmethod
+    def of(cls, value: float | Average) -> Average:
+        """The settings that `ema = value` stands for: a number is a decay with warm-up."""
+        return value if isinstance(value, Average) else cls(decay=value, warmup=value > 0)
+
+    def shortest(self) -> float | Average:
+        """The decay alone if that says the same: equal averages are equal in files and hashes."""
+        return self.decay if self == Average.of(self.decay) else self
+
+
+@dataclass(frozen=True)
 class Output:
     """What a run writes, and how often; nothing here changes the weights.
 
@@ -157,7 +211,8 @@ class Config:
         kimg: the budget in thousands of real images; replaces `epochs` unless it is None.
         noise: the law of z.
         generator, discriminator: their optimisers.
-        ema: decay of the averaged generator in one step, in [0, 1); 0 for no average.
+        ema: the averaged generator: an `Average`, or a decay with warm-up; 0 for none. An
+            `Average` that a number says as well becomes that number.
         device: "auto", "cpu", "cuda", "cuda:1" or "mps".
         precision: "auto", "fp32" or "bf16".
         threads: CPU threads, 0 for one or all, by a race at the start.
@@ -181,7 +236,7 @@ class Config:
     noise: Noise = Noise()
     generator: Optimizer = Optimizer()
     discriminator: Optimizer = Optimizer()
-    ema: float = 0.0
+    ema: float | Average = 0.0
     device: str = "auto"
     precision: str = "auto"
     threads: int = 0
@@ -200,7 +255,10 @@ class Config:
         choice("on_nan", self.on_nan, ("stop", "rollback"))
         check(0 < self.epochs < math.inf, "epochs", self.epochs, "more than 0")
         check(self.kimg is None or 0 < self.kimg < math.inf, "kimg", self.kimg, "more than 0")
-        check(0 <= self.ema < 1, "ema", self.ema, "a decay in [0, 1)")
+        if isinstance(self.ema, Average):
+            object.__setattr__(self, "ema", self.ema.shortest())
+        else:
+            check(0 <= self.ema < 1, "ema", self.ema, "a decay in [0, 1), or an Average")
         choice("device", self.device.split(":")[0], DEVICES)
         choice("precision", self.precision, PRECISIONS)
         check(0 <= self.threads <= 1024, "threads", self.threads, "0 (auto) to 1024")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ganforge.config.schema import Config
+from ganforge.config.schema import Average, Config
 from ganforge.gan import ema
 from ganforge.gan.state import StepHyperparameters
 from ganforge.nets import SIDES
@@ -23,7 +23,8 @@ def hyperparameters(
     scales = tuple(penalty.scale(used) for penalty in config.game.penalties)
     return StepHyperparameters(
         {side: choice.rate(used, step) * rate_scale for side, choice in choices.items()},
-        ema.decay_at(config.ema, step),
+        ema.decay_at(config.ema, step, config.batch * config.game.g_steps),
         {s: c.momentum_at(step) for s, c in choices.items() if c.momentum_steps},
         scales if any(scale != 1 for scale in scales) else (),
+        Average.of(config.ema).buffers == "average",
     )

@@ -28,19 +28,21 @@ class State:
 class StepHyperparameters:
     """What schedules may change from step to step.
 
-    All may be tensors, which a recorded step reads anew at every replay.
+    Numbers may be tensors, which a recorded step reads anew at every replay.
 
     Args:
         rates: learning rate by player.
         ema: the decay of the averaged generator.
         momenta: of SGD and RMSprop by player, if they change.
         penalties: the factor of each penalty of the game, in its order; empty if all are 1.
+        average_statistics: the averaged generator averages batch statistics too; never a tensor.
     """
 
     rates: Mapping[str, float | Tensor]
     ema: float | Tensor = 0.0
     momenta: Mapping[str, float | Tensor] = field(default_factory=dict)
     penalties: tuple[float | Tensor, ...] = ()
+    average_statistics: bool = False
 
 
 def sampling_model(state: State) -> nn.Module:

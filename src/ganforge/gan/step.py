@@ -117,7 +117,8 @@ def step(
         batch = batches[-1]  # G has moved: D's fakes are no longer those of this G
 
     if state.average is not None:
-        ema.update(state.average, state.players.generator, hyper.ema)
+        average, model = state.average, state.players.generator
+        ema.update(average, model, hyper.ema, hyper.average_statistics)
     state.step += 1
     return log
 

@@ -4,7 +4,9 @@ System   DCGAN's generator with the label embedded and joined to z; a discrimina
          widths without batch norm, which reads the label by projection; relativistic loss with
          R1 + R2 (gamma 0.1, every 4th step), pairs share their label; an auxiliary
          classification of weight 0.1; Adam 2e-3 with betas (0, 0.99), falling to 0 over the second
-         half; an averaged generator.
+         half; an averaged generator with decay min(0.998, (1 + t) / (10 + t)) at step t. The five
+         epochs (4,297 steps) end in its warm-up, which takes 4,490: the last decay is
+         4297 / 4306 = 0.9979, a half-life of 21,200 images, and 0.998 is never reached.
 Source   Radford et al. 2015 (nets); Miyato & Koyama 2018 (projection); Huang et al. 2024 (R3GAN's
          loss and penalties); Karras et al. 2020 (lazy penalties); Odena et al. 2017
          (classification). Rate and weight were searched for: docs/notes/search.md.

@@ -83,7 +83,7 @@ def from_numbers(
     """The inverse of `numbers`, of tensors in double precision.
 
     Args:
-        like: says which momenta there are.
+        like: says which momenta there are, and what is no number.
         dtype: of losses, which double precision would widen.
     """
     values = iter(row)
@@ -94,7 +94,8 @@ def from_numbers(
         rates[side] = value if value.device.type == "cpu" else value.float()
     average = next(values)
     momenta = {side: next(values) for side in SIDES if side in like.momenta}
-    return StepHyperparameters(rates, average, momenta, tuple(scale.to(dtype) for scale in values))
+    scales = tuple(scale.to(dtype) for scale in values)
+    return StepHyperparameters(rates, average, momenta, scales, like.average_statistics)
 
 
 def due(game: Game, step: int) -> tuple[bool, ...]:
