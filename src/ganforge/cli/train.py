@@ -113,7 +113,7 @@ def train(
     if at_once is not None:
         raise UsageError(f"--at-once {at_once} is for several seeds: give --seeds too")
     if dry_run:
-        print("\n".join(commands.rehearse(chosen, out)))
+        print("\n".join(commands.rehearse(chosen, out, gpus)))
         return 0
     if gpus is not None:
         return commands.launch(gpus, chosen, arguments)

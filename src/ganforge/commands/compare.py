@@ -55,7 +55,7 @@ def of_recipes(
     named = {k: [(s, recipes.run_folder(trained, k, s)) for s in seeds] for k in configs}
     folder = results(named, out)
     jobs = recipes.plan_jobs(configs, seeds, budget, trained)
-    yield from recipes.progress_lines(jobs)
+    yield from recipes.progress_lines(jobs, scoring=asked)
     yield from told(recipes.of_jobs(jobs, asked), folder)
 
 

@@ -14,15 +14,14 @@ from ganforge import api, files, recipes, registry
 from ganforge.callbacks import evaluate
 from ganforge.config import convert
 from ganforge.config.schema import Config
-from ganforge.data import load
 from ganforge.diagnosis import findings
 from ganforge.errors import UsageError, check, choice
 from ganforge.evaluation.score import table
 from ganforge.plotting import points
 from ganforge.runs import folder
 from ganforge.training import checks, distributed, threads
-from ganforge.training.device import resolve
 from ganforge.training.distributed import World
+from ganforge.training.meeting import Meeting
 from ganforge.training.trainer import Trainer
 from ganforge.types import Array
 
@@ -86,15 +85,14 @@ def stay_inside(file: Path, data: str) -> None:
         )
 
 
-def rehearse(chosen: Config, out: Path | None) -> list[str]:
+def rehearse(chosen: Config, out: Path | None, gpus: int | None = None) -> list[str]:
     """Everything of a run but its steps: what it would train, on what, for how long."""
-    run = folder.Run(out or api.default_folder(chosen))
-    if run.exists():
-        folder.refuse_changes(run, chosen)
-    checks.require_playable_config(chosen)
-    data = load.load(chosen.data, size=chosen.size)
-    resolved = resolve(chosen, world=World(here=distributed.here()), spec=data.spec)
-    t = Trainer.build(chosen, run, data, resolved)
+    path = out or api.default_folder(chosen)
+    count = processes(gpus, chosen) if gpus is not None else 1
+    world = World(0, count, here=count if count > 1 else distributed.here())
+    found = checks.require_trainable({path: chosen}, world=world)
+    data, resolved = found.data, found.resolved
+    t = Trainer(chosen, data, folder.Run(path), resolved, found.begun, Meeting(world))
     t.batches.close()
     counts = {
         side: sum(p.numel() for p in module.parameters())
@@ -114,15 +112,21 @@ def rehearse(chosen: Config, out: Path | None) -> list[str]:
     ]
 
 
-def launch(processes: int, chosen: Config, arguments: Sequence[str]) -> int:
+def processes(gpus: int, chosen: Config) -> int:
+    """The processes of `--gpus`; UsageError if the batch cannot be split over them."""
+    check(gpus >= 1, "gpus", gpus, "at least 1 process")
+    World(0, gpus).part(chosen.batch)
+    return gpus
+
+
+def launch(gpus: int, chosen: Config, arguments: Sequence[str]) -> int:
     """The same command in several processes, without its --gpus; the exit code."""
-    check(processes >= 1, "gpus", processes, "at least 1 process")
-    World(0, processes).part(chosen.batch)  # refused once, not by each of them
+    processes(gpus, chosen)  # refused once, not by each of them
     words = [w for w in arguments if not w.startswith("--gpus=")]
     if "--gpus" in words:
         at = words.index("--gpus")
         del words[at : at + 2]
-    return distributed.launch(processes, words)
+    return distributed.launch(gpus, words)
 
 
 def summary(trained: api.Trained) -> list[str]:
