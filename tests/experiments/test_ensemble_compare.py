@@ -278,7 +278,9 @@ def test_what_goes_one_by_one(
     variants = {label: variant(label, {"threads": "1", **own}) for label in labels}
     asked: list[tuple[str, int]] = []
     monkeypatch.setattr(
-        api, "train", lambda config, folder, show: asked.append((folder, config.seed)) or Done()
+        api,
+        "train",
+        lambda config, folder, show, race: asked.append((folder, config.seed)) or Done(),
     )
     todo = plan_jobs(variants, (0, 1), SHORT, tmp_path)
     assert len(trained(todo)) == 4

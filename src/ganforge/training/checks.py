@@ -18,10 +18,10 @@ import torch
 from torch import nn
 
 from ganforge.config.schema import Config
+from ganforge.data.dataset import LEAST_SCORED
 from ganforge.data.load import Dataset, load
 from ganforge.data.spec import DataSpec
 from ganforge.errors import DataError, UsageError
-from ganforge.evaluation.inputs import LEAST
 from ganforge.gan import step
 from ganforge.gan.penalties import GradientPenalty
 from ganforge.gan.state import State
@@ -114,10 +114,10 @@ def validation_part(config: Config, data: Dataset | None, validation: Dataset | 
         if data is not None:
             raise UsageError("scores need real examples held out: give validation= with data=")
         validation = load(config.data, part="validation", size=config.size)
-    if len(validation) < LEAST:
+    if len(validation) < LEAST_SCORED:
         raise DataError(
             f"{config.data}: {len(validation)} validation examples are too few to score, at least "
-            f"{LEAST} are needed"
+            f"{LEAST_SCORED} are needed"
         )
     return validation
 
