@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from ganforge import cli
+from ganforge import cli, recipes
 from ganforge.callbacks import evaluate
 from ganforge.errors import DataError, DiskError, DivergedError, OutOfMemoryError
 from ganforge.evaluation import store
@@ -303,10 +303,13 @@ def test_sync_bn_is_a_setting(capsys: pytest.CaptureFixture[str]) -> None:
     assert "sync_bn = true" in capsys.readouterr().out
 
 
-def test_each_process_takes_its_own_gpu_on_a_resume() -> None:
-    before = {"resolved": {"device": "cuda:0", "threads": 2}}
-    assert loop.chosen_before(before, World(1, 2, 1))["device"] == "cuda"
-    assert loop.chosen_before(before, World())["device"] == "cuda:0"
+def test_each_process_takes_its_own_gpu_on_a_resume(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    config = replace(recipes.find("gaussian"), device="auto", precision="fp32")
+    before = {"device": "cuda:0", "precision": "fp32", "threads": 2}
+    assert resolve(config, before, World(1, 2, 1)).device == "cuda:1"
+    assert resolve(config, before, World()).device == "cuda:0"
 
 
 def test_other_processes_write_and_show_nothing(

@@ -21,16 +21,15 @@ from typing import Any
 from ganforge import files
 from ganforge.config.schema import Config
 from ganforge.data.dataset import Dataset
-from ganforge.data.load import load
-from ganforge.errors import DataError, GanforgeError, Interrupted, UsageError
+from ganforge.errors import GanforgeError, Interrupted, UsageError
 from ganforge.evaluation import evaluate, store
-from ganforge.evaluation.inputs import LEAST, Real
+from ganforge.evaluation.inputs import Real
 from ganforge.evaluation.score import Score
 from ganforge.plotting import curves, style
 from ganforge.runs import checkpoint, model
 from ganforge.runs.folder import Run
 from ganforge.runs.records import Control, Progress
-from ganforge.training import distributed, trainer
+from ganforge.training import checks, distributed, trainer
 from ganforge.training.trainer import Trainer
 
 PICTURE, BEST_MODEL = "scores.png", "best"
@@ -49,10 +48,6 @@ class Scorer:
         live: whether the curve is drawn after every score; otherwise `draw` draws it.
         n: samples of a score; None for 2,500.
         shortest: passes over the data below which a run's end is not scored; None for 0.1.
-
-    Raises:
-        DataError, UsageError: the config wants scores on the way, and the validation part is too
-            small or missing.
     """
 
     def __init__(
@@ -73,8 +68,6 @@ class Scorer:
         self.shortest = SHORTEST if shortest is None else shortest
         self.records: list[dict[str, Any]] = []
         self.trained = False
-        if self.output.score_every:
-            self.validation()  # an error comes before the first step
         # another rank may see another folder, or none: the loop gives it the leader's answer
         leads = distributed.from_environment().is_main_process
         if leads and self.output.patience and self.run.exists():
@@ -83,15 +76,7 @@ class Scorer:
 
     def validation(self) -> Dataset:
         """The validation part; DataError if it is too small, UsageError if there is none."""
-        if self.held_out is None:
-            if self.data is not None:
-                raise UsageError("scores need real examples held out: give validation= with data=")
-            self.held_out = load(self.config.data, part="validation", size=self.config.size)
-        if len(self.held_out) < LEAST:
-            raise DataError(
-                f"{self.config.data}: {len(self.held_out)} validation examples are too few to "
-                f"score, at least {LEAST} are needed"
-            )
+        self.held_out = checks.validation_part(self.config, self.data, self.held_out)
         return self.held_out
 
     def watch(self, t: Trainer, progress: Progress) -> Progress:

@@ -17,10 +17,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from ganforge import images
-from ganforge.errors import UsageError
 from ganforge.runs.records import Progress
-from ganforge.text import printable
-from ganforge.training import distributed
+from ganforge.training import checks, distributed
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -49,12 +47,7 @@ class Events:
 
     def __init__(self, run_path: Path | str):
         self.path = Path(run_path) / FOLDER
-        if printable(str(self.path)) != str(self.path):
-            raise UsageError(
-                f"{run_path}: tensorboard takes no path that is not UTF-8: choose another folder, "
-                "or leave --tensorboard out"
-            )
-        self.summary_writer: Any = import_writer()
+        self.summary_writer: Any = checks.event_writer(Path(run_path))
         self.is_main_process = distributed.from_environment().is_main_process
         self._writer: SummaryWriter | None = None
         self._step = -1  # of the newest record; -1 before the first
@@ -114,15 +107,3 @@ class Events:
         if self._writer is not None:
             self._writer.close()
             self._writer = None
-
-
-def import_writer() -> Any:
-    """torch's SummaryWriter; UsageError that names the extra where tensorboard is missing."""
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        raise UsageError(
-            "event files need tensorboard, which is not installed: "
-            "pip install 'ganforge[tensorboard]', or leave --tensorboard out"
-        ) from None
-    return SummaryWriter

@@ -14,6 +14,7 @@ from ganforge.rng import Stream
 from ganforge.types import Array, Ints
 
 PARTS = ("train", "validation", "test")
+LEAST_SCORED = 100  # examples of a part by which samples are scored
 MAX_CLASSES = 65_536
 MAX_SIDE = 4096  # pixels
 _BLOCK_BYTES = 2**26  # of a memory-mapped array that are read at once

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ganforge.data import toy
-from ganforge.data.dataset import Dataset, Examples
+from ganforge.data.dataset import LEAST_SCORED, Dataset, Examples
 from ganforge.data.spec import DataSpec
 from ganforge.errors import DataError, check
 from ganforge.evaluation import features
@@ -24,7 +24,7 @@ from ganforge.types import Array, Floats, Ints
 T = TypeVar("T")
 Labelled = Dataset | Examples
 
-LEAST = 100  # examples of each of real and fake
+LEAST = LEAST_SCORED  # examples of each of real and fake
 
 
 @dataclass(frozen=True)

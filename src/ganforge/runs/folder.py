@@ -7,10 +7,12 @@ last line that a crash tore.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
+import os
 import platform
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -144,15 +146,11 @@ def prepare(path: Path | str, wanted: Config) -> Run:
     what may continue (the budget may grow; see `config.CONTINUABLE`).
     """
     run = Run(Path(path))
+    refuse_other(run, wanted)
     if run.exists():
-        refuse_changes(run, wanted)
         if run.settings() == convert.to_dict(wanted):
             return run
     else:
-        if run.path.exists() and (not run.path.is_dir() or occupied(run.path)):
-            raise UsageError(
-                f"{run.path} is not empty and not a run: choose another folder with --out"
-            )
         try:
             run.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -161,12 +159,43 @@ def prepare(path: Path | str, wanted: Config) -> Run:
     return run
 
 
-def occupied(folder: Path) -> bool:
-    """Whether a folder holds anything but what a trainer killed in its first moment left.
+def refuse_other(run: Run, wanted: Config) -> None:
+    """What `prepare` raises, without a write: see there, and DiskError if nothing can be written.
 
-    Runs of many seeds in folders below it are no matter.
+    UsageError for a run with other settings, or a folder with something else in it.
     """
-    return any(not (leftover(p) or of_seeds(p)) for p in folder.iterdir())
+    if run.exists():
+        refuse_changes(run, wanted)
+        refuse_unwritable(run.path)
+    else:
+        refuse_occupied(run.path)
+
+
+def refuse_occupied(path: Path, belongs: Callable[[Path], bool] | None = None) -> None:
+    """UsageError if `path` is a file or a folder with foreign contents; DiskError if unwritable.
+
+    Args:
+        path: of a folder that may be missing.
+        belongs: whether something in the folder may be there. [default: `of_seeds`]
+    """
+    belongs = belongs or of_seeds
+    with files.writing(path):
+        there = os.path.lexists(path)
+        foreign = there and (
+            not path.is_dir() or any(not (leftover(p) or belongs(p)) for p in path.iterdir())
+        )
+    if foreign:
+        raise UsageError(f"{path} is not empty and not a run: choose another folder with --out")
+    refuse_unwritable(path)
+
+
+def refuse_unwritable(path: Path) -> None:
+    """DiskError if the folder `path` cannot be made, or cannot be written in."""
+    nearest = next(p for p in (path, *path.absolute().parents) if os.path.lexists(p))
+    reason = 0 if os.access(nearest, os.W_OK | os.X_OK) else errno.EACCES
+    reason = reason if nearest.is_dir() else errno.ENOTDIR
+    if reason:
+        raise files.disk_error(path, OSError(reason, os.strerror(reason)))
 
 
 def of_seeds(path: Path) -> bool:

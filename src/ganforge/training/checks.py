@@ -1,27 +1,180 @@
-"""May this config be played on these data? Asked once, before anything is written, by every door.
+"""May this config be trained on these data? Asked once, before anything is written, by every door.
 
-Three questions, as soon as each can be answered: of the config alone, of the config on the data,
-and of the networks that are built for both. Each raises UsageError or DataError with the remedy.
+`require_trainable` asks all of it: of scores and event files, of the run folder, of the config on
+the data, and of the networks that are built for both. `api.train` asks the same questions in the
+same order, but waits for the other processes in between. Lightning has no run folder and asks
+`require_playable`. Each question raises UsageError, DataError or DiskError with the remedy.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
 from ganforge.config.schema import Config
-from ganforge.data.load import Dataset
+from ganforge.data.dataset import LEAST_SCORED
+from ganforge.data.load import Dataset, load
 from ganforge.data.spec import DataSpec
 from ganforge.errors import DataError, UsageError
+from ganforge.gan import step
 from ganforge.gan.penalties import GradientPenalty
 from ganforge.gan.state import State
 from ganforge.nets.dcgan import DCGAN
 from ganforge.nets.layers import Projection
-from ganforge.training import build
+from ganforge.runs import folder
+from ganforge.runs.folder import Run
+from ganforge.text import printable
+from ganforge.training import build, device
+from ganforge.training.device import Resolved
 from ganforge.training.distributed import ALONE, World
+
+
+@dataclass(frozen=True)
+class Trainable:
+    """Runs of one config that may be trained.
+
+    data, validation: the examples; no validation part if nothing is scored during training.
+    before: what was last known of each run, {} for a new one. resolved: what `auto` means. begun:
+    the state before the first step. steps: the budget.
+    """
+
+    data: Dataset
+    validation: Dataset | None
+    before: tuple[dict[str, Any], ...]
+    resolved: Resolved
+    begun: State
+    steps: int
+
+
+def require_trainable(
+    runs: Mapping[Path, Config],
+    data: Dataset | None = None,
+    validation: Dataset | None = None,
+    world: World = ALONE,
+) -> Trainable:
+    """What is known before the first step of runs that may be trained; nothing is written.
+
+    Args:
+        runs: the config of each run folder; configs differ in their seed alone.
+        data, validation: examples in place of those that the config names.
+        world: the processes that share a batch.
+
+    Raises:
+        UsageError, DataError, DiskError: a run may not be trained.
+    """
+    config = next(iter(runs.values()))
+    for path in runs:
+        validation = require_callbacks(config, path, data, validation)
+    before = tuple(require_folder(Run(path), each) for path, each in runs.items())
+    data = require_data(config, data)
+    for path, known in zip(runs, before, strict=True):
+        require_same_run(Run(path), config, known, data)
+    chosen: dict[str, Any] = next((known.get("resolved", {}) for known in before if known), {})
+    resolved = device.resolve(config, chosen, world, data.spec)
+    begun = require_playable(config, data.spec, data, resolved.device, resolved.precision, world)
+    return Trainable(data, validation, before, resolved, begun, steps_of(config, data))
+
+
+def steps_of(config: Config, data: Dataset) -> int:
+    """The budget in steps."""
+    return step.steps_for(config.images(len(data)), config.batch, config.game)
+
+
+# --- scores and event files, which the loop that yields does not make ---------------------------
+
+
+def require_callbacks(
+    config: Config, path: Path, data: Dataset | None, validation: Dataset | None
+) -> Dataset | None:
+    """The validation part if scores are made during training, else `validation`.
+
+    Raises:
+        UsageError, DataError: see `validation_part` and `event_writer`.
+    """
+    if config.output.tensorboard:
+        event_writer(path)
+    scored = config.output.score_every > 0
+    return validation_part(config, data, validation) if scored else validation
+
+
+def validation_part(config: Config, data: Dataset | None, validation: Dataset | None) -> Dataset:
+    """The examples to score by, `validation` or those that the config names.
+
+    Raises:
+        UsageError: `data` are given without `validation`.
+        DataError: there are too few examples.
+    """
+    if validation is None:
+        if data is not None:
+            raise UsageError("scores need real examples held out: give validation= with data=")
+        validation = load(config.data, part="validation", size=config.size)
+    if len(validation) < LEAST_SCORED:
+        raise DataError(
+            f"{config.data}: {len(validation)} validation examples are too few to score, at least "
+            f"{LEAST_SCORED} are needed"
+        )
+    return validation
+
+
+def event_writer(path: Path) -> Any:
+    """torch's SummaryWriter, if event files can be written in the run folder `path`.
+
+    Raises:
+        UsageError: tensorboard is not installed, or the path is not UTF-8.
+    """
+    if printable(str(path)) != str(path):
+        raise UsageError(
+            f"{path}: tensorboard takes no path that is not UTF-8: choose another folder, or leave "
+            "--tensorboard out"
+        )
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise UsageError(
+            "event files need tensorboard, which is not installed: "
+            "pip install 'ganforge[tensorboard]', or leave --tensorboard out"
+        ) from None
+    return SummaryWriter
+
+
+# --- the run folder -----------------------------------------------------------------------------
+
+
+def require_folder(run: Run, config: Config) -> dict[str, Any]:
+    """What was last known of the run, {} for a new one; raises if the folder is not for it."""
+    folder.refuse_other(run, config)
+    return folder.last_known(run) if run.exists() else {}
+
+
+def require_same_run(run: Run, config: Config, before: Mapping[str, Any], data: Dataset) -> None:
+    """DataError if the run had other data, UsageError if it is past the budget."""
+    if before.get("data_sha256", data.sha256) != data.sha256:
+        raise DataError(
+            f"{config.data}: not the data {run.path} was trained on (their sha256 differs): "
+            "restore them, or give --out for a new run"
+        )
+    if steps_of(config, data) < int(before.get("step", 0)):
+        raise UsageError(
+            f"{run.path} has already gone {before['step']:,} steps and this budget is "
+            f"{steps_of(config, data):,}: give a larger one, or --out for a new run"
+        )
+
+
+# --- the config on the data ---------------------------------------------------------------------
+
+
+def require_data(config: Config, data: Dataset | None = None) -> Dataset:
+    """`data`, or those that the config names, if the config may be trained on them."""
+    require_playable_config(config)
+    data = data or load(config.data, size=config.size)
+    require_playable_data(config, data.spec, data)
+    return data
 
 
 def require_playable(

@@ -50,6 +50,8 @@ def resolve(
     device = config.device
     if device == "auto":
         device = kept.get("device", "")
+        if world.size > 1:  # each process takes its own GPU
+            device = device.partition(":")[0]
         device = device if there(device) else best_device()
     if device == "cuda" and world.size > 1:
         device = f"cuda:{world.local}"

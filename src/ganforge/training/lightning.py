@@ -101,7 +101,7 @@ class GANModule(L.LightningModule):
                 "class_names": list(class_names),
             }
         )
-        self.state = build.initial(config, spec, data=data)
+        self.state = checks.require_playable(config, spec, data)
         self.generator = self.state.players.generator
         self.discriminator = self.state.players.discriminator
         if self.state.average is not None:
@@ -161,6 +161,7 @@ class GANModule(L.LightningModule):
         if isinstance(data, GANData):
             check(data.spec == self.spec, "spec", self.spec, f"that of the data, {data.spec}")
             self.class_names = data.dataset.class_names
+            checks.require_data(self.config, data.dataset)
         if stage != "fit":
             return
         strategy, precision = trainer.strategy, str(trainer.precision)
@@ -168,6 +169,7 @@ class GANModule(L.LightningModule):
         check(known, "strategy", type(strategy).__name__, "one device, or 'ddp'")
         names = " or ".join(map(repr, PRECISIONS))
         check(precision in PRECISIONS, "precision", precision, names)
+        checks.require_enough_for_batch_norm(self.config, self.state, world_of(trainer))
         cast = build.autocast(strategy.root_device, PRECISIONS[precision])
         self.state.players = replace(self.state.players, autocast=cast)
         if self.config.sync_bn and trainer.world_size > 1:

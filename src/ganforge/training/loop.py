@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from ganforge.config import convert
 from ganforge.config.schema import Config
-from ganforge.data.load import Dataset, load
+from ganforge.data.load import Dataset
 from ganforge.errors import DataError, DivergedError, Interrupted, UsageError
 from ganforge.gan.state import State
 from ganforge.runs import folder
@@ -244,24 +244,13 @@ def begin(
     )
     before: dict[str, Any] = known["before"]
     control.enough |= known["enough"]
-    checks.require_playable_config(config)
-    data = data or load(config.data, size=config.size)
-    checks.require_playable_data(config, data.spec, data)
-    if before.get("data_sha256", data.sha256) != data.sha256:
-        raise DataError(
-            f"{config.data}: not the data this run was trained on (their sha256 differs): restore "
-            "them, or give --out for a new run"
-        )
-    resolved = resolve(config, chosen_before(before, world), world, data.spec)
+    data = checks.require_data(config, data)
+    checks.require_same_run(run, config, before, data)
+    resolved = resolve(config, before.get("resolved", {}), world, data.spec)
     same_everywhere(m, config, data, resolved)
     distributed.join(world, resolved.device, m.store, m.timeout)
     t = Trainer.build(config, run, data, resolved, m)
     stack.callback(t.batches.close)
-    if t.steps < int(before.get("step", 0)):
-        raise UsageError(
-            f"{run.path} has already gone {before['step']:,} steps and this budget is "
-            f"{t.steps:,}: give a larger one, or --out for a new run"
-        )
     if not known["exists"]:
         restore.same_start(t)
     return before, t
@@ -270,12 +259,10 @@ def begin(
 def last_known(run: Run, config: Config, enough: bool) -> dict[str, Any]:
     """What the leader finds in the run folder, for all processes, before the data are loaded.
 
-    Raises UsageError where the folder holds another run: the data may be what differs.
+    Raises what `checks.require_folder` does: the data may be what differs.
     """
     exists = run.exists()
-    if exists:
-        folder.refuse_changes(run, config)
-    before = folder.last_known(run) if exists else {}
+    before = checks.require_folder(run, config)
     return {"exists": exists, "before": before, "enough": enough}
 
 
@@ -314,14 +301,6 @@ def settle(t: Trainer, control: Control, before: dict[str, Any], race: bool) -> 
     with suppress(Interrupted), control.may_be_interrupted():
         threads.settle(t, before, race)
     return notes + restore.same_machine(t, before)
-
-
-def chosen_before(before: dict[str, Any], world: World) -> dict[str, Any]:
-    """What `auto` chose at the run's start; of several GPUs each process takes its own."""
-    chosen: dict[str, Any] = before.get("resolved", {})
-    if world.size > 1 and "device" in chosen:
-        chosen = chosen | {"device": chosen["device"].partition(":")[0]}
-    return chosen
 
 
 def claim_run_folder(stack: ExitStack, run: Run, config: Config, take_over: bool = False) -> None:

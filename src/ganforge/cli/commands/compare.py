@@ -128,7 +128,7 @@ def of_recipes(
     named = {k: [(s, recipes.run_folder(trained, k, s)) for s in seeds] for k in configs}
     folder = result_folder(named, out)
     jobs = recipes.plan_jobs(configs, seeds, budget, trained)
-    yield from recipes.progress_lines(jobs)
+    yield from recipes.progress_lines(jobs, scoring=scoring)
     yield from saved(recipes.of_jobs(jobs, scoring), folder)
 
 

@@ -123,7 +123,7 @@ def train(
         raise UsageError(f"--at-once {at_once} is for several seeds: give --seeds too")
     path = out or api.default_folder(chosen)
     if dry_run:
-        yield from rehearse(chosen, path)
+        yield from rehearse(chosen, path, gpus)
         return 0
     if gpus is not None:
         return launch(gpus, chosen, typed)
@@ -274,23 +274,20 @@ def stay_inside(file: Path, data: str) -> None:
         )
 
 
-def rehearse(chosen: Config, path: Path) -> Iterator[str]:
+def rehearse(chosen: Config, path: Path, gpus: int | None = None) -> Iterator[str]:
     """Everything of a run except its steps: what it would train, on what, for how long."""
-    from ganforge.data import load
     from ganforge.runs import folder
     from ganforge.training import checks, distributed, threads
-    from ganforge.training.device import resolve
     from ganforge.training.meeting import Meeting
     from ganforge.training.trainer import Trainer
 
-    run = folder.Run(path)
-    if run.exists():
-        folder.refuse_changes(run, chosen)
-    checks.require_playable_config(chosen)
-    data = load.load(chosen.data, size=chosen.size)
-    meeting = Meeting(distributed.from_environment())
-    resolved = resolve(chosen, world=meeting.world, spec=data.spec)
-    t = Trainer.build(chosen, run, data, resolved, meeting)
+    world = distributed.from_environment()
+    if gpus is not None:
+        count = processes(gpus, chosen)
+        world = distributed.World(0, count, here=count)
+    found = checks.require_trainable({path: chosen}, world=world)
+    data, resolved = found.data, found.resolved
+    t = Trainer(chosen, data, folder.Run(path), resolved, found.begun, Meeting(world))
     t.batches.close()
 
     yield f"recipe         {chosen.name}"
@@ -304,17 +301,25 @@ def rehearse(chosen: Config, path: Path) -> Iterator[str]:
     yield "nothing was trained or written"
 
 
-def launch(processes: int, chosen: Config, arguments: Sequence[str]) -> int:
+def processes(gpus: int, chosen: Config) -> int:
+    """The processes of `--gpus`; UsageError if the batch cannot be split over them."""
+    from ganforge.training import distributed
+
+    check(gpus >= 1, "gpus", gpus, "at least 1 process")
+    distributed.World(0, gpus).part(chosen.batch)
+    return gpus
+
+
+def launch(gpus: int, chosen: Config, arguments: Sequence[str]) -> int:
     """The same command in several processes, without its --gpus; the exit code."""
     from ganforge.training import distributed
 
-    check(processes >= 1, "gpus", processes, "at least 1 process")
-    distributed.World(0, processes).part(chosen.batch)  # refused once, not by each process
+    processes(gpus, chosen)  # refused once, not by each process
     words = [w for w in arguments if not w.startswith("--gpus=")]
     if "--gpus" in words:
         at = words.index("--gpus")
         del words[at : at + 2]
-    return distributed.launch(processes, words)
+    return distributed.launch(gpus, words)
 
 
 def summary(trained: Trained) -> Iterator[str]:

@@ -25,10 +25,13 @@ from ganforge.experiments.ensemble.compare import Job
 from ganforge.experiments.seeds import StoppedError
 from ganforge.experiments.seeds.plan import ENDED, checked_seeds, user_networks
 from ganforge.recipes import find
+from ganforge.runs import folder
 from ganforge.runs.folder import Run
 from ganforge.runs.model import OwnNetworks
 from ganforge.runs.records import Control
+from ganforge.training import checks
 
+WRITTEN = ("compare.json", "compare.png", "speeds.json")  # in the folder of a comparison
 CANDIDATES = 5  # scores of a run on the validation split, of which the best chooses its checkpoint
 
 
@@ -62,7 +65,7 @@ def of_recipes(
     """
     configs = recipes if isinstance(recipes, Mapping) else variants(recipes, settings)
     jobs = plan_jobs(configs, list(seeds), budget or Budget(), Path(out))
-    for _ in train_missing(jobs, show):
+    for _ in train_missing(jobs, show, scoring):
         pass
     return of_jobs(jobs, scoring)
 
@@ -111,6 +114,7 @@ def plan_jobs(
     """
     check(len(configs) > 0, "recipes", "", "at least one")
     seeds = checked_seeds(seeds)
+    folder.refuse_occupied(out, belongs)
     given = list(configs.items())
     for i, (label, one) in enumerate(given):
         for other, two in given[:i]:
@@ -146,6 +150,14 @@ def run_folder(out: Path, label: str, seed: int) -> Path:
     return out / (naming.slug(label) or "recipe") / f"seed-{seed}"
 
 
+def belongs(path: Path) -> bool:
+    """Whether a file or folder may lie in the folder of a comparison: runs, or what it writes."""
+    if path.name in WRITTEN or folder.of_seeds(path) or Run(path).exists():
+        return True
+    return path.is_dir() and all(p.name in WRITTEN or folder.of_seeds(p) or Run(p).exists()
+                                 or folder.leftover(p) for p in path.iterdir())  # fmt: skip
+
+
 def with_scores(config: Config, examples: int) -> Config:
     """A config whose run is scored `CANDIDATES` times, evenly, to choose its checkpoint."""
     every = config.images(examples) / examples / CANDIDATES
@@ -164,7 +176,9 @@ def is_trained(job: Job) -> bool:
     return run.info().get("status") in ENDED
 
 
-def train_missing(jobs: Sequence[Job], show: str = "auto") -> Iterator[str]:
+def train_missing(
+    jobs: Sequence[Job], show: str = "auto", scoring: Scoring | None = None
+) -> Iterator[str]:
     """Train the runs that are missing; yields a line before each run.
 
     Runs of one variant are trained at once if that pays. All folders are checked before the first
@@ -174,6 +188,7 @@ def train_missing(jobs: Sequence[Job], show: str = "auto") -> Iterator[str]:
         StoppedError: a signal ended a run.
     """
     missing = [job for job in jobs if not is_trained(job)]
+    require_trainable(missing, scoring or Scoring())
     number = 0
     for some, plan in ensembles.turns(jobs, missing):
         for job in some:
@@ -195,6 +210,16 @@ def train_missing(jobs: Sequence[Job], show: str = "auto") -> Iterator[str]:
             raise StoppedError(name, signal)
 
 
+def require_trainable(jobs: Sequence[Job], scoring: Scoring) -> None:
+    """UsageError, DataError or DiskError if a job cannot be trained, or its run not be scored."""
+    for label in dict.fromkeys(job.label for job in jobs):
+        same = [job for job in jobs if job.label == label]
+        folder.refuse_occupied(same[0].folder.parent)
+        checks.require_trainable({job.folder: job.config for job in same})
+    if jobs:
+        runs.refuse_unscorable([job.config for job in jobs], scoring)
+
+
 def train_one(job: Job, show: str) -> tuple[int, dict[int, str]]:
     """Train one run; returns the signal that stopped it, 0 for none, and why it diverged."""
     try:
@@ -213,10 +238,12 @@ def of_jobs(jobs: Sequence[Job], scoring: Scoring | None = None) -> Comparison:
     return runs.judge(members, networks, scoring or Scoring())
 
 
-def progress_lines(jobs: Sequence[Job], show: str = "auto") -> Iterator[str]:
+def progress_lines(
+    jobs: Sequence[Job], show: str = "auto", scoring: Scoring | None = None
+) -> Iterator[str]:
     """The lines of `train_missing`, with the runs that are there already and the scoring."""
     before = sum(is_trained(job) for job in jobs)
     if before:
         yield f"{before} of {len(jobs)} runs are there already"
-    yield from train_missing(jobs, show)
+    yield from train_missing(jobs, show, scoring)
     yield f"scoring {len(jobs)} runs"

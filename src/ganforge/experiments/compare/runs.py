@@ -136,10 +136,11 @@ def judge(
         raise DataError(f"{settings['data']}: not the data {runs[0].path} was trained on")
 
     good = [run for run in runs if infos[run]["status"] != "diverged"]
-    refuse_label_metrics(good, scoring.metrics)
+    if not good:
+        raise DataError("every run has diverged: there is nothing to score")
+    refuse_label_metrics(any(run.settings().get("labels") for run in good), scoring.metrics)
     best = all((run.path / BEST_MODEL / model.CONFIG).is_file() for run in good)
-    counts = {f"{scoring.split} examples": len(real.held_out), "training examples": len(real.train)}
-    n, note = evaluate.limited(scoring.n, counts)
+    n, note = size_of_scores(real, scoring)
     scoring = replace(scoring, n=n, space=scoring.space or features.default_space(real.train.spec))
 
     groups = []
@@ -246,13 +247,24 @@ def refuse_equal_seeds(
                 )
 
 
-def refuse_label_metrics(runs: Sequence[Run], metrics: Sequence[str]) -> None:
-    """DataError if all runs have diverged; UsageError if a metric of labels fits none of them."""
-    if not runs:
-        raise DataError("every run has diverged: there is nothing to score")
+def refuse_label_metrics(conditional: bool, metrics: Sequence[str]) -> None:
+    """UsageError if a metric of labels fits none of the runs. conditional: whether some are."""
     of_labels = [m for m in metrics if m in OF_LABELS]
-    if of_labels and not any(run.settings().get("labels") for run in runs):
+    if of_labels and not conditional:
         raise UsageError(f"metric {of_labels[0]!r}: none of these runs is conditional")
+
+
+def size_of_scores(real: Real, scoring: Scoring) -> tuple[int, str]:
+    """(samples of a score, a note if fewer than wanted); DataError if they are too few."""
+    counts = {f"{scoring.split} examples": len(real.held_out), "training examples": len(real.train)}
+    return evaluate.limited(scoring.n, counts)
+
+
+def refuse_unscorable(configs: Sequence[Config], scoring: Scoring) -> None:
+    """What `judge` raises of configs and data alone, before runs are trained for it."""
+    refuse_label_metrics(any(config.labels for config in configs), scoring.metrics)
+    first = configs[0]
+    size_of_scores(evaluate.load_real(first.data, first.size, scoring.split), scoring)
 
 
 def refuse_different_stamps(groups: Sequence[Group]) -> None:

@@ -31,7 +31,7 @@ from ganforge.experiments.seeds.plan import Plan, common_step
 from ganforge.gan.state import State
 from ganforge.runs import checkpoint, folder
 from ganforge.runs.records import Control, Progress
-from ganforge.training import checks, divergence, loop, openmp, restore
+from ganforge.training import divergence, loop, openmp, restore
 from ganforge.training.clock import Clock
 from ganforge.training.distributed import ALONE, World
 from ganforge.training.trainer import Trainer
@@ -316,7 +316,6 @@ def begin(
     ensemble = stacked.build(
         plan.config, seeds, plan.data, plan.resolved.precision, plan.resolved.device
     )
-    checks.require_enough_for_batch_norm(plan.config, ensemble.singles[0], ALONE)
     resolved = replace(plan.resolved, stacked=len(seeds))
     batches = Batches(plan.data, device=torch.device("cpu"), seed=0)  # nobody reads from it
     context.callback(batches.close)

@@ -102,21 +102,20 @@ def train(
         raise UsageError(f"{config!r}: expected a Config; call the recipe, as gf.recipes.cdcgan()")
     control = Control()
     with signals.handling(control), control.may_be_interrupted():
-        plan = plans.make(config, out, seeds, at_once, data)
-    return carry_out(plan, show, control, validation)
+        plan = plans.make(config, out, seeds, at_once, data, validation)
+    return carry_out(plan, show, control)
 
 
 def carry_out(
     plan: Plan,
     show: str | display.Display,
     control: Control | None = None,
-    validation: Dataset | None = None,
 ) -> Seeds:
     """Train, score and summarise what a plan names; see `train`."""
     control = control or Control()
-    play(plan, show, control, validation)
+    play(plan, show, control)
     with signals.handling(control):
-        unscored = "" if control.stop else summary.score(plan, control, validation)
+        unscored = "" if control.stop else summary.score(plan, control)
         table = summary.make(plan) | {"unscored": unscored}
         summary.write(plan, table, picture=not control.stop)
     if len(plan.seeds) > 1 and table["statuses"].get("diverged", 0) == len(plan.seeds):
@@ -132,19 +131,18 @@ def play(
     plan: Plan,
     show: str | display.Display,
     control: Control,
-    validation: Dataset | None = None,
 ) -> dict[int, str]:
     """Train what a plan names; returns the reason for each seed that diverged."""
     if not plan.groups:
         return {}
     plans.write_groups(plan)
     if plan.one_by_one:
-        return train_one_by_one(plan, show, control, validation)
+        return train_one_by_one(plan, show, control)
 
     diverged: dict[int, str] = {}
     shown = display.choose(show) if isinstance(show, str) else show
     with signals.handling(control), shown:
-        for progress in train_groups(plan, control, validation, diverged):
+        for progress in train_groups(plan, control, diverged):
             with suppress(OSError):  # a closed pipe or a full disk: training continues
                 shown.show(progress)
 
@@ -154,13 +152,11 @@ def play(
         if plan.config.on_nan == "rollback" and folder.state(plan.run(seed)) == "diverged"
     ]  # fmt: skip
     rest = replace(plan, groups=tuple((seed,) for seed in again))
-    later = train_one_by_one(rest, show, control, validation)
+    later = train_one_by_one(rest, show, control)
     return {seed: why for seed, why in diverged.items() if seed not in again} | later
 
 
-def train_one_by_one(
-    plan: Plan, show: str | display.Display, control: Control, validation: Dataset | None
-) -> dict[int, str]:
+def train_one_by_one(plan: Plan, show: str | display.Display, control: Control) -> dict[int, str]:
     """Train each seed by itself; returns the reason for each seed that diverged."""
     diverged: dict[int, str] = {}
     for (seed,) in plan.groups:
@@ -169,7 +165,7 @@ def train_one_by_one(
         config, path = plan.config_of(seed), plan.run(seed).path
         try:
             trained = api.train(
-                config, path, show=show, data=plan.data, validation=validation,
+                config, path, show=show, data=plan.data, validation=plan.validation,
                 take_over=control.take_over, race=False,  # seeds must not differ by the load
             )  # fmt: skip
         except DivergedError as error:
@@ -180,9 +176,7 @@ def train_one_by_one(
     return diverged
 
 
-def train_groups(
-    plan: Plan, control: Control, validation: Dataset | None, diverged: dict[int, str]
-) -> Iterator[Progress]:
+def train_groups(plan: Plan, control: Control, diverged: dict[int, str]) -> Iterator[Progress]:
     """Train the groups in turn; yields records of all seeds together, and fills `diverged`."""
     total = AggregateProgress(plan)
     for note in plan.notes:
@@ -193,8 +187,8 @@ def train_groups(
         with ExitStack() as stack:
             with control.may_be_interrupted():
                 group = ensembles.begin(stack, plan, seeds, control)
-            watch_scores(group, plan, validation)
-            health = Health(group, Budget(lambda: validation or summary.validation_part(plan)))
+            watch_scores(group, plan)
+            health = Health(group, Budget(lambda: summary.validation_part(plan)))
             log = [stack.enter_context(api.events(t.config, t.run.path))
                    for t in group.members] if plan.config.output.tensorboard else []  # fmt: skip
             if len(plan.groups) > 1:
@@ -219,10 +213,10 @@ def train_groups(
     yield total.record(done=True)
 
 
-def watch_scores(group: EnsembleTrainer, plan: Plan, validation: Dataset | None) -> None:
+def watch_scores(group: EnsembleTrainer, plan: Plan) -> None:
     """Give every member a scorer if the config wants scores during training."""
     if not plan.config.output.score_every:
         return
     for t, control in zip(group.members, group.controls, strict=True):
-        part = validation or summary.validation_part(plan)
-        group.scorers.append(Scorer(t.config, t.run.path, control, plan.data, part, live=False))
+        scorer = Scorer(t.config, t.run.path, control, plan.data, plan.validation, live=False)
+        group.scorers.append(scorer)

@@ -12,20 +12,18 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from ganforge import api, files
 from ganforge.config.schema import Config, Part
-from ganforge.data.load import Dataset, load
+from ganforge.data.load import Dataset
 from ganforge.errors import DataError, DiskError, UsageError, check
 from ganforge.experiments.ensemble import capability
 from ganforge.experiments.ensemble.capability import Cost
-from ganforge.gan import step as game
 from ganforge.runs import checkpoint
 from ganforge.runs import folder as runs
 from ganforge.runs.folder import Run
 from ganforge.runs.model import OwnNetworks
-from ganforge.training import checks, device
+from ganforge.training import checks
 from ganforge.training.device import Resolved
 
 GROUPS, FORMAT = "population.json", 1
@@ -41,6 +39,8 @@ class Plan:
     groups: of seeds, trained in this order. one_by_one: why the seeds are trained one by one; empty
     if they are stacked. cost: of one more member; None if they are not stacked. free: bytes of
     memory. moved: seeds that continue in another group than before, so no longer bit for bit.
+    validation: the examples to score by, if they are given or scores are made during training.
+    data_given: whether the data stand in place of those that the config names.
     """
 
     config: Config
@@ -55,6 +55,8 @@ class Plan:
     free: int = 0
     notes: tuple[str, ...] = ()
     moved: frozenset[int] = frozenset()
+    validation: Dataset | None = None
+    data_given: bool = False
 
     def run(self, seed: int) -> Run:
         """The run folder of a seed."""
@@ -124,27 +126,24 @@ def make(
     seeds: Iterable[int],
     at_once: int | None = None,
     data: Dataset | None = None,
+    validation: Dataset | None = None,
 ) -> Plan:
     """Plan what `seeds.train` will do; nothing is written.
 
     Raises:
-        UsageError: a folder holds another run, or `at_once` games need more memory than is free.
-        DataError: the data are missing, or are not those that a run was trained on.
+        UsageError: `at_once` games need more memory than is free, or `seeds` are no seeds.
+        UsageError, DataError, DiskError: see `checks.require_trainable`.
     """
     named = checked_seeds(seeds)
     check(at_once is None or at_once >= 1, "at_once", at_once, "at least 1 game")
     folder = Path(out) if out is not None else api.default_folder(replace(wanted, seed=0))
-    checks.require_playable_config(wanted)
-    data = data or load(wanted.data, size=wanted.size)
-    checks.require_playable(wanted, data.spec, data)
-    steps = game.steps_for(wanted.images(len(data)), wanted.batch, wanted.game)
-    infos = [
-        checked_info(Run(folder / f"seed-{seed}"), replace(wanted, seed=seed), data, steps)
-        for seed in named
-    ]
-    before = next((info for info in infos if info), {})
-    resolved = device.resolve(wanted, before.get("resolved", {}), spec=data.spec)
-    plan = Plan(wanted, folder, named, data, resolved, steps, ())
+    if not Run(folder).exists():  # a run may have seeds in folders below it
+        runs.refuse_occupied(folder)
+    configs = {folder / f"seed-{seed}": replace(wanted, seed=seed) for seed in named}
+    found = checks.require_trainable(configs, data, validation)
+    given, data, resolved = data is not None, found.data, found.resolved
+    plan = Plan(wanted, folder, named, data, resolved, found.steps, (),
+                validation=found.validation, data_given=given)  # fmt: skip
     waiting = [seed for seed in named if plan.pending(seed)]
     if not waiting:
         return plan
@@ -163,25 +162,6 @@ def make(
     if wanted.compile:
         plan = replace(plan, notes=("not compiled: the seeds are trained at once", *plan.notes))
     return plan
-
-
-def checked_info(run: Run, wanted: Config, data: Dataset, steps: int) -> dict[str, Any]:
-    """run.json of a seed's folder; UsageError or DataError if the folder holds anything else."""
-    if not run.exists():
-        return {}
-    runs.refuse_changes(run, wanted)
-    info = runs.last_known(run)
-    if info.get("data_sha256", data.sha256) != data.sha256:
-        raise DataError(
-            f"{wanted.data}: not the data {run.path} was trained on (their sha256 differs): "
-            "restore them, or give --out for new runs"
-        )
-    if steps < int(info.get("step", 0)):
-        raise UsageError(
-            f"{run.path} has already gone {info['step']:,} steps and this budget is {steps:,}: "
-            "give a larger one, or --out for new runs"
-        )
-    return info
 
 
 def has_ended(run: Run, steps: int) -> bool:

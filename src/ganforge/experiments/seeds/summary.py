@@ -17,10 +17,9 @@ import numpy as np
 from ganforge import files
 from ganforge.callbacks.evaluate import SEED, SHORTEST, N
 from ganforge.data.dataset import Dataset
-from ganforge.data.load import load
-from ganforge.errors import DataError, GanforgeError
+from ganforge.errors import GanforgeError
 from ganforge.evaluation import evaluate, store
-from ganforge.evaluation.inputs import LEAST, Real
+from ganforge.evaluation.inputs import Real
 from ganforge.evaluation.score import Score
 from ganforge.experiments.seeds.plan import Plan, user_networks
 from ganforge.plotting import overview
@@ -28,6 +27,7 @@ from ganforge.runs import folder
 from ganforge.runs.folder import Run
 from ganforge.runs.records import Control
 from ganforge.text import columns
+from ganforge.training import checks
 
 SUMMARY, PICTURE, FORMAT = "summary.json", "summary.png", 1
 VARIETY = ("modes", "heavy-modes", "coverage")  # metrics whose bad verdict means a collapse
@@ -36,22 +36,18 @@ SHOWN = 20  # rows of the table by seed in the text
 
 
 def validation_part(plan: Plan) -> Dataset:
-    """The validation part of the plan's data; DataError if it is too small to score by."""
-    found = load(plan.config.data, part="validation", size=plan.config.size)
-    if len(found) < LEAST:
-        raise DataError(
-            f"{plan.config.data}: {len(found)} validation examples are too few to score"
-        )
-    return found
+    """The validation part of the plan's data; raises what `checks.validation_part` does."""
+    given = plan.data if plan.data_given else None
+    return checks.validation_part(plan.config, given, plan.validation)
 
 
-def score(plan: Plan, control: Control, validation: Dataset | None = None) -> str:
+def score(plan: Plan, control: Control) -> str:
     """Score every finished run that has no scores yet; returns why not, empty if all is scored."""
     todo = [run for run in plan.runs if plan.config.output.score and unscored(run)]
     if not todo:
         return ""
     try:
-        real = Real(plan.data, validation or validation_part(plan))
+        real = Real(plan.data, validation_part(plan))
         for run in todo:
             if control.stop:
                 break
