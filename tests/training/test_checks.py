@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import os
 from collections.abc import Callable, Mapping
@@ -22,6 +23,7 @@ from ganforge.errors import DataError, GanforgeError, UsageError
 from ganforge.experiments.compare import Budget, Scoring
 from ganforge.experiments.compare.recipes import plan_jobs, train_missing
 from ganforge.experiments.ensemble.compare import Job
+from ganforge.experiments.seeds.plan import make
 from ganforge.registry import PARTS
 from ganforge.runs import folder
 from ganforge.training import loop
@@ -79,7 +81,8 @@ def iterate(case: Case, out: Path) -> None:
 
 def lightning(case: Case, out: Path) -> None:
     pytest.importorskip("lightning")
-    gf.lightning.GANModule(case.config())
+    module = importlib.import_module("ganforge.training.lightning")
+    module.GANModule(case.config())
 
 
 @dataclass(frozen=True)
@@ -316,9 +319,23 @@ def test_a_folder_of_runs_and_comparisons_is_not_foreign(tmp_path: Path) -> None
     for seed in (0, 1):
         plan_jobs({"gaussian": config}, [seed], Budget(), tmp_path)
 
-    (tmp_path / "gaussian/letter.txt").write_text("a letter")
+    (tmp_path / "gaussian/notes.txt").write_text("notes beside the runs")
+    plan_jobs({"gaussian": config}, [0], Budget(), tmp_path)
+
+    (tmp_path / "other/letters").mkdir(parents=True)
+    (tmp_path / "other/letters/letter.txt").write_text("a letter")
     with pytest.raises(UsageError, match="not empty and not a run"):
-        plan_jobs({"gaussian": config}, [0], Budget(), tmp_path)
+        plan_jobs({"gaussian": config}, [0], Budget(), tmp_path / "other")
+
+
+@pytest.mark.parametrize("name", ["population.json", "experiment.json", "seed-0"])
+def test_a_population_is_continued_beside_notes_and_pictures(name: str, tmp_path: Path) -> None:
+    config = Case("gaussian", GAUSSIAN, "").config()
+    (tmp_path / "notes.txt").write_text("notes")
+    with pytest.raises(UsageError, match="not empty and not a run"):
+        make(config, tmp_path, [0])
+    (tmp_path / name).mkdir() if name == "seed-0" else (tmp_path / name).write_text("{}")
+    assert make(config, tmp_path, [0]).seeds == (0,)
 
 
 def test_seeds_that_are_trained_one_by_one_are_scored_on_the_way(tmp_path: Path) -> None:

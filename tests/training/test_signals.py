@@ -28,7 +28,7 @@ from ganforge.evaluation import evaluate as evaluation
 from ganforge.evaluation import store
 from ganforge.runs import checkpoint, folder
 from ganforge.runs.records import Control, Progress
-from ganforge.training import loop, restore, signals, trainer
+from ganforge.training import checks, restore, signals, trainer
 from ganforge.training.trainer import Trainer
 from tests.helpers.tiny import log_without_times, shortened
 
@@ -83,7 +83,7 @@ def test_before_there_is_a_run(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Loading data may take minutes: it is given up, and nothing is left."""
-    owner = loop if what == "load" else Trainer
+    owner = checks if what == "load" else Trainer
     monkeypatch.setattr(owner, what, signalled(getattr(owner, what), number))
     assert cli.main([*TOY, "--out", str(tmp_path / "run")]) == code
     assert "nothing new was saved; to start: ganforge train gaussian" in capsys.readouterr().out

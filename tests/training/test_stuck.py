@@ -16,7 +16,7 @@ import pytest
 
 from ganforge import recipes
 from ganforge.runs.records import Control
-from ganforge.training import loop, openmp, restore, second_signal, signals, stuck
+from ganforge.training import checks, loop, openmp, restore, second_signal, signals, stuck
 from ganforge.training.trainer import Trainer
 from tests.helpers.tiny import data_for, shortened
 
@@ -197,7 +197,7 @@ def test_only_the_first_step_is_watched(tmp_path: Path, monkeypatch: pytest.Monk
 
         return call
 
-    for place, name in ((loop, "load"), (Trainer, "build"), (restore, "resume"),
+    for place, name in ((checks, "load"), (Trainer, "build"), (restore, "resume"),
                         (Trainer, "save_samples"), (Trainer, "step")):  # fmt: skip
         monkeypatch.setattr(place, name, counted(getattr(place, name), name))
     config = shortened(recipes.find("gaussian"), 3, score=False)

@@ -171,20 +171,21 @@ def refuse_other(run: Run, wanted: Config) -> None:
         refuse_occupied(run.path)
 
 
-def refuse_occupied(path: Path, belongs: Callable[[Path], bool] | None = None) -> None:
-    """UsageError if `path` is a file or a folder with foreign contents; DiskError if unwritable.
+def refuse_occupied(path: Path, ours: Callable[[Path], bool] | None = None) -> None:
+    """UsageError if `path` is a file or a folder of something else; DiskError if unwritable.
 
     Args:
         path: of a folder that may be missing.
-        belongs: whether something in the folder may be there. [default: `of_seeds`]
+        ours: whether a file or folder in it shows that the folder is ours; a user's notes may be
+            beside it. [default: everything in the folder must be `of_seeds`]
     """
-    belongs = belongs or of_seeds
     with files.writing(path):
-        there = os.path.lexists(path)
-        foreign = there and (
-            not path.is_dir() or any(not (leftover(p) or belongs(p)) for p in path.iterdir())
-        )
-    if foreign:
+        occupied = os.path.lexists(path)
+        if path.is_dir():
+            contents = [p for p in path.iterdir() if not leftover(p)]
+            known = any(map(ours, contents)) if ours else all(map(of_seeds, contents))
+            occupied = bool(contents) and not known
+    if occupied:
         raise UsageError(f"{path} is not empty and not a run: choose another folder with --out")
     refuse_unwritable(path)
 
@@ -203,6 +204,11 @@ def of_seeds(path: Path) -> bool:
     name = path.name
     numbered = name.startswith("seed-") and name[5:].isdecimal()
     return numbered or name in ("population.json", "summary.json", "summary.png")
+
+
+def of_experiment(path: Path) -> bool:
+    """Whether a file or folder shows that its folder holds a population or an experiment."""
+    return of_seeds(path) or path.name == "experiment.json"
 
 
 def leftover(path: Path) -> bool:

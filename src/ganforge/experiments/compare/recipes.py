@@ -214,7 +214,7 @@ def require_trainable(jobs: Sequence[Job], scoring: Scoring) -> None:
     """UsageError, DataError or DiskError if a job cannot be trained, or its run not be scored."""
     for label in dict.fromkeys(job.label for job in jobs):
         same = [job for job in jobs if job.label == label]
-        folder.refuse_occupied(same[0].folder.parent)
+        folder.refuse_occupied(same[0].folder.parent, folder.of_seeds)
         checks.require_trainable({job.folder: job.config for job in same})
     if jobs:
         runs.refuse_unscorable([job.config for job in jobs], scoring)

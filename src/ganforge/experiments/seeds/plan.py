@@ -138,7 +138,7 @@ def make(
     check(at_once is None or at_once >= 1, "at_once", at_once, "at least 1 game")
     folder = Path(out) if out is not None else api.default_folder(replace(wanted, seed=0))
     if not Run(folder).exists():  # a run may have seeds in folders below it
-        runs.refuse_occupied(folder)
+        runs.refuse_occupied(folder, runs.of_experiment)
     configs = {folder / f"seed-{seed}": replace(wanted, seed=seed) for seed in named}
     found = checks.require_trainable(configs, data, validation)
     given, data, resolved = data is not None, found.data, found.resolved
