@@ -227,6 +227,19 @@ def test_the_bare_update_is_torchs(name: str, fused: bool) -> None:
         assert torch.equal(own, plain)
 
 
+@pytest.mark.parametrize("name", list(BY_HAND))
+def test_a_parameter_without_a_gradient_is_left_out(name: str) -> None:
+    """As torch does: neither its weight nor its moments nor its count of steps change."""
+    with_gradient, without = (nn.Parameter(torch.ones(3)) for _ in range(2))
+    optimizer = optimizers.build(BY_HAND[name], [with_gradient, without], fused=True)
+    with_gradient.grad = torch.ones(3)
+    before = {key: value.clone() for key, value in optimizer.state[without].items()
+              if isinstance(value, Tensor)}  # fmt: skip
+    optimizer.step()
+    assert (with_gradient != 1).all() and (without == 1).all()
+    assert all(torch.equal(optimizer.state[without][key], old) for key, old in before.items())
+
+
 def test_training_does_not_import_the_compiler() -> None:
     """A second or more of every start; torch's optimisers would."""
     code = (

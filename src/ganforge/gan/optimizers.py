@@ -45,7 +45,9 @@ def adam_step(self: Any) -> None:
     """
     (group,) = self.param_groups
     parameters = group["params"]
-    if not group["fused"] or parameters[0].device.type != "cpu":
+    gradients = [p.grad for p in parameters]
+    missing = any(gradient is None for gradient in gradients)  # torch leaves such parameters out
+    if missing or not group["fused"] or parameters[0].device.type != "cpu":
         LightAdam.step(self)
         return
     first = self.state[parameters[0]]["exp_avg"]
@@ -60,7 +62,7 @@ def adam_step(self: Any) -> None:
     with torch.no_grad():
         torch._foreach_add_(steps, 1)
         torch._fused_adam_(
-            parameters, [p.grad for p in parameters], exp_avgs, exp_avg_sqs, [], steps,
+            parameters, gradients, exp_avgs, exp_avg_sqs, [], steps,
             lr=group["lr"], beta1=beta1, beta2=beta2, weight_decay=group["weight_decay"],
             eps=group["eps"], amsgrad=False, maximize=False, found_inf=found_inf,
         )  # fmt: skip
