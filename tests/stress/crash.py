@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from ganforge.runs import checkpoint, folder
-from ganforge.training import loop
+from ganforge.training.trainer import Trainer
 from tests.stress.games import GAMES, difference, game, outcome, play, warm
 from tests.stress.harness import Options, Tally, fork, run, wait
 
-SAVES = ("save", "finish", "save_grid")  # of the loop: what counts as inside a save
+SAVES = ("save", "finish", "save_samples")  # of the trainer: what counts as inside a save
 COMMAND = ("train", "gaussian", "--epochs", "6", "--threads", "1", "--output.save_every", "0.1",
            "--output.score", "false")  # fmt: skip
 
@@ -41,7 +41,7 @@ def told(pipe: int) -> None:
         return call
 
     for name in SAVES:
-        setattr(loop, name, wrap(getattr(loop, name)))
+        setattr(Trainer, name, wrap(getattr(Trainer, name)))
 
 
 class Attempt:
