@@ -39,12 +39,12 @@ from tests.helpers.tiny import (
 GAMES = ("gaussian", "mnist-dropout", "mnist-mlp", "cdcgan")
 
 
-def outcome(path: Path) -> tuple[str, list[dict[str, Any]], bytes]:
+def outcome(path: Path) -> tuple[str, list[list[tuple[str, Any]]], bytes]:
     """Everything a run leaves: all tensors of its last checkpoint, its log, its model."""
     last = checkpoint.listed(path / "checkpoints")[0]
     tensors = load_file(last / "state.safetensors")
     weights = (path / "model" / "model.safetensors").read_bytes()
-    return fingerprint(tensors), log_without_times(path), weights
+    return fingerprint(tensors), [list(r.items()) for r in log_without_times(path)], weights
 
 
 @pytest.mark.parametrize("stop", [60, 37])

@@ -314,7 +314,8 @@ class Trainer:
         """
         skipped = {name for name in totals if name.startswith("skipped")}
         count = int(sum(totals[name] for name in skipped))
-        self.means = {n: v / max(1, counted) for n, v in totals.items() if n not in skipped}
+        names = sorted(set(totals) - skipped)  # in one order, also after a resume
+        self.means = {name: totals[name] / max(1, counted) for name in names}
         self.means |= {"skipped": count, "images_per_second": speed}
         self.skipped += count
         if self.world.is_main_process:
