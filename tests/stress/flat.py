@@ -27,7 +27,8 @@ def handles() -> int:
 def watched(options: Options) -> int:
     """Train, and write what was measured at the start and at the end."""
     config, data = game("toy", options.n)
-    output = replace(config.output, log_every=100, save_every=16.0, sample_every=16.0)
+    # every 250 steps, so that the shortest run has saved and sampled before START too
+    output = replace(config.output, log_every=100, save_every=2.0, sample_every=2.0)
     figures = []
     for progress in loop.train(replace(config, output=output), options.scratch / "run", data=data):
         if progress.step and progress.step >= START * options.n:
