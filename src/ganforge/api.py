@@ -1,9 +1,9 @@
-"""Train, draw and keep: the body around the loop that the command line and `gf.train` run.
+"""Train, score, draw: what `ganforge train` and `gf.train` do around the loop.
 
     run = gf.train(gf.recipes.cdcgan(), out="runs/a")
     eights = run.sample(16, labels=8)
 
-For code of one's own, iterate over `gf.loop.train(...)` instead.
+To put your code into the loop, iterate over `gf.iterate(...)` instead.
 """
 
 from __future__ import annotations

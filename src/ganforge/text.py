@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import codecs
 import json
+import math
 import re
 import shlex
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,24 @@ def json_bytes(value: Any, *, indent: int | None = None, allow_nan: bool = True)
     if "\\ud" in text:
         text = json.dumps(strings(value), indent=indent, allow_nan=allow_nan)
     return text.encode()
+
+
+def json_values(value: Any) -> Any:
+    """`value` as JSON values: dataclasses as tables, arrays as lists, other things as text.
+
+    Numbers that are not finite, which JSON does not know, and bytes become null.
+    """
+    if is_dataclass(value) and not isinstance(value, type):
+        value = {name: getattr(value, name) for name in value.__dataclass_fields__}
+    elif hasattr(value, "tolist"):  # an array or a number of numpy
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return {printable(str(k)): json_values(v) for k, v in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [json_values(v) for v in value]
+    if isinstance(value, bytes) or (isinstance(value, float) and not math.isfinite(value)):
+        return None
+    return value if isinstance(value, int | float | None) else printable(str(value))
 
 
 def strings(value: Any) -> Any:

@@ -2,7 +2,7 @@
 notebook. They take `Progress` records and write to the stream they are given.
 
     with display.choose("auto") as shown:
-        for progress in loop.train(config, "runs/a"):
+        for progress in gf.iterate(config, "runs/a"):
             shown.show(progress)
 """
 

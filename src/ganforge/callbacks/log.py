@@ -1,7 +1,7 @@
 """TensorBoard event files of a run: scalars and sample grids, written by whoever iterates.
 
-    with tensorboard.Events("runs/a") as events:
-        for progress in loop.train(config, "runs/a"):
+    with log.Events("runs/a") as events:
+        for progress in gf.iterate(config, "runs/a"):
             events.add(progress)
 
 They lie in `events/` of the run folder: `tensorboard --logdir runs` shows all runs. They are a

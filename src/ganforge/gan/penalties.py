@@ -63,14 +63,13 @@ def squared_gradient(
 
 
 @dataclass(frozen=True)
-class R1:
-    """gamma / 2 |grad D|^2 at real examples. Mescheder et al. 2018, eq. 9.
+class ZeroCentred:
+    """gamma / 2 |grad D|^2 at some examples; what R1 and R2 share.
 
     gamma_to: what gamma becomes by the fraction `until` of the budget, by a constant factor a
     step; None keeps it.
     """
 
-    kind: ClassVar[str] = "r1"
     player: ClassVar[str] = "discriminator"
     random_inputs: ClassVar[dict[str, RandomInput]] = {}
     gamma: float = 1.0
@@ -84,39 +83,33 @@ class R1:
     def scale(self, used: float) -> float:
         return _geometric(self.gamma, self.gamma_to, used / self.until)
 
+    def examples(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
+        """The examples, (B, ...), and their labels, at which the gradient is taken."""
+        raise NotImplementedError
+
     def __call__(
         self, players: Players, batch: Batch, inputs: RandomInputs, aux: Aux
     ) -> tuple[Tensor, Aux]:
-        norm = squared_gradient(players, batch.real, batch.label, batch.source, inputs)
-        return 0.5 * self.gamma * norm, aux
+        x, label = self.examples(batch)
+        return 0.5 * self.gamma * squared_gradient(players, x, label, batch.source, inputs), aux
 
 
-@dataclass(frozen=True)
-class R2:
-    """gamma / 2 |grad D|^2 at generated examples. Mescheder et al. 2018, eq. 10.
+class R1(ZeroCentred):
+    """gamma / 2 |grad D|^2 at real examples. Mescheder et al. 2018, eq. 9."""
 
-    gamma_to, until: as of R1.
-    """
+    kind: ClassVar[str] = "r1"
+
+    def examples(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
+        return batch.real, batch.label
+
+
+class R2(ZeroCentred):
+    """gamma / 2 |grad D|^2 at generated examples. Mescheder et al. 2018, eq. 10."""
 
     kind: ClassVar[str] = "r2"
-    player: ClassVar[str] = "discriminator"
-    random_inputs: ClassVar[dict[str, RandomInput]] = {}
-    gamma: float = 1.0
-    interval: int = 1
-    gamma_to: float | None = None
-    until: float = 1.0
 
-    def __post_init__(self) -> None:
-        _check(self.gamma, self.interval, self.gamma_to, self.until)
-
-    def scale(self, used: float) -> float:
-        return _geometric(self.gamma, self.gamma_to, used / self.until)
-
-    def __call__(
-        self, players: Players, batch: Batch, inputs: RandomInputs, aux: Aux
-    ) -> tuple[Tensor, Aux]:
-        norm = squared_gradient(players, batch.generated(), batch.fake_label, batch.source, inputs)
-        return 0.5 * self.gamma * norm, aux
+    def examples(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
+        return batch.generated(), batch.fake_label
 
 
 @dataclass(frozen=True)

@@ -312,6 +312,18 @@ def add_log(totals: Log, parts: Log, share: float) -> None:
         totals[name] = totals[name] + part if name in totals else part
 
 
+def sum_logs(totals: Log, log: Log) -> Log:
+    """The sums of an interval with one step more, in place; the first step decides the names.
+
+    A step may log more than the sums have: those that an earlier version left had fewer names.
+    """
+    if not totals:
+        return {name: value.clone() for name, value in log.items()}
+    names = [name for name in log if name in totals]
+    torch._foreach_add_([totals[n] for n in names], [log[n] for n in names])
+    return totals
+
+
 def restore(players: Players, saved: list[Tensor], skipped: Tensor) -> None:
     """Put the buffers back if the turn was skipped, without waiting for the flag."""
     if saved and (skipped.device.type != "cpu" or bool(skipped)):

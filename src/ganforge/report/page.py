@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import math
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
-
-import numpy as np
 
 from ganforge import diagnosis, files, recipes
 from ganforge._version import __version__
@@ -31,7 +28,7 @@ from ganforge.runs.folder import Run
 from ganforge.runs.model import OwnNetworks
 from ganforge.runs.samples import spread
 from ganforge.sampling.sampler import Sampler
-from ganforge.text import encoded, printable
+from ganforge.text import encoded, json_values
 
 T = TypeVar("T")
 RECORDS = 500  # of a log at most in the page's JSON
@@ -217,7 +214,7 @@ def render(pages: Sequence[Page]) -> str:
         style=Markup(sheet),
         script=Markup(script),
         policy=policy(sheet, script),
-        data=plain(data(pages, several)),
+        data=json_values(data(pages, several)),
     )
 
 
@@ -282,18 +279,3 @@ def without_pictures(found: Neighbours | None) -> dict[str, Any] | None:
     return {k: v for k, v in asdict(found).items() if k not in ("first", "closest")} | {
         "ratios": [p.ratio for p in (*found.first, *found.closest)]
     }
-
-
-def plain(value: Any) -> Any:
-    """`value` as JSON values; numbers that are not finite and bytes become null."""
-    if is_dataclass(value) and not isinstance(value, type):
-        value = {name: getattr(value, name) for name in value.__dataclass_fields__}
-    elif isinstance(value, np.ndarray | np.generic):
-        value = value.tolist()
-    if isinstance(value, Mapping):
-        return {printable(str(k)): plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [plain(v) for v in value]
-    if isinstance(value, bytes) or (isinstance(value, float) and not math.isfinite(value)):
-        return None
-    return value if isinstance(value, int | float | None) else printable(str(value))

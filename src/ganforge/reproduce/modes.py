@@ -32,6 +32,7 @@ from ganforge.nets import MLP, Init
 from ganforge.plotting import points, style
 from ganforge.plotting.points import Truth
 from ganforge.rng import Stream
+from ganforge.runs.folder import EXPERIMENT
 from ganforge.runs.load import open_sampler
 from ganforge.text import columns
 from ganforge.types import Array
@@ -59,7 +60,7 @@ PUBLISHED = {
 SEEDS = tuple(range(10))
 SAMPLES = 2_500
 MEMORISED = 500
-EXPERIMENT, SCORES, FOLDER = "experiment.json", "scores.json", "samples"
+SCORES, FOLDER = "scores.json", "samples"
 OLD_CHECKPOINTS = "checkpoints"  # of all seeds together, as earlier versions wrote them
 
 

@@ -31,7 +31,7 @@ TABLES, TEXTS = ("resolved", "versions"), ("status", "name", "config_hash", "dat
 NUMBERS = ("seed", "images_per_second", "skipped")
 COUNTS = ("step", "steps", "samples_seen", "epoch", "seconds", "data_size", "rate_scale")
 LOST = "restore it from a copy, or remove it: the checkpoints say the same"
-STATUSES = ("running", "stopped", "finished", "diverged", "failed")
+EXPERIMENT = "experiment.json"  # what `reproduce` writes into a folder before it trains seeds
 
 
 @dataclass(frozen=True)
@@ -208,7 +208,7 @@ def of_seeds(path: Path) -> bool:
 
 def of_experiment(path: Path) -> bool:
     """Whether a file or folder shows that its folder holds a population or an experiment."""
-    return of_seeds(path) or path.name == "experiment.json"
+    return of_seeds(path) or path.name == EXPERIMENT
 
 
 def leftover(path: Path) -> bool:

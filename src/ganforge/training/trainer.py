@@ -167,11 +167,7 @@ class Trainer:
         log = self._try_step(batches)
         if log is None:  # outside the except: the error's frames hold all that filled the memory
             raise self._out_of_memory(batches[0])
-        if self.totals:
-            names = [name for name in log if name in self.totals]
-            torch._foreach_add_([self.totals[n] for n in names], [log[n] for n in names])
-        else:
-            self.totals = {name: value.clone() for name, value in log.items()}
+        self.totals = step.sum_logs(self.totals, log)
         self.counted += 1
 
     def _try_step(self, batches: list[Batch]) -> Log | None:

@@ -20,7 +20,7 @@ from ganforge.experiments.statistics import EXACT, Summary, Test
 from ganforge.plotting import intervals, style
 from ganforge.plotting.intervals import Panel, Row
 from ganforge.runs import folder as runs
-from ganforge.text import columns
+from ganforge.text import columns, json_values
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -200,15 +200,6 @@ def table(found: Comparison) -> dict[str, Any]:
         "caveats": caveats(found),
     })  # fmt: skip
     return made
-
-
-def json_values(value: Any) -> Any:
-    """The value for JSON: tuples become lists, and numbers that are not finite None."""
-    if isinstance(value, dict):
-        return {k: json_values(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [json_values(v) for v in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def save(found: Comparison, folder: Path) -> list[Path]:

@@ -28,6 +28,7 @@ from ganforge.errors import (
 from ganforge.experiments.ensemble import stack as stacked
 from ganforge.experiments.ensemble.stack import Ensemble
 from ganforge.experiments.seeds.plan import Plan, common_step
+from ganforge.gan import step
 from ganforge.gan.state import State
 from ganforge.runs import checkpoint, folder
 from ganforge.runs.records import Control, Progress
@@ -137,11 +138,7 @@ class EnsembleTrainer:
                     f"--at-once {half}"
                 ) from None
             raise
-        if self.totals:
-            names = [name for name in log if name in self.totals]
-            torch._foreach_add_([self.totals[n] for n in names], [log[n] for n in names])
-        else:
-            self.totals = {name: value.clone() for name, value in log.items()}
+        self.totals = step.sum_logs(self.totals, log)
         self.counted += 1
 
     def member(self, index: int) -> Trainer:
