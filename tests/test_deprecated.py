@@ -42,6 +42,13 @@ def test_the_package_gives_old_modules() -> None:
         assert gf.loop.train is gf.iterate
 
 
+@pytest.mark.parametrize("name", ["compare", "lightning", "losses", "penalties"])
+def test_an_import_of_an_old_module_hides_no_module_of_that_name(name: str) -> None:
+    """gf.losses is today's module, also after `import ganforge.losses` in a file of 0.1."""
+    assert importlib.import_module(f"ganforge.{name}") is not getattr(gf, name)
+    assert getattr(gf, name).__name__.count(".") == 2  # such as ganforge.gan.losses
+
+
 def test_a_name_that_never_was_is_an_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = importlib.import_module("ganforge.game").nothing
@@ -68,7 +75,7 @@ def test_dunder_names_import_nothing(old: str, monkeypatch: pytest.MonkeyPatch) 
 
 def test_every_old_module_leads_to_modules_that_are_there() -> None:
     for places in _deprecated.MOVED.values():
-        for place in set(places) - {"training.lightning"}:
+        for place in set(places.split()) - {"training.lightning"}:
             assert importlib.import_module(f"ganforge.{place}")
 
 

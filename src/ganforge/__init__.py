@@ -10,7 +10,7 @@ Names are imported when they are first used, so that `import ganforge` costs not
 
 from __future__ import annotations
 
-from importlib import import_module
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 from ganforge import _deprecated
@@ -32,33 +32,32 @@ if TYPE_CHECKING:
     from ganforge.training import lightning
     from ganforge.training.loop import train as iterate
 
-_MODULES = {
+# name -> module, or module:name in it
+_PLACES = {
+    "Adversarial": "gan.adversarial:Adversarial",
+    "Average": "config:Average",
+    "Config": "config:Config",
+    "DCGAN": "nets:DCGAN",
+    "Dataset": "data.load:Dataset",
+    "GanforgeError": "errors:GanforgeError",
+    "MLP": "nets:MLP",
+    "Noise": "config:Noise",
+    "Optimizer": "config:Optimizer",
+    "Output": "config:Output",
+    "Trained": "api:Trained",
     "compare": "experiments.compare",
     "config": "config",
     "data": "data",
+    "iterate": "training.loop:train",
     "lightning": "training.lightning",
+    "load": "runs.load:open_sampler",
+    "load_data": "data.load:load",
     "losses": "gan.losses",
     "nets": "nets",
     "penalties": "gan.penalties",
+    "population": "experiments.seeds:train",
     "recipes": "recipes",
-}
-_NAMES = {
-    "Average": ("config", "Average"),
-    "Config": ("config", "Config"),
-    "Noise": ("config", "Noise"),
-    "Optimizer": ("config", "Optimizer"),
-    "Output": ("config", "Output"),
-    "Adversarial": ("gan.adversarial", "Adversarial"),
-    "DCGAN": ("nets", "DCGAN"),
-    "MLP": ("nets", "MLP"),
-    "Dataset": ("data.load", "Dataset"),
-    "GanforgeError": ("errors", "GanforgeError"),
-    "Trained": ("api", "Trained"),
-    "iterate": ("training.loop", "train"),
-    "load": ("runs.load", "open_sampler"),
-    "load_data": ("data.load", "load"),
-    "population": ("experiments.seeds", "train"),
-    "train": ("api", "train"),
+    "train": "api:train",
 }
 
 __all__ = [
@@ -72,13 +71,8 @@ _deprecated.install()
 
 
 def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return import_module(f"ganforge.{_MODULES[name]}")
-    if name in _NAMES:
-        module, attribute = _NAMES[name]
-        return getattr(import_module(f"ganforge.{module}"), attribute)
-    if name in _deprecated.MOVED:
-        return import_module(f"ganforge.{name}")
+    if name in _PLACES or name in _deprecated.MOVED:
+        return resolve_name(f"ganforge.{_PLACES.get(name, name)}")
     raise AttributeError(f"module 'ganforge' has no attribute {name!r}")
 
 

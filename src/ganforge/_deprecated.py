@@ -15,138 +15,68 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
-# old module -> the modules that hold its names now; all inside `ganforge`
-MOVED: dict[str, tuple[str, ...]] = {
-    "arguments": (
-        "cli.arguments",
-        "text",
-    ),
-    "charts": (
-        "plotting.style",
-        "plotting.curves",
-        "plotting.points",
-    ),
-    "checkpoint": (
-        "runs.checkpoint",
-        "files",
-    ),
-    "codec": ("data.spec",),
-    "columns": ("text",),
-    "compare": ("experiments.compare",),
-    "config": (
-        "config.convert",
-        "config.schema",
-    ),
-    "data.arrays": ("data.formats.arrays",),
-    "data.cifar": ("data.formats.cifar",),
-    "data.idx": ("data.formats.idx",),
-    "data.images": ("data.formats.image_folder",),
-    "data.packed": (
-        "data.pack",
-        "data.formats.packed",
-    ),
-    "data.pictures": ("data.decode",),
-    "data.show": ("data.describe",),
-    "data.source": ("data.load",),
-    "devices": ("training.device",),
-    "display": ("callbacks.display",),
-    "distributed": (
-        "training.distributed",
-        "nets.norm",
-    ),
-    "draws": ("training.random_inputs",),
-    "ema": ("gan.ema",),
-    "evaluation.case": ("evaluation.inputs",),
-    "evaluation.copying": ("evaluation.metrics.copying",),
-    "evaluation.density": (
-        "evaluation.metrics.parzen",
-        "evaluation.metrics.divergence",
-    ),
-    "evaluation.frechet": ("evaluation.metrics.frechet",),
-    "evaluation.kernel": ("evaluation.metrics.kernel",),
-    "evaluation.labels": ("evaluation.metrics.labels",),
-    "evaluation.modes": (
-        "evaluation.metrics.modes",
-        "evaluation.inputs",
-    ),
-    "evaluation.neighbours": ("evaluation.metrics.neighbours",),
-    "evaluation.stamp": ("evaluation.score",),
-    "evaluation.twosample": (
-        "evaluation.metrics.twosample",
-        "evaluation.metrics.sliced",
-    ),
-    "evaluation.verdict": ("evaluation.score",),
-    "game": (
-        "gan.step",
-        "gan.adversarial",
-        "gan.batch",
-        "gan.players",
-        "gan.state",
-        "registry",
-    ),
-    "history": (
-        "plotting.strips",
-        "plotting.points",
-        "runs.samples",
-    ),
-    "judging": (
-        "evaluation.evaluate",
-        "evaluation.store",
-        "evaluation.inputs",
-        "evaluation.score",
-    ),
-    "lab": ("theory",),
-    "lightning": ("training.lightning",),
-    "loop": ("training.loop",),
-    "losses": ("gan.losses",),
-    "members": ("experiments.ensemble.stack",),
-    "model": ("runs.model",),
-    "optimizers": ("gan.optimizers",),
-    "own": ("config.user_code",),
-    "penalties": ("gan.penalties",),
-    "pictures": (
-        "images",
-        "files",
-    ),
-    "players": (
-        "gan.players",
-        "gan.batch",
-        "gan.state",
-    ),
-    "plots": (
-        "plotting.overview",
-        "plotting.strips",
-        "plotting.curves",
-        "plotting.points",
-        "plotting.style",
-    ),
-    "progress": ("runs.records",),
-    "runs": (
-        "runs.folder",
-        "runs.lock",
-    ),
-    "sampling": ("sampling.sampler",),
-    "schedules": ("gan.schedules",),
-    "scoring": ("callbacks.evaluate",),
-    "seeds": ("experiments.seeds",),
-    "session": (
-        "api",
-        "runs.load",
-        "training.signals",
-    ),
-    "state": (
-        "gan.state",
-        "training.build",
-    ),
-    "tensorboard": ("callbacks.log",),
-    "training": (
-        "training.trainer",
-        "training.restore",
-    ),
+# old module -> the modules that have its names now; all inside `ganforge`
+MOVED = {
+    "arguments": "cli.arguments text",
+    "charts": "plotting.style plotting.curves plotting.points",
+    "checkpoint": "runs.checkpoint files",
+    "codec": "data.spec",
+    "columns": "text",
+    "compare": "experiments.compare",
+    "config": "config.convert config.schema",
+    "data.arrays": "data.formats.arrays",
+    "data.cifar": "data.formats.cifar",
+    "data.idx": "data.formats.idx",
+    "data.images": "data.formats.image_folder",
+    "data.packed": "data.pack data.formats.packed",
+    "data.pictures": "data.decode",
+    "data.show": "data.describe",
+    "data.source": "data.load",
+    "devices": "training.device",
+    "display": "callbacks.display",
+    "distributed": "training.distributed nets.norm",
+    "draws": "training.random_inputs",
+    "ema": "gan.ema",
+    "evaluation.case": "evaluation.inputs",
+    "evaluation.copying": "evaluation.metrics.copying",
+    "evaluation.density": "evaluation.metrics.parzen evaluation.metrics.divergence",
+    "evaluation.frechet": "evaluation.metrics.frechet",
+    "evaluation.kernel": "evaluation.metrics.kernel",
+    "evaluation.labels": "evaluation.metrics.labels",
+    "evaluation.modes": "evaluation.metrics.modes evaluation.inputs",
+    "evaluation.neighbours": "evaluation.metrics.neighbours",
+    "evaluation.stamp": "evaluation.score",
+    "evaluation.twosample": "evaluation.metrics.twosample evaluation.metrics.sliced",
+    "evaluation.verdict": "evaluation.score",
+    "game": "gan.step gan.adversarial gan.batch gan.players gan.state registry",
+    "history": "plotting.strips plotting.points runs.samples",
+    "judging": "evaluation.evaluate evaluation.store evaluation.inputs evaluation.score",
+    "lab": "theory",
+    "lightning": "training.lightning",
+    "loop": "training.loop",
+    "losses": "gan.losses",
+    "members": "experiments.ensemble.stack",
+    "model": "runs.model",
+    "optimizers": "gan.optimizers",
+    "own": "config.user_code",
+    "penalties": "gan.penalties",
+    "pictures": "images files",
+    "players": "gan.players gan.batch gan.state",
+    "plots": "plotting.overview plotting.strips plotting.curves plotting.points plotting.style",
+    "progress": "runs.records",
+    "runs": "runs.folder runs.lock",
+    "sampling": "sampling.sampler",
+    "schedules": "gan.schedules",
+    "scoring": "callbacks.evaluate",
+    "seeds": "experiments.seeds",
+    "session": "api runs.load training.signals",
+    "state": "gan.state training.build",
+    "tensorboard": "callbacks.log",
+    "training": "training.trainer training.restore",
 }
 
-# old name -> new name, where the name itself changed
-RENAMED: dict[str, str] = {
+# old name -> new name, if the name itself changed
+RENAMED = {
     "charts.head": "plotting.style.add_title",
     "charts.legend": "plotting.style.add_legend",
     "charts.place": "plotting.style.add_axes",
@@ -181,13 +111,11 @@ def find(old: str, name: str) -> Any:
     if name.startswith("__") or (package and find_spec(f"ganforge.{old}.{name}")):
         raise AttributeError(name)
     renamed = RENAMED.get(f"{old}.{name}")
-    places = [tuple(renamed.rsplit(".", 1))] if renamed else [(new, name) for new in MOVED[old]]
-    for place, now in places:
+    for new in [renamed] if renamed else [f"{place}.{name}" for place in MOVED[old].split()]:
+        place, _, now = new.rpartition(".")
         found = getattr(import_module(f"ganforge.{place}"), now, None)
         if found is not None:
-            message = (
-                f"ganforge.{old}.{name} is now ganforge.{place}.{now}; the old name goes in 0.3"
-            )
+            message = f"ganforge.{old}.{name} is now ganforge.{new}; the old name goes in 0.3"
             warnings.warn(message, DeprecationWarning, stacklevel=3)
             return found
     raise AttributeError(f"module 'ganforge.{old}' has no attribute {name!r}")
@@ -207,7 +135,16 @@ class OldModules(MetaPathFinder, Loader):
         module.__dict__["__getattr__"] = lambda name: find(old, name)
 
 
+class Package(ModuleType):
+    """`ganforge`: an import of an old module does not take the place of today's `gf.losses`."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not isinstance(getattr(value, "__loader__", None), OldModules):
+            super().__setattr__(name, value)
+
+
 def install() -> None:
     """Let the old modules be imported."""
     if not any(isinstance(finder, OldModules) for finder in sys.meta_path):
         sys.meta_path.append(OldModules())
+    sys.modules["ganforge"].__class__ = Package
