@@ -1,7 +1,7 @@
 """Findings while a run trains: one line for each code, as soon as something is wrong.
 
 Nothing here changes the run: no random number of its streams is read, no weight is written, and
-samples are looked at only while that has taken less than a hundredth of the run's time.
+samples are checked only while that is less than a hundredth of the run's time.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,32 +26,33 @@ from ganforge.runs.folder import Run
 from ganforge.runs.records import Progress
 from ganforge.training.trainer import Trainer
 
-FIRST = 0.18  # seconds that the first look at samples is expected to take
-SHORTEST = 0.1  # passes over the data before samples are looked at
-LOG_CODES = tuple(
-    code for code, check in CHECKS.items() if not check.needs or {"log", "cost"} & set(check.needs)
-)
-SAMPLE_CODES = tuple(
-    code
-    for code, check in CHECKS.items()
-    if {"samples", "groups", "logits", "labels"} & set(check.needs)
-)
+FIRST = 0.18  # seconds that the first check of samples is expected to need
+SHORTEST = 0.1  # passes over the data before samples are checked
+
+
+def codes(*needs: str) -> tuple[str, ...]:
+    """The codes whose checks need one of these; a check that needs nothing is of the log."""
+    return tuple(c for c, check in CHECKS.items() if {*needs} & {*(check.needs or ("log",))})
+
+
+LOG_CODES = codes("log", "cost")
+SAMPLE_CODES = codes("samples", "groups", "logits", "labels")
 
 
 @dataclass
 class Budget:
-    """What diagnosis may take, and has taken, of one run or of several that train together.
+    """The time of diagnosis, allowed and spent, of one run or of several that train together.
 
     Args:
         load_held_out: gives examples held out of training; a GanforgeError says why there are none.
-        share: of the training time that looks at samples may take.
-        samples: of such a look.
+        share: of the training time that checks of samples may need.
+        samples: of such a check.
         final_samples: of the diagnosis at the end.
-        shortest: passes over the data before samples are looked at.
-        seconds: that looks have taken.
-        last: seconds of the newest look.
+        shortest: passes over the data before samples are checked.
+        seconds: spent so far.
+        last: seconds of the newest check of samples.
         reported: codes that were reported.
-        real: n -> the real examples that the newest look at n samples used, or why there are none.
+        real: n -> the real examples of the newest check of n samples, or why there are none.
     """
 
     load_held_out: Callable[[], Dataset]
@@ -69,7 +70,7 @@ class Budget:
         return self.seconds + more <= self.share * training_seconds
 
     def allows_samples(self, t: Trainer, training_seconds: float) -> bool:
-        """Whether samples of a run can be looked at."""
+        """Whether samples of a run can be checked."""
         return t.epoch >= self.shortest and self.allows(training_seconds, self.last)
 
     @contextmanager
@@ -115,17 +116,15 @@ class DiagnoseCallback:
 
     def on_record(self, t: Trainer, progress: Progress) -> Progress:
         """The record, with new findings in its note."""
-        if not t.world.is_main_process or (
-            progress.done and progress.note
-        ):  # "already finished" is both
+        if not t.world.is_main_process or progress.finished_before:
             return progress
         self.trained = True
-        with timed(t.clock.timing):
+        with t.clock.phase("diagnose"):
             lines = self.check_log(t) if self.add_record(progress) else []
             due = (progress.grid or progress.saved) and not progress.done
             if due and self.budget.allows_samples(t, t.clock.seconds):
                 lines += self.check_samples(t)
-        return replace(progress, note="; ".join(filter(None, (progress.note, *lines))))
+        return progress.noted(*lines)
 
     def add_record(self, progress: Progress) -> bool:
         """Add a record to the log; whether the log has grown enough to check it again."""
@@ -134,10 +133,10 @@ class DiagnoseCallback:
         if self.log and self.log[-1]["step"] > progress.step:  # gone back to a checkpoint
             self.log = [r for r in self.log if r["step"] < progress.step]
         known = self.log[-1]["step"] if self.log else 0
-        if progress.images_per_second > 0 and progress.step > known:
-            self.log.append(progress.record())
-            return len(self.log) >= self.checked + max(1, self.checked // 50)  # slow in long logs
-        return False
+        if progress.images_per_second <= 0 or progress.step <= known:
+            return False
+        self.log.append(progress.record())
+        return len(self.log) >= self.checked + max(1, self.checked // 50)  # slow in long logs
 
     def check_log(self, t: Trainer) -> list[str]:
         """New findings from the log, a line for each."""
@@ -181,7 +180,7 @@ class DiagnoseCallback:
                 return findings.read(self.run.path / findings.FILE)
             if t.epoch < self.budget.shortest:
                 return None
-            with timed(t.clock.timing):
+            with t.clock.phase("diagnose"):
                 seen = snapshot.of_training(
                     t,
                     self.budget.examples(t.data, self.budget.final_samples),
@@ -193,11 +192,3 @@ class DiagnoseCallback:
                 return examine(seen, self.run.path)
         except GanforgeError:
             return None
-
-
-@contextmanager
-def timed(timing: dict[str, float]) -> Iterator[None]:
-    """Adds the time of the body to the phase "diagnose" of a run's timing."""
-    began = time.perf_counter()
-    yield
-    timing["diagnose"] = timing.get("diagnose", 0.0) + time.perf_counter() - began

@@ -13,7 +13,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from types import TracebackType
+from contextlib import AbstractContextManager, ExitStack
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from ganforge.errors import GanforgeError, UsageError, choice
@@ -24,94 +24,77 @@ from ganforge.text import printable
 if TYPE_CHECKING:
     from rich.table import Table
 
-KINDS = ("auto", "terminal", "plain", "notebook", "quiet")
 PLAIN_SECONDS = 5.0  # between two plain lines
 NOTEBOOK_SECONDS = 5.0  # between two drawings in a notebook, at least
 NOTEBOOK_SHARE = 0.05  # of the time that drawing may take
 TERMINAL_SECONDS = 0.1  # between two refreshes of a bar
-UNKNOWN = "--:--"
 
 
 def clock(seconds: float) -> str:
-    """1:02:03 or 2:03; --:-- where it is not known."""
+    """1:02:03 or 2:03; --:-- if it is not finite."""
     if not math.isfinite(seconds):
-        return UNKNOWN
+        return "--:--"
     minutes, rest = divmod(max(0, round(seconds)), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def measured(p: Progress) -> bool:
-    """Whether an interval has ended, so that its means stand in the record."""
+    """Whether an interval has ended, so that its means are in the record."""
     return p.images_per_second > 0
 
 
-def speed(p: Progress) -> str:
-    """Real images a second over the last interval; "-" before the first has ended."""
-    return f"{p.images_per_second:.0f} images/s" if measured(p) else "- images/s"
+def shown(p: Progress, value: float, digits: int) -> str:
+    """A figure of the last interval; "-" before the first has ended."""
+    return f"{value:.{digits}f}" if measured(p) else "-"
+
+
+def pace(p: Progress) -> str:
+    """Real images so far and a second, and the time that is left."""
+    speed = shown(p, p.images_per_second, 0)
+    return f"{p.samples_seen / 1000:.1f} kimg  {speed} images/s  left {clock(p.seconds_left)}"
 
 
 def losses(p: Progress) -> str:
-    """Both losses, and what D says of real and generated examples; "-" before they are known."""
-    figures = (("loss_D", p.loss_d, 3), ("loss_G", p.loss_g, 3),
-               ("D(real)", p.d_real, 2), ("D(fake)", p.d_fake, 2))  # fmt: skip
-    texts = [f"{name} {value:.{n}f}" if measured(p) else f"{name} -" for name, value, n in figures]
-    return "{} {}  {} {}".format(*texts)
+    """Both losses, and what D says of real and generated examples."""
+    return (
+        f"loss_D {shown(p, p.loss_d, 3)} loss_G {shown(p, p.loss_g, 3)}  "
+        f"D(real) {shown(p, p.d_real, 2)} D(fake) {shown(p, p.d_fake, 2)}"
+    )
 
 
 def line(p: Progress) -> str:
     """One record as a plain line."""
-    return (
-        f"epoch {p.epoch:.2f}  step {p.step:,}/{p.steps:,}  {p.samples_seen / 1000:.1f} kimg  "
-        f"{speed(p)}  left {clock(p.seconds_left)}  {losses(p)}"
-    )
+    return f"epoch {p.epoch:.2f}  step {p.step:,}/{p.steps:,}  {pace(p)}  {losses(p)}"
 
 
 def closing(p: Progress) -> str:
     """The totals of a run, all its sessions together."""
     done = "finished" if p.step >= p.steps else f"stopped at step {p.step:,} of {p.steps:,}"
-    mean = f" ({p.samples_seen / p.seconds:.0f} images/s in the mean)" if p.seconds > 0 else ""
-    taken = clock(p.seconds if p.seconds > 0 else math.inf)
-    return f"{done}: epoch {p.epoch:.2f}, {p.samples_seen:,} images in {taken}{mean}"
+    total = f"{done}: epoch {p.epoch:.2f}, {p.samples_seen:,} images in "
+    if p.seconds <= 0:
+        return total + clock(math.inf)
+    return f"{total}{clock(p.seconds)} ({p.samples_seen / p.seconds:.0f} images/s in the mean)"
 
 
-class Display(Protocol):
+class Display(AbstractContextManager[Any], Protocol):
     """Enter it, show it every record, leave it."""
-
-    def __enter__(self) -> Display: ...
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
 
     def show(self, progress: Progress) -> None: ...
 
 
-class Quiet:
+class Quiet(ExitStack):
     """Shows nothing; the base of the others."""
 
-    def __enter__(self) -> Quiet:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        pass
-
     def show(self, progress: Progress) -> None:
-        pass
+        """Show one record."""
 
 
 class Lines(Quiet):
     """What lines have in common: a note once, the last record, the totals."""
 
     def __init__(self, now: Callable[[], float]):
+        super().__init__()
         self.now = now
         self.last = -math.inf  # when something was shown
         self.note = ""
@@ -122,21 +105,24 @@ class Lines(Quiet):
 
     def news(self, p: Progress) -> bool:
         """Write a note that was not the last one too; whether there was one."""
-        fresh = bool(p.note) and p.note != self.note
+        fresh = p.note not in ("", self.note)
         if fresh:
             self.write(p.note)
         self.note = p.note
         return fresh
 
-    def record(self, p: Progress) -> None:
-        """The record as a line, unless its step has one."""
-        self.last = self.now()
-        if p.step != self.step:
-            self.step = p.step
-            self.write(line(p))
+    def record(self, p: Progress, fresh: bool) -> None:
+        """The record as a line, unless its step has one or its figures are of an earlier step.
 
-    def end(self, p: Progress) -> None:
-        self.write(closing(p))
+        fresh: whether it brought a note, so that its figures are those of an earlier record.
+        """
+        if measured(p) and not fresh:
+            self.last = self.now()
+            if p.step != self.step:
+                self.step = p.step
+                self.write(line(p))
+        if p.done:
+            self.write(closing(p))
 
 
 class Plain(Lines):
@@ -153,12 +139,9 @@ class Plain(Lines):
         print(printable(text), file=self.stream, flush=True)
 
     def show(self, progress: Progress) -> None:
-        told = self.news(progress)
-        due = progress.done or self.now() - self.last >= PLAIN_SECONDS
-        if due and measured(progress) and not told:
-            self.record(progress)
-        if progress.done:
-            self.end(progress)
+        fresh = self.news(progress)
+        if progress.done or self.now() - self.last >= PLAIN_SECONDS:
+            self.record(progress, fresh)
 
 
 class Terminal(Lines):
@@ -174,29 +157,19 @@ class Terminal(Lines):
         self.grid = ""
 
     def __enter__(self) -> Terminal:
-        self.live.start()
+        self.enter_context(self.live)
         return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.live.stop()
 
     def write(self, text: str) -> None:
         self.console.print(printable(text), markup=False, soft_wrap=True)
 
     def show(self, progress: Progress) -> None:
-        told = self.news(progress)
+        fresh = self.news(progress)
         if progress.grid is not None:
             self.grid = f"samples {progress.grid}"
         if progress.done:
             self.live.stop()
-            if measured(progress) and not told:
-                self.record(progress)
-            self.end(progress)
+            self.record(progress, fresh)
         elif self.now() - self.last >= TERMINAL_SECONDS or progress.grid is not None:
             self.last = self.now()
             self.live.update(self.panel(progress), refresh=True)
@@ -207,12 +180,11 @@ class Terminal(Lines):
         from rich.table import Table
         from rich.text import Text
 
+        done = f"{100 * p.step / max(1, p.steps):.0f} %  {pace(p)}"
         bar = Table.grid(padding=(0, 2), expand=True)
         for wide in (None, 1, None):
             bar.add_column(no_wrap=True, overflow="ellipsis", ratio=wide)
-        right = f"{100 * p.step / max(1, p.steps):.0f} %  {p.samples_seen / 1000:.1f} kimg  "
-        right += f"{speed(p)}  left {clock(p.seconds_left)}"
-        bar.add_row(Text(f"epoch {p.epoch:.2f}"), ProgressBar(max(1, p.steps), p.step), Text(right))
+        bar.add_row(Text(f"epoch {p.epoch:.2f}"), ProgressBar(max(1, p.steps), p.step), Text(done))
         table = Table.grid(expand=True)
         table.add_column(no_wrap=True, overflow="ellipsis")
         table.add_row(bar)
@@ -225,8 +197,8 @@ class Terminal(Lines):
 class Notebook(Lines):
     """The run's overview (losses, newest samples, samples over time), redrawn in its place.
 
-    At most every five seconds, and more seldom where drawing would take more than a twentieth of
-    the time. Raises UsageError where IPython is not installed.
+    At most every five seconds, and more seldom if drawing would take more than a twentieth of the
+    time. Raises UsageError if IPython is not installed.
     """
 
     def __init__(self, now: Callable[[], float] = time.monotonic):
@@ -254,7 +226,7 @@ class Notebook(Lines):
         if progress.grid is not None:
             self.run = Run(progress.grid.parent.parent)
         if progress.done:
-            self.end(progress)
+            self.write(closing(progress))
         began = self.now()
         if progress.done or began - self.last >= self.wait:
             self.draw(line(progress))
@@ -262,7 +234,7 @@ class Notebook(Lines):
             self.wait = max(NOTEBOOK_SECONDS, (self.last - began) / NOTEBOOK_SHARE)
 
     def picture(self) -> bytes | None:
-        """The overview; the losses of this session where the folder is not known; None so far."""
+        """The overview; the losses of this session if the folder is not known; None so far."""
         from ganforge.plotting import curves, overview, style
 
         try:
@@ -277,10 +249,12 @@ class Notebook(Lines):
         import html
 
         lines = "\n".join(html.escape(t) for t in (text, *self.notes))
+        page = f"<pre>{lines}</pre>"
         picture = self.picture()
-        data = base64.b64encode(picture).decode() if picture else ""
-        tag = f'<img width="900" src="data:image/png;base64,{data}">' if data else ""
-        shown = self.ipython.HTML(f"<pre>{lines}</pre>{tag}")
+        if picture:
+            data = base64.b64encode(picture).decode()
+            page += f'<img width="900" src="data:image/png;base64,{data}">'
+        shown = self.ipython.HTML(page)
         if self.slot is None:
             self.slot = self.ipython.display(shown, display_id=True)
         else:
@@ -290,24 +264,22 @@ class Notebook(Lines):
 def in_notebook() -> bool:
     """Whether this process is the kernel of a notebook."""
     ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython is not None else None
+    shell = ipython.get_ipython() if ipython else None
     return getattr(shell, "kernel", None) is not None
 
 
 def choose(kind: str = "auto", stream: TextIO | None = None) -> Display:
     """A display by name; "auto" looks at where it writes.
 
-    stream: standard output where none is given. Raises UsageError for another name.
+    stream: standard output if none is given. Raises UsageError for another name.
     """
-    choice("show", kind, KINDS)
+    choice("show", kind, ("auto", "terminal", "plain", "notebook", "quiet"))
     stream = stream or sys.stdout
-    if stream is None:  # a process without one, such as a service
+    if kind == "quiet" or stream is None:  # a process without output, such as a service
         return Quiet()
     if kind == "auto":
         bar = stream.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
         kind = "notebook" if in_notebook() else "terminal" if bar else "plain"
     if kind == "notebook":
         return Notebook()
-    if kind == "terminal":
-        return Terminal(stream)
-    return Plain(stream) if kind == "plain" else Quiet()
+    return Terminal(stream) if kind == "terminal" else Plain(stream)

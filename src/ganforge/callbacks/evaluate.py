@@ -12,9 +12,7 @@ best/                  its model folder
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +44,6 @@ class Scorer:
         control: of the loop; `control.enough` is set if no better score came for long enough.
         data, validation: data sets in place of those that the config names.
         live: whether the curve is drawn after every score; otherwise `draw` draws it.
-        n: samples of a score; None for 2,500.
-        shortest: passes over the data below which a run's end is not scored; None for 0.1.
     """
 
     def __init__(
@@ -58,21 +54,17 @@ class Scorer:
         data: Dataset | None = None,
         validation: Dataset | None = None,
         live: bool = True,
-        n: int | None = None,
-        shortest: float | None = None,
     ):
         self.config, self.output, self.live = config, config.output, live
         self.run, self.control = Run(path), control
         self.data, self.held_out = data, validation
-        self.n = N if n is None else n
-        self.shortest = SHORTEST if shortest is None else shortest
         self.records: list[dict[str, Any]] = []
         self.trained = False
         # another rank may see another folder, or none: the loop gives it the leader's answer
         leads = distributed.from_environment().is_main_process
-        if leads and self.output.patience and self.run.exists():
-            over = stale(store.curve(self.run), self.output.patience)
-            control.enough = bool(over) and self.run.info().get("status") == "finished"
+        known = store.curve(self.run) if leads and self.run.exists() else []
+        if stale(known, self.output.patience):
+            control.enough = self.run.info().get("status") == "finished"
 
     def validation(self) -> Dataset:
         """The validation part; DataError if it is too small, UsageError if there is none."""
@@ -81,19 +73,17 @@ class Scorer:
 
     def watch(self, t: Trainer, progress: Progress) -> Progress:
         """Score the run if a score is due; the record, with what is worth reading in its note."""
-        begun = not (progress.done and progress.note)  # "already finished" is both
+        resumed, step = not self.trained, t.state.step
+        self.trained |= not progress.finished_before
         if not self.output.score_every or not t.world.is_main_process:
-            self.trained |= begun
             return progress
-        if not self.trained or self.last > t.state.step:  # begun, resumed, or rolled back
-            self.cut(t.state.step)
-        self.trained |= begun
-        near = t.steps - t.state.step < t.min_gap  # the end is scored anyway
-        due = 0 < t.state.step != self.last and t.is_due(self.output.score_every)
+        if resumed or self.last > step:  # begun, resumed, or rolled back
+            self.cut(step)
+        near = t.steps - step < t.min_gap  # the end is scored anyway
+        due = 0 < step != self.last and t.is_due(self.output.score_every)
         if progress.done or near or not due:
             return progress
-        note = self.add(t)
-        return replace(progress, note="; ".join(filter(None, (progress.note, note))))
+        return progress.noted(self.add(t))
 
     @property
     def last(self) -> int:
@@ -110,29 +100,26 @@ class Scorer:
         """The quick metrics of the sampler as it is."""
         with self.control.may_be_interrupted():
             real = Real(t.data, self.validation())
-            quick = evaluate.QUICK
-            return evaluate.evaluate(t.sampler(), real, n=self.n, metrics=quick, seed=SEED)
+            return evaluate.evaluate(t.sampler(), real, n=N, metrics=evaluate.QUICK, seed=SEED)
 
     def add(self, t: Trainer) -> str:
         """Score the run as it is, and save its model if it is the best so far; a line about it.
 
         A score that cannot be made or written is named in that line: training goes on.
         """
-        began = time.perf_counter()
-        try:
-            scores = self.evaluate(t)
-            frechet = next(s for s in scores if s.name == "frechet")
-            better = self.save_best(t, frechet)
-            self.records.append(record(t, frechet, scores))
-            store.add_record(self.run, self.records[-1])
-            if self.live:
-                self.draw()
-        except GanforgeError as error:
-            return f"not scored: {error}"
-        except Interrupted:
-            return "not scored: stopped"
-        finally:
-            t.clock.timing["score"] = t.clock.timing.get("score", 0.0) + time.perf_counter() - began
+        with t.clock.phase("score"):
+            try:
+                scores = self.evaluate(t)
+                frechet = next(s for s in scores if s.name == "frechet")
+                better = self.save_best(t, frechet)
+                self.records.append(record(t, frechet, scores))
+                store.add_record(self.run, self.records[-1])
+                if self.live:
+                    self.draw()
+            except GanforgeError as error:
+                return f"not scored: {error}"
+            except Interrupted:
+                return "not scored: stopped"
         line = (
             f"score at epoch {t.epoch:.2f}: FD[{frechet.space}] {frechet.value:.4g}, floor "
             f"{frechet.floor:.4g} (N {frechet.n:,}, {frechet.split})"
@@ -149,21 +136,16 @@ class Scorer:
     def save_best(self, t: Trainer, frechet: Score) -> bool:
         """Save the model of this step if its Frechet distance is the lowest so far."""
         step, folder = t.state.step, self.run.checkpoints
-        found = trainer.best(self.run)
-        if found["step"] == step or not frechet.value < found["frechet"]:
-            return bool(found["step"] == step)
-        if not (folder / checkpoint.folder_name(step)).is_dir():
-            return False  # a full disk took no checkpoint
+        best = trainer.best(self.run)
+        if best["step"] == step:
+            return True
+        saved = (folder / checkpoint.folder_name(step)).is_dir()  # not on a full disk
+        if not saved or not frechet.value < best["frechet"]:
+            return False
         facts = t.model_facts() | {"frechet": frechet.value}
         model.save(self.run.path / BEST_MODEL, t.sampler(), t.config, facts)
-        table = {
-            "step": step,
-            "frechet": frechet.value,
-            "split": "validation",
-            "n": frechet.n,
-            "seed": SEED,
-        }
-        files.write_json(folder / trainer.BEST, table)
+        score = {"frechet": frechet.value, "split": "validation", "n": frechet.n, "seed": SEED}
+        files.write_json(folder / trainer.BEST, {"step": step, **score})
         return True
 
     def close(self, t: Trainer) -> tuple[tuple[Score, ...], str]:
@@ -175,10 +157,10 @@ class Scorer:
         if not (t.world.is_main_process and ended and self.output.score):
             return (), ""
         try:
-            scores = store.of_step(self.run, t.state.step, self.n, SEED)
+            scores = store.of_step(self.run, t.state.step, N, SEED)
             if scores or not self.trained:
                 return tuple(scores), ""
-            if t.epoch < self.shortest:
+            if t.epoch < SHORTEST:
                 return (), f"not scored: {t.epoch:.2g} passes over the data are too few"
             if self.output.score_every:
                 note = self.add(t) if self.last != t.state.step else ""

@@ -13,15 +13,11 @@ from __future__ import annotations
 import math
 import warnings
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ganforge import images
 from ganforge.runs.records import Progress
 from ganforge.training import checks, distributed
-
-if TYPE_CHECKING:
-    from torch.utils.tensorboard import SummaryWriter
 
 FOLDER = "events"
 TAGS = {
@@ -42,14 +38,14 @@ class Events:
     """The event files of one run; made with the first record that holds something to show.
 
     run_path: the run folder. Of several processes only the leader writes.
-    Raises UsageError where tensorboard is not installed, or cannot write to such a path.
+    Raises UsageError if tensorboard is not installed, or cannot write to such a path.
     """
 
     def __init__(self, run_path: Path | str):
         self.path = Path(run_path) / FOLDER
         self.summary_writer: Any = checks.event_writer(Path(run_path))
         self.is_main_process = distributed.from_environment().is_main_process
-        self._writer: SummaryWriter | None = None
+        self._writer: Any = None
         self._step = -1  # of the newest record; -1 before the first
         self._purge = 0
         self._scalars: dict[str, float] = {}
@@ -57,12 +53,7 @@ class Events:
     def __enter__(self) -> Events:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def add(self, progress: Progress) -> None:
@@ -77,24 +68,23 @@ class Events:
         scalars = {tag: value for tag, value in scalars.items() if math.isfinite(value)}
         if self._step < 0 or progress.step < self._step:
             self.close()
-            # A note tells where the run goes on from: that step is over, and written already.
+            # A note says where the run goes on from: that step is over, and written already.
             again = bool(progress.note)
             self._purge = progress.step + again
             self._scalars = scalars if again else {}
         self._step = progress.step
         # Records of grids and checkpoints repeat the means of the interval before.
         fresh = scalars != self._scalars and not math.isnan(progress.loss_d)
+        self._scalars = scalars
         if fresh or progress.grid is not None:
             try:
                 self._write(progress, scalars if fresh else {})
             except OSError as error:
                 self.is_main_process = False
                 warnings.warn(f"{self.path}: no more event files, {error}", stacklevel=2)
-        self._scalars = scalars
 
     def _write(self, progress: Progress, scalars: dict[str, float]) -> None:
-        if self._writer is None:
-            self._writer = self.summary_writer(str(self.path), purge_step=self._purge)
+        self._writer = self._writer or self.summary_writer(str(self.path), purge_step=self._purge)
         for tag, value in scalars.items():
             self._writer.add_scalar(tag, value, progress.step)
         if progress.grid is not None and progress.grid.suffix == ".png":
@@ -104,6 +94,6 @@ class Events:
 
     def close(self) -> None:
         """End the file; a later record begins another."""
-        if self._writer is not None:
+        if self._writer:
             self._writer.close()
             self._writer = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,15 @@ class Progress:
             known = ", ".join(self.means) or "none yet"
             raise AttributeError(f"a record has no {name!r}; its means: {known}")
         return self.means.get(name, math.nan)
+
+    @property
+    def finished_before(self) -> bool:
+        """Whether it is the record of a run that had nothing left to do."""
+        return self.done and bool(self.note)
+
+    def noted(self, *notes: str) -> Progress:
+        """The record with further notes; empty ones are left out."""
+        return replace(self, note="; ".join(filter(None, (self.note, *notes))))
 
     @property
     def seconds_left(self) -> float:

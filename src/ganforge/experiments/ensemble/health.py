@@ -5,7 +5,7 @@ All seeds share the time that one run may take for its diagnosis, and take turns
 
 from __future__ import annotations
 
-from ganforge.callbacks.diagnose import Budget, DiagnoseCallback, timed
+from ganforge.callbacks.diagnose import Budget, DiagnoseCallback
 from ganforge.experiments.ensemble.train import EnsembleTrainer
 
 
@@ -25,7 +25,7 @@ class Health:
     def look(self, group: EnsembleTrainer) -> list[str]:
         """New findings, a line for each: from the log of every seed, from samples of one seed."""
         lines = []
-        with timed(group.clock.timing):
+        with group.clock.phase("diagnose"):
             for i in group.live:
                 t, callback = group.members[i], self.callbacks[i]
                 if callback.add_record(t.progress()) and self.budget.allows(group.clock.seconds):
