@@ -127,7 +127,7 @@ def test_other_games_have_no_reference(loss: str) -> None:
 def drawn(chart: Chart) -> Figure:
     """A page of one chart."""
     figure = style.page(300, 600)
-    curves.draw_panel(figure, 60, 40, 400, 200, chart)
+    curves.draw_panel(style.add_axes(figure, 60, 40, 400, 200), chart)
     return figure
 
 

@@ -16,11 +16,13 @@ from ganforge.plotting import overview, strips, style
 from ganforge.runs import folder as runs
 from ganforge.runs import load as runs_load
 from ganforge.runs.folder import Run
+from ganforge.runs.samples import moments
 from tests.helpers.drawn import (
     STEPS,
     colours,
     opened,
     picture_run,
+    pixels,
     record,
     run_folder,
     shade,
@@ -58,16 +60,28 @@ def test_samples_of_one_moment_alone(tmp_path: Path) -> None:
     run.log_path.unlink()
     assert opened(overview.overview(run)).width == 2000
     assert opened(strips.animation(run)).n_frames == 1  # type: ignore[attr-defined]
-    assert opened(style.png(strips.strip(run))).width > 0
+
+
+def test_a_grid_of_large_pictures_alone_keeps_its_lines(tmp_path: Path) -> None:
+    """Fewer columns are shown than the grid has: every line begins with the noise it began with."""
+    run = picture_run(tmp_path / "run", DataSpec((3, 100, 100)), count=85)
+    for path in sorted(run.samples.iterdir())[:-1]:
+        path.unlink()
+    figure = strips.picture_page(run, moments(run), 70)
+    seen = pixels(figure)
+    first = np.argwhere(seen == shade(0, 400)).min(0)
+    below = np.argwhere(seen == shade(10, 400)).min(0)
+    assert below[1] == first[1] and below[0] > first[0]
 
 
 def test_overview_of_the_gaussian(tmp_path: Path) -> None:
     run = vector_run(tmp_path / "run", recipes.gaussian())
     assert opened(overview.overview(run)).size == (2000, 1680)
-    figure = strips.strip(run)
-    assert [a.get_title() for a in figure.axes] == [f"epoch {i}" for i in range(5)]
-    assert all(len(a.collections) == 2 for a in figure.axes)
-    assert len({a.get_xlim() for a in figure.axes}) == 1
+    newest, *panels = overview.point_page(run, moments(run), 70).axes
+    assert newest.get_title("left") == "Samples at epoch 4"
+    assert [a.get_title() for a in panels] == [f"epoch {i}" for i in range(5)]
+    assert all(len(a.collections) == 2 for a in panels)
+    assert len({a.get_xlim() for a in panels}) == 1
     gif = opened(strips.animation(run))
     assert gif.n_frames == 5 and gif.size == (500, 500)  # type: ignore[attr-defined]
 
@@ -75,8 +89,8 @@ def test_overview_of_the_gaussian(tmp_path: Path) -> None:
 def test_overview_of_the_one_dimensional_game(tmp_path: Path) -> None:
     run = vector_run(tmp_path / "run", recipes.figure1())
     assert opened(overview.overview(run)).size == (2000, 1680)
-    figure = strips.strip(run)
-    assert all({"data", "generated"} == {x.get_label() for x in a.lines} for a in figure.axes)
+    axes = overview.point_page(run, moments(run), 70).axes
+    assert all({"data", "generated"} == {x.get_label() for x in a.lines} for a in axes)
     assert opened(strips.animation(run)).size == (500, 340)
 
 
@@ -108,9 +122,8 @@ def test_an_empty_run_says_so(tmp_path: Path) -> None:
     run = run_folder(tmp_path / "run", recipes.gaussian(), [])
     with pytest.raises(DataError, match="none of its 0 log records has a finite loss"):
         overview.overview(run)
-    for draw in (strips.strip, strips.animation):
-        with pytest.raises(DataError, match="no samples yet in"):
-            draw(run)  # type: ignore[operator]
+    with pytest.raises(DataError, match="no samples yet in"):
+        strips.animation(run)
 
 
 def test_a_run_without_samples_shows_its_losses(tmp_path: Path) -> None:
@@ -138,9 +151,9 @@ def test_a_damaged_sample_file_is_named(tmp_path: Path, kind: str, damage: bytes
     newest = max(run.samples.iterdir())
     data = newest.read_bytes()
     newest.write_bytes(damage if isinstance(damage, bytes) else data[: len(data) // 2])
-    for draw in (overview.overview, strips.strip, strips.animation):
+    for draw in (overview.overview, strips.animation):
         with pytest.raises((DataError, DiskError), match=newest.name) as caught:
-            draw(run)  # type: ignore[operator]
+            draw(run)
         assert "pickle" not in str(caught.value)
 
 

@@ -11,6 +11,7 @@ from ganforge import recipes
 from ganforge.data import load, toy
 from ganforge.errors import DataError
 from ganforge.plotting import overview, points, style
+from ganforge.plotting.points import Truth
 from ganforge.rng import Stream
 from ganforge.runs.samples import moments
 from tests.helpers.drawn import line, opened, vector_run
@@ -19,7 +20,7 @@ from tests.helpers.drawn import line, opened, vector_run
 def test_scatter_draws_as_many_real_points_as_generated_ones() -> None:
     real = toy.LAWS["gaussian"].sample(1000, Stream(0, "test/real"))
     fake = toy.LAWS["gaussian"].sample(100, Stream(0, "test/fake"))
-    figure = points.scatter(real, fake)
+    figure = points.vectors(real, fake)
     axes = figure.axes[0]
     drawn = [np.asarray(c.get_offsets()) for c in axes.collections]
     assert [len(d) for d in drawn] == [100, 100]
@@ -39,23 +40,26 @@ def test_ellipses_are_two_standard_deviations() -> None:
     direction = math.degrees(math.atan2(axis[1, 1], axis[0, 1])) % 180
     assert ellipse.angle % 180 == pytest.approx(direction, abs=0.5)
     assert ellipse.center == pytest.approx(law.mean, abs=0.02)
-    few = points.scatter(values[:500], values[500:900])
-    assert len(few.axes[0].patches) == 2
-    assert not points.scatter(values[:500], values[500:900], ellipses=False).axes[0].patches
+    real, fake = values[:500], values[500:900]
+    for single in (True, False):
+        axes = style.add_axes(style.page(500), 0, 0, 400, 400)
+        points.draw(axes, fake, Truth(2, points.extent(real, fake), real, single=single))
+        assert len(axes.patches) == 2 * single
+    assert not points.vectors(real, fake).axes[0].patches
 
 
 def test_points_far_away_are_counted_and_do_not_set_the_limits() -> None:
     real = np.random.default_rng(0).normal(size=(500, 2))
     fake = np.concatenate([real[:100], [[1e6, 0]] * 3, [[math.nan, 0]]])
-    figure = points.scatter(real, fake)
+    figure = points.vectors(real, fake)
     assert figure.axes[0].get_xlim()[1] < 20
     assert figure.axes[0].texts[0].get_text() == "3 outside"
 
 
 def test_a_collapsed_generator_can_be_drawn() -> None:
     one = np.ones((50, 2))
-    assert opened(style.png(points.scatter(None, one))).size == (1200, 1120)
-    assert opened(style.png(points.density(None, one[:, :1]))).size == (1200, 720)
+    assert opened(style.png(points.vectors(None, one))).size == (1200, 1120)
+    assert opened(style.png(points.vectors(None, one[:, :1]))).size == (1200, 720)
     assert opened(style.png(points.vectors(None, one[:1]))).size == (1200, 1120)
 
 
@@ -85,11 +89,12 @@ def test_kernel_density_integrates_to_one_and_finds_both_modes() -> None:
 def test_density_shows_the_law_the_samples_and_d() -> None:
     law = toy.LAWS["mixture1d"]
     fake = law.sample(500, Stream(0, "test/fake"))
-    figure = points.density(
-        law.sample(500, Stream(0, "test/real")), fake,
-        true_density=lambda x: np.exp(law.log_density(x)),
-        discriminator=lambda x: np.full(len(x), 0.25),
-    )  # fmt: skip
+    real = law.sample(500, Stream(0, "test/real"))
+    exact = Truth(1, points.extent(real, fake), real, lambda x: np.exp(law.log_density(x)))
+    figure = style.page(560, 600)
+    axes = [style.add_axes(figure, 60, top, 480, 200) for top in (50, 340)]
+    points.draw(axes[0], fake, exact)
+    points.draw_discriminator(axes[1], fake, exact, lambda x: np.full(len(x), 0.25))
     x, p = line(figure, 0, "data").get_data()
     assert p == pytest.approx(np.exp(law.log_density(x[:, None])))
     assert line(figure, 0, "generated").get_ydata() == pytest.approx(points.kernel_density(fake, x))
@@ -98,7 +103,6 @@ def test_density_shows_the_law_the_samples_and_d() -> None:
     q = points.kernel_density(fake, x)
     middle = p + q > 0.1
     assert best[middle] == pytest.approx((p / (p + q))[middle])
-    assert opened(style.png(figure)).size == (1200, 1120)
 
 
 def test_only_the_runs_own_data_count_as_real(tmp_path: Path) -> None:

@@ -10,30 +10,31 @@ from ganforge import images, recipes
 from ganforge.data.spec import DataSpec
 from ganforge.plotting import overview, strips
 from ganforge.plotting.strips import Tiling
-from ganforge.runs.samples import Moment, spread
+from ganforge.runs.samples import Moment, moments, spread
 from tests.helpers.drawn import STEPS, colours, opened, picture_run, shade, texts, vector_run
 
 
 def test_strip_has_a_row_a_noise_and_a_column_a_moment(tmp_path: Path) -> None:
-    run = picture_run(tmp_path / "run", DataSpec((1, 28, 28)))
-    figure = strips.strip(run)
+    run = picture_run(tmp_path / "run", DataSpec((1, 28, 28)), count=16)
+    figure = strips.picture_page(run, moments(run), 70)
     counts = colours(figure)
-    for noise in range(16):
+    area = counts[shade(15, 400)]  # in the grid alone
+    for noise in range(4):
         for step in STEPS:
-            assert counts[shade(noise, step)] == (28 * 4) ** 2, (noise, step)
-    assert shade(16, 0) not in counts
-    assert texts(figure)[1:6] == ["0", "1", "2", "3", "4"]
+            assert counts[shade(noise, step)] == area * (1 + (step == 400)), (noise, step)
+    assert shade(4, 0) not in counts
+    assert texts(figure)[2:7] == ["0", "1", "2", "3", "4"]
 
 
 def test_labels_have_a_row_each_with_its_name(tmp_path: Path) -> None:
     names = ("cat", "a very long name", "犬", "$x$", "d", "e", "f", "g", "h", "i")
     run = picture_run(tmp_path / "run", DataSpec((1, 28, 28), 10), names)
-    figure = strips.strip(run)
+    figure = strips.picture_page(run, moments(run), 70)
     counts = colours(figure)
     first = [row * 7 for row in range(10)]  # 10 rows of 7: the same noise for every label
     for i in range(70):
         assert (shade(i, 100) in counts) == (i in first)
-    assert texts(figure)[-11:-1] == ["cat", "a very l…", "2", "$x$", *"defghi"]
+    assert texts(figure)[1:11] == ["cat", "a very l…", "2", "$x$", *"defghi"]
     assert opened(overview.overview(run)).width == 2000
 
 
@@ -71,6 +72,6 @@ def test_moments_of_the_same_epoch_have_a_panel_each(tmp_path: Path) -> None:
     run = vector_run(tmp_path / "run", recipes.gaussian())
     for record_ in range(100_000, 100_003):  # epochs 1,000.00 to 1,000.02
         shutil.copy(run.samples / "000000400.npz", run.samples / f"{record_:09d}.npz")
-    figure = strips.strip(run)
-    assert [a.get_title() for a in figure.axes][-3:] == ["epoch 1,000"] * 3
-    assert len(figure.axes) == len(STEPS) + 3
+    panels = overview.point_page(run, moments(run), 70).axes[1:]
+    assert [a.get_title() for a in panels][-3:] == ["epoch 1,000"] * 3
+    assert len(panels) == len(STEPS) + 3

@@ -25,7 +25,6 @@ SMOOTHED = 20  # points of a curve from which a smoothed curve is drawn over the
 STRETCHES = 400  # of a raw curve at most, each drawn by its extremes: a chart has no more pixels
 WIDE = 20  # ratio of the largest to the smallest score from which the scale is logarithmic
 DASHED = (0, (4, 3))
-EQUILIBRIUM = "equilibrium"
 
 
 @dataclass(frozen=True)
@@ -59,28 +58,31 @@ class Chart:
         return np.concatenate([curve.y for curve in self.curves])
 
     @property
+    def known(self) -> Array:
+        """All values that are finite, (M,)."""
+        return self.values[np.isfinite(self.values)]
+
+    @property
     def scale(self) -> tuple[float, float, bool]:
         """Lowest and highest y on the chart; whether the scale is logarithmic."""
-        values = self.values
-        known = values[np.isfinite(values)]
-        if self.log_scale and len(known) and known.min() > 0 and known.max() > WIDE * known.min():
+        known = self.known
+        if self.log_scale and len(known) and 0 < WIDE * known.min() < known.max():
             low, high = fit(np.log10(known))
             return 10**low, 10**high, True
-        return *(self.limits or fit(values, list(self.levels.values()))), False
+        return *(self.limits or fit(known, list(self.levels.values()))), False
 
     @property
     def note(self) -> str:
         """The number of values that the chart does not show, in words; empty if it shows all."""
         low, high, _ = self.scale
-        values = self.values
-        known = values[np.isfinite(values)]
-        outside = known[(known < low) | (known > high)]
+        known, count = self.known, len(self.values)
         notes = []
-        if len(outside):
-            count = "1 value" if len(outside) == 1 else f"{len(outside):,} values"
-            notes.append(f"{count} outside, up to {outside[np.abs(outside).argmax()]:.3g}")
-        if len(known) < len(values):
-            notes.append(f"{len(values) - len(known):,} of {len(values):,} not finite")
+        if len(outside := known[(known < low) | (known > high)]):
+            values = "value" if len(outside) == 1 else "values"
+            most = outside[np.abs(outside).argmax()]
+            notes.append(f"{len(outside):,} {values} outside, up to {most:.3g}")
+        if len(known) < count:
+            notes.append(f"{count - len(known):,} of {count:,} not finite")
         return "; ".join(notes)
 
     @property
@@ -95,16 +97,25 @@ class Chart:
 
 
 def column(records: Sequence[Mapping[str, Any]], key: str) -> Array:
-    """One quantity of a log, (N,) float64; NaN where a record has no number of that name."""
+    """One quantity of a log, (N,) float64; NaN where a record has no finite number of that name."""
     values = [record.get(key) for record in records]
-    numbers = [float(v) if isinstance(v, int | float) else np.nan for v in values]
-    return np.array(numbers, dtype=np.float64)
+    return np.array(
+        [v if isinstance(v, int | float) and math.isfinite(v) else np.nan for v in values],
+        dtype=np.float64,
+    )
+
+
+def of_records(
+    records: Sequence[Mapping[str, Any]], key: str, name: str, colour: str, dashed: bool = False
+) -> Curve:
+    """The curve of one quantity of a log."""
+    return Curve(name, colour, column(records, "epoch"), column(records, key), dashed)
 
 
 def has_losses(log: Sequence[Mapping[str, Any]]) -> bool:
     """Whether a log has a finite loss."""
-    epoch = column(log, "epoch")
-    return any(bool(np.isfinite(epoch + column(log, k)).any()) for k in ("loss_d", "loss_g"))
+    losses = [column(log, key) for key in ("loss_d", "loss_g")]
+    return bool(np.isfinite(losses + column(log, "epoch")).any())
 
 
 def of_log(
@@ -125,23 +136,21 @@ def of_log(
         raise DataError(
             f"{len(log)} log records, none with a finite loss: there is nothing to draw, train on"
         )
-    epoch = column(log, "epoch")
-
-    def curve(name: str, colour: str, key: str) -> Curve:
-        return Curve(name, colour, epoch, column(log, key))
-
-    best = 0.5 if game is None else balance(game)
-    kind, what = ("logit", "mean logit") if best is None else ("d", "probability of real")
-    losses = curve("loss of D", style.D, "loss_d"), curve("loss of G", style.G, "loss_g")
-    outputs = (
-        curve("real", style.REAL, f"{kind}_real"),
-        curve("generated", style.FAKE, f"{kind}_fake"),
+    losses = (
+        of_records(log, "loss_d", "loss of D", style.D),
+        of_records(log, "loss_g", "loss of G", style.G),
     )
-    levels = {} if best is None else {EQUILIBRIUM: best}
-    limits = None if best is None else (-0.02, 1.02)
+    best = 0.5 if game is None else balance(game)
+    kind = "d" if best else "logit"
+    outputs = (
+        of_records(log, f"{kind}_real", "real", style.REAL),
+        of_records(log, f"{kind}_fake", "generated", style.FAKE),
+    )
     return (
         Chart("Loss of each player", losses, references(game or {})),
-        Chart(f"D's {what}", outputs, levels, limits),
+        Chart("D's probability of real", outputs, {"equilibrium": best}, (-0.02, 1.02))
+        if best
+        else Chart("D's mean logit", outputs),
     )
 
 
@@ -152,15 +161,12 @@ def of_scores(records: Sequence[Mapping[str, Any]]) -> Chart:
         records: of scores.jsonl, with epoch, frechet, floor and scores, oldest first, at least one.
     """
     card = next(s for s in records[-1]["scores"] if s["name"] == "frechet")
-    epoch, value, floor = (column(records, key) for key in ("epoch", "frechet", "floor"))
-    return Chart(
-        f"FD[{card['space']}], {card['split']} split, N = {card['n']:,}, seed {card['seed']}",
-        (
-            Curve("generated", style.FAKE, epoch, value),
-            Curve("real (floor)", style.REAL, epoch, floor, dashed=True),
-        ),
-        log_scale=True,
+    title = "FD[{space}], {split} split, N = {n:,}, seed {seed}".format_map(card)
+    curves = (
+        of_records(records, "frechet", "generated", style.FAKE),
+        of_records(records, "floor", "real (floor)", style.REAL, dashed=True),
     )
+    return Chart(title, curves, log_scale=True)
 
 
 def losses(log: Sequence[Mapping[str, Any]], game: Mapping[str, Any] | None = None) -> Figure:
@@ -174,25 +180,23 @@ def losses(log: Sequence[Mapping[str, Any]], game: Mapping[str, Any] | None = No
 def draw_losses(figure: Figure, top: float, charts: Sequence[Chart]) -> None:
     """Two charts side by side, 200 units high, at a height of a page 1000 units wide."""
     for i, chart in enumerate(charts):
-        draw_panel(figure, style.MARGIN + 490 * i, top, 370, 200, chart)
+        draw_panel(style.add_axes(figure, style.MARGIN + 490 * i, top, 370, 200), chart)
 
 
 def scores(records: Sequence[Mapping[str, Any]]) -> Figure:
     """The chart of `of_scores` on a page."""
     figure = style.page(320)
-    draw_panel(figure, style.MARGIN, 50, style.WIDTH - 3 * style.MARGIN, 200, of_scores(records))
+    width = style.WIDTH - 3 * style.MARGIN
+    draw_panel(style.add_axes(figure, style.MARGIN, 50, width, 200), of_scores(records))
     return figure
 
 
-def draw_panel(
-    figure: Figure, left: float, top: float, width: float, height: float, chart: Chart
-) -> None:
-    """A chart at a rectangle of a page, with title, legend and the note on what is left out."""
-    axes = style.add_axes(figure, left, top, width, height)
+def draw_panel(axes: Axes, chart: Chart) -> None:
+    """A chart with title, legend and the note on what is left out."""
     draw(axes, chart)
     style.add_title(axes, chart.title, "epoch")
     style.add_legend(axes)
-    below = -44 / height
+    below = -44 * style.DPI / style.UNITS / axes.bbox.height  # 44 units, in heights of the axes
     style.add_label(axes, 1, below, chart.note, size=8, transform=axes.transAxes, ha="right",
                     va="top")  # fmt: skip
 
@@ -216,21 +220,22 @@ def draw(axes: Axes, chart: Chart) -> None:
         axes.plot(curve.x, y, **line, linewidth=1.6, label=curve.name,
                   marker="o" if dots else None, markersize=3, markevery=dots)  # fmt: skip
 
-    known = np.concatenate([curve.x for curve in chart.curves])
-    last = known[np.isfinite(known)].max(initial=0)
-    axes.set_xlim(0, last * (1 if len(known) >= SMOOTHED * len(chart.curves) else 1.02) or 1)
+    epochs = np.concatenate([curve.x for curve in chart.curves])
+    room = 1 if len(epochs) >= SMOOTHED * len(chart.curves) else 1.02
+    axes.set_xlim(0, room * np.nanmax(epochs, initial=0) or 1)
     draw_levels(axes, chart.levels)
     set_ticks(axes, log and high > 100 * low)
 
 
 def set_ticks(axes: Axes, decades: bool = False) -> None:
     """Round numbers on both axes, a grid across, and no tick marks at the left."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+    from matplotlib.ticker import LogLocator, MaxNLocator
 
-    axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-    axes.yaxis.set_major_locator(LogLocator() if decades else MaxNLocator(5, steps=[1, 2, 5, 10]))
-    axes.yaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
+    steps = [1, 2, 5, 10]
+    axes.xaxis.set_major_locator(MaxNLocator(6, steps=steps))
+    axes.yaxis.set_major_locator(LogLocator() if decades else MaxNLocator(5, steps=steps))
+    axes.minorticks_off()
+    axes.yaxis.set_major_formatter(lambda y, _: f"{y:g}")
     axes.grid(axis="y", color=style.RULE, linewidth=0.5)
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
@@ -239,8 +244,8 @@ def set_ticks(axes: Axes, decades: bool = False) -> None:
 def draw_levels(axes: Axes, levels: Mapping[str, float]) -> None:
     """Reference lines with their names at the right, one name clear of the next."""
     names = sorted(levels, key=lambda name: levels[name])
-    to_axes = axes.transData + axes.transAxes.inverted()
-    height = np.array([to_axes.transform((0.0, levels[name]))[1] for name in names])
+    to_axes = axes.transData - axes.transAxes
+    height = np.array([to_axes.transform((0, levels[name]))[1] for name in names])
     line = 0.15 * axes.figure.dpi / axes.bbox.height  # of text, in heights of the axes
     for name, y in zip(names, apart(height, line), strict=True):
         axes.axhline(levels[name], color=style.MUTED, linewidth=0.7, linestyle=DASHED, zorder=0)
@@ -250,46 +255,42 @@ def draw_levels(axes: Axes, levels: Mapping[str, float]) -> None:
 def apart(at: Array, gap: float) -> Array:
     """Ascending positions (N,), moved until each is at least `gap` above the one before."""
     steps = gap * np.arange(len(at))
-    moved = np.maximum.accumulate(at - steps) + steps if len(at) else at
-    return np.asarray(moved - (moved - at).mean() if len(at) else moved)
+    moved = np.maximum.accumulate(at - steps) + steps
+    return np.asarray(moved - (moved - at).sum() / max(len(at), 1))
 
 
 def thinned(x: Array, y: Array) -> tuple[Array, Array]:
     """The lowest and the highest value of each stretch of a curve; all values if they are few."""
     if len(x) <= 2 * STRETCHES:
         return x, y
+    low, high = (np.where(np.isfinite(y), y, far) for far in (np.inf, -np.inf))
     picked: list[int] = []
     for rows in np.array_split(np.arange(len(x)), STRETCHES):
-        known = rows[np.isfinite(y[rows])]
-        ends = {known[y[known].argmin()], known[y[known].argmax()]} if len(known) else {rows[0]}
-        picked += sorted(ends)
+        picked += sorted({rows[low[rows].argmin()], rows[high[rows].argmax()]})
     return x[picked], y[picked]
 
 
 def isolated(y: Array) -> list[int]:
-    """Where a finite value of (N,) has none beside it: a line would not show it."""
-    known = np.concatenate([[False], np.isfinite(y), [False]])
-    return np.flatnonzero(known[1:-1] & ~known[:-2] & ~known[2:]).tolist()
+    """Where a finite value of (N,), N >= 3, has none beside it: a line would not show it."""
+    known = np.isfinite(y)
+    return np.flatnonzero(known & (np.convolve(known, np.ones(3), "same") == 1)).tolist()
 
 
 def smooth(y: Array) -> Array:
     """A running mean, applied twice, of a twentieth of the values; a NaN changes no neighbour."""
-    half = max(1, len(y) // 40)
-    out = y
+    from scipy.ndimage import uniform_filter1d
+
     known = np.isfinite(y)
-    first = np.maximum(np.arange(len(y)) - half, 0)
-    last = np.minimum(np.arange(len(y)) + half + 1, len(y))
-    count = np.concatenate([[0], np.cumsum(known)])
+    window = {"size": 2 * max(1, len(y) // 40) + 1, "mode": "constant"}
+    share = uniform_filter1d(known.astype(float), **window)
     for _ in range(2):
-        total = np.concatenate([[0.0], np.cumsum(np.where(known, out, 0.0))])
-        out = (total[last] - total[first]) / np.maximum(count[last] - count[first], 1)
-        out = np.where(known, out, np.nan)
-    return out
+        mean = uniform_filter1d(np.where(known, y, 0), **window)
+        y = np.divide(mean, share, out=np.full(len(y), np.nan), where=known)
+    return y
 
 
 def fit(values: Array, levels: Sequence[float] = ()) -> tuple[float, float]:
-    """Limits of y around the values and the levels, which a few extreme values cannot stretch."""
-    values = values[np.isfinite(values)]
+    """Limits of y around finite values and levels, which a few extreme values cannot stretch."""
     if not len(values):
         return 0.0, 1.0
     every = np.concatenate([values, levels])

@@ -58,13 +58,9 @@ def truth(run: Run, newest: Array) -> Truth:
     order = Order(0, len(data)).indices(0, min(len(data), 10_000))
     real = np.asarray(data.values[order], dtype=np.float64).reshape(len(order), features)
     law = toy.LAWS.get(name)
-    return Truth(
-        features,
-        extent(real, newest),
-        real,
-        (lambda x: np.exp(law.log_density(x))) if law is not None else None,
-        law is None or isinstance(law, toy.Gaussian),
-    )
+    single = law is None or isinstance(law, toy.Gaussian)
+    density = None if law is None else lambda x: np.exp(law.log_density(x))
+    return Truth(features, extent(real, newest), real, density, single)
 
 
 def true_moments(name: str) -> tuple[Array, Array] | None:
@@ -85,50 +81,41 @@ def vectors(real: Array | None, fake: Array | None) -> Figure:
     Raises:
         DataError: no number is finite.
     """
-    one = next(v for v in (real, fake) if v is not None).shape[1] == 1
-    return density(real, fake) if one else scatter(real, fake, ellipses=False)
-
-
-def draw(axes: Axes, fake: Array | None, known: Truth, small: bool = False) -> None:
-    """Generated vectors against the real ones: a scatter, or densities of single numbers."""
-    (draw_density if known.features == 1 else draw_scatter)(axes, fake, known, small)
-
-
-def scatter(real: Array | None, fake: Array | None, ellipses: bool = True) -> Figure:
-    """Real and generated points in the plane, with an ellipse of two standard deviations for each.
-
-    Args:
-        real, fake: (N, F) and (M, F), F >= 2, of which the first two numbers are drawn; either may
-            be None.
-        ellipses: False if the points have several modes.
-
-    Raises:
-        DataError: no number is finite.
-    """
-    figure = style.page(560, 600)
-    axes = style.add_axes(figure, 60, 50, 480, 440)
-    draw(axes, fake, Truth(2, extent(real, fake), real, single=ellipses))
-    title = "Generated points" if real is None else "Real points"
-    title = title if real is None or fake is None else "Real and generated points"
-    style.add_title(axes, title, *axis_names(real, fake))
+    given = {k: v for k, v in (("real", real), ("generated", fake)) if v is not None}
+    features = next(iter(given.values())).shape[1]
+    known = Truth(features, extent(real, fake), real, single=False)
+    height, names = 240, ["Density of data and samples", "x"]
+    if features > 1:
+        height, names = 440, [f"{' and '.join(given)} points".capitalize(), *axis_names(features)]
+    figure = style.page(height + 120, 600)
+    axes = style.add_axes(figure, 60, 50, 480, height, *names)
+    draw(axes, fake, known)
     style.add_legend(axes)
     return figure
 
 
-def axis_names(real: Array | None, fake: Array | None) -> tuple[str, str]:
+def draw(axes: Axes, fake: Array | None, known: Truth, small: bool = False) -> None:
+    """Generated vectors against the real ones: a scatter, or densities of single numbers."""
+    if known.features == 1:
+        draw_density(axes, fake, known)
+    else:
+        draw_scatter(axes, fake, known, small)
+
+
+def axis_names(features: int) -> tuple[str, str]:
     """Which numbers of the vectors a plane shows; empty if it shows all."""
-    features = next(v.shape[1] for v in (real, fake) if v is not None)
     return (f"1st of {features} numbers", "2nd") if features > 2 else ("", "")
 
 
-def draw_scatter(axes: Axes, fake: Array | None, known: Truth, small: bool = False) -> None:
+def draw_scatter(axes: Axes, fake: Array | None, known: Truth, small: bool) -> None:
     """Points inside the limits, and, in a large panel, an ellipse if the data have one mode.
 
     As many real points as generated ones are drawn (at least 100); an ellipse describes all.
     """
-    real, limits = known.real, known.limits
-    most = min(SHOWN, max(100, len(fake))) if fake is not None else SHOWN
-    for values, colour, name in ((real, style.REAL, "real"), (fake, style.FAKE, "generated")):
+    most = SHOWN if fake is None else min(SHOWN, max(100, len(fake)))
+    for values, colour, name in (
+        (known.real, style.REAL, "real"), (fake, style.FAKE, "generated"),
+    ):  # fmt: skip
         if values is None:
             continue
         x = finite(values)[:, :2]
@@ -138,12 +125,12 @@ def draw_scatter(axes: Axes, fake: Array | None, known: Truth, small: bool = Fal
         axes.plot([], [], "o", color=colour, markersize=5, markeredgewidth=0, label=name)
         if known.single and not small and len(x) > 2:
             axes.add_patch(ellipse(x, colour))
-        away = int((~inside(x, limits)).sum())
+        away = (~inside(x, known.limits)).sum()
         if away and values is fake:
             style.add_label(axes, 0.97, 0.02, f"{away:,} outside", size=7 if small else 8,
                             transform=axes.transAxes, ha="right", va="bottom")  # fmt: skip
-    axes.set(xlim=limits[:, 0], ylim=limits[:, 1])
-    axes.set_aspect("equal")
+    (left, bottom), (right, top) = known.limits
+    axes.set(xlim=(left, right), ylim=(bottom, top), aspect="equal")
 
 
 def finite(values: Array) -> Array:
@@ -187,41 +174,13 @@ def ellipse(points: Array, colour: str) -> Ellipse:
     return Ellipse(points.mean(0), along, across, angle=angle, fill=False, color=colour, lw=1.4)
 
 
-def density(
-    real: Array | None,
-    fake: Array | None,
-    true_density: Density | None = None,
-    discriminator: Density | None = None,
-) -> Figure:
-    """One-dimensional data: p_data, the density of the samples, and D(x) below them.
-
-    Args:
-        real, fake: (N, 1) and (M, 1); either may be None.
-        true_density: of the data at (N, 1); a kernel estimate from `real` replaces it if None.
-        discriminator: D at (N, 1), in [0, 1]; beside it, if the true density is known, the best D
-            against these samples, p_data / (p_data + p_g).
-
-    Raises:
-        DataError: no number is finite.
-    """
-    known = Truth(1, extent(real, fake), real, true_density)
-    figure = style.page(360 if discriminator is None else 560, 600)
-    axes = style.add_axes(figure, 60, 50, 480, 240)
-    draw(axes, fake, known)
-    style.add_title(axes, "Density of data and samples", "x" if discriminator is None else "")
-    style.add_legend(axes)
-    if discriminator is not None:
-        axes = style.add_axes(figure, 60, 340, 480, 150)
-        draw_discriminator(axes, fake, known, discriminator)
-    return figure
-
-
 def grid_of(limits: Array, count: int = 401) -> Array:
     """Where densities are drawn between two limits, (count,)."""
-    return np.linspace(float(limits[0, 0]), float(limits[1, 0]), count)
+    low, high = limits[:, 0].tolist()
+    return np.linspace(low, high, count)
 
 
-def draw_density(axes: Axes, fake: Array | None, known: Truth, small: bool = False) -> None:
+def draw_density(axes: Axes, fake: Array | None, known: Truth) -> None:
     """p_data, or an estimate of it from real points, as a line; p_g as a filled curve."""
     x = grid_of(known.limits)
     top = 0.0
@@ -229,13 +188,13 @@ def draw_density(axes: Axes, fake: Array | None, known: Truth, small: bool = Fal
     if p is not None:
         name = "real" if known.density is None else "data"
         axes.plot(x, p, color=style.REAL, linewidth=1.6, label=name, zorder=3)
-        top = float(p.max())
+        top = p.max()
     if fake is not None and len(finite(fake)):
         q = kernel_density(fake, x)
         axes.fill_between(x, q, color=style.FAKE, alpha=0.25, linewidth=0)
         axes.plot(x, q, color=style.FAKE, linewidth=1.4, label="generated")
         # a collapsed generator is a spike: it may leave the panel, the data may not
-        top = min(max(top, float(q.max())), 2 * top) if top else float(q.max())
+        top = min(max(top, q.max()), 2 * top or np.inf)
     axes.set(xlim=(x[0], x[-1]), ylim=(0, 1.1 * max(top, 1e-9)))
 
 
@@ -258,12 +217,10 @@ def kernel_density(points: Array, at: Array) -> Array:
     return np.asarray(np.exp(-0.5 * gap * gap).mean(1) / (width * np.sqrt(2 * np.pi)))
 
 
-def draw_discriminator(
-    axes: Axes, fake: Array | None, known: Truth, discriminator: Density
-) -> None:
+def draw_discriminator(axes: Axes, fake: Array, known: Truth, discriminator: Density) -> None:
     """D(x), and the best D against these samples if p_data is known exactly."""
     x = grid_of(known.limits)
-    if known.density is not None and fake is not None and len(finite(fake)):
+    if known.density is not None and len(finite(fake)):
         p, q = known.density(x[:, None]), kernel_density(fake, x)
         # if neither has any mass at x, their ratio says nothing
         some = p + q > 1e-3 * max(p.max(), q.max())

@@ -1,4 +1,4 @@
-"""A run's samples over time: strips of pictures, panels of points, and films of both."""
+"""A run's samples over time: pages of pictures, panels of points, and films of both."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ from ganforge.types import Pixels
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-COLUMNS, ROWS = 12, 16  # of a strip at most
+COLUMNS = 12  # of a strip at most
+CROP = 10  # rows and columns of the newest grid at most
 FRAMES = 100  # of an animation at most
-GAP = 4  # device pixels between two pictures
+GAP, GRID_GAP = 4, 2  # pixels between two pictures: of a figure; of a grid that the run has saved
 CLEAR, LARGE = 130, 200  # device pixels: of a picture that is well seen; at most
 TALLEST = 2000  # device pixels of a strip
 LARGEST = 128  # device pixels of one picture at most; larger ones are averaged down
@@ -53,6 +54,11 @@ class Tiling:
         """Units at the left of a strip: the page's edge and the names of the rows."""
         return EDGE + (LETTER * max(map(len, self.names)) + 8 if self.names else 0)
 
+    @property
+    def factor(self) -> int:
+        """By how much the pictures are averaged down."""
+        return -(-max(self.height, self.width) // LARGEST)
+
 
 def tiling(run: Run) -> Tiling:
     """The layout, from the model folder, or from the data if there is no model yet."""
@@ -62,12 +68,12 @@ def tiling(run: Run) -> Tiling:
     if not spec.is_image:
         raise DataError(f"{run.path}: samples are pictures, but the model's are not")
     _, height, width = spec.shape
-    rows, columns = images.layout(count, spec.classes)
     if not spec.classes:
         return Tiling(height, width, 0, count)
-    given = [short(n) for n in names] if len(names) == spec.classes else []
-    shown = tuple(n or str(i) for i, n in enumerate(given or [""] * spec.classes))
-    return Tiling(height, width, rows, rows * columns, shown[:rows])
+    rows, columns = images.layout(count, spec.classes)
+    given = names if len(names) == spec.classes else [""] * rows
+    shown = tuple(short(name) or str(i) for i, name in enumerate(given[:rows]))
+    return Tiling(height, width, rows, rows * columns, shown)
 
 
 def sample_spec(run: Run, settings: Mapping[str, Any]) -> tuple[DataSpec, tuple[str, ...]]:
@@ -94,26 +100,22 @@ def short(name: str) -> str:
     return name if len(name) <= NAME else f"{name[: NAME - 1]}…"
 
 
-def tiles(moment: Moment, layout: Tiling, gap: int = 2) -> Pixels:
+def tiles(moment: Moment, layout: Tiling) -> Pixels:
     """The pictures of a grid, (N, H, W, 3), row by row, without the empty ones at its end.
 
     Pictures of more than 128 pixels are averaged down by a whole factor.
     Raises DataError if the file is damaged, or no grid of this layout.
     """
-    grid = moment.picture()
-    high, wide = layout.height, layout.width
-    rest = [(grid.shape[i] - gap) % (side + gap) for i, side in enumerate((high, wide))]
-    if rest != [0, 0] or min(grid.shape[:2]) <= gap:
-        size = f"{grid.shape[1]} x {grid.shape[0]} pixels"
-        raise damaged(moment.path, f"{size} is no grid of this run")
-    out = images.tiles(grid, high, wide, gap)
-    factor = -(-max(high, wide) // LARGEST)
-    if factor > 1:
-        high, wide = high // factor, wide // factor
-        cut = out[:, : high * factor, : wide * factor].astype(np.float32)
-        blocks = cut.reshape(len(out), high, factor, wide, factor, 3)
-        out = blocks.mean((2, 4)).round().astype(np.uint8)
-    return out if layout.rows else out[: layout.count]
+    grid, factor = moment.picture(), layout.factor
+    size = np.array(grid.shape[:2]) - GRID_GAP
+    if (size <= 0).any() or (size % (layout.height + GRID_GAP, layout.width + GRID_GAP)).any():
+        size_text = f"{grid.shape[1]} x {grid.shape[0]} pixels"
+        raise damaged(moment.path, f"{size_text} is no grid of this run")
+    out = images.tiles(grid, layout.height, layout.width, GRID_GAP)[: layout.count]
+    high, wide = layout.height // factor, layout.width // factor
+    cut = out[:, : high * factor, : wide * factor].astype(np.float32)
+    blocks = cut.reshape(len(out), high, factor, wide, factor, 3)
+    return np.asarray(blocks.mean((2, 4)).round().astype(np.uint8))
 
 
 def strip_tiles(moment: Moment, layout: Tiling, rows: int) -> Pixels:
@@ -129,63 +131,42 @@ def mosaic(
 ) -> Pixels:
     """(N, H, W, C) row by row as one picture, each pixel `scale` x `scale`.
 
-    ground: the value between the pictures and after the last one.
+    gap: pixels between two pictures, at least 1. ground: the value there and after the last one.
     """
-    count, height, width, channels = pictures.shape
-    high, wide = height * scale + gap, width * scale + gap
-    size = (-(-count // columns) * high - gap, columns * wide - gap, channels)
-    out = np.full(size, ground, np.uint8)
-    for i, picture in enumerate(pictures):
-        y, x = divmod(i, columns)
-        large = picture.repeat(scale, axis=0).repeat(scale, axis=1)
-        out[y * high : y * high + high - gap, x * wide : x * wide + wide - gap] = large
-    return out
+    large = pictures.repeat(scale, 1).repeat(scale, 2)
+    rows = -(-len(large) // columns)
+    room = ((0, rows * columns - len(large)), (0, gap), (0, gap), (0, 0))
+    _, high, wide, channels = (tiled := np.pad(large, room, constant_values=ground)).shape
+    whole = tiled.reshape(rows, columns, high, wide, channels).swapaxes(1, 2)
+    return whole.reshape(rows * high, columns * wide, channels)[:-gap, :-gap]
 
 
-def strip(run: Run, columns: int = COLUMNS, rows: int = ROWS) -> Figure:
-    """Samples of the run's fixed noise over time.
-
-    Pictures: a row a noise vector (with labels, a label), a column a moment. Vectors: a small panel
-    a moment. Moments are spread evenly, the first and the last among them.
-
-    Raises:
-        DataError: the run has no samples, or one of the files is damaged.
-    """
-    found = require_moments(run)
-    if found[-1].is_picture:
-        return picture_strip(run, found, columns, rows)
-    known = points.truth(run, found[-1].points())
-    picked = spread(found, columns)
-    across = min(6, len(picked))
-    size = (140.0, 140.0) if known.features > 1 else (140.0, 98.0)
-    width = max(400, 2 * EDGE + across * (size[0] + 15) - 15)
-    figure = style.page(75 + math.ceil(len(picked) / across) * (size[1] + 27), width)
-    style.add_heading(figure, EDGE, 20, "The same noise over time")
-    style.add_text(figure, width - EDGE, 20, "generated", color=style.FAKE, ha="right")
-    if known.real is not None:
-        style.add_text(figure, width - EDGE - 75, 20, "real", color=style.REAL, ha="right")
-    draw_panels(figure, (EDGE, 65), across, size, [(m.text, m) for m in picked], known)
-    return figure
-
-
-def require_moments(run: Run) -> list[Moment]:
-    """The run's moments; DataError if there are none."""
-    found = moments(run)
-    if not found:
-        raise DataError(f"{run.path}: no samples yet in {run.samples}: train on")
-    return found
-
-
-def picture_strip(run: Run, found: Sequence[Moment], columns: int, rows: int) -> Figure:
-    """The strip of a run of pictures, on a page."""
+def picture_page(run: Run, found: Sequence[Moment], top: float) -> Figure:
+    """A page with the newest grid, and beside it its first column over time."""
     layout = tiling(run)
     left = layout.margin
-    newest = strip_tiles(found[-1], layout, rows)
-    scale, count = fit(style.WIDTH - left - EDGE, 0, newest, min(columns, len(found)))
-    high, wide = ((newest.shape[i] * scale + GAP) / 2 for i in (1, 2))
-    figure = style.page(65 + len(newest) * high + EDGE, max(360, left + count * wide + EDGE))
-    draw_strip(figure, (left, 20), spread(found, count), layout, len(newest), scale)
-    draw_names(figure, (left, 65), layout.names[: len(newest)], high)
+    newest = tiles(found[-1], layout)
+    across = len(newest) // layout.rows if layout.rows else images.layout(len(newest), 0)[1]
+    rows, shown = min(math.ceil(len(newest) / across), CROP), min(across, CROP)
+    column = strip_tiles(found[-1], layout, rows)
+    width, single = style.WIDTH - left - EDGE, len(found) == 1
+    if single:
+        scale, shown = fit(width, 0, column, shown)
+    else:
+        scale, count = fit(width - 40, shown, column, min(COLUMNS, len(found)))
+    cells = np.arange(rows * across).reshape(rows, across)[:, :shown]
+    grid = mosaic(newest[cells[cells < len(newest)]], shown, scale)
+    high, wide = ((side * scale + GAP) / 2 for side in column.shape[1:3])
+    figure = style.page(top + 45 + rows * high + EDGE)
+    style.add_heading(figure, left, top, f"Samples at {found[-1].text}")
+    style.add_picture(figure, left, top + 45, grid)
+    for i, name in enumerate(layout.names[:rows]):
+        middle = top + 45 + (i + 0.5) * high
+        style.add_text(figure, left - 8, middle, name, 8.5, color=style.MUTED, ha="right",
+                       va="center")  # fmt: skip
+    if not single:
+        columns = [(m, strip_tiles(m, layout, rows)) for m in spread(found, count)]
+        draw_strip(figure, left + shown * wide + 40, top, columns, scale)
     return figure
 
 
@@ -201,60 +182,44 @@ def fit(width: float, beside: int, column: Pixels, most: int) -> tuple[int, int]
         most: columns at most.
     """
     rows, height, wide = column.shape[:3]
-    best, worth = (1, max(1, min(most, 2))), 0.0
+    options = []
     for scale in range(1, 33):
         columns = min(most, int(2 * width) // (wide * scale + GAP) - beside)
         large = rows * (height * scale + GAP) > TALLEST or wide * scale > LARGE
-        merit = columns * min(wide * scale, CLEAR) ** 1.5
-        if columns >= min(2, most) and merit >= worth and (scale == 1 or not large):
-            best, worth = (scale, columns), merit
-    return best
+        if columns >= min(2, most) and (scale == 1 or not large):
+            options.append((columns * min(wide * scale, CLEAR) ** 1.5, scale, columns))
+    _, scale, columns = max(options, default=(0, 1, min(most, 2)))
+    return scale, columns
 
 
 def draw_strip(
-    figure: Figure,
-    corner: tuple[float, float],
-    picked: Sequence[Moment],
-    layout: Tiling,
-    rows: int,
-    scale: int,
+    figure: Figure, left: float, top: float, columns: Sequence[tuple[Moment, Pixels]], scale: int
 ) -> None:
     """A heading, and 45 units below it one column of pictures a moment, its epoch above it."""
-    left, top = corner
     style.add_heading(figure, left, top, "The same noise, by epoch")
-    columns = [strip_tiles(moment, layout, rows) for moment in picked]
-    count = min(len(c) for c in columns)
-    found = np.stack([c[:count] for c in columns], axis=1).reshape(-1, *columns[0].shape[1:])
-    style.add_picture(figure, left, top + 45, mosaic(found, len(picked), scale))
-    wide = (found.shape[2] * scale + GAP) / 2
-    for i, moment in enumerate(picked):
+    rows = min(len(tiles) for _, tiles in columns)
+    found = np.stack([tiles[:rows] for _, tiles in columns], axis=1)
+    style.add_picture(figure, left, top + 45, mosaic(np.concatenate(found), len(columns), scale))
+    wide = (found.shape[3] * scale + GAP) / 2
+    for i, (moment, _) in enumerate(columns):
         middle = left + i * wide + (wide - GAP / 2) / 2
         style.add_text(figure, middle, top + 29, moment.number, 8, color=style.MUTED, ha="center")
 
 
-def draw_names(
-    figure: Figure, corner: tuple[float, float], names: Sequence[str], height: float
-) -> None:
-    """The label of each row, left of a corner."""
-    for i, name in enumerate(names):
-        middle = corner[1] + (i + 0.5) * height
-        style.add_text(figure, corner[0] - 8, middle, name, 8.5, color=style.MUTED, ha="right",
-                       va="center")  # fmt: skip
-
-
 def draw_panels(
     figure: Figure,
-    corner: tuple[float, float],
+    left: float,
+    top: float,
     across: int,
     size: tuple[float, float],
     panels: Sequence[tuple[str, Moment]],
     known: Truth,
 ) -> None:
-    """Small panels of vectors with their titles, all with the same limits."""
+    """Small panels of vectors with their titles, `across` a line, all with the same limits."""
+    steps = np.add(size, (15, 27))
     for i, (title, moment) in enumerate(panels):
-        row, column = divmod(i, across)
-        left, top = corner[0] + column * (size[0] + 15), corner[1] + row * (size[1] + 27)
-        axes = style.add_axes(figure, left, top, *size)
+        right, down = steps * (i % across, i // across)
+        axes = style.add_axes(figure, left + right, top + down, *size)
         points.draw(axes, moment.points(), known, small=True)
         style.frame(axes, title)
 
@@ -267,24 +232,24 @@ def animation(run: Run) -> bytes:
     Raises:
         DataError: the run has no samples, or one of the files is damaged.
     """
-    found = spread(require_moments(run), FRAMES)
+    found = spread(moments(run), FRAMES)
+    if not found:
+        raise DataError(f"{run.path}: no samples yet in {run.samples}: train on")
     if found[-1].is_picture:
         frames = [style.pixels(picture_frame(moment)) for moment in found]
     else:
         known = points.truth(run, found[-1].points())
         frames = [style.pixels(point_frame(m, known), style.UNITS) for m in found]
-    high, wide = (max(f.shape[i] for f in frames) for i in (0, 1))
-    padded = [
-        np.pad(f, ((0, high - f.shape[0]), (0, wide - f.shape[1]), (0, 0)), constant_values=255)
-        for f in frames
-    ]
-    return images.gif(padded, milliseconds=min(400, max(60, 10_000 // len(padded))))
+    size = np.max([f.shape for f in frames], axis=0)  # grids may have grown on the way
+    white = [np.pad(f, [(0, more) for more in size - f.shape], constant_values=255) for f in frames]
+    return images.gif(white, milliseconds=min(400, max(60, 10_000 // len(white))))
 
 
 def picture_frame(moment: Moment) -> Figure:
     """A grid, enlarged to about 500 device pixels, above its epoch."""
     grid = moment.picture()
-    large = mosaic(grid[None], 1, max(1, round(500 / grid.shape[1])), gap=0)
+    scale = max(1, round(500 / grid.shape[1]))
+    large = grid.repeat(scale, 0).repeat(scale, 1)
     high, wide = (side * style.UNITS / style.DPI for side in large.shape[:2])
     figure = style.page(high + 15, wide)
     style.add_picture(figure, 0, 0, large)
@@ -296,8 +261,7 @@ def point_frame(moment: Moment, known: Truth) -> Figure:
     """A scatter, or densities, under its epoch."""
     height = 250 if known.features == 1 else 410
     figure = style.page(height + 90, 500)
-    axes = style.add_axes(figure, 50, 40, 410, height)
+    axes = style.add_axes(figure, 50, 40, 410, height, moment.text)
     points.draw(axes, moment.points(), known)
-    style.add_title(axes, moment.text)
     style.add_legend(axes)
     return figure

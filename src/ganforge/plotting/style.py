@@ -43,8 +43,13 @@ def page(height: float, width: float = WIDTH) -> Figure:
     return Figure((width / UNITS, height / UNITS), DPI, facecolor="white", layout=None)
 
 
-def add_axes(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
-    """Axes at a rectangle of the page, in units."""
+def add_axes(
+    figure: Figure, left: float, top: float, width: float, height: float, *names: str
+) -> Axes:
+    """Axes at a rectangle of the page, in units.
+
+    names: the title over the left end of the axes, the names of x and of y, see `add_title`.
+    """
     across, down = figure.get_size_inches() * UNITS
     box = (left / across, 1 - (top + height) / down, width / across, height / down)
     axes = figure.add_axes(box)
@@ -53,6 +58,8 @@ def add_axes(figure: Figure, left: float, top: float, width: float, height: floa
     axes.tick_params(colors=MUTED, labelcolor=MUTED, labelsize=8, length=3, width=0.6)
     for side, spine in axes.spines.items():
         spine.set(visible=side in ("left", "bottom"), color=MUTED, linewidth=0.6)
+    if names:
+        add_title(axes, *names)
     return axes
 
 
@@ -80,9 +87,8 @@ def add_label(
 
 def add_title(axes: Axes, title: str, x: str = "", y: str = "") -> None:
     """A title over the left end of the axes, and the names of both axes."""
-    axes.set_title(
-        title, fontsize=10, color=INK, loc="left", pad=8, weight="bold", parse_math=False
-    )
+    axes.set_title(title, fontsize=10, color=INK, loc="left", pad=8, weight="bold",
+                   parse_math=False)  # fmt: skip
     axes.set_xlabel(x, fontsize=9, color=MUTED)
     axes.set_ylabel(y, fontsize=9, color=MUTED)
 
@@ -150,7 +156,7 @@ def svg(figure: Figure) -> str:
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     with rc_context({"svg.hashsalt": "ganforge", "svg.fonttype": "path"}):
         figure.savefig(buffer, format="svg", metadata=nothing, transparent=True)
-    return re.sub(r' d="[^"]*"', lambda path: shortened(path[0]), buffer.getvalue())
+    return re.sub(r' d="[^"]*"', shortened, buffer.getvalue())
 
 
 def darkened(drawing: str) -> str:
@@ -159,6 +165,6 @@ def darkened(drawing: str) -> str:
     return re.sub("#[0-9a-f]{6}", lambda colour: table.get(colour[0], colour[0]), drawing)
 
 
-def shortened(path: str) -> str:
+def shortened(path: re.Match[str]) -> str:
     """The text of an SVG path in hundredths of a unit, on one line."""
-    return re.sub(r"\s+", " ", re.sub(r"(\.\d\d)\d+", r"\1", path))
+    return re.sub(r"\s+", " ", re.sub(r"(\.\d\d)\d+", r"\1", path[0]))

@@ -10,7 +10,7 @@ from ganforge.config import convert
 from ganforge.diagnosis import Diagnosis
 from ganforge.evaluation import store
 from ganforge.plotting import curves, style
-from ganforge.plotting.curves import Chart, Curve
+from ganforge.plotting.curves import Chart
 from ganforge.report import charts, words
 from ganforge.report.charts import Drawing
 from ganforge.report.facts import Facts, complete, text
@@ -114,8 +114,7 @@ def common(
 ) -> Drawing | None:
     """One quantity of all runs that have records, on one chart; None if none has."""
     found = tuple(
-        Curve(name, charts.series_colour(i), curves.column(rows, "epoch"), curves.column(rows, key),
-              dashed=i >= len(style.SERIES))
+        curves.of_records(rows, key, name, charts.series_colour(i), i >= len(style.SERIES))
         for i, (name, rows) in enumerate(zip(names, records, strict=True))
         if rows
     )  # fmt: skip

@@ -31,7 +31,7 @@ from ganforge.experiments.compare import (
 from ganforge.experiments.compare.recipes import run_folder
 from ganforge.experiments.statistics import holm_adjusted
 from ganforge.plotting import curves, strips, style
-from ganforge.plotting.curves import Chart, Curve
+from ganforge.plotting.curves import Chart
 from ganforge.runs import load
 from ganforge.runs.folder import Run
 from ganforge.types import Pixels
@@ -151,16 +151,15 @@ def column(figure: Figure, left: float, wide: float, group: Group, found: Compar
     tiles = samples(shown, found.model == "best")
     mosaic = strips.mosaic(tiles, COLUMNS, SCALE, GAP)
     style.add_picture(figure, left, 124, mosaic)
-    log, settings = Run(shown.path).log(), Run(shown.path).settings()
-    epoch = curves.column(log, "epoch")
+    run = Run(shown.path)
+    log, game = run.log(), run.settings()["game"]
     lines = (
-        Curve("D", style.D, epoch, curves.column(log, "loss_d")),
-        Curve("G", style.G, epoch, curves.column(log, "loss_g")),
+        curves.of_records(log, "loss_d", "D", style.D),
+        curves.of_records(log, "loss_g", "G", style.G),
     )
-    game = {} if group.label not in NAMES else settings.get("game", {})
-    levels = curves.references(game) if game.get("loss") == "relativistic" else {}
-    top = 124 + mosaic.shape[0] / 2 + 60
-    curves.draw_panel(figure, left + 14, top, wide - 34, 110, Chart("Loss", lines, levels))
+    levels = curves.references(game) if game["loss"] == "relativistic" else {}
+    axes = style.add_axes(figure, left + 14, 184 + mosaic.shape[0] / 2, wide - 34, 110)
+    curves.draw_panel(axes, Chart("Loss", lines, levels))
 
 
 def mean_text(values: Mapping[int, float], share: bool) -> str:
