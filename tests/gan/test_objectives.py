@@ -133,7 +133,7 @@ def test_smoothing_halving_and_sum_are_arguments() -> None:
         for name, change in variants.items()
     }
     terms = {name: one.terms["adversarial"] for name, one in found.items()}
-    totals = {name: term.total(step.reduce_batch) for name, term in terms.items()}
+    totals = {name: term.total(step.reduce_batch)[0] for name, term in terms.items()}
     smooth = terms["plain"].values + 0.1 * found["plain"].log["logit_real"]
     assert torch.allclose(terms["smooth"].values, smooth)
     assert torch.allclose(totals["half"], totals["plain"] / 2)

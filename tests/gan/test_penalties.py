@@ -13,6 +13,7 @@ from ganforge.data.spec import DataSpec
 from ganforge.errors import UsageError
 from ganforge.gan.adversarial import Adversarial
 from ganforge.gan.penalties import R1, R2, GradientPenalty, Penalty
+from ganforge.gan.state import StepHyperparameters
 from ganforge.gan.step import Batch, Players, RandomInputs, penalties_due, reduce_batch
 from ganforge.nets import DCGAN, MLP
 from ganforge.registry import PARTS
@@ -20,6 +21,7 @@ from ganforge.rng import Stream
 from tests.helpers.tiny import fp64_state, normal, pictures
 
 PENALTIES = PARTS["penalties"]
+HYPER = StepHyperparameters({})
 SLOPE = torch.tensor([3.0, -4.0, 12.0], dtype=torch.float64)  # |a| = 13
 
 
@@ -216,8 +218,8 @@ def test_a_lazy_penalty_costs_the_same_on_average(name: str) -> None:
         out = []
         for state.step in range(steps):
             game = Adversarial(penalties=(penalty,))
-            due = penalties_due(state, game, every.player, batch, draws)
-            out.append(due[0].total(reduce_batch).detach() if due else 0.0)
+            due = penalties_due(state, game, every.player, batch, draws, HYPER)
+            out.append(due[0].total(reduce_batch)[0].detach() if due else 0.0)
         return out
 
     always, lazily = payments(every, 8), payments(replace(every, interval=4), 8)
@@ -231,7 +233,7 @@ def test_only_the_payer_pays() -> None:
     config = Config("test", MLP((4,), (6, 5)), Adversarial())
     state = fp64_state(config, DataSpec((3,), 0, "float32", False, (0.0,), (1.0,)))
     game = Adversarial(penalties=(R1(),))
-    assert penalties_due(state, game, "generator", batch_of(), draws_of(R1(), 5)) == []
+    assert penalties_due(state, game, "generator", batch_of(), draws_of(R1(), 5), HYPER) == []
 
 
 def test_on_pictures_too() -> None:

@@ -109,7 +109,7 @@ def inputs_of(count: int) -> RandomInputs:
 def test_terms_of_different_shapes_are_numbers_before_they_are_added(count: int) -> None:
     """Even at B = 3 and B = 1, where (B, 1, 3, 3) + (B,) would broadcast without an error."""
     st, game, batch = started(), PatchAndDistance(), batch_of(count)
-    update = compute_gradients(st, game, "generator", batch, inputs_of(count))
+    update = compute_gradients(st, game, "generator", batch, inputs_of(count), HYPER, StepOptions())
     fake = st.players.generate(inputs_of(count).z, source=batch.source)
     exact = (st.players.discriminate(fake) - 1).square().mean() + 100 * (
         fake - batch.real
@@ -133,7 +133,7 @@ def test_pieces_of_the_batch_give_the_gradients_of_the_whole() -> None:
     game, batch = PatchAndDistance(), batch_of(6)
     whole, pieces = (
         compute_gradients(
-            started(), game, "generator", batch, inputs_of(6), options=StepOptions(micro_batch=m)
+            started(), game, "generator", batch, inputs_of(6), HYPER, StepOptions(micro_batch=m)
         )
         for m in (0, 4)
     )
@@ -145,10 +145,10 @@ def test_pieces_of_the_batch_give_the_gradients_of_the_whole() -> None:
 
 def test_the_share_of_a_piece_scales_means_and_not_sums() -> None:
     values = normal("values", 4)
-    mean, total = Term(values, 2.0), Term(values, 2.0, "sum")
-    assert mean.total(reduce_batch, 0.25).item() == pytest.approx(0.5 * values.mean().item())
-    assert total.total(reduce_batch, 0.25).item() == pytest.approx(2 * values.sum().item())
-    assert total.mean(reduce_batch).item() == pytest.approx(2 * values.mean().item())
+    for reduction, wanted in (("mean", 0.5 * values.mean()), ("sum", 2 * values.sum())):
+        total, logged = Term(values, 2.0, reduction).total(reduce_batch, 0.25)
+        assert total.item() == pytest.approx(wanted.item())
+        assert logged.item() == pytest.approx(2 * values.mean().item())
 
 
 def test_a_side_may_hold_several_networks() -> None:

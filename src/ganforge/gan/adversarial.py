@@ -15,10 +15,11 @@ from ganforge.gan.batch import Batch, Log, RandomInputs
 from ganforge.gan.losses import LOSSES
 from ganforge.gan.objective import Objective, Term
 from ganforge.gan.players import Players
+from ganforge.gan.step import Game
 
 
 @dataclass(frozen=True)
-class Adversarial:
+class Adversarial(Game):
     """The two-player game.
 
     loss: see `losses.LOSSES`. smoothing: the real target is 1 - smoothing for D (cross-entropy
@@ -58,20 +59,19 @@ class Adversarial:
         check(0 <= self.classify < math.inf, "classify", self.classify, "a weight of 0 or more")
 
     def passes(self, side: str) -> dict[str, str]:
-        """The forward passes of a turn that want random inputs of their own -> their network."""
-        if side == "discriminator":
-            found = {"generator": "generator", "real": "discriminator", "fake": "discriminator"}
-            return found | ({"penalty": "discriminator"} if self.penalties else {})
         found = {"generator": "generator", "fake": "discriminator"}
-        return found | ({"real": "discriminator"} if LOSSES[self.loss].uses_real else {})
+        if side == "discriminator" or LOSSES[self.loss].uses_real:
+            found["real"] = "discriminator"
+        if side == "discriminator" and self.penalties:
+            found["penalty"] = "discriminator"
+        return found
 
     def discriminator_objective(
         self, players: Players, batch: Batch, inputs: RandomInputs
     ) -> Objective:
         """D's terms: the adversarial one, and the classification of real examples."""
-        label = self.label_of_fakes(batch, inputs)
         with torch.set_grad_enabled(not self.fresh_noise):
-            fake = players.generate(inputs.z, label, batch.source, inputs.networks.get("generator"))
+            fake, label = self.fakes(players, batch, inputs)
         # G's turn may start from these fakes, and then needs the graph of their making
         with_graph = None if self.fresh_noise else fake
         batch = replace(batch, fake=fake.detach(), fake_label=label, fake_with_graph=with_graph)
@@ -85,7 +85,10 @@ class Adversarial:
         if self.smoothing:
             loss = loss + losses.smoothing(real_logit, self.smoothing)
         terms = self.terms(loss, classification, 0.5 if self.halve else 1.0)
-        return Objective(terms, batch, logged_logits(real_logit.detach(), fake_logit.detach()))
+        log: Log = {}
+        for name, logit in (("real", real_logit.detach()), ("fake", fake_logit.detach())):
+            log |= {f"logit_{name}": logit, f"d_{name}": torch.sigmoid(logit)}
+        return Objective(terms, batch, log)
 
     def generator_objective(
         self, players: Players, batch: Batch, inputs: RandomInputs
@@ -93,8 +96,7 @@ class Adversarial:
         """G's terms: the adversarial one, and the classification of its fakes."""
         fake, label = batch.fake_with_graph, batch.fake_label
         if fake is None:
-            label = self.label_of_fakes(batch, inputs)
-            fake = players.generate(inputs.z, label, batch.source, inputs.networks.get("generator"))
+            fake, label = self.fakes(players, batch, inputs)
         on_fake, on_real = inputs.networks.get("fake"), inputs.networks.get("real")
         fake_logit, classification = self.split_class_logits(
             players.discriminate(fake, label, batch.source, on_fake, self.classify > 0), label
@@ -113,7 +115,7 @@ class Adversarial:
     def terms(
         self, loss: Tensor, classification: Tensor | None, weight: float = 1.0
     ) -> dict[str, Term]:
-        """The terms of an objective, by name."""
+        """The terms of an objective by name."""
         terms = {"adversarial": Term(loss, weight, self.reduction)}
         if classification is not None:
             terms["classification"] = Term(classification, weight * self.classify, self.reduction)
@@ -128,19 +130,13 @@ class Adversarial:
         labelled = logit.gather(-1, label.unsqueeze(-1)).squeeze(-1)
         return labelled, losses.classification(logit, labelled)
 
-    def label_of_fakes(self, batch: Batch, inputs: RandomInputs) -> Tensor | None:
-        """The labels of the fakes: those of the real batch, or drawn."""
-        return batch.label if self.fake_labels == "data" else inputs.label
-
-
-def logged_logits(real: Tensor, fake: Tensor) -> Log:
-    """What D says of real and fake examples: its logits a, and D(x) = sigmoid(a)."""
-    return {
-        "logit_real": real,
-        "d_real": torch.sigmoid(real),
-        "logit_fake": fake,
-        "d_fake": torch.sigmoid(fake),
-    }
+    def fakes(
+        self, players: Players, batch: Batch, inputs: RandomInputs
+    ) -> tuple[Tensor, Tensor | None]:
+        """The fakes and their labels, which are those of the real batch, or drawn."""
+        label = batch.label if self.fake_labels == "data" else inputs.label
+        noise = inputs.networks.get("generator")
+        return players.generate(inputs.z, label, batch.source, noise), label
 
 
 def require_same_shape(real: Tensor, fake: Tensor, count: int) -> None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
-
 import torch
 from torch import Tensor, nn
 
@@ -26,7 +23,7 @@ def decay_at(choice: float | Average, step: int, images: int = 1) -> float:
         half = average.half_life
         if average.ramp_up:
             half = min(half, average.ramp_up * images * step)
-        return math.pow(0.5, images / max(half, 1e-8))
+        return float(0.5 ** (images / max(half, 1e-8)))
     since = step - average.start
     if since < 0:
         return 0.0
@@ -46,8 +43,8 @@ def update(
     """
     ours: list[Tensor] = list(average.parameters())
     theirs: list[Tensor] = list(model.parameters())
-    for name, a, b in buffers(average, model):
-        if statistics and name in STATISTICS:
+    for (name, a), b in zip(average.named_buffers(), model.buffers(), strict=True):
+        if statistics and name.endswith(STATISTICS):
             ours.append(a)
             theirs.append(b)
         else:
@@ -57,12 +54,3 @@ def update(
             a.lerp_(b, (1 - decay).to(a.dtype))
     elif ours:
         torch._foreach_lerp_(ours, theirs, 1 - decay)
-
-
-def buffers(average: nn.Module, model: nn.Module) -> Iterator[tuple[str, Tensor, Tensor]]:
-    """(name in its layer, the average's, the model's) of every buffer.
-
-    Stacked networks have '/' in their names in place of '.'.
-    """
-    for (name, a), b in zip(average.named_buffers(), model.buffers(), strict=True):
-        yield name.replace("/", ".").rpartition(".")[2], a, b

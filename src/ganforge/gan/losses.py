@@ -89,17 +89,17 @@ def smoothing(real: Tensor, amount: float) -> Tensor:
     return amount * real
 
 
-def classification(every: Tensor, own: Tensor) -> Tensor:
+def classification(every: Tensor, labelled: Tensor) -> Tensor:
     """-log p(label | x), where p is the softmax of D's logits with every label.
 
-    every: (..., K) logits; own: (...) those with the example's own label. The auxiliary loss of
-    Odena et al. 2017, by the projection's own embeddings: what does not depend on the label
+    every: (..., K) logits; labelled: (...) those with the label of the example. The auxiliary loss
+    of Odena et al. 2017, by the embeddings of the projection: what does not depend on the label
     cancels, so it says nothing of real or fake.
     """
-    return every.logsumexp(-1) - own
+    return every.logsumexp(-1) - labelled
 
 
-LOSSES: dict[str, Loss] = {
+LOSSES = {
     "minimax": Loss(cross_entropy_discriminator, minimax_generator, cross_entropy=True),
     "non-saturating": Loss(
         cross_entropy_discriminator, non_saturating_generator, cross_entropy=True

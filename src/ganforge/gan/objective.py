@@ -29,28 +29,19 @@ class Term:
     weight: float | Tensor = 1.0
     reduction: str = "mean"
 
-    def mean(self, reduce: Reduce) -> Tensor:
-        """weight * mean of the values, whatever the reduction: what is logged of the term."""
-        return self.weighted(reduce(self.values, "mean"))
+    def total(self, reduce: Reduce, share: float = 1.0) -> tuple[Tensor, Tensor]:
+        """(weight * reduction of the values, weight * their mean).
 
-    def total(self, reduce: Reduce, share: float = 1.0, mean: Tensor | None = None) -> Tensor:
-        """weight * reduction of the values: what the player descends.
+        The player descends the first, and the second is logged.
 
         Args:
             reduce: how values become a number.
             share: of the global batch that the values are for; it scales means, and sums are whole.
-            mean: `self.mean(reduce)`, if it is known.
         """
+        mean = self.weight * reduce(self.values, "mean")
         if self.reduction == "sum":
-            return self.weighted(reduce(self.values, "sum"))
-        mean = self.mean(reduce) if mean is None else mean
-        return mean if share == 1 else mean * share
-
-    def weighted(self, number: Tensor) -> Tensor:
-        """weight * number; no operation for a weight of 1."""
-        return (
-            number if isinstance(self.weight, float) and self.weight == 1 else self.weight * number
-        )
+            return self.weight * reduce(self.values, "sum"), mean
+        return (mean if share == 1 else mean * share), mean
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ LightAdam = light(TorchAdam)
 
 
 def adam_step(self: Any) -> None:
-    """A step of Adam, with the lists that its fused kernel reads kept from one step to the next.
+    """A step of Adam that saves the lists, which its fused kernel reads, for the next step.
 
     torch sorts the tensors by device and precision at every step, which takes longer than the
     update of a small game. On one CPU and in one precision there is nothing to sort.
@@ -90,15 +90,14 @@ def build(
     fused = fused and all(p.device.type in FUSED for p in parameters)
     options: dict[str, Any] = {"lr": choice.lr, "weight_decay": choice.weight_decay}
     if choice.name == "adam":
-        options |= {"betas": choice.betas, "fused": fused}
-        names = ["exp_avg", "exp_avg_sq"]
+        options["betas"], names = choice.betas, ["exp_avg", "exp_avg_sq"]
     else:
-        options |= {"momentum": choice.momentum}
+        options["momentum"] = choice.momentum
         names = ["momentum_buffer"] if choice.momentum or choice.momentum_steps else []
-        if choice.name == "sgd":
-            options |= {"fused": fused}
-        else:
-            names.append("square_avg")
+    if choice.name == "rmsprop":
+        names.append("square_avg")
+    else:
+        options["fused"] = fused
     optimizer: torch.optim.Optimizer = KINDS[choice.name](parameters, **options)
     for p in parameters:
         # torch makes these at the first step; made here, a checkpoint always finds them, and a
@@ -112,7 +111,8 @@ def build(
 
 def parameters(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
     """The parameters of one player, in the order of their gradients."""
-    return [p for group in optimizer.param_groups for p in group["params"]]
+    (group,) = optimizer.param_groups
+    return list(group["params"])
 
 
 def guarded_step(optimizer: torch.optim.Optimizer, witness: Tensor) -> Tensor:
@@ -125,8 +125,7 @@ def guarded_step(optimizer: torch.optim.Optimizer, witness: Tensor) -> Tensor:
     """
     skip = (~torch.isfinite(witness)).to(torch.float32)
     if optimizer.defaults.get("fused"):
-        optimizer.found_inf = skip  # type: ignore[attr-defined]
-        optimizer.grad_scale = None  # type: ignore[attr-defined]
+        vars(optimizer).update(found_inf=skip, grad_scale=None)
         optimizer.step()
     elif not skip.item():
         optimizer.step()
@@ -161,8 +160,7 @@ def set_rate(
     optimizer: torch.optim.Optimizer, rate: float | Tensor, momentum: float | Tensor | None = None
 ) -> None:
     """Set the learning rate of the next step, and the momentum if it has a schedule."""
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-        if momentum is not None:
-            known = not isinstance(momentum, Tensor)
-            group["momentum"] = max(momentum, TINY) if known else momentum
+    (group,) = optimizer.param_groups
+    group["lr"] = rate
+    if momentum is not None:
+        group["momentum"] = momentum if isinstance(momentum, Tensor) else max(momentum, TINY)

@@ -10,42 +10,38 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from ganforge.errors import check
+from ganforge.gan.batch import Aux, Batch, RandomInputs
+from ganforge.gan.players import Players
 from ganforge.nets.base import RandomInput
 
-if TYPE_CHECKING:
-    from ganforge.gan.batch import Aux, Batch, RandomInputs
-    from ganforge.gan.players import Players
 
-
-class Penalty(Protocol):
-    """What the step knows of a penalty.
+class Penalty:
+    """What the step knows of a penalty. Kinds are frozen dataclasses.
 
     player: "discriminator" or "generator", who pays. interval: steps between payments.
     random_inputs: random numbers wanted for each example, name -> (law, shape).
     """
 
     kind: ClassVar[str]
-    player: ClassVar[str]
-    random_inputs: ClassVar[dict[str, RandomInput]]
-
-    @property
-    def interval(self) -> int: ...
+    player: ClassVar[str] = "discriminator"
+    random_inputs: ClassVar[dict[str, RandomInput]] = {}
+    interval: int = 1
 
     def scale(self, used: float) -> float:
         """The factor of the values when the fraction `used` of the budget is used."""
-        ...
+        return 1.0
 
     def __call__(
         self, players: Players, batch: Batch, inputs: RandomInputs, aux: Aux
     ) -> tuple[Tensor, Aux]:
         """(B,) values, before `interval` is counted, and the new aux."""
-        ...
+        raise NotImplementedError
 
 
 def squared_gradient(
@@ -63,34 +59,37 @@ def squared_gradient(
 
 
 @dataclass(frozen=True)
-class ZeroCentred:
-    """gamma / 2 |grad D|^2 at some examples; what R1 and R2 share.
+class ZeroCentred(Penalty):
+    """gamma / 2 |grad D|^2 at real or at generated examples; what R1 and R2 share.
 
     gamma_to: what gamma becomes by the fraction `until` of the budget, by a constant factor a
-    step; None keeps it.
+    step; None for a constant gamma.
     """
 
-    player: ClassVar[str] = "discriminator"
-    random_inputs: ClassVar[dict[str, RandomInput]] = {}
+    at_fakes: ClassVar[bool]
     gamma: float = 1.0
     interval: int = 1
     gamma_to: float | None = None
     until: float = 1.0
 
     def __post_init__(self) -> None:
-        _check(self.gamma, self.interval, self.gamma_to, self.until)
+        _check(self.gamma, self.interval)
+        last = self.gamma_to
+        rule = "more than 0, from a gamma above 0"
+        check(last is None or min(last, self.gamma) > 0, "gamma_to", last, rule)
+        check(0 < self.until <= 1, "until", self.until, "a fraction in (0, 1]")
 
     def scale(self, used: float) -> float:
-        return _geometric(self.gamma, self.gamma_to, used / self.until)
-
-    def examples(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
-        """The examples, (B, ...), and their labels, at which the gradient is taken."""
-        raise NotImplementedError
+        if self.gamma_to is None:
+            return 1.0
+        return math.pow(self.gamma_to / self.gamma, min(1.0, used / self.until))
 
     def __call__(
         self, players: Players, batch: Batch, inputs: RandomInputs, aux: Aux
     ) -> tuple[Tensor, Aux]:
-        x, label = self.examples(batch)
+        x, label = batch.real, batch.label
+        if self.at_fakes:
+            x, label = batch.generated(), batch.fake_label
         return 0.5 * self.gamma * squared_gradient(players, x, label, batch.source, inputs), aux
 
 
@@ -98,22 +97,18 @@ class R1(ZeroCentred):
     """gamma / 2 |grad D|^2 at real examples. Mescheder et al. 2018, eq. 9."""
 
     kind: ClassVar[str] = "r1"
-
-    def examples(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
-        return batch.real, batch.label
+    at_fakes = False
 
 
 class R2(ZeroCentred):
     """gamma / 2 |grad D|^2 at generated examples. Mescheder et al. 2018, eq. 10."""
 
     kind: ClassVar[str] = "r2"
-
-    def examples(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
-        return batch.generated(), batch.fake_label
+    at_fakes = True
 
 
 @dataclass(frozen=True)
-class GradientPenalty:
+class GradientPenalty(Penalty):
     """weight (|grad D| - target)^2 between pairs of real and generated. Gulrajani et al. 2017.
 
     epsilon ~ U[0, 1) mixes each real example with a generated one; it is an input.
@@ -121,7 +116,6 @@ class GradientPenalty:
     """
 
     kind: ClassVar[str] = "gradient-penalty"
-    player: ClassVar[str] = "discriminator"
     random_inputs: ClassVar[dict[str, RandomInput]] = {"epsilon": RandomInput("unit", (1,))}
     weight: float = 10.0
     target: float = 1.0
@@ -129,9 +123,6 @@ class GradientPenalty:
 
     def __post_init__(self) -> None:
         _check(self.weight, self.interval)
-
-    def scale(self, used: float) -> float:
-        return 1.0
 
     def __call__(
         self, players: Players, batch: Batch, inputs: RandomInputs, aux: Aux
@@ -144,13 +135,6 @@ class GradientPenalty:
         return self.weight * (norm.clamp_min(1e-24).sqrt() - self.target).square(), aux
 
 
-def _check(weight: float, interval: int, to: float | None = None, until: float = 1.0) -> None:
+def _check(weight: float, interval: int) -> None:
     check(weight >= 0, "weight", weight, "0 or more")
     check(interval >= 1, "interval", interval, "at least 1 step")
-    check(to is None or min(to, weight) > 0, "gamma_to", to, "more than 0, from a gamma above 0")
-    check(0 < until <= 1, "until", until, "a fraction in (0, 1]")
-
-
-def _geometric(first: float, last: float | None, share: float) -> float:
-    """(last / first)^share; 1 if there is no last."""
-    return 1.0 if last is None else math.pow(last / first, min(1.0, share))

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from ganforge.gan.batch import Batch
-from ganforge.nets.base import Inputs, Network, TwoPartDiscriminator
+from ganforge.nets import networks_of
+from ganforge.nets.base import Inputs, TwoPartDiscriminator
 from ganforge.nets.spectral import SpectralWeight
 
 
@@ -48,9 +49,7 @@ class Players:
     @cached_property
     def spectral_weights(self) -> list[SpectralWeight]:
         """D's spectrally normalised weights, looked up once."""
-        d = self.discriminator
-        networks = d.values() if isinstance(d, nn.ModuleDict) else [d]
-        return [w for n in networks if isinstance(n, Network) for w in n.spectral_weights()]
+        return [w for n in networks_of(self.discriminator) for w in n.spectral_weights()]
 
     def generate(
         self,

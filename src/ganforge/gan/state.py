@@ -55,13 +55,12 @@ def tensors(state: State) -> dict[str, Tensor]:
 
     generator.*, discriminator.*, ema.*, optimizer.<side>.<parameter>.<moment>, aux.*
     """
-    players = {"generator": state.players.generator, "discriminator": state.players.discriminator}
     out: dict[str, Tensor] = {}
-    for side, module in players.items():
+    for side, optimizer in state.optimizers.items():
+        module = getattr(state.players, side)
         out |= {f"{side}.{name}": tensor for name, tensor in module.state_dict().items()}
-        moments = state.optimizers[side].state
         for name, parameter in module.named_parameters():
-            for key, value in sorted(moments.get(parameter, {}).items()):
+            for key, value in sorted(optimizer.state.get(parameter, {}).items()):
                 out[f"optimizer.{side}.{name}.{key}"] = value
     if state.average is not None:
         out |= {f"ema.{name}": tensor for name, tensor in state.average.state_dict().items()}
@@ -86,15 +85,15 @@ def require_same_tensors(
 ) -> None:
     """DataError unless `saved` has exactly the names, shapes and dtypes of `ours`."""
     for name in [*ours, *saved]:
-        if name not in saved or name not in ours:
-            side = "lacks" if name not in saved else "holds an unknown"
-            raise DataError(f"{source} {side} tensor {name!r}: it belongs to another configuration")
-        a, b = ours[name], saved[name]
-        if a.shape != b.shape or a.dtype != b.dtype:
-            raise DataError(
-                f"{source}: tensor {name!r} is {tuple(b.shape)} {b.dtype}, expected "
-                f"{tuple(a.shape)} {a.dtype}: it belongs to another configuration"
-            )
+        a, b = ours.get(name), saved.get(name)
+        if a is None or b is None:
+            wrong = f" {'holds an unknown' if a is None else 'lacks'} tensor {name!r}"
+        elif (a.shape, a.dtype) != (b.shape, b.dtype):
+            wrong = f": tensor {name!r} is {tuple(b.shape)} {b.dtype}, expected "
+            wrong += f"{tuple(a.shape)} {a.dtype}"
+        else:
+            continue
+        raise DataError(f"{source}{wrong}: it belongs to another configuration")
 
 
 def buffers(state: State) -> list[Tensor]:

@@ -18,10 +18,12 @@ come in. Letters: B batch, Z size of the noise, K classes.
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from typing import ClassVar, Protocol
+from functools import reduce
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -29,47 +31,42 @@ from torch import Tensor
 from ganforge.gan import ema, optimizers
 from ganforge.gan.batch import Batch, Log, RandomInputs
 from ganforge.gan.objective import Objective, Reduce, Term
-from ganforge.gan.penalties import Penalty
 from ganforge.gan.players import Players
 from ganforge.gan.state import State, StepHyperparameters
 from ganforge.nets import spectral
 
 
-class Game(Protocol):
-    """What one step needs to know: who plays how often, and for what."""
+class Game:
+    """What one step needs to know: who plays how often, and for what.
+
+    Kinds are frozen dataclasses; their fields say what differs from these defaults. See
+    `adversarial.Adversarial` for the meaning of each.
+    """
 
     kind: ClassVar[str]
-
-    @property
-    def d_steps(self) -> int: ...
-    @property
-    def g_steps(self) -> int: ...
-    @property
-    def reduction(self) -> str: ...
-    @property
-    def fresh_noise(self) -> bool: ...
-    @property
-    def simultaneous(self) -> bool: ...
-    @property
-    def fake_labels(self) -> str: ...
-    @property
-    def penalties(self) -> tuple[Penalty, ...]: ...
+    d_steps: int = 1
+    g_steps: int = 1
+    reduction: str = "mean"
+    fresh_noise: bool = True
+    simultaneous: bool = False
+    fake_labels: str = "uniform"
+    penalties: tuple[Any, ...] = ()
 
     def passes(self, side: str) -> Mapping[str, str]:
-        """The forward passes of a turn that want random inputs of their own -> their network."""
-        ...
+        """The forward passes of a turn that want separate random inputs -> their network."""
+        raise NotImplementedError
 
     def discriminator_objective(
         self, players: Players, batch: Batch, inputs: RandomInputs
     ) -> Objective:
         """What D descends."""
-        ...
+        raise NotImplementedError
 
     def generator_objective(
         self, players: Players, batch: Batch, inputs: RandomInputs
     ) -> Objective:
         """What G descends."""
-        ...
+        raise NotImplementedError
 
 
 def step(
@@ -144,11 +141,10 @@ def compute_gradients(
     side: str,
     batch: Batch,
     inputs: RandomInputs,
-    hyper: StepHyperparameters | None = None,
-    options: StepOptions | None = None,
+    hyper: StepHyperparameters,
+    options: StepOptions,
 ) -> Update:
     """The gradients of one player's turn: its objective, and the penalties due at this step."""
-    options = options or StepOptions()
     ours = side == "discriminator"
     objective_of = game.discriminator_objective if ours else game.generator_objective
     parameters = optimizers.parameters(state.optimizers[side])
@@ -164,17 +160,18 @@ def compute_gradients(
     with nullcontext() if ours and not game.fresh_noise else frozen(others):
         for piece, drawn, share in options.pieces(batch, inputs):
             objective = objective_of(state.players, piece, drawn)
-            means = {name: term.mean(options.reduce) for name, term in objective.terms.items()}
-            totals = [
-                term.total(options.reduce, share, means[name])
-                for name, term in objective.terms.items()
-            ]
             due = penalties_due(state, game, side, objective.batch, drawn, hyper)
-            totals += [penalty.total(options.reduce, share) for penalty in due]
-            # several games in one batch share no weights: the sum's gradient is each one's
-            found = torch.autograd.grad(add_up(totals).sum(), parameters, allow_unused=True)
-            accumulate(gradients, used(parameters, found))
-            add_log(log, observed(side, means, objective.log, options.reduce), share)
+            terms = [*objective.terms.values(), *due]
+            totals, means = zip(*(t.total(options.reduce, share) for t in terms), strict=True)
+            # several games in one batch share no weights: the sum's gradient is each one's;
+            # a parameter of a user's module that takes no part has the gradient 0
+            total = reduce(operator.add, totals).sum()
+            found = torch.autograd.grad(total, parameters, materialize_grads=True)
+            if gradients:
+                torch._foreach_add_(gradients, found)
+            gradients = gradients or list(found)
+            named = dict(zip(objective.terms, means, strict=False))
+            add_log(log, observed(side, named, objective.log, options.reduce), share)
 
     if options.all_reduce is not None:
         options.all_reduce([*gradients, *log.values()])
@@ -201,12 +198,11 @@ def turn(
     side: str,
     batch: Batch,
     inputs: RandomInputs,
-    options: StepOptions | None = None,
 ) -> Log:
-    """One update of one player, the other standing still."""
-    options = options or StepOptions()
-    update = compute_gradients(state, game, side, batch, inputs, options=options)
-    return options.apply_gradients(state, update)
+    """One update of one player, the other standing still, at the rates of the optimisers."""
+    constant = StepHyperparameters({})
+    update = compute_gradients(state, game, side, batch, inputs, constant, StepOptions())
+    return apply_gradients(state, update)
 
 
 def reduce_batch(values: Tensor, how: str) -> Tensor:
@@ -265,11 +261,11 @@ def penalties_due(
     side: str,
     batch: Batch,
     inputs: RandomInputs,
-    hyper: StepHyperparameters | None = None,
+    hyper: StepHyperparameters,
 ) -> list[Term]:
     """The penalties a player pays at this step, each counted `interval` times."""
     terms = []
-    scales = (hyper.penalties if hyper else ()) or (1,) * len(game.penalties)
+    scales = hyper.penalties or (1,) * len(game.penalties)
     for penalty, scale in zip(game.penalties, scales, strict=True):
         if penalty.player == side and state.step % penalty.interval == 0:
             values, state.aux = penalty(state.players, batch, inputs, state.aux)
@@ -277,32 +273,12 @@ def penalties_due(
     return terms
 
 
-def used(parameters: Sequence[Tensor], found: Sequence[Tensor | None]) -> list[Tensor]:
-    """Gradients, 0 for a parameter of a user's module that takes no part in the forward pass."""
-    return [torch.zeros_like(p) if g is None else g for p, g in zip(parameters, found, strict=True)]
-
-
-def accumulate(totals: list[Tensor], parts: Sequence[Tensor]) -> None:
-    """Add gradients of one piece of the batch to those of the pieces before."""
-    if totals:
-        torch._foreach_add_(totals, list(parts))
-    else:
-        totals.extend(parts)
-
-
-def observed(side: str, means: Log, values: Mapping[str, Tensor], reduce: Reduce) -> Log:
+def observed(side: str, means: Log, values: Mapping[str, Tensor], number: Reduce) -> Log:
     """What a turn reports: its loss, each term if there are several, and what the game logs."""
     means = {f"{name}_{side[0]}": mean.detach() for name, mean in means.items()}
-    log = {f"loss_{side[0]}": add_up(list(means.values()))} | (means if len(means) > 1 else {})
-    return log | {name: reduce(value, "mean") for name, value in values.items()}
-
-
-def add_up(numbers: Sequence[Tensor]) -> Tensor:
-    """Their sum."""
-    total = numbers[0]
-    for number in numbers[1:]:
-        total = total + number
-    return total
+    log = {f"loss_{side[0]}": reduce(operator.add, means.values())}
+    log |= means if len(means) > 1 else {}
+    return log | {name: number(value, "mean") for name, value in values.items()}
 
 
 def add_log(totals: Log, parts: Log, share: float) -> None:

@@ -10,7 +10,7 @@ from torch import nn
 
 from ganforge.data.spec import DataSpec
 from ganforge.errors import UsageError
-from ganforge.nets.base import Inputs, Network, PlainModule, RandomInput, TwoPartDiscriminator
+from ganforge.nets.base import Inputs, Network, PlainModule, RandomInput
 from ganforge.nets.dcgan import DCGAN
 from ganforge.nets.init import Init
 from ganforge.nets.mlp import MLP
@@ -45,20 +45,16 @@ def build(
         raise UsageError(
             f"networks returned {got}: expected {{'generator': module, 'discriminator': module}}"
         )
-    sides: dict[str, nn.Module] = {}
-    for side in SIDES:
-        several = modules[side]
-        if isinstance(several, Mapping):
-            sides[side] = nn.ModuleDict({k: wrapped(m, spec) for k, m in several.items()})
-        else:
-            sides[side] = wrapped(several, spec)
+    sides = {side: wrapped(modules[side], spec.classes > 0) for side in SIDES}
     probe(sides, spec, noise)
     return sides
 
 
-def wrapped(module: nn.Module, spec: DataSpec) -> Network:
-    """The module as a `Network`."""
-    return module if isinstance(module, Network) else PlainModule(module, spec.classes > 0)
+def wrapped(side: nn.Module | Mapping[str, nn.Module], conditional: bool) -> nn.Module:
+    """A side as a `Network`, or as an `nn.ModuleDict` of several."""
+    if isinstance(side, Mapping):
+        return nn.ModuleDict({name: wrapped(m, conditional) for name, m in side.items()})
+    return side if isinstance(side, Network) else PlainModule(side, conditional)
 
 
 def networks_of(side: nn.Module) -> list[Network]:
@@ -76,11 +72,11 @@ def made(
     networks: Callable[[DataSpec, int], dict[str, Any]], spec: DataSpec, noise: int
 ) -> dict[str, Any]:
     """The modules; UsageError if networks of this package cannot have such sizes."""
-    if not is_built_in(networks):
-        return networks(spec, noise)
     try:
         return networks(spec, noise)
     except (RuntimeError, TypeError, ValueError, OverflowError, MemoryError) as error:
+        if not is_built_in(networks):
+            raise
         why = str(error).partition("\n")[0] or type(error).__name__
         raise UsageError(
             f"networks = {networks}: cannot be built for examples of shape {spec.shape} and a z of "
@@ -115,7 +111,4 @@ def probe(players: dict[str, nn.Module], spec: DataSpec, noise: int) -> None:
         player.train()
 
 
-__all__ = [
-    "DCGAN", "MLP", "SIDES", "Init", "Inputs", "Network", "PlainModule",
-    "RandomInput", "TwoPartDiscriminator", "build", "is_built_in", "networks_of",
-]  # fmt: skip
+__all__ = ["DCGAN", "MLP", "Init", "Inputs", "Network", "PlainModule", "RandomInput"]

@@ -5,11 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 from torch import Tensor, nn
 
-from ganforge.data.spec import DataSpec
 from ganforge.errors import check, choice
 from ganforge.nets import spectral
 
@@ -41,17 +39,6 @@ class RandomInput:
     def size(self) -> int:
         """How many numbers an example gets."""
         return math.prod(self.shape)
-
-
-class Networks(Protocol):
-    """Makes the networks of both sides. Any callable with this signature will do."""
-
-    def __call__(self, spec: DataSpec, noise: int) -> dict[str, Any]:
-        """{"generator": z (B, noise) -> x, "discriminator": x -> logits} for examples of `spec`.
-
-        A side may be a dictionary of several networks by name.
-        """
-        ...
 
 
 class Network(nn.Module):
@@ -133,7 +120,7 @@ class PlainModule(Network):
         source: Tensor | None = None,
         inputs: Inputs | None = None,
     ) -> Tensor:
-        given = [label] if self.conditional else []
-        given += [] if source is None else [source]
-        out: Tensor = self.module(x, *given)
+        labels = [label] if self.conditional else []
+        sources = [] if source is None else [source]
+        out: Tensor = self.module(x, *labels, *sources)
         return out

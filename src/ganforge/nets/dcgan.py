@@ -53,15 +53,12 @@ class Generator(Network):
         levels = halvings(height, width)
         rows, columns = sides(height, levels), sides(width, levels)
         maps = [*widths(config.generator_width, levels)[::-1], channels]
-        self.join = Join(spec.classes, config.embedding) if spec.classes else None
+        self.join = Join(noise, spec.classes, config.embedding)
         self.grid = (maps[0], rows[0], columns[0])
-        inputs = noise + (config.embedding if spec.classes else 0)
-        self.project = nn.Linear(inputs, math.prod(self.grid), bias=not config.project_norm)
-        self.project_norm = (
-            nn.Sequential(nn.BatchNorm2d(maps[0]), nn.ReLU())
-            if config.project_norm
-            else nn.Identity()
-        )
+        bias = not config.project_norm
+        self.project = nn.Linear(self.join.outputs, math.prod(self.grid), bias=bias)
+        norm = [nn.BatchNorm2d(maps[0]), nn.ReLU()] if config.project_norm else []
+        self.project_norm = nn.Sequential(*norm)
         layers: list[nn.Module] = []
         for i in range(levels):
             kernel = (4 - rows[i + 1] % 2, 4 - columns[i + 1] % 2)
@@ -79,13 +76,10 @@ class Generator(Network):
         source: Tensor | None = None,
         inputs: Inputs | None = None,
     ) -> Tensor:
-        if self.join is not None:
-            x = self.join(x, required(label))
-        x = self.project(x).unflatten(1, self.grid)
-        # channels last, as its gradient comes back: where the two differ ReLU is many times slower
+        x = self.project(self.join(x, label)).unflatten(1, self.grid)
+        # channels last, as its gradient: ReLU is many times slower if the two differ
         x = x.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
-        x = self.project_norm(x)
-        return torch.tanh(self.body(x))
+        return torch.tanh(self.body(self.project_norm(x)))
 
 
 class Discriminator(TwoPartDiscriminator):
@@ -157,13 +151,10 @@ class DCGAN:
                 "numbers: use networks.kind = 'mlp'"
             )
         self.refuse_size(*spec.shape[1:])
-        players: dict[str, nn.Module] = {
-            "generator": Generator(spec, noise, self),
-            "discriminator": Discriminator(spec, self),
-        }
-        for player in players.values():
-            self.init.apply(player)
-        return players
+        generator, discriminator = Generator(spec, noise, self), Discriminator(spec, self)
+        self.init.apply(generator)
+        self.init.apply(discriminator)
+        return {"generator": generator, "discriminator": discriminator}
 
     def refuse_size(self, height: int, width: int) -> None:
         """UsageError for pictures of a size that these networks do not make."""

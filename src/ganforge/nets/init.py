@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from torch import Tensor, nn
+from torch import nn
 
 from ganforge.errors import check, choice
 from ganforge.nets import spectral
@@ -46,26 +46,18 @@ class Init:
                 layer.reset()
 
     def _draw_all(self, module: nn.Module) -> None:
-        sines = {m.linear for m in module.modules() if isinstance(m, Sines)}  # have their own law
+        sines = {m.linear for m in module.modules() if isinstance(m, Sines)}  # have another law
         for layer in module.modules():
-            weight, bias = getattr(layer, "weight", None), getattr(layer, "bias", None)
-            if layer in sines:
-                continue
-            if isinstance(weight, nn.Parameter):
-                if isinstance(layer, nn.modules.batchnorm._BatchNorm):
-                    nn.init.normal_(weight, 1.0, self.scale)
-                elif isinstance(layer, NORMS):
-                    nn.init.ones_(weight)
+            norm = isinstance(layer, NORMS)
+            for name in ("weight", "bias"):
+                parameter = getattr(layer, name, None)
+                if layer in sines or not isinstance(parameter, nn.Parameter):
+                    continue
+                if name == "bias" and (norm or not self.biases):
+                    nn.init.zeros_(parameter)
+                elif norm and not isinstance(layer, nn.modules.batchnorm._BatchNorm):
+                    nn.init.ones_(parameter)
+                elif norm or self.law == "normal":
+                    nn.init.normal_(parameter, float(norm), self.scale)
                 else:
-                    self._draw(weight)
-            if isinstance(bias, nn.Parameter):
-                if self.biases and not isinstance(layer, NORMS):
-                    self._draw(bias)
-                else:
-                    nn.init.zeros_(bias)
-
-    def _draw(self, parameter: Tensor) -> None:
-        if self.law == "normal":
-            nn.init.normal_(parameter, 0.0, self.scale)
-        else:
-            nn.init.uniform_(parameter, -self.scale, self.scale)
+                    nn.init.uniform_(parameter, -self.scale, self.scale)

@@ -1,33 +1,25 @@
-"""What the networks share: the player's base class, activations, initialisation, dropout."""
+"""Layers that several networks have: activations, sines, labels joined and projected."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from ganforge.errors import choice
 from ganforge.nets import spectral
 
 NORMS = ("none", "batch", "batch-after-first")
 SPECTRAL = "spectral"  # of a discriminator only
 LABELS = ("concat", "projection")
-
-
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
-    "leaky": lambda: nn.LeakyReLU(0.2),
+    "leaky": partial(nn.LeakyReLU, 0.2),
     "relu": nn.ReLU,
     "tanh": nn.Tanh,
     "sigmoid": nn.Sigmoid,
 }
-
-
-def activation(name: str) -> nn.Module:
-    """A fresh activation by name: leaky (slope 0.2), relu, tanh, sigmoid."""
-    choice("activation", name, list(ACTIVATIONS))
-    return ACTIVATIONS[name]()
 
 
 class Maxout(nn.Module):
@@ -60,14 +52,20 @@ class Sines(nn.Module):
 
 
 class Join(nn.Module):
-    """A label's embedding, joined to a vector: (B, F), (B,) -> (B, F + embedding)."""
+    """A label's embedding, joined to a vector: (B, F), (B,) -> (B, outputs).
 
-    def __init__(self, classes: int, embedding: int):
+    With classes = 0 the vector stays as it is.
+    """
+
+    def __init__(self, inputs: int, classes: int, embedding: int):
         super().__init__()
-        self.embedding = nn.Embedding(classes, embedding)
+        self.embedding = nn.Embedding(classes, embedding) if classes else None
+        self.outputs = inputs + (embedding if classes else 0)
 
-    def forward(self, x: Tensor, label: Tensor) -> Tensor:
-        return torch.cat([x, self.embedding(label).to(x.dtype)], dim=1)
+    def forward(self, x: Tensor, label: Tensor | None) -> Tensor:
+        if self.embedding is None:
+            return x
+        return torch.cat([x, self.embedding(required(label)).to(x.dtype)], dim=1)
 
 
 class Projection(nn.Module):
@@ -93,17 +91,15 @@ class Projection(nn.Module):
         if self.embedding is None:
             return logit.squeeze(1)
         label = required(label)
-        if label.dim() == 1:
-            own: Tensor = self.embedding(label).to(features.dtype)
-            return logit.squeeze(1) + (own * features).sum(1)
-        if isinstance(self.embedding, nn.Embedding):  # a tenth of the time of what follows
+        if label.dim() > 1 and isinstance(self.embedding, nn.Embedding):  # in a tenth of the time
             table = self.embedding.weight
             if isinstance(self.embedding, spectral.Embedding):
                 table = self.embedding.normal()
             every: Tensor = features @ table.T.to(features.dtype)
-            logit = logit + every.gather(1, label)
-            return logit
+            return logit + every.gather(1, label)
         rows: Tensor = self.embedding(label).to(features.dtype)
+        if label.dim() == 1:
+            return logit.squeeze(1) + (rows * features).sum(1)
         return logit + (rows * features.unsqueeze(1)).sum(-1)
 
 
@@ -112,8 +108,3 @@ def required(label: Tensor | None) -> Tensor:
     if label is None:
         raise ValueError("a conditional player was called without labels")
     return label
-
-
-def conv_like(values: Tensor, x: Tensor) -> Tensor:
-    """(C,) values shaped to multiply the channels of x (B, C, ...)."""
-    return values.view(1, -1, *[1] * (x.dim() - 2))

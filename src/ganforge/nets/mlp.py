@@ -14,104 +14,82 @@ from ganforge.errors import check, choice
 from ganforge.nets import layers, spectral
 from ganforge.nets.base import Inputs, Network, RandomInput, TwoPartDiscriminator
 from ganforge.nets.init import Init
-from ganforge.nets.layers import (
-    LABELS,
-    NORMS,
-    SPECTRAL,
-    Join,
-    Maxout,
-    Projection,
-    Sines,
-    activation,
-    required,
-)
+from ganforge.nets.layers import LABELS, NORMS, SPECTRAL, Join, Maxout, Projection, Sines
 
 ACTIVATIONS = (*layers.ACTIVATIONS, "maxout")
 EPSILON = 1e-7  # of a probability that a bias is made from
 
 
-class Perceptron(Network):
-    """Linear, norm, activation, dropout for each hidden width: (B, inputs) -> (B, widths[-1]).
+class Perceptron(nn.Module):
+    """Linear, norm, activation, dropout for each hidden width: (B, inputs) -> (B, outputs).
 
-    A maxout unit takes `pieces` of its linear layer's outputs; input_dropout is of the input. Sines
-    of the input go into the first layer beside it.
+    A maxout unit takes `pieces` outputs of its linear layer. Sines of the input go into the first
+    layer beside it.
+
+    Args:
+        inputs: numbers of an example.
+        config: the settings.
+        side: "generator" or "discriminator", whose settings apply.
+        input_dropout: drop probability of the input.
     """
 
-    def __init__(
-        self,
-        inputs: int,
-        widths: tuple[int, ...],
-        norm: str,
-        dropout: float,
-        act: str,
-        pieces: int = 5,
-        input_dropout: float = 0.0,
-        sines: int = 0,
-        frequency: float = 1.0,
-    ):
+    def __init__(self, inputs: int, config: MLP, side: str, input_dropout: float = 0.0):
         super().__init__()
-        self.inputs, self.widths = inputs, widths
-        self.dropout, self.input_dropout = dropout, input_dropout
-        each = pieces if act == "maxout" else 1
+        keys = ("norm", "dropout", "activation", "sines", "frequency")
+        norm, dropout, act, sines, frequency = (getattr(config, f"{side}_{key}") for key in keys)
+        widths = getattr(config, side)
+        self.drops = {"input": (inputs, input_dropout)}
+        self.drops |= {f"hidden{i}": (width, dropout) for i, width in enumerate(widths)}
+        pieces = config.pieces if act == "maxout" else 1
         self.sines = Sines(inputs, sines, frequency) if sines else nn.Identity()
         sizes = (inputs + sines, *widths)
         self.outputs = sizes[-1]
         linear = spectral.Linear if norm == SPECTRAL else nn.Linear
         self.linears = nn.ModuleList(
-            linear(a, b * each) for a, b in zip(sizes, widths, strict=False)
+            linear(a, b * pieces) for a, b in zip(sizes, widths, strict=False)
         )
         self.norms = nn.ModuleList(
-            nn.BatchNorm1d(w * each)
+            nn.BatchNorm1d(w * pieces)
             if norm == "batch" or (norm == "batch-after-first" and i)
             else nn.Identity()
             for i, w in enumerate(widths)
         )
-        self.activation = Maxout(pieces) if act == "maxout" else activation(act)
+        self.activation = Maxout(pieces) if act == "maxout" else layers.ACTIVATIONS[act]()
 
     def random_inputs(self) -> dict[str, RandomInput]:
-        wanted = {}
-        if self.input_dropout:
-            wanted["input"] = RandomInput("dropout", (self.inputs,), self.input_dropout)
-        if self.dropout:
-            for i, width in enumerate(self.widths):
-                wanted[f"hidden{i}"] = RandomInput("dropout", (width,), self.dropout)
-        return wanted
+        """A dropout mask for the input and for each hidden layer, if they are dropped."""
+        return {
+            name: RandomInput("dropout", (size,), drop)
+            for name, (size, drop) in self.drops.items()
+            if drop
+        }
 
-    def forward(
-        self,
-        x: Tensor,
-        label: Tensor | None = None,
-        source: Tensor | None = None,
-        inputs: Inputs | None = None,
-    ) -> Tensor:
-        if self.input_dropout and inputs is not None:
-            x = x * inputs["input"].to(x.dtype)
-        x = self.sines(x)
+    def forward(self, x: Tensor, inputs: Inputs | None) -> Tensor:
+        x = self.sines(masked(x, inputs, "input"))
         for i, (linear, norm) in enumerate(zip(self.linears, self.norms, strict=True)):
-            x = self.activation(norm(linear(x)))
-            if self.dropout and inputs is not None:
-                x = x * inputs[f"hidden{i}"].to(x.dtype)
+            x = masked(self.activation(norm(linear(x))), inputs, f"hidden{i}")
         return x
 
 
-class Generator(Network):
-    """z (B, Z), label (B,) -> x (B, *shape); tanh where the data are bounded, linear elsewhere.
+def masked(x: Tensor, inputs: Inputs | None, name: str) -> Tensor:
+    """x times the dropout mask of that name, if there is one."""
+    mask = (inputs or {}).get(name)
+    return x if mask is None else x * mask.to(x.dtype)
 
-    With unit pixels tanh gives way to 2 sigmoid - 1: the sigmoid is the picture in [0, 1].
+
+class Generator(Network):
+    """z (B, Z), label (B,) -> x (B, *shape); tanh if the data are bounded, else linear.
+
+    With unit pixels 2 sigmoid - 1 replaces tanh: the sigmoid is the picture in [0, 1].
     """
 
     def __init__(self, spec: DataSpec, noise: int, config: MLP):
         super().__init__()
         self.shape, self.bounded = spec.shape, spec.bounded
-        self.unit, self.output_bias = config.pixels == "unit", config.output_bias
-        self.join = Join(spec.classes, config.embedding) if spec.classes else None
-        inputs = noise + (config.embedding if spec.classes else 0)
-        widths = config.generator
-        self.body = Perceptron(
-            inputs, widths, config.generator_norm, config.generator_dropout,
-            config.generator_activation, config.pieces,
-            sines=config.generator_sines, frequency=config.generator_frequency,
-        )  # fmt: skip
+        self.unit = spec.bounded and config.pixels == "unit"
+        self.output_bias = config.output_bias
+        self.join = Join(noise, spec.classes, config.embedding)
+        self.body = Perceptron(self.join.outputs, config, "generator")
         self.out = nn.Linear(self.body.outputs, spec.size)
 
     def random_inputs(self) -> dict[str, RandomInput]:
@@ -134,12 +112,12 @@ class Generator(Network):
         source: Tensor | None = None,
         inputs: Inputs | None = None,
     ) -> Tensor:
-        if self.join is not None:
-            x = self.join(x, required(label))
-        x = self.out(self.body(x, inputs=inputs))
-        if self.bounded:
+        x = self.out(self.body(self.join(x, label), inputs))
+        if self.unit:
             wide = x.to(torch.promote_types(x.dtype, torch.float32))  # bf16 near 1 is coarse
-            x = 2 * torch.sigmoid(wide) - 1 if self.unit else torch.tanh(x)
+            x = 2 * torch.sigmoid(wide) - 1
+        elif self.bounded:
+            x = torch.tanh(x)
         return x.view(-1, *self.shape)
 
 
@@ -149,17 +127,11 @@ class Discriminator(TwoPartDiscriminator):
     def __init__(self, spec: DataSpec, config: MLP):
         super().__init__()
         self.unit = spec.bounded and config.pixels == "unit"
-        concat = bool(spec.classes) and config.label == "concat"
-        self.join = Join(spec.classes, config.embedding) if concat else None
-        inputs = spec.size + (config.embedding if concat else 0)
-        widths = config.discriminator
-        self.body = Perceptron(
-            inputs, widths, config.discriminator_norm, config.discriminator_dropout,
-            config.discriminator_activation, config.pieces, config.discriminator_input_dropout,
-            config.discriminator_sines, config.discriminator_frequency,
-        )  # fmt: skip
-        self.batch_independent = config.discriminator_norm in ("none", SPECTRAL)
         projected = spec.classes if config.label == "projection" else 0
+        self.join = Join(spec.size, spec.classes - projected, config.embedding)
+        dropped = config.discriminator_input_dropout
+        self.body = Perceptron(self.join.outputs, config, "discriminator", dropped)
+        self.batch_independent = config.discriminator_norm in ("none", SPECTRAL)
         self.out = Projection(self.body.outputs, projected, config.discriminator_norm)
 
     def random_inputs(self) -> dict[str, RandomInput]:
@@ -167,9 +139,7 @@ class Discriminator(TwoPartDiscriminator):
 
     def features(self, x: Tensor, label: Tensor | None, inputs: Inputs | None) -> Tensor:
         x = (x.flatten(1) + 1) / 2 if self.unit else x.flatten(1)
-        if self.join is not None:
-            x = self.join(x, required(label))
-        out: Tensor = self.body(x, inputs=inputs)
+        out: Tensor = self.body(self.join(x, label), inputs)
         return out
 
 
@@ -181,13 +151,13 @@ class MLP:
     spectral, which divides its weights by their largest singular values (see `spectral`; not those
     of the sines of its input, nor a label's joined embedding).
     *_dropout: drop probability after each hidden layer; discriminator_input_dropout: of D's input.
-    *_activation: see `layers.activation`, or maxout, the largest of `pieces` linear outputs.
+    *_activation: see `layers.ACTIVATIONS`, or maxout, the largest of `pieces` linear outputs.
     embedding: numbers a label becomes. label: how D sees it, "concat" or "projection" (G's is
     always joined to z). pixels: bounded data as the players see them, "signed" in [-1, 1] (G ends
     in tanh) or "unit" in [0, 1] (in a sigmoid). output_bias: of G at the start, "init" as the
     other biases or "data", with which G(0 features) is the data's mean. init: of both players;
-    discriminator_init: of D, where it differs. *_sines, *_frequency: see `layers.Sines`, of the
-    input of the first layer; where data or maps are finer than plain perceptrons learn in time.
+    discriminator_init: of D, if it differs. *_sines, *_frequency: see `layers.Sines`, of the input
+    of the first layer; for data or maps finer than plain perceptrons learn in time.
     """
 
     kind: ClassVar[str] = "mlp"
@@ -232,10 +202,7 @@ class MLP:
         choice("label", self.label, LABELS)
 
     def __call__(self, spec: DataSpec, noise: int) -> dict[str, nn.Module]:
-        players: dict[str, nn.Module] = {
-            "generator": Generator(spec, noise, self),
-            "discriminator": Discriminator(spec, self),
-        }
-        self.init.apply(players["generator"])
-        (self.discriminator_init or self.init).apply(players["discriminator"])
-        return players
+        generator, discriminator = Generator(spec, noise, self), Discriminator(spec, self)
+        self.init.apply(generator)
+        (self.discriminator_init or self.init).apply(discriminator)
+        return {"generator": generator, "discriminator": discriminator}

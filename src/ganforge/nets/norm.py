@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch import distributed as dist
-
-from ganforge.nets.layers import conv_like
-
-if TYPE_CHECKING:
-    pass
 
 
 class SumOverRanks(torch.autograd.Function):
@@ -41,6 +36,10 @@ class SyncBatchNorm(nn.Module):
     must hold as many examples. Parameters and buffers are those of the layer it replaces.
     """
 
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+
     def __init__(self, layer: nn.modules.batchnorm._BatchNorm):
         super().__init__()
         self.weight, self.bias = layer.weight, layer.bias
@@ -49,10 +48,10 @@ class SyncBatchNorm(nn.Module):
             self.register_buffer(name, getattr(layer, name))
 
     def forward(self, x: Tensor) -> Tensor:
-        running_mean, running_var = self.get_buffer("running_mean"), self.get_buffer("running_var")
+        running_mean, running_var = self.running_mean, self.running_var
         if not self.training:
             return nn.functional.batch_norm(
-                x, running_mean, running_var, self.weight, self.bias, False, 0.0, self.eps
+                x, running_mean, running_var, self.weight, self.bias, eps=self.eps
             )
         over = [d for d in range(x.dim()) if d != 1]
         wide = x.float() if x.dtype == torch.bfloat16 else x
@@ -64,10 +63,12 @@ class SyncBatchNorm(nn.Module):
             running_mean.lerp_(mean.to(running_mean.dtype), self.momentum)
             unbiased = var * count / max(1, count - 1)
             running_var.lerp_(unbiased.to(running_var.dtype), self.momentum)
-            self.get_buffer("num_batches_tracked").add_(1)
+            self.num_batches_tracked.add_(1)
         scale = self.weight * torch.rsqrt(var + self.eps)
         shift = self.bias - mean * scale
-        return (wide * conv_like(scale, x) + conv_like(shift, x)).to(x.dtype)
+        channels = (1, -1, *[1] * (x.dim() - 2))
+        out: Tensor = wide * scale.view(channels) + shift.view(channels)
+        return out.to(x.dtype)
 
 
 def synchronise(module: nn.Module) -> None:

@@ -37,7 +37,7 @@ def normalised(weight: Tensor, u: Tensor, v: Tensor) -> Tensor:
 
 
 class Spectral(nn.Module):
-    """What such a layer has besides the weight: u (O,), drawn from a normal law, and v (I h w,)."""
+    """What such a layer has beside the weight: u (O,), drawn from a normal law, and v (I h w,)."""
 
     weight: Tensor
     u: Tensor
