@@ -151,7 +151,7 @@ def aligned(parameter: Tensor, gradient: Tensor) -> Tensor:
 
 
 def assign(parameters: Sequence[nn.Parameter], gradients: Sequence[Tensor]) -> None:
-    """Set each parameter's `.grad`, in the parameter's own strides."""
+    """Set each parameter's `.grad`, in the strides of the parameter."""
     for parameter, gradient in zip(parameters, gradients, strict=True):
         parameter.grad = aligned(parameter, gradient)
 

@@ -2,7 +2,7 @@
 
 Each names the player that pays it and how often: a penalty with interval n is computed every n-th
 step and counted n times, which does not change its expectation (lazy regularisation, Karras et al.
-2020). Gradients with respect to x are taken of the sum of the logits. That is the gradient of each
+2020). Gradients with respect to x are those of the sum of the logits. That is the gradient of each
 logit only if a logit depends on one example alone: with batch norm, D pays a coupled penalty.
 """
 

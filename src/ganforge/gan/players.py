@@ -21,7 +21,7 @@ from ganforge.nets.spectral import SpectralWeight
 class Players:
     """The networks of both sides.
 
-    Each pass has an autocast of its own: one around a whole step would keep the cast of D's
+    Each pass has a separate autocast: one around a whole step would keep the cast of D's
     weights from before D's update.
 
     Args:

@@ -23,7 +23,7 @@ NORMS = (
 class Init:
     """How fresh weights are drawn.
 
-    law: "default" (torch's own), "normal" N(0, scale^2) or "uniform" U(-scale, scale), for the
+    law: "default" (torch's), "normal" N(0, scale^2) or "uniform" U(-scale, scale), for the
     weights of linear, convolution and embedding layers. Gains of batch norm are N(1, scale^2), as
     published for DCGAN, and those of other norm layers 1.
     biases: draw biases from the same law; otherwise they are 0, as those of norm layers always are.

@@ -83,7 +83,7 @@ class Projection(nn.Module):
         self.linear = linear(features, 1)
         self.embedding = embedding(classes, features) if classes else None
         if self.embedding is not None:
-            # as the linear layer's own weights, so that neither term drowns the other at the start
+            # as the weights of the linear layer, so that neither term drowns the other at the start
             nn.init.uniform_(self.embedding.weight, -(features**-0.5), features**-0.5)
 
     def forward(self, features: Tensor, label: Tensor | None = None) -> Tensor:

@@ -32,7 +32,7 @@ def sum_over_ranks(x: Tensor) -> Tensor:
 class SyncBatchNorm(nn.Module):
     """Batch norm over the batches of all ranks, twice differentiable, on any device.
 
-    torch's own refuses the CPU. Two moments are summed by a differentiable all-reduce; every rank
+    torch's layer refuses the CPU. Two moments are summed by a differentiable all-reduce; every rank
     must hold as many examples. Parameters and buffers are those of the layer it replaces.
     """
 
