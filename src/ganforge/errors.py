@@ -40,6 +40,10 @@ class DataError(GanforgeError):
     exit_code = 65
 
 
+class UnreadableError(DataError):
+    """A file, or a part of one, whose bytes are damaged or of another format."""
+
+
 class DivergedError(GanforgeError):
     """A game whose losses, gradients or weights are no longer finite."""
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ganforge.errors import DataError, DiskError
+from ganforge.errors import DataError, DiskError, GanforgeError, UnreadableError, one_line
 from ganforge.text import json_bytes
 from ganforge.types import Array
 
@@ -54,6 +54,25 @@ def disk_error(path: Path, error: OSError) -> DiskError:
         errno.EROFS: "choose a folder you may write to",
     }.get(error.errno or 0, "check the disk")
     return DiskError(f"{path}: cannot be written ({error.strerror or error}): {remedy}")
+
+
+@contextlib.contextmanager
+def parsing(path: Path | str, fault: str) -> Iterator[None]:
+    """Turns what a parser raises on damaged bytes, which may be anything, into an UnreadableError.
+
+    Args:
+        path: of the file, for a DiskError if it cannot be read.
+        fault: the message of the UnreadableError, before the parser's own.
+    """
+    try:
+        yield
+    except GanforgeError:
+        raise
+    except Exception as error:
+        # parsers raise an OSError without a number, or EINVAL for an impossible offset
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            raise DiskError(f"{path}: cannot be read ({error.strerror})") from None
+        raise UnreadableError(f"{fault} ({one_line(error)})") from None
 
 
 def read_file(path: Path) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import zipfile
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -218,7 +219,8 @@ def test_splits_cover_everything_once(count: int, published: tuple[int, int]) ->
     test, validation = published
     if test >= count:
         return
-    parts = split(count, 3, test=test, validation=validation)
+    examples = Examples(np.zeros((count, 1)), test=test, validation=validation)
+    parts = split(examples, "x", "train", 3)
     assert np.array_equal(np.sort(np.concatenate(list(parts.values()))), np.arange(count))
     assert all(np.all(np.diff(rows) > 0) for rows in parts.values())
     assert len(parts["train"]) >= 1
@@ -348,7 +350,8 @@ def test_the_first_format_that_recognises_a_path_reads_it(kind: str) -> None:
     if kind in load.NAMED or packed.is_store(path):
         return
     head = b"" if path.is_dir() else path.read_bytes()[:8]
-    readers = [read.__module__ for recognises, read in FORMATS if recognises(path, head)]
+    formats = [import_module(f"ganforge.data.formats.{name}") for name in FORMATS]
+    readers = [format_.__name__ for format_ in formats if format_.recognises(path, head)]
     name = {".npy": "arrays", ".npz": "arrays", ".zip": "image_folder"}.get(path.suffix)
     name = name or ("cifar" if (path / "test_batch.bin").exists() else None)
     name = name or ("idx" if "idx3" in path.name else "image_folder")

@@ -7,7 +7,6 @@ torch nor anything that does: worker processes start from it.
 
 from __future__ import annotations
 
-import errno
 import io
 import os
 import stat
@@ -16,14 +15,15 @@ import threading
 import zipfile
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import IO, Protocol
+from pathlib import Path, PureWindowsPath
+from typing import IO
 
-from ganforge.errors import DataError, DiskError, GanforgeError, one_line
-from ganforge.files import reading
+from ganforge.errors import DataError, UnreadableError
+from ganforge.files import parsing, reading
 
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _LOCK = threading.Lock()  # a ZipFile has one file position for all threads
+_UNPACK = "unpack it and give the folder"
 
 
 @dataclass(frozen=True)
@@ -51,15 +51,6 @@ class Caps:
 CAPS = Caps()
 
 
-class Store(Protocol):
-    """A place where picture files lie. Picklable, so that worker processes can have it."""
-
-    @property
-    def path(self) -> Path: ...
-    def names(self) -> list[str]: ...
-    def open(self, name: str) -> IO[bytes]: ...
-
-
 @dataclass(frozen=True)
 class Folder:
     """The files of a folder and of its subfolders."""
@@ -70,7 +61,8 @@ class Folder:
         """Paths of all files relative to the folder, with forward slashes."""
 
         def stop(error: OSError) -> None:
-            raise DiskError(f"{error.filename}: cannot be read ({error.strerror})") from None
+            with reading(error.filename):
+                raise error
 
         return [
             (Path(folder).relative_to(self.path) / name).as_posix()
@@ -79,14 +71,14 @@ class Folder:
         ]
 
     def open(self, name: str) -> IO[bytes]:
-        """The open file; DataError for a pipe, a device or a file above the cap."""
+        """The open file; UnreadableError for a pipe, a device or a file above the cap."""
         file = self.path / name
         with reading(file):
             found = file.stat()
             if not stat.S_ISREG(found.st_mode):  # reading a pipe would wait for ever
-                raise DataError(f"{file}: not a file but a pipe, a folder or a device")
+                raise UnreadableError(f"{file}: not a file but a pipe, a folder or a device")
             if found.st_size > CAPS.member:
-                raise DataError(f"larger than the cap of {CAPS.member} bytes")
+                raise UnreadableError(f"{file}: larger than the cap of {CAPS.member} bytes")
             return file.open("rb")
 
 
@@ -105,6 +97,9 @@ class Archive:
         return io.BytesIO(read(self.path, name))
 
 
+Store = Folder | Archive  # a place where picture files lie; worker processes are sent it
+
+
 def members(path: Path, caps: Caps = CAPS) -> dict[str, int]:
     """Name -> uncompressed bytes of the files in a zip, each of them checked.
 
@@ -112,7 +107,7 @@ def members(path: Path, caps: Caps = CAPS) -> dict[str, int]:
         DataError: no zip file, or a member that is refused, with its name and the reason.
     """
     sizes: dict[str, int] = {}
-    for info in _archive(path, _stamp(path), caps.members, caps.directory).infolist():
+    for info in _archive(path, caps).infolist():
         if _safe(info.filename) and info.is_dir() and info.file_size == 0:
             continue
         where = f"{path}: member {info.filename[:200]!r}"
@@ -121,10 +116,9 @@ def members(path: Path, caps: Caps = CAPS) -> dict[str, int]:
         if fault := _fault(info, caps):
             raise DataError(f"{where} {fault}")
         sizes[info.filename] = info.file_size
-    if sum(sizes.values()) > caps.total:
+    if (total := sum(sizes.values())) > caps.total:
         raise DataError(
-            f"{path}: {sum(sizes.values())} bytes uncompressed, above the cap of {caps.total}: "
-            "unpack it and give the folder"
+            f"{path}: {total} bytes uncompressed, above the cap of {caps.total}: {_UNPACK}"
         )
     return sizes
 
@@ -133,23 +127,11 @@ def read(path: Path, name: str, caps: Caps = CAPS) -> bytes:
     """The bytes of one member that `members` has checked, with the same caps.
 
     Raises:
-        DataError: the member is damaged.
+        UnreadableError: the member is damaged.
         DiskError: the archive cannot be read.
     """
-    try:
-        with _LOCK:
-            return _archive(path, _stamp(path), caps.members, caps.directory).read(name)
-    except GanforgeError:
-        raise
-    except Exception as error:
-        raise _fault_of(error, path, f"member {name[:200]!r} is damaged") from None
-
-
-def _fault_of(error: Exception, path: Path, what: str) -> GanforgeError:
-    """`zipfile` raises nearly everything on damaged bytes, OSErrors for impossible offsets too."""
-    if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
-        return DiskError(f"{path}: cannot be read ({error.strerror or error})")
-    return DataError(f"{path}: {what} ({one_line(error)})")
+    with parsing(path, f"{path}: member {name[:200]!r} is damaged"), _LOCK:
+        return _archive(path, caps).read(name)
 
 
 def _fault(info: zipfile.ZipInfo, caps: Caps) -> str | None:
@@ -164,51 +146,42 @@ def _fault(info: zipfile.ZipInfo, caps: Caps) -> str | None:
     if info.compress_type not in _METHODS:
         return f"is compressed by method {info.compress_type}: only stored and deflated are read"
     large = info.file_size > caps.member
-    if large or info.file_size > max(caps.small, caps.ratio * max(1, info.compress_size)):
+    if large or info.file_size > max(caps.small, caps.ratio * info.compress_size):
         cap = f"{caps.member} bytes" if large else f"{caps.ratio} times its compressed size"
-        return f"has {info.file_size} bytes, above the cap of {cap}: unpack it and give the folder"
+        return f"has {info.file_size} bytes, above the cap of {cap}: {_UNPACK}"
     return None
 
 
 def _safe(name: str) -> bool:
-    windows = PureWindowsPath(name)
-    absolute = name.startswith(("/", "\\")) or bool(windows.drive or windows.root)
-    parts = (*PurePosixPath(name).parts, *windows.parts)
-    return bool(name) and not absolute and ".." not in parts and "\0" not in name
+    path = PureWindowsPath(name)  # which is split at slashes of both kinds
+    return bool(name) and not path.anchor and ".." not in path.parts
 
 
-def _stamp(path: Path) -> tuple[int, int]:
-    """Size and time of the file, so that a changed archive is opened again."""
+def _archive(path: Path, caps: Caps) -> zipfile.ZipFile:
+    """The open archive, opened again if the file has changed."""
     with reading(path):
         found = path.stat()
-    return found.st_size, found.st_mtime_ns
+    return _opened(path, caps, found.st_size, found.st_mtime_ns)
 
 
 @lru_cache(maxsize=2)
-def _archive(
-    path: Path, stamp: tuple[int, int], most_members: int, most_directory: int
-) -> zipfile.ZipFile:
+def _opened(path: Path, caps: Caps, size: int, _: int) -> zipfile.ZipFile:
     """The open archive; one for all threads of this process."""
-    try:
-        directory, entries = _directory(path, stamp[0])
-        if directory > most_directory or entries > most_members:
+    with parsing(path, f"{path}: not a zip file, or a damaged one"):
+        if (directory := _directory(path, size)) > caps.directory:
             raise DataError(
-                f"{path}: a table of contents of {directory} bytes and {entries} members, above "
-                f"the caps of {most_directory} and {most_members}: unpack it and give the folder"
+                f"{path}: a table of contents of {directory} bytes, above the cap of "
+                f"{caps.directory}: {_UNPACK}"
             )
         archive = zipfile.ZipFile(path)
-    except GanforgeError:
-        raise
-    except Exception as error:
-        raise _fault_of(error, path, "not a zip file, or a damaged one") from None
-    if len(archive.filelist) > most_members:
+    if (count := len(archive.filelist)) > caps.members:
         archive.close()
-        raise DataError(f"{path}: more than {most_members} members: unpack it and give the folder")
+        raise DataError(f"{path}: {count} members, above the cap of {caps.members}: {_UNPACK}")
     return archive
 
 
-def _directory(path: Path, size: int) -> tuple[int, int]:
-    """Bytes and entries of the table of contents, as the end of the file states them.
+def _directory(path: Path, size: int) -> int:
+    """Bytes of the table of contents, as the end of the file states them.
 
     `zipfile` reads the whole table into memory, so its size is checked before.
     """
@@ -218,8 +191,8 @@ def _directory(path: Path, size: int) -> tuple[int, int]:
     end = tail.rfind(b"PK\x05\x06")
     if end < 0 or len(tail) < end + 22:
         raise zipfile.BadZipFile("it has no table of contents")
-    entries, directory = struct.unpack_from("<HI", tail, end + 10)
+    directory: int = struct.unpack_from("<I", tail, end + 12)[0]
     wide = tail.rfind(b"PK\x06\x06", 0, end)
     if wide >= 0 and len(tail) >= wide + 48:
-        entries, directory = struct.unpack_from("<QQ", tail, wide + 32)
-    return int(directory), int(entries)
+        directory = struct.unpack_from("<Q", tail, wide + 40)[0]
+    return directory

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +19,10 @@ from ganforge.types import Array, Ints
 GROUP_BYTES = 2**20  # of the requests that are prepared together: a switch of threads costs time
 AHEAD = 3  # groups that are prepared in advance
 WORKERS = 2  # so that one page fault does not delay the next
+
+
+# The stored rows at positions position .. position + count - 1, by name.
+Stream = Callable[[int, int], dict[str, Tensor]]
 
 
 class Rows(NamedTuple):
@@ -60,24 +65,25 @@ class Batches:
         group_bytes: int = GROUP_BYTES,
     ):
         self.spec, self.source_spec, self.device = dataset.spec, dataset.source_spec, device
-        examples = {"real": dataset.values.reshape(len(dataset), -1)}
+        examples = {"real": dataset.values}
         if dataset.labels is not None:
             examples["label"] = dataset.labels
         streams = [(examples, Order(seed, len(dataset)))]
+        size = dataset.values.nbytes
         if dataset.source is not None:
-            source = {"source": dataset.source.reshape(len(dataset.source), -1)}
+            size += dataset.source.nbytes
             if dataset.unpaired:
-                streams.append((source, Order(seed, len(dataset.source), "order/source")))
+                order = Order(seed, len(dataset.source), "order/source")
+                streams.append(({"source": dataset.source}, order))
             else:
-                examples |= source
+                examples["source"] = dataset.source
 
-        size = dataset.values.nbytes + (0 if dataset.source is None else dataset.source.nbytes)
         self.resident = size <= resident_bytes
         self._pool = None if self.resident else ThreadPoolExecutor(WORKERS, "ganforge-batches")
-        self._streams: list[Resident | Mapped] = [
-            Resident(arrays, order, device)
+        self._streams = [
+            resident(arrays, order, device)
             if self._pool is None
-            else Mapped(arrays, order, device, self._pool, group_bytes)
+            else Mapped(arrays, order, device, self._pool, group_bytes).at
             for arrays, order in streams
         ]
 
@@ -85,13 +91,11 @@ class Batches:
         """The examples at positions position .. position + count - 1 of the pass."""
         found: dict[str, Tensor] = {}
         for stream in self._streams:
-            found |= stream.at(position, count)
-        real = encode(found["real"].reshape(count, *self.spec.stored_shape), self.spec)
+            found |= stream(position, count)
         source = None
         if self.source_spec is not None:
-            stored = found["source"].reshape(count, *self.source_spec.stored_shape)
-            source = encode(stored, self.source_spec)
-        return Rows(real, found.get("label"), source)
+            source = encode(found["source"], self.source_spec)
+        return Rows(encode(found["real"], self.spec), found.get("label"), source)
 
     def close(self) -> None:
         """Stop the background threads; `at` may not be called afterwards on a mapped data set."""
@@ -99,7 +103,7 @@ class Batches:
             self._pool.shutdown(wait=True, cancel_futures=True)
 
 
-class Resident:
+def resident(arrays: dict[str, Array], order: Order, device: torch.device) -> Stream:
     """Arrays on the device, of which rows are gathered there, in one order.
 
     Args:
@@ -107,60 +111,29 @@ class Resident:
         order: of their rows.
         device: where they lie.
     """
+    tensors = {name: _tensor(array).to(device) for name, array in arrays.items()}
+    size = order.size
 
-    def __init__(self, arrays: dict[str, Array], order: Order, device: torch.device):
-        self._tensors = {name: _tensor(array).to(device) for name, array in arrays.items()}
-        self._order, self._device = order, device
-        self._epoch_on_device: tuple[int, Tensor] | None = None
+    @lru_cache(maxsize=1)
+    def whole_epoch(epoch: int) -> Tensor:
+        """Row numbers of an epoch, which are sent to the device at once."""
+        return torch.from_numpy(order.indices(epoch * size, size)).to(device)
 
-    def at(self, position: int, count: int) -> dict[str, Tensor]:
-        """The stored rows at positions position .. position + count - 1 of the pass."""
-        index = self._index(position, count)
-        return {name: tensor.index_select(0, index) for name, tensor in self._tensors.items()}
-
-    def _index(self, position: int, count: int) -> Tensor:
-        """Row numbers on the device; those of an epoch are sent there at once."""
-        size = self._order.size
+    def at(position: int, count: int) -> dict[str, Tensor]:
         epoch, start = divmod(position, size)
-        if start + count > size or self._device.type == "cpu":
-            return torch.from_numpy(self._order.indices(position, count)).to(self._device)
-        if self._epoch_on_device is None or self._epoch_on_device[0] != epoch:
-            whole = self._order.indices(epoch * size, size)
-            self._epoch_on_device = (epoch, torch.from_numpy(whole).to(self._device))
-        return self._epoch_on_device[1][start : start + count]
+        if start + count > size or device.type == "cpu":
+            index = torch.from_numpy(order.indices(position, count)).to(device)
+        else:
+            index = whole_epoch(epoch)[start : start + count]
+        return {name: tensor.index_select(0, index) for name, tensor in tensors.items()}
 
-
-@dataclass
-class Requests:
-    """Requests at positions origin, origin + stride, ..., in groups of `group` requests."""
-
-    origin: int
-    stride: int
-    count: int
-    group: int
-    pending: dict[int, Future[dict[str, Tensor]]] = field(default_factory=dict)
-
-    def fits(self, position: int, count: int) -> bool:
-        """Whether a request is one of these, in a group that is being prepared or the next."""
-        return (
-            count == self.count
-            and position >= self.origin
-            and (position - self.origin) % self.stride == 0
-            and (not self.pending or self.place(position)[0] - min(self.pending) in (0, 1))
-        )
-
-    def place(self, position: int) -> tuple[int, int]:
-        """Number of the group of the request at `position`, and its place in the group."""
-        return divmod((position - self.origin) // self.stride, self.group)
-
-    def positions(self, group: int) -> list[int]:
-        """Positions of the requests of a group."""
-        start = self.origin + group * self.group * self.stride
-        return [start + i * self.stride for i in range(self.group)]
+    return at
 
 
 class Mapped:
     """Arrays that stay where they are, of which background threads gather rows, in one order.
+
+    Requests are expected at positions origin, origin + stride, ..., and are prepared in groups.
 
     Args:
         arrays: name -> (N, ...).
@@ -180,40 +153,55 @@ class Mapped:
     ):
         self._arrays, self._order, self._device, self._pool = arrays, order, device, pool
         self._group_bytes = group_bytes
-        self._requests: Requests | None = None
-        self._last: int | None = None
+        self._pending: dict[int, Future[dict[str, Tensor]]] = {}  # by the number of the group
+        self._last = self._origin = self._count = 0
+        self._stride = self._group = 1
 
     def at(self, position: int, count: int) -> dict[str, Tensor]:
         """The stored rows at positions position .. position + count - 1 of the pass."""
-        requests = self._requests
-        if requests is None or not requests.fits(position, count):
-            requests = self._guess(position, count)
+        if not self._expected(position, count):
+            self._guess(position, count)
         self._last = position
-        group, place = requests.place(position)
-        for old in [g for g in requests.pending if g < group]:
-            requests.pending.pop(old).cancel()
+        group, place = self._place(position)
+        for old in [g for g in self._pending if g < group]:
+            self._pending.pop(old).cancel()
         for g in range(group, group + 1 + AHEAD):
-            if g not in requests.pending:
+            if g not in self._pending:
                 # The order is computed here: its cache of permutations is not for two threads.
-                index = [self._order.indices(p, count) for p in requests.positions(g)]
-                requests.pending[g] = self._pool.submit(self._gather, np.concatenate(index))
+                requests = range(g * self._group, (g + 1) * self._group)
+                starts = [self._origin + i * self._stride for i in requests]
+                index = np.concatenate([self._order.indices(start, count) for start in starts])
+                self._pending[g] = self._pool.submit(self._gather, index)
 
         rows = slice(place * count, (place + 1) * count)
-        found = {name: t[rows] for name, t in requests.pending[group].result().items()}
+        found = {name: t[rows] for name, t in self._pending[group].result().items()}
         if self._device.type != "cpu":
             return {name: t.to(self._device, non_blocking=True) for name, t in found.items()}
         # labels are the caller's from here; `encode` makes new memory of everything else
         return {name: t.clone() if name == "label" else t for name, t in found.items()}
 
-    def _guess(self, position: int, count: int) -> Requests:
-        """The requests that should follow: the stride of the last two goes on."""
-        for future in () if self._requests is None else self._requests.pending.values():
+    def _place(self, position: int) -> tuple[int, int]:
+        """Number of the group of the request at `position`, and its place in the group."""
+        return divmod((position - self._origin) // self._stride, self._group)
+
+    def _expected(self, position: int, count: int) -> bool:
+        """Whether a request is an expected one, in a group that is being prepared or the next."""
+        return (
+            count == self._count
+            and position >= self._origin
+            and (position - self._origin) % self._stride == 0
+            and self._place(position)[0] - min(self._pending) in (0, 1)
+        )
+
+    def _guess(self, position: int, count: int) -> None:
+        """From now on, expect requests at the stride of the last two."""
+        for future in self._pending.values():
             future.cancel()
-        stride = count if self._last is None or position <= self._last else position - self._last
+        self._pending = {}
+        self._stride = position - self._last if position > self._last and self._count else count
+        self._origin, self._count = position, count
         row_bytes = sum(array[:1].nbytes for array in self._arrays.values())
-        group = max(1, self._group_bytes // max(1, row_bytes * count))
-        self._requests = Requests(position, max(1, stride), count, group)
-        return self._requests
+        self._group = max(1, self._group_bytes // max(1, row_bytes * count))
 
     def _gather(self, index: Ints) -> dict[str, Tensor]:
         out = {}

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
 from ganforge.data.spec import DataSpec
-from ganforge.errors import DataError, UsageError, choice
+from ganforge.errors import DataError, UsageError, check
 from ganforge.rng import Stream
 from ganforge.types import Array, Ints
 
@@ -29,14 +30,14 @@ class PictureOptions:
             pictures have one size.
         workers: threads that decode, or processes for more than `threads` workers and at least
             `many` pixels; 0 for as many threads as there are CPUs, 8 at most.
-        allocate: makes the uint8 array of a shape; None for an array in memory.
+        allocate: makes the uint8 array of a shape.
         threads: most threads that share one interpreter without waiting for each other.
         many: pixels from which processes save more time than they take to start.
     """
 
     size: int | None = None
     workers: int = 0
-    allocate: Callable[[tuple[int, ...]], Array] | None = None
+    allocate: Callable[[tuple[int, ...]], Array] = partial(np.empty, dtype=np.uint8)
     threads: int = 4
     many: int = 5 * 10**8
 
@@ -80,7 +81,7 @@ class Examples:
     @property
     def classes(self) -> int:
         """Number of labels K, 0 without labels."""
-        highest = -1 if self.labels is None or not len(self.labels) else int(self.labels.max())
+        highest = -1 if self.labels is None else int(self.labels.max(initial=-1))
         return max(len(self.class_names), highest + 1)
 
 
@@ -126,46 +127,20 @@ class Dataset:
     def mean(self) -> Array:
         """The mean of all examples, float64, in stored units and of the stored shape."""
         total = np.zeros(self.spec.stored_shape)
-        for part in blocks(len(self), self.values[:1].nbytes):
+        for part in blocks(self.values):
             total += self.values[part].sum(0, dtype=np.float64)
         return total / len(self)
 
 
 def check_source(values: Array, source: Array | None, unpaired: bool, where: str) -> None:
     """Raise a DataError unless `source` fits `values`."""
-    if source is None:
-        if unpaired:
-            raise DataError(f"{where}: unpaired, but without a source: give one")
-    elif not unpaired and len(source) != len(values):
+    if unpaired and source is None:
+        raise DataError(f"{where}: unpaired, but without a source: give one")
+    if source is not None and not unpaired and len(source) != len(values):
         raise DataError(
             f"{where}: {len(source)} sources for {len(values)} examples: give one for each, or "
             "say that they are unpaired"
         )
-
-
-def split(
-    count: int, seed: int, *, test: int = 0, validation: int = 0, drawn: bool = True
-) -> dict[str, Ints]:
-    """Row numbers of each part, ascending; disjoint, and together 0 .. count - 1.
-
-    Args:
-        count: examples N.
-        seed: of the split.
-        test: size of a published test part, the last rows. Without one the split is 90/5/5 %,
-            rounded, with at least one row for training.
-        validation: how many of the other rows validate, if there is a published test part.
-        drawn: these rows are drawn by the seed; False takes the last of them.
-    """
-    rest = count - test
-    order = np.argsort(Stream(seed, "split").words(0, rest), kind="stable").astype(np.int64)
-    order = order if drawn else np.arange(rest, dtype=np.int64)[::-1]
-    v, t = (validation, 0) if test else ((rest + 10) // 20,) * 2
-    if v + t >= rest:
-        v = t = 0
-    parts = {"validation": order[:v], "test": order[v : v + t], "train": order[v + t :]}
-    if test:
-        parts["test"] = np.arange(rest, count, dtype=np.int64)
-    return {part: np.sort(parts[part]) for part in PARTS}
 
 
 def select(examples: Examples, name: str, part: str, *, size: int | None, seed: int) -> Dataset:
@@ -181,19 +156,17 @@ def select(examples: Examples, name: str, part: str, *, size: int | None, seed: 
 
     Raises:
         DataError: the part is empty.
-        UsageError: an unknown part, or a size that pictures cannot have.
+        UsageError: a size that pictures cannot have.
     """
-    parts = rows(examples, name, part, seed)
+    parts = split(examples, name, part, seed)
     values, spec = _chosen(examples.values, parts, part, size, name, examples.classes)
+    labels = None if examples.labels is None else examples.labels[parts[part]]
     source = source_spec = None
     if examples.source is not None:
         if examples.unpaired:
-            parts_of_source = rows(Examples(examples.source), f"{name} (source)", part, seed)
-        else:
-            parts_of_source = parts
+            parts = split(Examples(examples.source), f"{name} (source)", part, seed)
         scaled = size if examples.source.ndim == 4 else None  # a vector has no size
-        source, source_spec = _chosen(examples.source, parts_of_source, part, scaled, name)
-    labels = None if examples.labels is None else examples.labels[parts[part]]
+        source, source_spec = _chosen(examples.source, parts, part, scaled, name)
     return Dataset(
         name=name,
         part=part,
@@ -213,27 +186,43 @@ def _chosen(
     values: Array, parts: dict[str, Ints], part: str, size: int | None, name: str, classes: int = 0
 ) -> tuple[Array, DataSpec]:
     """The rows of a part, resized, and their spec."""
-    spec = describe_values(values, parts["train"], classes)
-    chosen = np.ascontiguousarray(values[parts[part]])
-    if size is None:
-        return chosen, spec
-    spec = resized_spec(spec, size, name)
-    return resize(chosen, size), spec
+    spec = resized_spec(describe_values(values, parts["train"], classes), size, name)
+    return resize(np.ascontiguousarray(values[parts[part]]), size), spec
 
 
-def rows(examples: Examples, name: str, part: str, seed: int) -> dict[str, Ints]:
-    """`split` of `examples`; DataError if there are none, or none in `part`."""
-    choice("part", part, PARTS)
-    values, test, validation = examples.values, examples.test, examples.validation
-    if values.size == 0:
-        raise DataError(f"data {name!r} holds no examples: an array of shape {values.shape}")
-    parts = split(len(values), seed, test=test, validation=validation, drawn=examples.drawn)
-    if len(parts[part]) == 0:
+def split(examples: Examples, name: str, part: str, seed: int) -> dict[str, Ints]:
+    """Row numbers of each part, ascending; disjoint, and together all rows.
+
+    Without a published test part, the last rows, the split is 90/5/5 %, rounded, with at least one
+    row for training. See `Examples` for the rows that validate.
+
+    Args:
+        examples: all of them.
+        name: of the data set, for errors.
+        part: the part that is wanted.
+        seed: of the split.
+
+    Raises:
+        DataError: there are no examples, or none in `part`.
+    """
+    shape, test, validation = examples.values.shape, examples.test, examples.validation
+    if 0 in shape:
+        raise DataError(f"data {name!r} holds no examples: an array of shape {shape}")
+    rest = shape[0] - test
+    order = np.argsort(Stream(seed, "split").words(0, rest), kind="stable")
+    order = order if examples.drawn else np.arange(rest)[::-1]
+    v, t = (validation, 0) if test else ((rest + 10) // 20,) * 2
+    if v + t >= rest:
+        v = t = 0
+    parts = {"train": order[v + t :], "validation": order[:v], "test": order[v : v + t]}
+    if test:
+        parts["test"] = np.arange(rest, shape[0])
+    if not len(parts[part]):
         raise DataError(
-            f"data {name!r} has {len(values)} examples, too few for a {part} part: "
+            f"data {name!r} has {shape[0]} examples, too few for a {part} part: "
             "10 or more are split 90/5/5; add examples, or use the train part"
         )
-    return parts
+    return {part: np.sort(rows) for part, rows in parts.items()}
 
 
 def describe_values(values: Array, train: Ints, classes: int = 0) -> DataSpec:
@@ -242,7 +231,7 @@ def describe_values(values: Array, train: Ints, classes: int = 0) -> DataSpec:
     uint8: [0, 255] to [-1, 1]. Float pictures: the range of the train part to [-1, 1]. Vectors:
     mean 0 and standard deviation 1 for each feature of the train part.
     """
-    chunks = [train[c] for c in blocks(len(train), values[:1].nbytes)]
+    chunks = [train[c] for c in blocks(values, len(train))]
     if values.ndim == 4:
         _, h, w, c = values.shape
         if values.dtype == np.uint8:
@@ -250,7 +239,7 @@ def describe_values(values: Array, train: Ints, classes: int = 0) -> DataSpec:
         low = min(float(values[chunk].min()) for chunk in chunks)
         high = max(float(values[chunk].max()) for chunk in chunks)
         middle, half = (high + low) / 2, (high - low) / 2
-        return DataSpec((c, h, w), classes, "float32", True, (middle,), (half if half else 1.0,))
+        return DataSpec((c, h, w), classes, "float32", True, (middle,), (half or 1.0,))
 
     # Two passes: the one-pass formula loses every digit if the mean is large.
     mean = sum(values[c].sum(0, dtype=np.float64) for c in chunks) / len(train)
@@ -258,43 +247,50 @@ def describe_values(values: Array, train: Ints, classes: int = 0) -> DataSpec:
     std = np.sqrt(np.asarray(total) / len(train))
     std = np.where(std > 0, std, 1.0)  # a constant feature is only centred
     offset, scale = (tuple(map(float, numbers)) for numbers in (mean, std))
-    return DataSpec((values.shape[1],), classes, "float32", False, offset, scale)
+    return DataSpec(values.shape[1:], classes, "float32", False, offset, scale)
 
 
-def resized_spec(spec: DataSpec, size: int, name: str) -> DataSpec:
+def check_size(size: int | None) -> None:
+    """UsageError unless pictures can have `size` x `size` pixels; None is for any size."""
+    check(size is None or 1 <= size <= MAX_SIDE, "size", size, f"1 to {MAX_SIDE} pixels")
+
+
+def resized_spec(spec: DataSpec, size: int | None, name: str) -> DataSpec:
     """`spec` for pictures of size x size pixels; UsageError for vectors or an impossible size."""
-    if not 1 <= size <= MAX_SIDE:
-        raise UsageError(f"size = {size}: expected 1 to {MAX_SIDE} pixels")
+    check_size(size)
+    if size is None:
+        return spec
     if not spec.is_image:
         raise UsageError(f"size = {size}: data {name!r} holds vectors, not pictures; leave it out")
     return replace(spec, shape=(spec.shape[0], size, size))
 
 
-def resize(values: Array, size: int) -> Array:
+def resize(values: Array, size: int | None) -> Array:
     """Pictures (N, H, W, C), centre-cropped to a square and resized to (N, size, size, C).
 
-    Antialiased (Lanczos); pictures of that size are unchanged. Floats stay in their range.
+    Antialiased (Lanczos); values of that size, or for no size, are unchanged. Floats stay in their
+    range.
     """
     from PIL import Image
 
-    n, h, w, c = values.shape
-    if (h, w) == (size, size):
+    if size is None or values.shape[1:3] == (size, size):
         return values
+    n, h, w, c = values.shape
     side = min(h, w)
     top, left = (h - side) // 2, (w - side) // 2
     values = values[:, top : top + side, left : left + side]
     if side == size:
         return np.ascontiguousarray(values)
 
-    out = np.empty((n, size, size, c), dtype=values.dtype)
-    for i in range(n):
+    out = np.empty((n, size, size, c), values.dtype)
+    for picture, resized in zip(values, out, strict=True):
         for k in range(c):
             # One channel at a time: Pillow knows 1, 3 and 4 only, and takes a fourth for alpha.
-            plane = np.ascontiguousarray(values[i, :, :, k])
-            new = Image.fromarray(plane).resize((size, size), Image.Resampling.LANCZOS)
-            out[i, :, :, k] = np.asarray(new)
-            if out.dtype != np.uint8:  # Lanczos overshoots at edges; Pillow clips only bytes
-                np.clip(out[i, :, :, k], plane.min(), plane.max(), out=out[i, :, :, k])
+            plane = np.ascontiguousarray(picture[..., k])
+            image = Image.fromarray(plane).resize((size, size), Image.Resampling.LANCZOS)
+            new = np.asarray(image)  # Lanczos overshoots at edges, and Pillow clips only bytes
+            bounded = new if new.dtype == np.uint8 else new.clip(plane.min(), plane.max())
+            resized[..., k] = bounded
     return out
 
 
@@ -308,14 +304,15 @@ def digest(
     for array in (values, labels, source):
         if array is not None:
             state.update(f"{array.dtype.str}{array.shape}".encode())
-            for chunk in blocks(len(array), array[:1].nbytes):
+            for chunk in blocks(array):
                 state.update(np.ascontiguousarray(array[chunk]).data)
     return state.hexdigest()
 
 
-def blocks(count: int, row_bytes: int) -> Iterator[slice]:
-    """Slices that cover 0 .. count - 1, each of at most 64 MiB of rows and at least one row."""
-    step = max(1, _BLOCK_BYTES // max(1, row_bytes))
+def blocks(values: Array, count: int | None = None) -> Iterator[slice]:
+    """Slices that cover `count` rows, by default all, each of at most 64 MiB or of one row."""
+    count = len(values) if count is None else count
+    step = max(1, _BLOCK_BYTES // max(1, values[:1].nbytes))
     return (slice(i, min(i + step, count)) for i in range(0, count, step))
 
 

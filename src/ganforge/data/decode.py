@@ -8,20 +8,21 @@ from __future__ import annotations
 import logging
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import IO, Any, TypeVar
+from typing import IO, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ganforge.data.archives import Store
-from ganforge.errors import DataError, GanforgeError, one_line
+from ganforge.errors import DataError, UnreadableError
+from ganforge.files import parsing
 from ganforge.types import Pixels
 
 T = TypeVar("T")
+Work = Callable[[IO[bytes], str], T]  # of an open file and its name
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 SUFFIXES = (
@@ -30,19 +31,15 @@ SUFFIXES = (
 )  # fmt: skip
 MAX_PIXELS = 50_000_000
 MAX_WEBP = 30_000_000  # its decoder holds several copies; with this, all stay under 1 GB
-RESAMPLING = Image.Resampling.LANCZOS
 _GREY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N")
-_BIG = 4_000_000  # pixels; larger pictures are decoded one at a time, or memory would not hold
+_BIG = 4_000_000  # pixels; larger pictures are decoded one at a time
 _ONE_BIG = threading.Lock()
 _ORIENTATION = 0x0112
+_BAD_EXIF = (SyntaxError, ValueError, TypeError, KeyError)  # what Pillow raises on damaged EXIF
 
 
 # Without a handler, the log of decoders on damaged files would be printed on the standard error.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
-
-
-class UnreadableError(Exception):
-    """A picture that is damaged, or has no 8-bit meaning; the message is the reason."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +68,18 @@ def set_filters() -> None:
     warnings.simplefilter("error", Image.DecompressionBombWarning)
 
 
+def work_on(store: Store, names: list[str], work: Work[T]) -> list[tuple[str, T | str]]:
+    """(name, result of `probe` or `decode`, or why it cannot be read) of each named picture."""
+    results: list[tuple[str, T | str]] = []
+    for name in names:
+        try:
+            with store.open(name) as file:
+                results.append((name, work(file, f"{store.path}/{name}")))
+        except UnreadableError as error:
+            results.append((name, str(error)))
+    return results
+
+
 def probe(file: IO[bytes], name: str) -> Header:
     """Size and greyness of a picture from its header.
 
@@ -78,7 +87,7 @@ def probe(file: IO[bytes], name: str) -> Header:
         UnreadableError: the picture is damaged.
         DataError: the picture has more than MAX_PIXELS pixels.
     """
-    with _reasons(), _open(file, name) as image:
+    with parsing(name, "damaged"), _open(file, name) as image:
         width, height = image.size
         if _turned(image):
             width, height = height, width
@@ -97,30 +106,13 @@ def decode(file: IO[bytes], name: str, size: int | None, channels: int) -> Pixel
     Raises:
         UnreadableError, DataError: as `probe`.
     """
-    with _reasons(), _open(file, name) as image:
-        if image.width * image.height > _BIG:
-            with _ONE_BIG:
-                return _decode(image, size, channels)
+    with parsing(name, "damaged"), _open(file, name) as image, _turn(image):
         return _decode(image, size, channels)
 
 
-def work_on(
-    store: Store, names: Sequence[str], work: Callable[[IO[bytes], str], T]
-) -> list[T | str]:
-    """The result of `probe` or `decode` for each named picture, or why it cannot be read."""
-    return [_try(store, name, work) for name in names]
-
-
-def _try(store: Store, name: str, work: Callable[[IO[bytes], str], T]) -> T | str:
-    try:
-        file = store.open(name)
-    except DataError as error:  # a damaged member, or a file above its cap: a damaged picture
-        return str(error)
-    try:
-        with file:
-            return work(file, f"{store.path}/{name}")
-    except UnreadableError as error:
-        return str(error)
+def _turn(image: Image.Image) -> AbstractContextManager[object]:
+    """One after the other for large pictures, or memory would not hold."""
+    return _ONE_BIG if image.width * image.height > _BIG else nullcontext()
 
 
 def _decode(image: Image.Image, size: int | None, channels: int) -> Pixels:
@@ -129,53 +121,52 @@ def _decode(image: Image.Image, size: int | None, channels: int) -> Pixels:
         image.draft(None, (2 * size, 2 * size))
     try:
         ImageOps.exif_transpose(image, in_place=True)
-    except (SyntaxError, ValueError, TypeError, KeyError):
+    except _BAD_EXIF:
         image.load()  # unreadable EXIF data says nothing; damaged pixels are still found
     if size is not None:
-        image = _central_square(image)
+        side = min(image.size)
+        left, top = (image.width - side) // 2, (image.height - side) // 2
+        if image.size != (side, side):  # a crop is a copy
+            image = image.crop((left, top, left + side, top + side))
     plain = flatten(image, channels)
     if size is not None and plain.size != (size, size):
-        plain = plain.resize((size, size), RESAMPLING)
+        plain = plain.resize((size, size), Image.Resampling.LANCZOS)
     return np.array(plain, dtype=np.uint8).reshape(plain.height, plain.width, channels)
 
 
 def flatten(image: Image.Image, channels: int) -> Image.Image:
     """`image` without alpha, palette or deep pixels: mode L (channels 1) or RGB (channels 3)."""
-    mode = "L" if channels == 1 else "RGB"
     if image.mode.startswith("I"):
-        image = _eight_bits(np.asarray(image))
+        deep = np.asarray(image)
+        if deep.min() < 0 or deep.max() > 65_535:
+            raise UnreadableError("more than 16 bits a pixel; give such pictures as .npy")
+        levels = deep.astype(np.uint32)  # to be scaled by 255 / 65535 and rounded
+        levels += 128
+        levels //= 257
+        image = Image.fromarray(levels.astype(np.uint8))
     elif image.mode == "F":
         raise UnreadableError("floating-point pixels; give such pictures as .npy")
     if image.has_transparency_data:
-        image = image if image.mode == "RGBA" else image.convert("RGBA")
+        image = _as_mode(image, "RGBA")
         white = Image.new("RGB", image.size, (255, 255, 255))
         white.paste(image, mask=image.getchannel("A"))
         image = white
+    return _as_mode(image, "L" if channels == 1 else "RGB")
+
+
+def _as_mode(image: Image.Image, mode: str) -> Image.Image:
+    """`image` in another mode; without a copy, which may be 200 MB, if it has that mode."""
     return image if image.mode == mode else image.convert(mode)
-
-
-def _eight_bits(deep: npt.NDArray[Any]) -> Image.Image:
-    """16-bit grey to 8-bit grey, scaled by 255 / 65535 and rounded."""
-    if deep.min() < 0 or deep.max() > 65_535:
-        raise UnreadableError("more than 16 bits a pixel; give such pictures as .npy")
-    levels = deep.astype(np.uint32)
-    levels += 128
-    levels //= 257
-    return Image.fromarray(levels.astype(np.uint8))
-
-
-def _central_square(image: Image.Image) -> Image.Image:
-    side = min(image.size)
-    left, top = (image.width - side) // 2, (image.height - side) // 2
-    return image.crop((left, top, left + side, top + side)) if image.size != (side, side) else image
 
 
 def _open(file: IO[bytes], name: str) -> Image.Image:
     """The picture with its header read and its pixels not yet decoded."""
     try:
         image = Image.open(file, formats=FORMATS)
+    except UnidentifiedImageError:
+        raise UnreadableError(f"not a picture in one of {', '.join(FORMATS)}") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise _too_large(name, "far too many") from None
+        raise _too_large(name, "far too many", MAX_PIXELS) from None
     cap = MAX_WEBP if image.format == "WEBP" else MAX_PIXELS
     if image.width * image.height > cap:
         raise _too_large(name, f"{image.width} x {image.height}", cap)
@@ -184,7 +175,7 @@ def _open(file: IO[bytes], name: str) -> Image.Image:
     return image
 
 
-def _too_large(name: str, pixels: str, cap: int = MAX_PIXELS) -> DataError:
+def _too_large(name: str, pixels: str, cap: int) -> DataError:
     return DataError(
         f"picture {name}: {pixels} pixels, above the cap of {cap:,}: make it smaller or "
         "move it away"
@@ -206,18 +197,5 @@ def _turned(image: Image.Image) -> bool:
         return False  # asking Pillow further would decode every pixel
     try:
         return image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
-    except (SyntaxError, ValueError, TypeError, KeyError):
+    except _BAD_EXIF:
         return False
-
-
-@contextmanager
-def _reasons() -> Iterator[None]:
-    """Turns the exceptions of decoders on damaged bytes into an UnreadableError."""
-    try:
-        yield
-    except (GanforgeError, UnreadableError):
-        raise
-    except UnidentifiedImageError:
-        raise UnreadableError(f"not a picture in one of {', '.join(FORMATS)}") from None
-    except Exception as error:  # decoders raise nearly everything: struct.error, IndexError, ...
-        raise UnreadableError(f"damaged ({one_line(error)})") from None

@@ -23,9 +23,8 @@ def describe(dataset: Dataset) -> list[tuple[str, str]]:
         rows.append(("range", _range(values)))
     else:
         rows.append(("vectors", f"{spec.shape[0]} features, {spec.dtype}"))
-        mean, std = values.mean(0, dtype=np.float64), values.std(0, dtype=np.float64)
-        rows.append(("mean", _numbers(mean)))
-        rows.append(("standard deviation", _numbers(std)))
+        rows.append(("mean", _numbers(values.mean(0, dtype=np.float64))))
+        rows.append(("standard deviation", _numbers(values.std(0, dtype=np.float64))))
     rows += _classes(dataset)
     if dataset.skipped:
         rows.append(("skipped", f"{len(dataset.skipped)} files"))
@@ -42,7 +41,7 @@ def preview(dataset: Dataset, count: int) -> Array:
     check(count >= 1, "count", count, "at least 1")
     if not dataset.spec.is_image:
         raise UsageError(f"data {dataset.name!r} holds vectors, not pictures: nothing to preview")
-    order = Order(0, len(dataset.values)).indices(0, len(dataset.values))
+    order = Order(0, len(dataset)).indices(0, len(dataset))
     if dataset.labels is not None:
         order = _in_turn(order, dataset.labels)
     return as_uint8(np.asarray(dataset.values[order[:count]]), dataset.spec)
@@ -62,18 +61,15 @@ def _classes(dataset: Dataset) -> list[tuple[str, str]]:
     if dataset.labels is None:
         return [("labels", "none")]
     counts = np.bincount(dataset.labels, minlength=dataset.spec.classes)
-    names = dataset.class_names or tuple(map(str, range(len(counts))))
-    rows = [("classes", str(dataset.spec.classes))]
-    rows += [
-        (f"  {name}", f"{n:,}") for name, n in zip(names[:_LISTED], counts[:_LISTED], strict=False)
-    ]
-    if len(counts) > _LISTED:
-        rows.append(("  ...", f"{len(counts) - _LISTED} more"))
-    return rows
+    names = dataset.class_names or range(len(counts))
+    rows = [(f"  {name}", f"{n:,}") for name, n in zip(names, counts, strict=False)]
+    if len(rows) > _LISTED:
+        rows[_LISTED:] = [("  ...", f"{len(rows) - _LISTED} more")]
+    return [("classes", str(dataset.spec.classes)), *rows]
 
 
 def _range(values: Array) -> str:
-    chunks = [values[c] for c in blocks(len(values), values[:1].nbytes)]
+    chunks = [values[chunk] for chunk in blocks(values)]
     return f"{min(c.min() for c in chunks):g} to {max(c.max() for c in chunks):g}"
 
 

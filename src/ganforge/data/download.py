@@ -13,7 +13,7 @@ from pathlib import Path
 from ganforge.data.dataset import Examples
 from ganforge.data.formats import cifar, idx
 from ganforge.errors import DataError, DiskError, one_line
-from ganforge.files import file_digest
+from ganforge.files import disk_error, file_digest
 
 LOG = logging.getLogger("ganforge")
 TIMEOUT = 30.0  # seconds without an answer
@@ -78,17 +78,15 @@ def fashion_mnist() -> Examples:
 
 def cifar10() -> Examples:
     """CIFAR-10, 50,000 + 10,000 pictures of 32 x 32 x 3, from the cache or a mirror."""
-    for remote in CIFAR:
-        if _cached(remote) is not None:
-            return cifar.read_tar(fetch(remote, "cifar10"))
-    for remote in CIFAR[:-1]:
+    *others, last = [remote for remote in CIFAR if _cached(remote)][:1] or CIFAR
+    for remote in others:
         try:
             return cifar.read_tar(fetch(remote, "cifar10"))
         except DataError as error:
             if offline():
                 raise
             LOG.info("%s", error)
-    return cifar.read_tar(fetch(CIFAR[-1], "cifar10"))
+    return cifar.read_tar(fetch(last, "cifar10"))
 
 
 def cache() -> Path:
@@ -116,40 +114,39 @@ def fetch(remote: Remote, data: str) -> Path:
         DataError: no mirror gives the file, or GANFORGE_OFFLINE is set.
         DiskError: the cache cannot be written.
     """
-    if (found := _cached(remote)) is not None:
-        return found
     place = cache()
+    path = place / remote.name
+    if _cached(remote):
+        return path
     put = f"put {remote.name} into {place} (or set GANFORGE_DATA), or give the path of the data"
     if offline():
         raise DataError(f"data {data!r} is not in the cache and GANFORGE_OFFLINE is set: {put}")
     import pooch
 
     pooch.get_logger().setLevel("WARNING")
-    faults = []
+    last = ""
     for url in remote.urls:
         LOG.info("downloading %s to %s", url, place)
         try:
             place.mkdir(parents=True, exist_ok=True)
             downloader = pooch.HTTPDownloader(timeout=TIMEOUT)
             pooch.retrieve(url, remote.digest, remote.name, place, downloader=downloader)
+            return path
         except (OSError, ValueError, RuntimeError) as error:
             # The HTTP library's faults are OSErrors too; those of the disk carry a number.
             if isinstance(error, OSError) and error.filename is not None:
-                raise DiskError(f"{place}: cannot be written ({error.strerror})") from None
-            faults.append(one_line(error))
-        else:
-            return place / remote.name
+                raise disk_error(place, error) from None
+            last = one_line(error)
     raise DataError(
         f"data {data!r} could not be downloaded from {len(remote.urls)} mirrors "
-        f"(the last said: {faults[-1]}): {put}"
+        f"(the last said: {last}): {put}"
     )
 
 
-def _cached(remote: Remote) -> Path | None:
-    """The path of the file in the cache, or None if it is missing or its hash is wrong."""
-    path = cache() / remote.name
+def _cached(remote: Remote) -> bool:
+    """Whether the cache has the file, with its hash."""
     kind, _, wanted = remote.digest.partition(":")
     try:
-        return path if file_digest(path, kind) == wanted else None
+        return file_digest(cache() / remote.name, kind) == wanted
     except DiskError:
-        return None
+        return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 from ganforge.data import download, toy
@@ -16,7 +17,7 @@ from ganforge.data.dataset import (
     resized_spec,
     select,
 )
-from ganforge.data.formats import FORMATS, KINDS, idx, packed
+from ganforge.data.formats import FORMATS, idx, packed
 from ganforge.data.spec import DataSpec
 from ganforge.errors import DataError, UsageError, choice, did_you_mean
 from ganforge.files import reading
@@ -81,7 +82,7 @@ def locate(data: str) -> Path:
     if os.sep in data or path.suffix:
         raise DataError(f"data {data[:200]!r}: no such file or folder")
     known = did_you_mean(data[:200], list(NAMED))
-    raise UsageError(f"unknown data {data[:200]!r}: {known}, or the path of {KINDS}")
+    raise UsageError(f"unknown data {data[:200]!r}: {known}, or the path of {_kinds()}")
 
 
 def read(path: Path, options: PictureOptions) -> Examples:
@@ -98,20 +99,24 @@ def read(path: Path, options: PictureOptions) -> Examples:
                 raise DataError(f"{path}: neither a file nor a folder")
             with path.open("rb") as file:
                 head = file.read(8)
-    for recognises, read_all in FORMATS:
-        if recognises(path, head):
-            return read_all(path, options)
+    for name in FORMATS:
+        format_ = import_module(f"ganforge.data.formats.{name}")
+        if format_.recognises(path, head):
+            examples: Examples = format_.read(path, options)
+            return examples
     begins = f"it begins with {head.hex(' ')}" if head else "it is empty"
-    raise DataError(f"{path}: not {KINDS}: {begins}")
+    raise DataError(f"{path}: not {_kinds()}: {begins}")
+
+
+def _kinds() -> str:
+    return f"{', '.join(reversed(FORMATS.values()))} or a packed folder"
 
 
 def _toy(name: str, law: toy.Law, part: str, size: int | None, seed: int) -> Dataset:
     """Draws of a law; model values are data units, so that figures show them as they are."""
     spec = DataSpec((law.features,), 0, "float32", False, (0.0,), (1.0,))
-    if size is not None:
-        resized_spec(spec, size, name)
     values = toy.draws(name, part, seed)
-    return Dataset(name, part, spec, values, sha256=digest(values, None))
+    return Dataset(name, part, resized_spec(spec, size, name), values, sha256=digest(values, None))
 
 
 __all__ = ["NAMED", "PARTS", "Dataset", "load", "locate", "read"]

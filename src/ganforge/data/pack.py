@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from functools import partial
 from math import prod
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -16,7 +16,8 @@ from ganforge.data import toy
 from ganforge.data.dataset import PictureOptions
 from ganforge.data.formats import packed
 from ganforge.data.load import NAMED, locate, read
-from ganforge.errors import DiskError, UsageError
+from ganforge.errors import UsageError
+from ganforge.files import writing
 from ganforge.types import Array
 
 
@@ -50,54 +51,47 @@ def pack(data: str, out: Path, size: int | None = None, seed: int = 0, *, worker
             path = locate(data)
             if packed.is_store(path):
                 raise UsageError(f"{data} is a packed folder already: pack what it was made from")
-            examples = read(path, PictureOptions(size, workers, _MappedFile(decoded)))
+            examples = read(path, PictureOptions(size, workers, partial(_mapped_file, decoded)))
         packed.write(folder, examples, Path(data).name, size, seed)
         decoded.unlink(missing_ok=True)
     return out
 
 
-@dataclass(frozen=True)
-class _MappedFile:
-    """Makes the array of decoded pictures as a mapped file: a set may be larger than memory."""
-
-    path: Path
-
-    def __call__(self, shape: tuple[int, ...]) -> Array:
-        with self.path.open("wb") as file:
-            if hasattr(os, "posix_fallocate"):
-                # A hole in a mapped file that the disk has no room for would kill the process.
-                os.posix_fallocate(file.fileno(), 0, max(1, prod(shape)))
-            else:
-                file.truncate(max(1, prod(shape)))
-        return np.memmap(self.path, np.uint8, "r+", shape=shape)
+def _mapped_file(path: Path, shape: tuple[int, ...]) -> Array:
+    """The array of decoded pictures as a mapped file: a set may be larger than memory."""
+    with path.open("wb") as file:
+        if hasattr(os, "posix_fallocate"):
+            # A hole in a mapped file that the disk has no room for would kill the process.
+            os.posix_fallocate(file.fileno(), 0, prod(shape))
+        else:
+            file.truncate(prod(shape))
+    return np.memmap(path, np.uint8, "r+", shape=shape)
 
 
 @contextmanager
 def _building(out: Path) -> Iterator[Path]:
     """A folder beside `out` that takes its place if the block ends without an exception."""
-    folder = out.absolute().parent / f".{out.name}.{os.getpid()}.tmp"
-    aside = folder.with_suffix(".old")
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        folder.mkdir()
-        yield folder
-        if out.exists():
-            out.rename(aside)
-        folder.rename(out)
-    except OSError as error:
-        raise DiskError(f"{out}: cannot be written ({error.strerror or error})") from None
-    finally:
-        if aside.exists() and not out.exists():
-            aside.rename(out)
-        for leftover in (folder, aside):
-            shutil.rmtree(leftover, ignore_errors=True)
+    parent = out.absolute().parent
+    with writing(out):
+        parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=f".{out.name}.", dir=parent) as place:
+            folder, aside = Path(place) / "new", Path(place) / "old"
+            folder.mkdir()
+            yield folder
+            try:
+                if out.exists():
+                    out.rename(aside)
+                folder.rename(out)
+            finally:
+                if aside.exists() and not out.exists():
+                    aside.rename(out)
 
 
 def _check_free(out: Path) -> None:
     """UsageError unless `out` is nothing, an empty folder or an earlier packed folder."""
-    try:
-        if not out.exists() or (out.is_dir() and (packed.is_store(out) or not any(out.iterdir()))):
-            return
-    except OSError as error:
-        raise DiskError(f"{out}: cannot be written ({error.strerror or error})") from None
-    raise UsageError(f"{out} exists and is no packed folder: give another one, or move it away")
+    with writing(out):
+        ours = packed.is_store(out) or (out.is_dir() and not any(out.iterdir()))
+        if out.exists() and not ours:
+            raise UsageError(
+                f"{out} exists and is no packed folder: give another one, or move it away"
+            )

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -45,8 +43,10 @@ class DataSpec:
             )
         if self.dtype not in ("uint8", "float32"):
             raise DataError(f"dtype {self.dtype!r}: stored values are uint8 or float32")
-        if any(not math.isfinite(s) or s <= 0 for s in self.scale):
+        if not all(0 < s < math.inf for s in self.scale):
             raise DataError(f"scale {self.scale}: must be positive and finite")
+        if {len(self.offset), len(self.scale)} - {1, *(() if self.is_image else self.shape)}:
+            raise DataError("offset and scale must be one number, or one for each feature")
 
     @property
     def is_image(self) -> bool:
@@ -60,10 +60,7 @@ class DataSpec:
     @property
     def stored_shape(self) -> tuple[int, ...]:
         """(H, W, C) for pictures, (F,) for vectors."""
-        if self.is_image:
-            c, h, w = self.shape
-            return (h, w, c)
-        return self.shape
+        return (*self.shape[1:], self.shape[0]) if self.is_image else self.shape
 
 
 def encode(stored: Tensor, spec: DataSpec) -> Tensor:
@@ -92,21 +89,14 @@ def decode(x: Tensor, spec: DataSpec) -> Tensor:
     return x.contiguous()
 
 
-def decode_numpy(x: Tensor, spec: DataSpec) -> Array:
-    """`decode`, as a NumPy array on the host."""
-    return np.asarray(decode(x.detach(), spec).cpu().numpy())
-
-
 def _affine(spec: DataSpec, device: torch.device) -> tuple[Tensor | float, Tensor | float]:
-    if len(spec.offset) == 1 and len(spec.scale) == 1:
+    if len(spec.offset) == len(spec.scale) == 1:
         return spec.offset[0], spec.scale[0]
-    return (
-        torch.tensor(spec.offset, dtype=torch.float32, device=device),
-        torch.tensor(spec.scale, dtype=torch.float32, device=device),
-    )
+    offset, scale = (torch.tensor(numbers, device=device) for numbers in (spec.offset, spec.scale))
+    return offset, scale
 
 
-def as_uint8(images: npt.NDArray[Any], spec: DataSpec) -> Pixels:
+def as_uint8(images: Array, spec: DataSpec) -> Pixels:
     """Stored pictures as uint8: float ones are scaled from their range to 0..255."""
     if spec.dtype == "uint8":
         return images

@@ -1,14 +1,16 @@
 """Toy laws: distributions that can be sampled, and whose log-density is known exactly.
 
-Each law is a frozen dataclass. `sample(count, stream, first)` gives samples first .. first + count
-- 1 of a stream, a function of seed and position alone; `log_density(x)` is in nats per sample.
+Each law is a frozen dataclass with the number of features F, the exact mean (F,) and covariance
+(F, F), the centres `modes` (K, F) of separate modes and the standard deviation `sigma` around one,
+or None. `sample(count, stream, first)` gives samples first .. first + count - 1 of a stream, a
+function of seed and position alone; `log_density(x)` is in nats per sample.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from itertools import product
 
 import numpy as np
 import numpy.typing as npt
@@ -19,35 +21,6 @@ from ganforge.types import Doubles, Floats, Words
 Points = tuple[tuple[float, ...], ...]
 
 
-@runtime_checkable
-class Law(Protocol):
-    """What a toy law offers; F is the number of features."""
-
-    @property
-    def features(self) -> int: ...
-    @property
-    def modes(self) -> Floats | None:
-        """Centres of the modes, (K, F), or None if the law has no separate ones."""
-
-    @property
-    def sigma(self) -> float | None:
-        """Standard deviation around a mode, or None."""
-
-    @property
-    def mean(self) -> Doubles:
-        """Exact mean, (F,)."""
-
-    @property
-    def covariance(self) -> Doubles:
-        """Exact covariance, (F, F)."""
-
-    def sample(self, count: int, stream: Stream, first: int = 0) -> Floats:
-        """Samples first .. first + count - 1 of `stream`, float32 (count, F)."""
-
-    def log_density(self, x: npt.ArrayLike) -> Doubles:
-        """Log-density in nats at x (N, F), float64 (N,)."""
-
-
 def ring(modes: int = 8, radius: float = 1.0, sigma: float = 0.01) -> Mixture:
     """Equal Gaussians evenly spaced on a circle (Metz et al. 2017; Srivastava et al. 2017)."""
     angles = [2 * math.pi * k / modes for k in range(modes)]
@@ -55,9 +28,9 @@ def ring(modes: int = 8, radius: float = 1.0, sigma: float = 0.01) -> Mixture:
     return Mixture(means, sigma)
 
 
-def grid(ticks: tuple[float, ...] = (-4, -2, 0, 2, 4), sigma: float = 0.05) -> Mixture:
+def grid(ticks: tuple[float, ...] = (-4.0, -2.0, 0.0, 2.0, 4.0), sigma: float = 0.05) -> Mixture:
     """Equal Gaussians on a square grid, 25 of them by default (Srivastava et al. 2017)."""
-    return Mixture(tuple((float(x), float(y)) for x in ticks for y in ticks), sigma)
+    return Mixture(tuple(product(ticks, repeat=2)), sigma)
 
 
 def spirals(turns: float = 1.5, sigma: float = 0.02, points: int = 200) -> Mixture:
@@ -73,7 +46,7 @@ def spirals(turns: float = 1.5, sigma: float = 0.02, points: int = 200) -> Mixtu
     even = np.linspace(0, length[-1], points)
     arm = np.stack([np.interp(even, length, arm[:, k]) for k in range(2)], axis=1)
     means = np.concatenate([arm, -arm])
-    return Mixture(tuple((float(x), float(y)) for x, y in means), sigma, separate=False)
+    return Mixture(tuple(map(tuple, means.tolist())), sigma, separate=False)
 
 
 def _normal(words: Words) -> Doubles:
@@ -94,18 +67,11 @@ class Gaussian:
 
     matrix: Points
     shift: tuple[float, ...]
+    modes = sigma = None
 
     @property
     def features(self) -> int:
         return len(self.shift)
-
-    @property
-    def modes(self) -> None:
-        return None
-
-    @property
-    def sigma(self) -> None:
-        return None
 
     @property
     def mean(self) -> Doubles:
@@ -187,6 +153,8 @@ class Mixture:
     def _weights(self) -> Doubles:
         return np.array(self.weights or (1 / len(self.means),) * len(self.means))
 
+
+Law = Gaussian | Mixture
 
 LAWS: dict[str, Law] = {
     "gaussian": Gaussian(matrix=((1.0, 2.0), (-0.1, 0.5)), shift=(1.0, 2.0)),

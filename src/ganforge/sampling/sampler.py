@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ganforge import images
 from ganforge.config.schema import Noise
-from ganforge.data.spec import DataSpec, decode_numpy
+from ganforge.data.spec import DataSpec, decode
 from ganforge.errors import UsageError
 from ganforge.rng import Stream
 from ganforge.text import printable
@@ -88,7 +88,7 @@ class Sampler:
                 if labels is not None:
                     label = torch.from_numpy(labels[start : start + CHUNK]).to(self.device)
                 x = self.model(z[start : start + CHUNK], label, None)
-                out.append(decode_numpy(x, self.spec))
+                out.append(decode(x, self.spec).cpu().numpy())
         finally:
             for module in training:
                 module.training = True

@@ -6,50 +6,48 @@ import io
 import math
 import warnings
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import numpy as np
 from numpy.lib import format as npy
 
 from ganforge.data import archives
-from ganforge.data.dataset import Examples, PictureOptions, blocks, check_labels
-from ganforge.errors import DataError, one_line
-from ganforge.files import reading
+from ganforge.data.dataset import Examples, blocks, check_labels
+from ganforge.errors import DataError
+from ganforge.files import parsing, reading
 from ganforge.types import Array
 
 CHANNELS = (1, 2, 3, 4)
+ZIP = b"PK"
 VALUE_KEYS = ("images", "samples", "x", "arr_0")
 LABEL_KEYS = ("labels", "y")
 # Caps of an .npz: sorted labels of a real data set are compressed a thousand times.
 CAPS = archives.Caps(member=2**35, small=2**24)
 
 
-def is_npy(path: Path, head: bytes) -> bool:
-    """Whether a file that begins with `head` is a .npy file."""
-    return head.startswith(b"\x93NUMPY")
-
-
-def is_npz(path: Path, head: bytes) -> bool:
-    """Whether a file that begins with `head` is a zip of arrays, and of nothing else."""
-    if not head.startswith(b"PK"):
-        return False
+def recognises(path: Path, head: bytes) -> bool:
+    """Whether a file is a .npy file, or a zip of arrays and of nothing else."""
+    if not head.startswith(ZIP):
+        return head.startswith(b"\x93NUMPY")
     if path.suffix == ".npz":
         return True
     names = archives.members(path, CAPS)
     return bool(names) and all(name.endswith(".npy") for name in names)
 
 
-def read_npy(path: Path, options: PictureOptions | None = None) -> Examples:
-    """The examples in a .npy file, which holds no labels.
+def read(path: Path, options: object) -> Examples:
+    """The examples in an .npz file (see `read_npz`), or in a .npy file, which holds no labels.
 
     Raises:
         DataError: a damaged file, a pickled object, or an array that holds no examples.
         DiskError: the file cannot be read.
     """
-    return examples(map_npy(path), None, str(path))
+    with reading(path), path.open("rb") as file:
+        zipped = file.read(2) == ZIP
+    return read_npz(path) if zipped else examples(map_npy(path), None, str(path))
 
 
-def read_npz(path: Path, options: PictureOptions | None = None) -> Examples:
+def read_npz(path: Path) -> Examples:
     """The examples in an .npz file: images, samples, x or arr_0, with labels or y if it has them.
 
     Raises:
@@ -62,51 +60,44 @@ def read_npz(path: Path, options: PictureOptions | None = None) -> Examples:
     if key is None:
         found = ", ".join(sorted(keys)[:10]) or "no arrays"
         raise DataError(f"{path}: holds {found}: name the array one of {', '.join(VALUE_KEYS)}")
-    values = _member(path, keys[key])
-    label_key = next((k for k in LABEL_KEYS if k in keys), None)
-    labels = None if label_key is None else _member(path, keys[label_key])
-    return examples(values, labels, str(path))
+    labels = next((_member(path, keys[k]) for k in LABEL_KEYS if k in keys), None)
+    return examples(_member(path, keys[key]), labels, str(path))
 
 
 def map_npy(path: Path) -> Array:
     """A read-only memory map of a .npy file whose header and length have been checked."""
     with reading(path):
         with path.open("rb") as file:
-            shape, fortran, dtype = header(file, str(path))
-            start = file.tell()
-            check_length(path.stat().st_size - start, shape, dtype, str(path))
+            shape, order, dtype, start = header(file, path.stat().st_size, str(path))
         if 0 in shape:
             return np.empty(shape, dtype)
-        order = "F" if fortran else "C"
-        return np.memmap(path, dtype, "r", start, shape, order)  # type: ignore[call-overload,no-any-return]
+        return np.memmap(path, dtype, "r", start, shape, order)
 
 
-def header(file: IO[bytes], where: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """(shape, Fortran order, dtype) of a .npy file; leaves the file at its first value.
+def header(
+    file: IO[bytes], size: int, where: str
+) -> tuple[tuple[int, ...], Literal["C", "F"], np.dtype[Any], int]:
+    """(shape, order, dtype, place of the first value) of a .npy file of `size` bytes.
 
     Raises:
-        DataError: anything but an array of plain numbers.
+        DataError: anything but an array of plain numbers, of the length that its header says.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            version = npy.read_magic(file)
-            if version not in ((1, 0), (2, 0)):
-                raise ValueError(f"version {version}")
-            read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-            shape, fortran, dtype = read(file)
-    except OSError:
-        raise
-    except Exception as error:  # the header is Python source: its parsers raise what they like
-        reason = one_line(error)
-        raise DataError(f"{where}: not a .npy array, or a damaged one ({reason})") from None
+    fault = f"{where}: not a .npy array, or a damaged one"
+    with parsing(where, fault), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        version = npy.read_magic(file)
+        if version not in ((1, 0), (2, 0)):
+            raise ValueError(f"version {version}")
+        read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+        shape, fortran, dtype = read(file)
     if dtype.hasobject:
         raise DataError(f"{where}: holds pickled Python objects, never read: save numbers")
     if dtype.names is not None or dtype.subdtype is not None or dtype.kind not in "biuf":
         raise DataError(f"{where}: an array of {dtype}: save plain numbers")
     if any(n < 0 for n in shape) or math.prod(shape) * dtype.itemsize >= 2**62:
         raise DataError(f"{where}: a damaged .npy header: shape {shape}")
-    return shape, fortran, dtype
+    check_length(size - file.tell(), shape, dtype, where)
+    return shape, "F" if fortran else "C", dtype, file.tell()
 
 
 def check_length(have: int, shape: tuple[int, ...], dtype: np.dtype[Any], where: str) -> None:
@@ -155,7 +146,7 @@ def pictures(values: Array, where: str) -> Array:
     """
     if values.ndim == 3:
         return values[..., None]
-    if values.ndim == 4 and values.shape[-1] in CHANNELS:
+    if values.ndim == 4 and values.shape[3] in CHANNELS:
         return values
     if values.ndim == 4 and values.shape[1] in CHANNELS:
         return values.transpose(0, 2, 3, 1)
@@ -167,11 +158,9 @@ def pictures(values: Array, where: str) -> Array:
 
 def _floats(values: Array, where: str) -> Array:
     """float32, all finite."""
-    out = values
-    if values.dtype != np.float32:
-        with np.errstate(over="ignore"):  # what overflows is found to be infinite below
-            out = values.astype(np.float32)
-    for chunk in blocks(len(out), out[:1].nbytes):
+    with np.errstate(over="ignore"):  # what overflows is found to be infinite below
+        out = values.astype(np.float32, copy=False)
+    for chunk in blocks(out):
         finite = np.isfinite(out[chunk]).reshape(len(out[chunk]), -1).all(axis=1)
         if not finite.all():
             row = chunk.start + int(np.argmin(finite))
@@ -183,7 +172,7 @@ def _bytes(values: Array, where: str) -> Array:
     """uint8; DataError for a number outside 0..255."""
     if values.dtype == np.uint8:
         return values
-    for chunk in blocks(len(values), values[:1].nbytes):
+    for chunk in blocks(values):
         low, high = values[chunk].min(), values[chunk].max()
         if low < 0 or high > 255:
             bad = int(low if low < 0 else high)
@@ -195,8 +184,5 @@ def _member(path: Path, name: str) -> Array:
     """One array of an .npz, of the length that its header says."""
     raw = archives.read(path, name, CAPS)
     where = f"{path}: {PurePosixPath(name).stem}"
-    file = io.BytesIO(raw)
-    shape, fortran, dtype = header(file, where)
-    check_length(len(raw) - file.tell(), shape, dtype, where)
-    flat = np.frombuffer(raw, dtype, offset=file.tell())
-    return flat.reshape(shape, order="F" if fortran else "C")
+    shape, order, dtype, start = header(io.BytesIO(raw), len(raw), where)
+    return np.ndarray(shape, dtype, raw, start, order=order)

@@ -11,16 +11,16 @@ import gzip
 import io
 import json
 import tarfile
-import zlib
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from ganforge.data.dataset import Examples, PictureOptions
-from ganforge.data.decode import UnreadableError, decode, quiet
-from ganforge.errors import DataError, DiskError, one_line
-from ganforge.files import reading
+from ganforge.data.archives import Folder
+from ganforge.data.dataset import Examples
+from ganforge.data.decode import decode, quiet
+from ganforge.errors import DataError, UnreadableError
+from ganforge.files import parsing, reading
 from ganforge.types import Array, Ints
 
 Fetch = Callable[[str], bytes | None]  # file name -> its bytes, or None without such a file
@@ -34,7 +34,6 @@ PIXELS = SIDE * SIDE
 RECORD = 1 + 3 * PIXELS
 MAX_FILE = 2**26
 MAX_TAR = 2**30
-DAMAGED = (gzip.BadGzipFile, EOFError, zlib.error)  # what gzip raises on damaged bytes
 # The labels of the sheets are published under a name with a slip in it.
 _LABELS = {
     "train": ("train_labels.json", "train_lables.json"),
@@ -54,7 +53,7 @@ def recognises(path: Path, head: bytes) -> bool:
     return batch or path.name.endswith((".tar.gz", ".tgz"))
 
 
-def read(path: Path, options: PictureOptions | None = None) -> Examples:
+def read(path: Path, options: object) -> Examples:
     """CIFAR-10 from a folder or a .tar.gz.
 
     Raises:
@@ -84,13 +83,11 @@ def read_folder(folder: Path) -> Examples:
     """
 
     def fetch(name: str) -> bytes | None:
-        file = folder / name
-        with reading(file):
-            if not file.is_file():
+        with reading(folder / name):
+            if not (folder / name).is_file():
                 return None
-            if file.stat().st_size > MAX_FILE:
-                raise DataError(f"{file}: larger than the cap of {MAX_FILE} bytes")
-            return file.read_bytes()
+            with Folder(folder).open(name) as file:
+                return file.read()
 
     return _read(fetch, str(folder))
 
@@ -100,24 +97,21 @@ def read_tar(path: Path) -> Examples:
     files: dict[str, bytes] = {}
     total = 0
     too_large = DataError(f"{path}: larger than the cap of {MAX_TAR} bytes unpacked")
-    try:
-        with gzip.open(path) as whole, tarfile.open(fileobj=whole, mode="r|") as tar:
-            for member in tar:
-                name, total = PurePosixPath(member.name).name, total + member.size
-                if total > MAX_TAR:
-                    raise too_large
-                if member.isreg() and name in _NAMES and member.size <= MAX_FILE:
-                    stream = tar.extractfile(member)
-                    files[name] = b"" if stream is None else stream.read()
-            while whole.read(MAX_FILE // 4):  # to its end, which has the checksum
-                if whole.tell() > MAX_TAR:
-                    raise too_large
-    except (*DAMAGED, tarfile.TarError, ValueError, OverflowError) as error:
-        raise DataError(
-            f"{path}: not a .tar.gz archive, or a damaged one ({one_line(error)})"
-        ) from None
-    except OSError as error:
-        raise DiskError(f"{path}: cannot be read ({error.strerror or error})") from None
+    with (
+        parsing(path, f"{path}: not a .tar.gz archive, or a damaged one"),
+        gzip.open(path) as whole,
+        tarfile.open(fileobj=whole, mode="r|") as tar,
+    ):
+        for member in tar:
+            name, total = PurePosixPath(member.name).name, total + member.size
+            if total > MAX_TAR:
+                raise too_large
+            if member.isreg() and name in _NAMES and member.size <= MAX_FILE:
+                stream = tar.extractfile(member)
+                files[name] = b"" if stream is None else stream.read()
+        while whole.read(MAX_FILE // 4):  # to its end, which has the checksum
+            if whole.tell() > MAX_TAR:
+                raise too_large
     return _read(files.get, str(path))
 
 
@@ -137,26 +131,24 @@ def parse_batch(raw: bytes, where: str) -> tuple[Array, Ints]:
 
 
 def _read(fetch: Fetch, where: str) -> Examples:
-    binary = fetch("data_batch_1.bin") is not None
-    read = _binary if binary else _sheets
-    batches = read(fetch, where)
-    values = np.concatenate([pictures for pictures, _ in batches])
-    labels = np.concatenate([labels for _, labels in batches])
-    test = len(batches[-1][0])
-    return Examples(values, labels, CLASSES, test=test, validation=(len(values) - test) // 10)
-
-
-def _binary(fetch: Fetch, where: str) -> list[tuple[Array, Ints]]:
-    names = [f"{batch}.bin" for batch in BATCHES]
-    return [parse_batch(_need(fetch, name, where), f"{where}/{name}") for name in names]
-
-
-def _sheets(fetch: Fetch, where: str) -> list[tuple[Array, Ints]]:
-    sheets = [_sheet(_need(fetch, f"{b}.png", where), f"{where}/{b}.png") for b in BATCHES]
-    train = _label_list(fetch, "train", sum(map(len, sheets[:-1])), where)
-    labels = np.concatenate([train, _label_list(fetch, "test", len(sheets[-1]), where)])
-    edges = np.cumsum([len(sheet) for sheet in sheets])[:-1]
-    return list(zip(sheets, np.split(labels, edges), strict=True))
+    end = ".png" if fetch("data_batch_1.bin") is None else ".bin"
+    raws: dict[str, bytes] = {}
+    for name in (batch + end for batch in BATCHES):
+        if (raw := fetch(name)) is None:
+            raise DataError(f"{where}: {name} is missing: all six batches are needed")
+        raws[f"{where}/{name}"] = raw
+    pictures: list[Array]
+    labels: list[Ints]
+    if end == ".bin":
+        batches = [parse_batch(raw, name) for name, raw in raws.items()]
+        pictures, labels = [values for values, _ in batches], [numbers for _, numbers in batches]
+    else:
+        pictures = [_sheet(raw, name) for name, raw in raws.items()]
+        counts = {"train": sum(map(len, pictures[:-1])), "test": len(pictures[-1])}
+        labels = [_label_list(fetch, part, count, where) for part, count in counts.items()]
+    values, test = np.concatenate(pictures), len(pictures[-1])
+    validation = (len(values) - test) // 10
+    return Examples(values, np.concatenate(labels), CLASSES, test=test, validation=validation)
 
 
 def _sheet(raw: bytes, where: str) -> Array:
@@ -175,20 +167,11 @@ def _label_list(fetch: Fetch, part: str, count: int, where: str) -> Ints:
     name, raw = next(((n, r) for n in _LABELS[part] if (r := fetch(n)) is not None), ("", b""))
     if not name:
         raise DataError(f"{where}: {_LABELS[part][0]} is missing beside the sheets")
-    try:
+    with parsing(where, f"{where}/{name}: not a JSON list of labels"):
         labels = json.loads(raw)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{where}/{name}: not a JSON list of labels ({one_line(error)})") from None
     if not isinstance(labels, list) or len(labels) != count:
         raise DataError(f"{where}/{name}: must be a list of {count} labels, one for each picture")
     bad = next((v for v in labels if type(v) is not int or not 0 <= v < len(CLASSES)), None)
     if bad is not None:
         raise DataError(f"{where}/{name}: label {bad!r:.80}: labels are 0..{len(CLASSES) - 1}")
     return np.array(labels, dtype=np.int64)
-
-
-def _need(fetch: Fetch, name: str, where: str) -> bytes:
-    raw = fetch(name)
-    if raw is None:
-        raise DataError(f"{where}: {name} is missing: all six batches are needed")
-    return raw

@@ -9,25 +9,26 @@ from __future__ import annotations
 import gzip
 import hashlib
 import math
-import zlib
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 
-from ganforge.data.dataset import Examples, PictureOptions, check_labels
-from ganforge.data.formats.arrays import pictures
-from ganforge.errors import DataError, one_line
-from ganforge.files import reading
+from ganforge.data.dataset import Examples
+from ganforge.data.formats.arrays import examples
+from ganforge.errors import DataError
+from ganforge.files import parsing, reading
 from ganforge.types import Array
 
 TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 MAX_AXES = 4
 MAX_BYTES = 2**34  # of values, uncompressed
 MAX_RATIO = 1000  # of gzip; blank pictures come close to deflate's limit of 1032
+GZIP = b"\x1f\x8b"
 _CHUNK = 2**24
+_HEAD = 4 + 4 * MAX_AXES
 
 # md5 of the uncompressed files, as published.
 MNIST = {
@@ -45,16 +46,15 @@ def bundled_mnist() -> Examples:
         DataError: the md5 of a file is not the published one (a damaged installation).
     """
     folder = resources.files("ganforge.data") / "mnist"
-    arrays = {}
+    arrays: list[Array] = []
     for name, md5 in MNIST.items():
         with (folder / f"{name}.gz").open("rb") as file:
             raw = _unpack(file, f"{name}.gz")
         if hashlib.md5(raw, usedforsecurity=False).hexdigest() != md5:
             raise DataError(f"{name}.gz inside the package is damaged: install ganforge again")
-        arrays[name] = parse(raw, name)
-    images = [pictures(arrays[f"{part}-images-idx3-ubyte"], "mnist") for part in ("train", "t10k")]
-    labels = [arrays[f"{part}-labels-idx1-ubyte"] for part in ("train", "t10k")]
-    return published(images[0], images[1], labels[0], labels[1], "mnist")
+        arrays.append(parse(raw, name))
+    train, labels, test, test_labels = arrays
+    return published(examples(train, labels, "mnist"), examples(test, test_labels, "mnist"))
 
 
 def mnist_in_order() -> Examples:
@@ -64,10 +64,10 @@ def mnist_in_order() -> Examples:
 
 def recognises(path: Path, head: bytes) -> bool:
     """Whether a path is a folder laid out like MNIST's, or an idx file, plain or gzipped."""
-    return find(path) is not None or head.startswith(b"\x1f\x8b") or is_idx(head)
+    return find(path) is not None or head.startswith(GZIP) or is_idx(head)
 
 
-def read(path: Path, options: PictureOptions | None = None) -> Examples:
+def read(path: Path, options: object = None) -> Examples:
     """The pictures of an idx file, with the labels file and the test pair beside it.
 
     Beside `train-images-idx3-ubyte[.gz]` the labels are `train-labels-idx1-ubyte[.gz]` and the test
@@ -82,34 +82,31 @@ def read(path: Path, options: PictureOptions | None = None) -> Examples:
         DiskError: a file cannot be read.
     """
     path = find(path) or path
-    images, labels = _pair(path)
-    other = _test_file(path)
+    train = _pair(path)
+    other = _beside(path, train="t10k") or _beside(path, train="test")
     if other is None:
-        return Examples(
-            images, None if labels is None else check_labels(labels, len(images), str(path))
-        )
-    test, test_labels = _pair(other)
-    if test.shape[1:] != images.shape[1:]:
+        return train
+    test = _pair(other)
+    shape, test_shape = train.values.shape[1:], test.values.shape[1:]
+    if shape != test_shape:
         raise DataError(
-            f"{other}: pictures of shape {test.shape[1:]} beside training pictures of shape "
-            f"{images.shape[1:]}: move the file away, or give one set"
+            f"{other}: pictures of shape {test_shape} beside training pictures of shape {shape}: "
+            "move the file away, or give one set"
         )
-    if (labels is None) != (test_labels is None):
-        unlabelled = path if labels is None else other
+    if (train.labels is None) != (test.labels is None):
+        unlabelled = path if train.labels is None else other
         raise DataError(f"{unlabelled}: no labels file beside it, though the other part has one")
-    return published(images, test, labels, test_labels, str(path))
+    return published(train, test)
 
 
-def published(
-    train: Array, test: Array, labels: Array | None, test_labels: Array | None, where: str
-) -> Examples:
+def published(train: Examples, test: Examples) -> Examples:
     """Training and test files as one; a twelfth of the training file, at most 5,000, validates."""
-    every = None
-    if labels is not None and test_labels is not None:
-        pairs = ((labels, train), (test_labels, test))
-        every = np.concatenate([check_labels(a, len(b), where) for a, b in pairs])
-    validation = min(5_000, len(train) // 12)
-    return Examples(np.concatenate([train, test]), every, test=len(test), validation=validation)
+    labels = None
+    if train.labels is not None and test.labels is not None:
+        labels = np.concatenate([train.labels, test.labels])
+    values = np.concatenate([train.values, test.values])
+    validation = min(5_000, len(train.values) // 12)
+    return Examples(values, labels, test=len(test.values), validation=validation)
 
 
 def find(folder: Path) -> Path | None:
@@ -133,17 +130,14 @@ def read_array(path: Path) -> Array:
 
 def parse(raw: bytes, where: str) -> Array:
     """The array in the uncompressed bytes of an idx file, which errors call `where`."""
-    count = _expected(raw[: 4 + 4 * MAX_AXES], where)
+    kind, shape, count = _header(raw[:_HEAD], where)
     if len(raw) != count:
         what = "is cut short" if len(raw) < count else "has bytes after its end"
         raise DataError(
             f"{where}: {what}: {len(raw)} bytes where its header promises {count}; "
             "fetch the file again"
         )
-    axes = raw[3]
-    shape = np.frombuffer(raw, ">u4", axes, 4).astype(int)
-    kind = np.dtype(TYPES[raw[2]])
-    values = np.frombuffer(raw, kind, offset=4 + 4 * axes).reshape(shape)
+    values = np.frombuffer(raw, kind, offset=4 + 4 * len(shape)).reshape(shape)
     return values.astype(kind.newbyteorder("="))
 
 
@@ -152,76 +146,56 @@ def is_idx(head: bytes) -> bool:
     return len(head) >= 4 and head[:2] == b"\0\0" and head[2] in TYPES and 1 <= head[3] <= MAX_AXES
 
 
-def _expected(head: bytes, where: str) -> int:
-    """The length in bytes of an idx file with this header."""
+def _header(head: bytes, where: str) -> tuple[np.dtype[Any], list[int], int]:
+    """(type of the values, shape, length in bytes) of an idx file that begins with `head`."""
     if not is_idx(head):
         raise DataError(f"{where}: not an idx file: it begins with {head[:4].hex() or 'nothing'}")
     axes = head[3]
     if len(head) < 4 + 4 * axes:
         raise DataError(f"{where}: is cut short inside its header; fetch the file again")
-    shape = [int(n) for n in np.frombuffer(head, ">u4", axes, 4)]
-    size = math.prod(shape) * np.dtype(TYPES[head[2]]).itemsize
+    kind, shape = np.dtype(TYPES[head[2]]), np.frombuffer(head, ">u4", axes, 4).tolist()
+    size = math.prod(shape) * kind.itemsize
     if size > MAX_BYTES:
         raise DataError(f"{where}: its header promises {size} bytes, above the cap of {MAX_BYTES}")
-    return 4 + 4 * axes + size
+    return kind, shape, 4 + 4 * axes + size
 
 
 def _unpack(file: IO[bytes], where: str) -> bytes:
     """All bytes of an idx file, gunzipped, never more than its header promises (and one)."""
-    start = file.read(2)
+    zipped = file.read(2) == GZIP
     size = file.seek(0, 2)
     file.seek(0)
-    if start != b"\x1f\x8b":
-        expected = _expected(file.read(4 + 4 * MAX_AXES), where)
-        file.seek(0)
-        return file.read(min(expected, size) + 1)  # memory is reserved for as many bytes
-    try:
-        with gzip.GzipFile(fileobj=file) as stream:
-            head = stream.read(4 + 4 * MAX_AXES)
-            expected = _expected(head, where)
-            if expected > MAX_RATIO * size + 4096:
-                raise DataError(
-                    f"{where}: {size} compressed bytes cannot hold the {expected} its header "
-                    "promises; fetch the file again"
-                )
-            parts, have = [head], len(head)
-            while have <= expected and (chunk := stream.read(min(_CHUNK, expected + 1 - have))):
-                parts.append(chunk)
-                have += len(chunk)
-            return b"".join(parts)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(
-            f"{where}: corrupt gzip file ({one_line(error)}); fetch the file again"
-        ) from None
+    stream = gzip.GzipFile(fileobj=file) if zipped else file
+    with parsing(where, f"{where}: corrupt gzip file; fetch the file again"):
+        parts = [stream.read(_HEAD)]
+        have, (*_, count) = len(parts[0]), _header(parts[0], where)
+        if zipped and count > MAX_RATIO * size + 4096:
+            raise DataError(
+                f"{where}: {size} compressed bytes cannot hold the {count} its header promises; "
+                "fetch the file again"
+            )
+        while have <= count and (chunk := stream.read(min(_CHUNK, count + 1 - have))):
+            parts.append(chunk)
+            have += len(chunk)
+    return b"".join(parts)
 
 
-def _pair(path: Path) -> tuple[Array, Array | None]:
-    """Pictures uint8 (N, H, W, C) of an idx file, and the labels beside it."""
+def _pair(path: Path) -> Examples:
+    """The pictures of an idx file, with the labels beside it if there are any."""
     images = read_array(path)
     if images.dtype != np.uint8 or images.ndim < 3:
         raise DataError(
             f"{path}: {images.ndim} axes of {images.dtype}: pictures are uint8 with 3 or 4 axes "
             "(give the images file, not the labels file)"
         )
-    beside = _labels_file(path)
-    return pictures(images, str(path)), None if beside is None else read_array(beside)
+    beside = _beside(path, images="labels", idx3="idx1", idx4="idx1")
+    return examples(images, None if beside is None else read_array(beside), str(path))
 
 
-def _labels_file(path: Path) -> Path | None:
-    stem = path.name.removesuffix(".gz")
-    name = stem.replace("images", "labels").replace("idx3", "idx1").replace("idx4", "idx1")
-    return None if name == stem else _either(path.with_name(name))
-
-
-def _test_file(path: Path) -> Path | None:
-    stem = path.name.removesuffix(".gz")
-    if "train" not in stem:
-        return None
-    found = (_either(path.with_name(stem.replace("train", word))) for word in ("t10k", "test"))
-    return next((f for f in found if f is not None), None)
-
-
-def _either(path: Path) -> Path | None:
-    """`path` or `path`.gz, whichever is a file."""
-    zipped = path.with_name(path.name + ".gz")
-    return next((p for p in (path, zipped) if p.is_file()), None)
+def _beside(path: Path, **words: str) -> Path | None:
+    """The file beside `path`, plain or zipped, in whose name each key of `words` is its value."""
+    stem = name = path.name.removesuffix(".gz")
+    for old, new in words.items():
+        name = name.replace(old, new)
+    found = (path.with_name(name + end) for end in ("", ".gz"))
+    return None if name == stem else next((file for file in found if file.is_file()), None)

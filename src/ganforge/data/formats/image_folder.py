@@ -8,36 +8,36 @@ import math
 import os
 import posixpath
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path, PurePosixPath
-from typing import IO, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
 from ganforge.data.archives import Archive, Folder, Store
-from ganforge.data.dataset import MAX_CLASSES, MAX_SIDE, Examples, PictureOptions
+from ganforge.data.dataset import MAX_CLASSES, Examples, PictureOptions, check_size
 from ganforge.data.decode import (
     FORMATS,
     SUFFIXES,
     Header,
+    Work,
     decode,
     probe,
     quiet,
     set_filters,
     work_on,
 )
-from ganforge.errors import DataError, UsageError, one_line
+from ganforge.errors import DataError
+from ganforge.files import parsing
 from ganforge.text import printable
 from ganforge.types import Array
 
 T = TypeVar("T")
-Labels = tuple[dict[str, int] | None, tuple[str, ...]]  # file name -> label, class names
 
 CORRUPT_PERCENT = 1
-MAX_CSV = 2**27  # bytes
 CSV = "labels.csv"
 _SPLITS = {"train", "training", "val", "valid", "validation", "test"}
 _CHUNK = 32  # pictures that a worker is given at a time
@@ -49,7 +49,7 @@ def recognises(path: Path, head: bytes) -> bool:
     return path.is_dir() or head.startswith(b"PK")
 
 
-def read(path: Path, options: PictureOptions | None = None) -> Examples:
+def read(path: Path, options: PictureOptions) -> Examples:
     """Every picture in a folder or zip, in order of name, uint8 (N, H, W, C).
 
     C = 1 if all pictures are grey, else 3. Damaged pictures are left out and listed.
@@ -64,32 +64,43 @@ def read(path: Path, options: PictureOptions | None = None) -> Examples:
         UsageError: an impossible size.
         DiskError: a file cannot be read.
     """
-    options = options or PictureOptions()
-    size = options.size
-    if size is not None and not 1 <= size <= MAX_SIDE:
-        raise UsageError(f"size = {size}: expected 1 to {MAX_SIDE} pixels")
+    check_size(options.size)
     store = Folder(path) if path.is_dir() else Archive(path)
     every = store.names()
-    names = sorted(name for name in every if _is_picture(name))
+    names = sorted(filter(_is_picture, every))
     if not names:
         formats = ", ".join(FORMATS)
         raise DataError(f"{path}: no pictures found: put files of the formats {formats} in it")
-    labels, classes = find_labels(path, names, every, store.open)
+    labels, classes = find_labels(store, names, every)
 
+    skipped: list[str] = []
+    good: dict[str, Header] = {}
     with quiet(), executor(options) as pool:
-        probed = list(zip(names, _stream(pool, probe, store, names), strict=True))
-    skipped = [f"{name}: {found}" for name, found in probed if isinstance(found, str)]
+        for name, found in _results(pool, probe, store, names):
+            if isinstance(found, str):
+                skipped.append(f"{name}: {found}")
+            else:
+                good[name] = found
     _check_share(path, skipped, len(names))
-    good = {name: found for name, found in probed if isinstance(found, Header)}
 
-    values = _allocate((len(good), *_shape(good, size, path)), options, path)
+    shape = _shape(good, options.size, path)
+    values = _allocate((len(good), *shape), options, path)
+    decoded: list[str] = []
     pixels = sum(header.height * header.width for header in good.values())
+    work = partial(decode, size=options.size, channels=shape[-1])
     with quiet(), executor(options, pixels) as pool:
-        values, decoded, damaged = _decode_all(pool, store, list(good), size, values)
-    skipped = [printable(reason) for reason in sorted(skipped + damaged)]
+        for name, picture in _results(pool, work, store, list(good)):
+            if isinstance(picture, str):
+                skipped.append(f"{name}: {picture}")
+            elif picture.shape != shape:
+                skipped.append(f"{name}: turned by EXIF data behind its pixels; give a size")
+            else:
+                values[len(decoded)] = picture
+                decoded.append(name)
+    skipped = [printable(reason) for reason in sorted(skipped)]
     _check_share(path, skipped, len(names))
-    known = None if labels is None else np.array([labels[n] for n in decoded], dtype=np.int64)
-    return Examples(values, known, classes, tuple(skipped))
+    numbers = np.array([labels[name] for name in decoded], np.int64) if labels else None
+    return Examples(values[: len(decoded)], numbers, classes, tuple(skipped))
 
 
 def executor(options: PictureOptions, pixels: int = 0) -> Executor:
@@ -102,39 +113,17 @@ def executor(options: PictureOptions, pixels: int = 0) -> Executor:
     return ThreadPoolExecutor(count, "ganforge-pictures")
 
 
-def _decode_all(
-    pool: Executor, store: Store, names: list[str], size: int | None, values: Array
-) -> tuple[Array, list[str], list[str]]:
-    """Decoded pictures in the order of their names, the names, and what was left out and why."""
-    decoded: list[str] = []
-    skipped: list[str] = []
-    shape = values.shape[1:]
-    work = partial(decode, size=size, channels=shape[-1])
-    for name, result in zip(names, _stream(pool, work, store, names), strict=True):
-        if isinstance(result, str):
-            skipped.append(f"{name}: {result}")
-        elif result.shape != shape:
-            skipped.append(f"{name}: turned by EXIF data behind its pixels; give a size")
-        else:
-            values[len(decoded)] = result
-            decoded.append(name)
-    return values[: len(decoded)], decoded, skipped
-
-
-def _stream(
-    pool: Executor,
-    work: Callable[[IO[bytes], str], T],
-    store: Store,
-    names: Sequence[str],
-) -> Iterator[T | str]:
-    """Results in the order of the names, with a bounded number of chunks at work."""
-    running: deque[Future[list[T | str]]] = deque()
+def _results(
+    pool: Executor, work: Work[T], store: Store, names: list[str]
+) -> Iterator[tuple[str, T | str]]:
+    """`work_on` in the order of the names, with a bounded number of chunks at work."""
+    running: deque[Future[list[tuple[str, T | str]]]] = deque()
     for i in range(0, len(names), _CHUNK):
         running.append(pool.submit(work_on, store, names[i : i + _CHUNK], work))
         if len(running) >= _WINDOW:
             yield from running.popleft().result()
-    while running:
-        yield from running.popleft().result()
+    for future in running:
+        yield from future.result()
 
 
 def _shape(headers: dict[str, Header], size: int | None, path: Path) -> tuple[int, int, int]:
@@ -145,7 +134,7 @@ def _shape(headers: dict[str, Header], size: int | None, path: Path) -> tuple[in
     sizes = Counter((header.height, header.width) for header in headers.values())
     (height, width), _ = sizes.most_common(1)[0]
     if len(sizes) > 1:
-        side = max(8, min(256, *(min(pair) for pair in sizes)))
+        side = max(8, min(256, *map(min, sizes)))
         raise DataError(
             f"{path}: pictures of {len(sizes)} different sizes ({height} x {width} the most "
             f"common): give one size for all, for example --size {side}"
@@ -154,10 +143,8 @@ def _shape(headers: dict[str, Header], size: int | None, path: Path) -> tuple[in
 
 
 def _allocate(shape: tuple[int, ...], options: PictureOptions, path: Path) -> Array:
-    if options.allocate is not None:
-        return options.allocate(shape)
     try:
-        return np.empty(shape, dtype=np.uint8)
+        return options.allocate(shape)
     except MemoryError:
         raise DataError(
             f"{path}: {math.prod(shape) / 2**30:.0f} GiB of pixels do not fit in memory: "
@@ -177,71 +164,69 @@ def _check_share(path: Path, skipped: list[str], count: int) -> None:
 def _is_picture(name: str) -> bool:
     """By the end of the name, without hidden files and the folders that macOS puts in zips."""
     parts = PurePosixPath(name).parts
-    if any(part.startswith(".") or part == "__MACOSX" for part in parts):
-        return False
-    return name.lower().endswith(SUFFIXES)
+    hidden = any(part.startswith(".") or part == "__MACOSX" for part in parts)
+    return not hidden and name.lower().endswith(SUFFIXES)
 
 
 # --- labels -----------------------------------------------------------------------------------
 
 
 def find_labels(
-    path: Path, names: list[str], every: list[str], read: Callable[[str], IO[bytes]]
-) -> Labels:
+    store: Store, names: list[str], every: list[str]
+) -> tuple[dict[str, int], tuple[str, ...]]:
     """Labels of picture files from labels.csv, or else from the subfolders they lie in.
 
     labels.csv lies at the top, or in the folder that all pictures share. Subfolders are classes if
     every picture lies in one. Classes are sorted, as numbers if all of them are numbers.
 
     Args:
-        path: of the folder or zip.
+        store: the folder or zip.
         names: the picture files.
         every: all files.
-        read: opens a file by its name.
 
     Returns:
-        (name -> label, class names), or (None, ()) without labels.
+        (name -> label, class names), both empty without labels.
 
     Raises:
         DataError: labels.csv does not fit the pictures, or two folders have the same printable
             name.
     """
-    top = _shared_folder(names)
-    for place in (CSV, f"{top}{CSV}"):
-        if place in every:
-            with read(place) as file:
-                named = _from_csv(file, f"{path}/{place}", names, place.removesuffix(CSV))
-            break
-    else:
-        named = _from_folders(path, names, top)
+    shared = posixpath.commonpath([posixpath.dirname(name) for name in names])
+    top = f"{shared}/" if shared else ""
+    found = [place for place in (CSV, top + CSV) if place in every]
+    named = _from_csv(store, found[0], names) if found else _from_folders(store.path, names, top)
     classes = ordered(set(named.values()))
     if len(classes) > MAX_CLASSES:
-        raise DataError(f"{path}: {len(classes)} different labels, the cap is {MAX_CLASSES}")
+        raise DataError(f"{store.path}: {len(classes)} different labels, the cap is {MAX_CLASSES}")
     number = {name: k for k, name in enumerate(classes)}
     shown = tuple(map(printable, classes))
     if len(set(shown)) < len(shown):
         twice = next(name for name in shown if shown.count(name) > 1)
-        raise DataError(f"{path}: two of its folders are written {twice}: rename one of them")
-    return {name: number[label] for name, label in named.items()} or None, shown
+        raise DataError(f"{store.path}: two of its folders are written {twice}: rename one of them")
+    return {name: number[label] for name, label in named.items()}, shown
 
 
 def _from_folders(path: Path, names: list[str], top: str) -> dict[str, str]:
     """File name -> name of its subfolder; nothing if a picture lies in none."""
-    parts = [PurePosixPath(name.removeprefix(top)).parts for name in names]
-    if any(len(p) < 2 for p in parts):
+    parts = {name: PurePosixPath(name.removeprefix(top)).parts for name in names}
+    if any(len(p) < 2 for p in parts.values()):
         return {}
-    folders = {p[0] for p in parts}
+    folders = {p[0] for p in parts.values()}
     if len({f.lower() for f in folders} & _SPLITS) == len(folders) > 1:
         raise DataError(
             f"{path}: holds the parts {', '.join(sorted(folders))} and not classes: give one of "
             f"them, for example {path / top / min(folders)}"
         )
-    return {name: p[0] for name, p in zip(names, parts, strict=True)}
+    return {name: p[0] for name, p in parts.items()}
 
 
-def _from_csv(file: IO[bytes], where: str, names: list[str], prefix: str) -> dict[str, str]:
+def _from_csv(store: Store, place: str, names: list[str]) -> dict[str, str]:
     """From the columns `file` and `label` of the header, or else from the first two columns."""
-    rows = _rows(file, where)
+    where, prefix = f"{store.path}/{place}", place.removesuffix(CSV)
+    fault = f"{where}: not a CSV file of file,label lines, or not UTF-8 text"
+    with store.open(place) as file, parsing(where, fault):
+        reader = csv.reader(io.TextIOWrapper(file, "utf-8-sig", newline=""), strict=True)
+        rows = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
     known = {printable(name): name for name in names}  # as a UTF-8 file can name them
     columns = (0, 1)
     if rows and prefix + rows[0][1][0].strip() not in known:
@@ -258,39 +243,14 @@ def _from_csv(file: IO[bytes], where: str, names: list[str], prefix: str) -> dic
             raise DataError(f"{where}: line {line} names {name[:200]!r}, which is no picture here")
         if found.setdefault(known[name], label) != label:
             raise DataError(f"{where}: line {line} gives {name[:200]!r} a second label")
-    unlabelled = next((name for name in names if name not in found), None)
-    if unlabelled is not None:
-        raise DataError(
-            f"{where}: no label for {unlabelled[:200]!r}: add a line, or remove the file"
-        )
+    for name in names:
+        if name not in found:
+            raise DataError(f"{where}: no label for {name[:200]!r}: add a line, or remove the file")
     return found
 
 
 def ordered(names: Iterable[str]) -> tuple[str, ...]:
     """Sorted, as numbers if all are whole numbers: 2 before 10."""
     words = sorted(names)
-    if all(word.isascii() and word.isdigit() and len(word) < 18 for word in words):
-        return tuple(sorted(words, key=int))
-    return tuple(words)
-
-
-def _rows(file: IO[bytes], where: str) -> list[tuple[int, list[str]]]:
-    """(line number, cells) of every line that is not empty."""
-    raw = file.read(MAX_CSV + 1)
-    if len(raw) > MAX_CSV:
-        raise DataError(f"{where}: larger than the cap of {MAX_CSV} bytes")
-    try:
-        reader = csv.reader(io.StringIO(raw.decode("utf-8-sig"), newline=""), strict=True)
-        return [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
-    except UnicodeDecodeError:
-        raise DataError(f"{where}: not UTF-8 text: save it as CSV in UTF-8") from None
-    except csv.Error as error:
-        raise DataError(
-            f"{where}: not a CSV file of file,label lines ({one_line(error)})"
-        ) from None
-
-
-def _shared_folder(names: list[str]) -> str:
-    """The folder that holds all of `names`, with a slash at its end; "" for the top."""
-    shared = posixpath.commonpath([posixpath.dirname(name) for name in names])
-    return f"{shared}/" if shared else ""
+    whole = all(word.isascii() and word.isdigit() and len(word) < 18 for word in words)
+    return tuple(sorted(words, key=int) if whole else words)

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.lib import format as npy
 
+from ganforge.config.convert import from_dict
 from ganforge.data.dataset import (
     PARTS,
     Dataset,
@@ -26,18 +27,30 @@ from ganforge.data.dataset import (
     digest,
     resize,
     resized_spec,
-    rows,
+    split,
 )
 from ganforge.data.formats.arrays import map_npy
 from ganforge.data.spec import DataSpec
-from ganforge.errors import DataError
-from ganforge.files import file_digest, reading, write_file
+from ganforge.errors import DataError, GanforgeError
+from ganforge.files import file_digest, parsing, reading, write_file
 from ganforge.text import json_bytes, printable
-from ganforge.types import Array, Ints
+from ganforge.types import Array
 
 FORMAT, VERSION = "ganforge-dataset", 1
 MANIFEST, IMAGES, LABELS = "dataset.json", "images.npy", "labels.npy"
 MAX_MANIFEST = 2**26  # bytes
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """dataset.json. counts, sha256: of each part; files: name -> (bytes, sha256)."""
+
+    spec: DataSpec
+    class_names: tuple[str, ...]
+    counts: dict[str, int]
+    sha256: dict[str, str]
+    files: dict[str, tuple[int, str]]
+    skipped: tuple[str, ...]
 
 
 def is_store(path: Path) -> bool:
@@ -72,41 +85,28 @@ def load(
     store = _read_manifest(path / MANIFEST)
     name = name or str(path)
     for file, known in store.files.items():
-        _check_file(path / file, known, verify or file == LABELS)
+        _check_file(path / file, *known, verify or file == LABELS)
     values = map_npy(path / IMAGES)
     count, spec = sum(store.counts.values()), store.spec
-    if values.shape != (count, *spec.stored_shape) or values.dtype != np.dtype(spec.dtype):
+    shape = (count, *spec.stored_shape)
+    if values.shape != shape or values.dtype != spec.dtype:
         raise DataError(
             f"{path / IMAGES}: {values.dtype} {values.shape}, but {MANIFEST} says {spec.dtype} "
-            f"{(count, *spec.stored_shape)}: pack it again"
+            f"{shape}: pack it again"
         )
+    chosen = _stretches(store.counts)[part]
     labels = None
     if LABELS in store.files:
         labels = check_labels(np.asarray(map_npy(path / LABELS)), count, str(path / LABELS))
-        if len(labels) and labels.max() >= spec.classes:
-            raise DataError(f"{path / LABELS}: label {labels.max()} of {spec.classes} classes")
+        if (highest := labels.max(initial=-1)) >= spec.classes:
+            raise DataError(f"{path / LABELS}: label {highest} of {spec.classes} classes")
+        labels = labels[chosen]
     if store.counts[part] == 0:
         raise DataError(f"data {name!r} was packed without a {part} part: too few examples")
-    stretch = _stretches(store.counts)[part]
-    values, labels = values[stretch], None if labels is None else labels[stretch]
-    sha256 = store.sha256[part]
-    if size is not None and spec.shape[1:] != (size, size):
-        spec = resized_spec(spec, size, name)
-        values = resize(values, size)
-        sha256 = digest(values, labels)
+    spec = resized_spec(spec, size, name)
+    values = resize(values[chosen], size)
+    sha256 = store.sha256[part] if spec == store.spec else digest(values, labels)
     return Dataset(name, part, spec, values, labels, store.class_names, sha256, store.skipped)
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """dataset.json. counts, sha256: of each part; files: name -> bytes and sha256."""
-
-    spec: DataSpec
-    class_names: tuple[str, ...]
-    counts: dict[str, int]
-    sha256: dict[str, str]
-    files: dict[str, dict[str, Any]]
-    skipped: tuple[str, ...]
 
 
 def write(folder: Path, examples: Examples, name: str, size: int | None, seed: int) -> None:
@@ -125,23 +125,17 @@ def write(folder: Path, examples: Examples, name: str, size: int | None, seed: i
     """
     if examples.source is not None:
         raise DataError(f"data {name!r} has a source: a packed folder holds none; use it unpacked")
-    parts = rows(examples, name, "train", seed)
-    spec = describe_values(examples.values, parts["train"], examples.classes)
-    if size is not None:
-        spec = resized_spec(spec, size, name)
-    order = np.concatenate([parts[p] for p in PARTS])
-    shape = (len(order), *spec.stored_shape)
-    write_npy(folder / IMAGES, shape, np.dtype(spec.dtype), _stored(examples.values, order, size))
-    labels = None
-    if examples.labels is not None:
-        labels = examples.labels[order]
+    values, labels = examples.values, examples.labels
+    parts = split(examples, name, "train", seed)
+    spec = resized_spec(describe_values(values, parts["train"], examples.classes), size, name)
+    order = np.concatenate([parts[part] for part in PARTS])
+    stored = (resize(values[order[chunk]], size) for chunk in blocks(values, len(order)))
+    write_npy(folder / IMAGES, (len(order), *spec.stored_shape), np.dtype(spec.dtype), stored)
+    if labels is not None:
+        labels = labels[order]
         write_npy(folder / LABELS, labels.shape, labels.dtype, [labels])
 
     values, counts = map_npy(folder / IMAGES), {part: len(parts[part]) for part in PARTS}
-    sha256 = {
-        part: digest(values[chosen], None if labels is None else labels[chosen])
-        for part, chosen in _stretches(counts).items()
-    }
     manifest = {
         "format": FORMAT,
         "version": VERSION,
@@ -150,7 +144,10 @@ def write(folder: Path, examples: Examples, name: str, size: int | None, seed: i
         "class_names": examples.class_names,
         "counts": counts,
         "split": {"seed": seed, "published_test": examples.test > 0},
-        "sha256": sha256,
+        "sha256": {
+            part: digest(values[chosen], None if labels is None else labels[chosen])
+            for part, chosen in _stretches(counts).items()
+        },
         "files": {
             file.name: {"bytes": file.stat().st_size, "sha256": file_digest(file)}
             for file in sorted(folder.glob("*.npy"))
@@ -158,13 +155,6 @@ def write(folder: Path, examples: Examples, name: str, size: int | None, seed: i
         "skipped": examples.skipped,
     }
     write_file(folder / MANIFEST, json_bytes(manifest, indent=1))
-
-
-def _stored(values: Array, part: Ints, size: int | None) -> Iterator[Array]:
-    """The rows `part` of `values`, resized, a block of memory at a time."""
-    for chunk in blocks(len(part), values[:1].nbytes):
-        block = np.ascontiguousarray(values[part[chunk]])
-        yield block if size is None else np.ascontiguousarray(resize(block, size))
 
 
 def write_npy(
@@ -175,7 +165,7 @@ def write_npy(
         fields = {"descr": dtype.str, "fortran_order": False, "shape": shape}
         npy.write_array_header_1_0(file, fields)
         for block in rows:
-            file.write(block.data)
+            file.write(np.ascontiguousarray(block).data)
         file.flush()
         os.fsync(file.fileno())
 
@@ -187,54 +177,34 @@ def _stretches(counts: dict[str, int]) -> dict[str, slice]:
 
 
 def _read_manifest(path: Path) -> Manifest:
-    damaged = f"{path}: not the manifest of a packed folder, or a damaged one"
-    try:
-        with reading(path):
-            if path.stat().st_size > MAX_MANIFEST:
-                raise DataError(f"{path}: larger than the cap of {MAX_MANIFEST} bytes")
-            table = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError):
-        raise DataError(f"{damaged}: pack it again") from None
-    if not isinstance(table, dict) or table.get("format") != FORMAT:
-        raise DataError(f"{damaged}: pack it again")
-    if table.get("version") != VERSION:
-        raise DataError(
-            f"{path}: version {table.get('version')!r:.40}; this program reads {VERSION}"
+    fault = f"{path}: not the manifest of a packed folder, or a damaged one: pack it again"
+    with parsing(path, fault):
+        if path.stat().st_size > MAX_MANIFEST:
+            raise DataError(f"{path}: larger than the cap of {MAX_MANIFEST} bytes")
+        table = json.loads(path.read_text(encoding="utf-8"))
+        if table["format"] != FORMAT:
+            raise ValueError("format")
+        if (version := table["version"]) != VERSION:
+            raise DataError(f"{path}: version {version!r:.40}; this program reads {VERSION}")
+        try:
+            known = {field.name: table[field.name] for field in fields(DataSpec)}
+            spec = from_dict(DataSpec, known, {})
+        except GanforgeError as error:
+            raise ValueError(str(error)) from None
+        class_names, skipped = (
+            tuple(printable(str(text)) for text in table[key]) for key in ("class_names", "skipped")
         )
-    try:
-        return _manifest(table)
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise DataError(f"{damaged} ({error!r:.80}): pack it again") from None
-
-
-def _manifest(table: dict[str, Any]) -> Manifest:
-    """The typed manifest; any exception means a damaged table."""
-    spec = DataSpec(
-        tuple(_count(n) for n in table["shape"]),
-        _count(table["classes"]),
-        str(table["dtype"]),
-        bool(table["bounded"]),
-        tuple(float(v) for v in table["offset"]),
-        tuple(float(v) for v in table["scale"]),
-    )
-    files = {str(name): dict(known) for name, known in table["files"].items()}
-    if not {IMAGES} <= set(files) <= {IMAGES, LABELS}:
-        raise ValueError("files")
-    for known in files.values():
-        known["bytes"], known["sha256"] = _count(known["bytes"]), str(known["sha256"])
-    for numbers in (spec.offset, spec.scale):
-        if len(numbers) != 1 and (spec.is_image or len(numbers) != spec.size):
-            raise ValueError("offset and scale")
-    if len(table["class_names"]) not in (0, spec.classes):
-        raise ValueError("class_names")
-    return Manifest(
-        spec,
-        tuple(printable(str(name)) for name in table["class_names"]),
-        {part: _count(table["counts"][part]) for part in PARTS},
-        {part: str(table["sha256"][part]) for part in PARTS},
-        files,
-        tuple(printable(str(reason)) for reason in table["skipped"]),
-    )
+        if len(class_names) not in (0, _count(spec.classes)):
+            raise ValueError("class_names")
+        files = {
+            name: (_count(known["bytes"]), str(known["sha256"]))
+            for name, known in table["files"].items()
+        }
+        if not {IMAGES} <= set(files) <= {IMAGES, LABELS}:
+            raise ValueError("files")
+        counts = {part: _count(table["counts"][part]) for part in PARTS}
+        sha256 = {part: str(table["sha256"][part]) for part in PARTS}
+    return Manifest(spec, class_names, counts, sha256, files, skipped)
 
 
 def _count(value: object) -> int:
@@ -243,12 +213,10 @@ def _count(value: object) -> int:
     return value
 
 
-def _check_file(path: Path, known: dict[str, Any], verify: bool) -> None:
+def _check_file(path: Path, size: int, sha256: str, verify: bool) -> None:
     with reading(path):
-        size = path.stat().st_size
-    if size != known["bytes"]:
-        raise DataError(
-            f"{path}: {size} bytes where {MANIFEST} says {known['bytes']}: pack it again"
-        )
-    if verify and file_digest(path) != known["sha256"]:
+        found = path.stat().st_size
+    if found != size:
+        raise DataError(f"{path}: {found} bytes where {MANIFEST} says {size}: pack it again")
+    if verify and file_digest(path) != sha256:
         raise DataError(f"{path}: damaged: its hash is not the one in {MANIFEST}; pack it again")
