@@ -26,6 +26,8 @@ STRETCHES = 400  # of a raw curve at most, each drawn by its extremes: a chart h
 WIDE = 20  # ratio of the largest to the smallest score from which the scale is logarithmic
 DASHED = (0, (4, 3))
 
+Log = Sequence[Mapping[str, Any]]  # records of log.jsonl or of scores.jsonl
+
 
 @dataclass(frozen=True)
 class Curve:
@@ -96,7 +98,7 @@ class Chart:
         return f"{self.title}, against the epoch. {'; '.join(ends)}."
 
 
-def column(records: Sequence[Mapping[str, Any]], key: str) -> Array:
+def column(records: Log, key: str) -> Array:
     """One quantity of a log, (N,) float64; NaN where a record has no finite number of that name."""
     values = [record.get(key) for record in records]
     return np.array(
@@ -105,22 +107,18 @@ def column(records: Sequence[Mapping[str, Any]], key: str) -> Array:
     )
 
 
-def of_records(
-    records: Sequence[Mapping[str, Any]], key: str, name: str, colour: str, dashed: bool = False
-) -> Curve:
+def of_records(records: Log, key: str, name: str, colour: str, dashed: bool = False) -> Curve:
     """The curve of one quantity of a log."""
     return Curve(name, colour, column(records, "epoch"), column(records, key), dashed)
 
 
-def has_losses(log: Sequence[Mapping[str, Any]]) -> bool:
+def has_losses(log: Log) -> bool:
     """Whether a log has a finite loss."""
     losses = [column(log, key) for key in ("loss_d", "loss_g")]
     return bool(np.isfinite(losses + column(log, "epoch")).any())
 
 
-def of_log(
-    log: Sequence[Mapping[str, Any]], game: Mapping[str, Any] | None = None
-) -> tuple[Chart, Chart]:
+def of_log(log: Log, game: Mapping[str, Any] | None = None) -> tuple[Chart, Chart]:
     """Two charts of a log: both losses; D's output on real and on generated examples.
 
     Args:
@@ -154,7 +152,7 @@ def of_log(
     )
 
 
-def of_scores(records: Sequence[Mapping[str, Any]]) -> Chart:
+def of_scores(records: Log) -> Chart:
     """The Frechet distance over the epochs and its floor.
 
     Args:
@@ -169,7 +167,7 @@ def of_scores(records: Sequence[Mapping[str, Any]]) -> Chart:
     return Chart(title, curves, log_scale=True)
 
 
-def losses(log: Sequence[Mapping[str, Any]], game: Mapping[str, Any] | None = None) -> Figure:
+def losses(log: Log, game: Mapping[str, Any] | None = None) -> Figure:
     """Both charts of `of_log` on a page."""
     charts = of_log(log, game)
     figure = style.page(320)
@@ -183,7 +181,7 @@ def draw_losses(figure: Figure, top: float, charts: Sequence[Chart]) -> None:
         draw_panel(style.add_axes(figure, style.MARGIN + 490 * i, top, 370, 200), chart)
 
 
-def scores(records: Sequence[Mapping[str, Any]]) -> Figure:
+def scores(records: Log) -> Figure:
     """The chart of `of_scores` on a page."""
     figure = style.page(320)
     width = style.WIDTH - 3 * style.MARGIN

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ganforge.plotting import style
 
 if TYPE_CHECKING:
@@ -63,8 +65,8 @@ def draw(axes: Axes, panel: Panel) -> None:
     axes.axvline(panel.floor, color=style.REAL, linewidth=1, linestyle=(0, (4, 3)),
                  label="real (floor)", zorder=0)  # fmt: skip
     every = [v for row in panel.rows for v in row.values]
-    low = min([*every, panel.floor, *(r.low for r in panel.rows if math.isfinite(r.low))])
-    if low > 0 and max(every, default=1.0) > LOG_FROM * low:
+    low = np.nanmin([*every, panel.floor, *(row.low for row in panel.rows)])
+    if 0 < LOG_FROM * low < max(every, default=0):
         axes.set_xscale("log")
     axes.set_yticks(range(len(panel.rows)), [row.label for row in panel.rows], parse_math=False)
     axes.tick_params(axis="y", labelsize=9, labelcolor=style.INK, length=0)

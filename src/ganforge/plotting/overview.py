@@ -11,6 +11,7 @@ import numpy as np
 
 from ganforge.errors import DataError
 from ganforge.plotting import curves, points, strips, style
+from ganforge.plotting.curves import Log
 from ganforge.plotting.strips import EDGE
 from ganforge.runs import load, samples
 from ganforge.runs.folder import Run
@@ -52,9 +53,7 @@ def overview(run: Run) -> bytes:
     return style.png(figure)
 
 
-def draw_head(
-    figure: Figure, run: Run, settings: Mapping[str, Any], log: Sequence[Mapping[str, Any]]
-) -> None:
+def draw_head(figure: Figure, run: Run, settings: Mapping[str, Any], log: Log) -> None:
     """The name of the run, its state and its progress."""
     style.add_text(figure, EDGE, 18, title(run, settings), 13, weight="bold")
     done = samples.progress(log[-1]) if log else []
@@ -135,9 +134,7 @@ def of_seeds(runs: Mapping[int, Run], count: int) -> bytes | None:
     return style.png(figure)
 
 
-def draw_seed_curves(
-    axes: Axes, logs: Sequence[Sequence[Mapping[str, Any]]], key: str, colour: str
-) -> None:
+def draw_seed_curves(axes: Axes, logs: Sequence[Log], key: str, colour: str) -> None:
     """Every seed's curve, thin, or a band of them; their median, thick."""
     epoch = curves.column(max(logs, key=len), "epoch")
     values = np.full((len(logs), len(epoch)), np.nan)

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ganforge.data import load, toy
 from ganforge.errors import DataError, GanforgeError
 from ganforge.plotting import style
+from ganforge.rng import Order
 from ganforge.runs.folder import Run
 from ganforge.types import Array
 
@@ -44,9 +46,6 @@ def truth(run: Run, newest: Array) -> Truth:
 
     newest: (N, F) the run's newest samples.
     """
-    from ganforge.data import load, toy
-    from ganforge.rng import Order
-
     features = newest.shape[1]
     name = str(run.settings().get("data"))
     try:
@@ -65,11 +64,8 @@ def truth(run: Run, newest: Array) -> Truth:
 
 def true_moments(name: str) -> tuple[Array, Array] | None:
     """Mean (F,) and covariance (F, F) of a toy distribution; None if they are not known."""
-    from ganforge.data import toy
-
     law = toy.LAWS.get(name)
-    mean, covariance = getattr(law, "mean", None), getattr(law, "covariance", None)
-    return None if mean is None or covariance is None else (mean, covariance)
+    return None if law is None else (law.mean, law.covariance)
 
 
 def vectors(real: Array | None, fake: Array | None) -> Figure:

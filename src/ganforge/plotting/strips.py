@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ganforge import images
+from ganforge import files, images
+from ganforge.data import load
 from ganforge.data.spec import DataSpec
 from ganforge.errors import DataError
-from ganforge.files import read_file
 from ganforge.plotting import points, style
 from ganforge.plotting.points import Truth
 from ganforge.runs import model
@@ -81,12 +81,10 @@ def sample_spec(run: Run, settings: Mapping[str, Any]) -> tuple[DataSpec, tuple[
     path = run.model / model.CONFIG
     if path.is_file():
         try:
-            table = json.loads(read_file(path))
+            table = json.loads(files.read_file(path))
             return model.read_spec(table["spec"]), model.read_names(table)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise damaged(path, error) from None
-    from ganforge.data import load
-
     data = load.load(str(settings.get("data")), size=settings.get("size"))
     if settings.get("labels"):
         return data.spec, data.class_names

@@ -124,25 +124,22 @@ def png(figure: Figure, colours: int | None = None) -> bytes:
 
     colours: of a palette, for a smaller file; None for full colour.
     """
-    buffer = io.BytesIO()
-    if colours is None:
-        figure.savefig(buffer, format="png", dpi="figure", metadata={"Software": None})
-    else:
-        from PIL import Image
+    from PIL import Image
 
-        image = Image.fromarray(pixels(figure)).quantize(colours, dither=Image.Dither.NONE)
-        image.save(buffer, "PNG", optimize=True)
+    image = Image.fromarray(pixels(figure))
+    if colours:
+        image = image.quantize(colours, dither=Image.Dither.NONE)
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", optimize=bool(colours), dpi=(DPI, DPI))
     return buffer.getvalue()
 
 
 def pixels(figure: Figure, dpi: float = DPI) -> Pixels:
     """A figure as (H, W, 3) uint8."""
-    from PIL import Image
-
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=dpi)
-    with Image.open(buffer, formats=["PNG"]) as image:
-        return np.asarray(image.convert("RGB"))
+    figure.savefig(buffer, format="rgba", dpi=dpi)
+    height = int(figure.get_figheight() * dpi)
+    return np.frombuffer(buffer.getbuffer(), np.uint8).reshape(height, -1, 4)[..., :3]
 
 
 def svg(figure: Figure) -> str:

@@ -12,12 +12,10 @@ discriminator is known: it stands in the title of each panel.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.figure import Figure
 
-from ganforge import recipes
 from ganforge.data import toy
 from ganforge.data.toy import Gaussian
 from ganforge.evaluation.judges import discriminate
@@ -25,24 +23,28 @@ from ganforge.evaluation.metrics import twosample
 from ganforge.plotting import style
 from ganforge.rng import Stream
 from ganforge.theory import exact, page
-from ganforge.theory.games import play_to_end, with_steps
+from ganforge.theory.games import game, play_to_end
 from ganforge.theory.page import Experiment, Shown
 from ganforge.types import Doubles, Floats
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 SIZES = (50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000)
 QUADRATIC = 1_000
 REPEATS = 5
 LEVEL = 0.05
+FLOOR = 1e-4  # smaller p are drawn here
+EXACT = "the law itself"
+TITLES = {"gaussian": "The published game", "gaussian-stable": "A game that arrives",
+          EXACT: "Exact samples"}  # fmt: skip
+COLOURS = {"classifier": style.D, "energy distance": style.FAKE, "MMD": style.G}
+
+Found = Mapping[str, Mapping[str, Doubles]]  # p-values (sizes, repeats) by pair and test
+
 
 TESTS: dict[str, Callable[[Floats, Floats, int], float]] = {
     "classifier": lambda x, y, seed: twosample.classifier_test(discriminate(x, y, seed)).p,
     "energy distance": lambda x, y, seed: twosample.energy_test(x, y, seed).p,
     "MMD": lambda x, y, seed: twosample.mmd_test(x, y, seed).p,
 }
-COLOURS = {"classifier": style.D, "energy distance": style.FAKE, "MMD": style.G}
 
 
 def equilibrium(
@@ -61,30 +63,25 @@ def equilibrium(
     """
     law = toy.LAWS["gaussian"]
     assert isinstance(law, Gaussian)
-    pairs: dict[str, Gaussian] = {}
-    for name in ("gaussian", "gaussian-stable"):
-        yield f"training {name}"
-        config = replace(with_steps(recipes.find(name), steps), seed=seed)
-        ended = play_to_end(config).state
-        pairs[name] = exact.linear_generator(ended.average or ended.players.generator)
-    pairs["the law itself"] = law
+    pairs = {EXACT: law}
     found: dict[str, dict[str, Doubles]] = {}
-    for name, generated in pairs.items():
+    for name in TITLES:
+        if name != EXACT:
+            yield f"training {name}"
+            ended = play_to_end(game(name, seed, steps)).state
+            pairs[name] = exact.linear_generator(ended.average or ended.players.generator)
+    for name in TITLES:
         found[name] = {}
         for test, p_value in TESTS.items():
             used = [n for n in sizes if test == "classifier" or n <= QUADRATIC]
-            table = np.empty((len(used), repeats))
-            for i, n in enumerate(used):
-                for j in range(repeats):
-                    table[i, j] = p_value(*drawn(law, generated, n, seed, j), seed + j)
+            table = np.array([
+                [p_value(*drawn(law, pairs[name], n, seed, j), seed + j) for j in range(repeats)]
+                for n in used
+            ])  # fmt: skip
             found[name][test] = table
             yield f"{name}, {test}: median p {np.median(table[-1]):.3g} at N = {used[-1]:,}"
-    accuracy = {name: exact.two_gaussians(law, q)[1] for name, q in pairs.items()}
-    return Shown(
-        draw(sizes, found, accuracy),
-        says(sizes, found, accuracy),
-        numbers={"p": found, "accuracy": accuracy},
-    )
+    accuracy = {name: f"{100 * exact.best_accuracy(law, q):.1f} %" for name, q in pairs.items()}
+    return Shown(draw(sizes, found, accuracy), says(sizes, found, accuracy))
 
 
 def drawn(
@@ -100,68 +97,53 @@ def drawn(
 
 def noticed(sizes: Sequence[int], table: Doubles) -> int | None:
     """The least N from which on the median p stays below the level; None if there is none."""
-    below = np.median(table, axis=1) < LEVEL
-    if not below[-1]:
-        return None
-    since = len(below) - int(np.argmin(below[::-1])) if not below.all() else 0
-    return int(sizes[since])
+    above = np.flatnonzero(np.median(table, axis=1) >= LEVEL)
+    since = above[-1] + 1 if len(above) else 0
+    return sizes[since] if since < len(table) else None
 
 
-def says(
-    sizes: Sequence[int],
-    found: Mapping[str, Mapping[str, Doubles]],
-    accuracy: Mapping[str, float],
-) -> str:
+def says(sizes: Sequence[int], found: Found, accuracy: Mapping[str, str]) -> str:
     """The two sentences under the figure."""
     parts = []
     for name in ("gaussian", "gaussian-stable"):
         n = noticed(sizes, found[name]["classifier"])
         when = f"from N = {n:,} on" if n else f"at no N up to {sizes[-1]:,}"
-        parts.append(f"that of `{name}` {when} (the best possible D is right in "
-                    f"{100 * accuracy[name]:.1f} % of cases)")  # fmt: skip
-    exact_p = np.concatenate([v.ravel() for v in found["the law itself"].values()])
+        parts.append(f"that of `{name}` {when} (the best possible D is right in {accuracy[name]} "
+                     "of cases)")  # fmt: skip
+    exact_p = np.concatenate([v.ravel() for v in found[EXACT].values()])
     return (
         "On few examples no test separates the trained generators from the data; a discriminator "
         f"trained afresh separates {parts[0]}, and {parts[1]}. Exact samples fall below p = "
-        f"{LEVEL} in {int((exact_p < LEVEL).sum())} of {len(exact_p)} tests at every N together: "
+        f"{LEVEL} in {(exact_p < LEVEL).sum()} of {len(exact_p)} tests at every N together: "
         "on finite samples there is an equilibrium where D cannot separate them, and a larger N "
         "ends it unless p_g = p_data."
     )
 
 
-def draw(
-    sizes: Sequence[int],
-    found: Mapping[str, Mapping[str, Doubles]],
-    accuracy: Mapping[str, float],
-) -> Figure:
+def draw(sizes: Sequence[int], found: Found, accuracy: Mapping[str, str]) -> Figure:
     """A panel for each pair: p of every test, and the median, against N."""
     figure = style.page(362, page.WIDTH)
     for i, (name, tables) in enumerate(found.items()):
         left = 84 + i * 240
-        axes = style.add_axes(figure, left, 84, 215, 220)
+        axes = style.add_axes(figure, left, 84, 215, 220, "", "N real and N generated",
+                              "" if i else "p-value")  # fmt: skip
         axes.axhspan(1e-9, LEVEL, color="#F3F3F3", zorder=-2)
         for test, table in tables.items():
-            n = np.array(sizes[: len(table)], dtype=float)
-            at = np.repeat(n[:, None], table.shape[1], 1)
-            shown = np.maximum(table, FLOOR)
-            axes.plot(at, shown, "o", color=COLOURS[test], markersize=2.2, alpha=0.45)
-            axes.plot(n, np.maximum(np.median(table, axis=1), FLOOR), color=COLOURS[test], lw=1.8)
+            n, colour = sizes[: len(table)], COLOURS[test]
+            axes.plot(n, np.maximum(table, FLOOR), "o", color=colour, markersize=2.2, alpha=0.45)
+            axes.plot(n, np.maximum(np.median(table, axis=1), FLOOR), color=colour, lw=1.8)
         axes.set(xscale="log", yscale="log", ylim=(FLOOR * 0.8, 1.3), xlim=(40, 65_000))
         axes.set_yticks([1, 0.05, 0.001, FLOOR], ["1", "0.05", "0.001", "<0.0001"])
         axes.set_xticks([100, 1_000, 10_000], ["100", "1,000", "10,000"])
         axes.minorticks_off()
         axes.tick_params(labelleft=i == 0)
-        style.add_title(axes, "", "N real and N generated", "" if i else "p-value")
-        style.add_text(figure, left, 40, TITLES[name], 10, weight="bold")
-        text = f"the best D is right in {100 * accuracy[name]:.1f} %"
-        style.add_text(figure, left, 60, text, 9, color=style.MUTED)
-    for test, left in (("classifier", 84), ("energy distance", 164), ("MMD", 290)):
-        style.add_text(figure, left, 8, test, 9.5, color=COLOURS[test], weight="bold")
-    note = f"lines: median of {next(iter(found.values()))['MMD'].shape[1]} tests; shaded: p < 0.05"
-    style.add_text(figure, 342, 8, note, 9.5, color=style.MUTED)
+        style.add_heading(figure, left, 40, TITLES[name])
+        text = f"the best D is right in {accuracy[name]}"
+        style.add_text(figure, left, 60, text, color=style.MUTED)
+    page.add_names(
+        figure, 8, 9.5, (84, "classifier", style.D), (164, "energy distance", style.FAKE),
+        (290, "MMD", style.G), weight="bold",
+    )  # fmt: skip
+    note = f"lines: median of {found[EXACT]['MMD'].shape[1]} tests; shaded: p < 0.05"
+    page.add_names(figure, 8, 9.5, (342, note, style.MUTED))
     return figure
-
-
-FLOOR = 1e-4  # smaller p are drawn here
-TITLES = {"gaussian": "The published game", "gaussian-stable": "A game that arrives",
-          "the law itself": "Exact samples"}  # fmt: skip

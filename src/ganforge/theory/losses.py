@@ -8,9 +8,11 @@ the sigmoid, where `least-squares` takes the logit itself.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from ganforge.gan.losses import LOSSES
@@ -19,22 +21,20 @@ from ganforge.theory import page
 from ganforge.theory.page import Experiment, Shown
 from ganforge.types import Doubles
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
 REACH = 8.0  # logits shown: D(G(z)) from 0.0003 to 0.9997
 REJECTED = -8.0  # the logit of a fake that D is sure of
 GREY = "#555555"
 
-# one line for each function: where two games share one, both are named
-NAMES = {
-    "minimax": ("minimax, log(1 - D)", style.FAKE, "-"),
-    "non-saturating": ("non-saturating, -log D\n(relativistic, real logit 0)", style.D, "-"),
-    "least-squares": ("least squares on the logit", style.G, "-"),
-    "wasserstein": ("Wasserstein and hinge", style.REAL, "-"),
-    "squared error": ("squared error on D", GREY, (0, (4, 2))),
-}
+# One line for each function (if two games share one, both are named): its name, colour and dashes,
+# and where the name stands beside the loss and beside the gradient, a line of text from the next.
+LINES = {
+    "minimax": ("minimax, log(1 - D)", style.FAKE, "-", (8.3, -7.6), (8.3, 0.94)),
+    "non-saturating": ("non-saturating, -log D\n(relativistic, real logit 0)", style.D, "-",
+                       (8.3, -0.6), (8.3, -0.05)),
+    "least-squares": ("least squares on the logit", style.G, "-", (6.0, 8.6), (-0.6, 1.8)),
+    "wasserstein": ("Wasserstein and hinge", style.REAL, "-", (8.3, -6.2), (8.3, 1.12)),
+    "squared error": ("squared error on D", GREY, (0, (4, 2)), (8.3, 1.6), (8.3, 0.2)),
+}  # fmt: skip
 
 
 def squared_error(real: Tensor, fake: Tensor) -> Tensor:
@@ -59,64 +59,48 @@ def curve(name: str, logits: Doubles) -> tuple[Doubles, Doubles]:
     return loss.detach().numpy(), slope.numpy()
 
 
-def losses(seed: int = 0, points: int = 401) -> Experiment:
+def losses(seed: int = 0) -> Experiment:
     """Run the experiment: values and gradients of every generator loss; nothing is random."""
-    yield f"{len(GENERATORS)} losses at {points} logits"
-    logits = torch.linspace(-REACH, REACH, points, dtype=torch.float64).numpy()
-    curves = {name: curve(name, logits) for name in GENERATORS}
-    at = torch.tensor([REJECTED], dtype=torch.float64).numpy()
-    slopes = {name: float(curve(name, at)[1][0]) for name in GENERATORS}
+    logits = np.linspace(-REACH, REACH, 401)
+    yield f"{len(GENERATORS)} losses at {len(logits)} logits"
+    slopes = {name: float(curve(name, np.array([REJECTED]))[1][0]) for name in GENERATORS}
     return Shown(
-        draw(logits, curves),
+        draw(logits),
         f"Where D is sure of a fake (logit {REJECTED:.0f}, D = 0.0003) the minimax loss and the "
         f"squared error on D hardly move G, with gradients {slopes['minimax']:.5f} and "
         f"{slopes['squared error']:.1g}: they saturate. The non-saturating loss pulls there with "
         f"{slopes['non-saturating']:.4f}, and least squares on the logit with "
         f"{slopes['least-squares']:.0f}.",
-        numbers={"slopes": slopes},
     )
 
 
-def draw(logits: Doubles, curves: dict[str, tuple[Doubles, Doubles]]) -> Figure:
+def draw(logits: Doubles) -> Figure:
     """The values above the gradients' sizes, on one axis of logits."""
     figure = style.page(560, page.WIDTH)
-    value = style.add_axes(figure, 70, 60, 500, 190)
-    slope = style.add_axes(figure, 70, 315, 500, 190)
-    for name, (_, colour, dash) in NAMES.items():
-        loss, gradient = curves[name]
-        for axes, y in ((value, loss), (slope, -gradient)):
+    value = style.add_axes(figure, 70, 60, 500, 190, "Loss of G (nats, for cross-entropies)")
+    slope = style.add_axes(figure, 70, 315, 500, 190, "How hard it pulls: minus its gradient in "
+                           "the logit", "D's logit on the fake")  # fmt: skip
+    for name, (text, colour, dash, at_value, at_slope) in LINES.items():
+        loss, gradient = curve(name, logits)
+        for axes, y, at in ((value, loss, at_value), (slope, -gradient, at_slope)):
             axes.plot(logits, y, color=colour, linestyle=dash, linewidth=1.8)
-    value.set(xlim=(-REACH, REACH), ylim=(-8, 10), yticks=(-8, -4, 0, 4, 8))
-    slope.set(xlim=(-REACH, REACH), ylim=(-0.15, 2), yticks=(0, 0.5, 1, 1.5, 2))
+            style.add_label(axes, *at, text, colour)
     for axes in (value, slope):
+        axes.set_xlim(-REACH, REACH)
         axes.axhline(0, color=style.RULE, linewidth=0.7, zorder=0)
         axes.axvspan(-REACH, -4, color="#F3F3F3", zorder=-1)
-    style.add_title(value, "Loss of G (nats, for cross-entropies)")
-    style.add_title(
-        slope, "How hard it pulls: minus its gradient in the logit", "D's logit on the fake"
-    )
-    value.text(-7.8, -7.2, "D is sure: a fake", fontsize=8, color=style.MUTED)
-    probabilities(value)
-    for axes, places in ((value, VALUES), (slope, SLOPES)):
-        for name, (right, up) in places.items():
-            style.add_label(axes, right, up, NAMES[name][0], NAMES[name][1])
+    value.set(ylim=(-8, 10), yticks=(-8, -4, 0, 4, 8))
+    slope.set(ylim=(-0.15, 2), yticks=(0, 0.5, 1, 1.5, 2))
+    style.add_label(value, -7.8, -7.2, "D is sure: a fake", size=8, va="baseline")
+    add_probabilities(value)
     return figure
 
 
-# where a curve's name stands: beside its end, apart from the next by a line of text at least
-VALUES = {"least-squares": (6.0, 8.6), "squared error": (8.3, 1.6), "non-saturating": (8.3, -0.6),
-          "wasserstein": (8.3, -6.2), "minimax": (8.3, -7.6)}  # fmt: skip
-SLOPES = {"least-squares": (-0.6, 1.8), "wasserstein": (8.3, 1.12), "minimax": (8.3, 0.94),
-          "squared error": (8.3, 0.2), "non-saturating": (8.3, -0.05)}  # fmt: skip
-
-
-def probabilities(axes: Axes) -> None:
+def add_probabilities(axes: Axes) -> None:
     """D(G(z)) along the top of the axis of logits."""
-    import numpy as np
-
-    shown = [0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999]
+    shown = np.array([0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999])
     top = axes.secondary_xaxis("top")
-    top.set_xticks([float(np.log(d / (1 - d))) for d in shown], [f"{d:g}" for d in shown])
+    top.set_xticks(np.log(shown / (1 - shown)), [f"{d:g}" for d in shown])
     top.tick_params(colors=style.MUTED, labelsize=8, length=3, width=0.6)
     top.spines["top"].set(color=style.MUTED, linewidth=0.6)
-    axes.text(1.03, 1.09, "D(G(z))", transform=axes.transAxes, fontsize=9, color=style.MUTED)
+    style.add_label(axes, 1.03, 1.09, "D(G(z))", transform=axes.transAxes, va="baseline")

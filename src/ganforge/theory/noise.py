@@ -9,27 +9,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
-from ganforge import recipes
 from ganforge.config.schema import Noise
 from ganforge.data import toy
 from ganforge.experiments.statistics import summarise
 from ganforge.plotting import style
 from ganforge.theory import exact, page
-from ganforge.theory.games import play_to_end, with_steps
+from ganforge.theory.games import game, play_to_end
 from ganforge.theory.page import Experiment, Shown
 from ganforge.types import Doubles
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-LAW = toy.LAWS["mixture1d"]
 EDGES = exact.cells(-6, 6, 300)
-X = exact.midpoints(EDGES)
+X, WIDTH = exact.midpoints(EDGES), np.diff(EDGES)
+P = exact.law_cells(toy.LAWS["mixture1d"], EDGES)
 SEEDS = 5
 COLOURS = {"uniform": style.FAKE, "normal": style.G}
 
@@ -40,25 +37,20 @@ def noise(seed: int = 0, steps: int | None = None, seeds: int = SEEDS) -> Experi
     Args:
         seed: the first one.
         steps: of every game. [default: the recipe's]
-        seeds: number of seeds.
+        seeds: number of seeds, at least 2.
     """
-    base = with_steps(recipes.find("figure1"), steps)
-    p = exact.law_cells(LAW, EDGES)
     densities: dict[str, list[Doubles]] = {law: [] for law in COLOURS}
+    jsd = {law: np.empty(seeds) for law in COLOURS}
     for i in range(seeds):
+        config = game("figure1", seed + i, steps)
         for law, found in densities.items():
-            state = play_to_end(replace(base, seed=seed + i, noise=Noise(1, law))).state
+            state = play_to_end(replace(config, noise=Noise(1, law))).state
             generator = state.average or state.players.generator
             found.append(exact.generator_cells(generator, law, EDGES))
-        both = ", ".join(
-            f"{law} {exact.jensen_shannon(p, found[-1]):.4f}" for law, found in densities.items()
-        )
+            jsd[law][i] = exact.jensen_shannon(P, found[-1])
+        both = ", ".join(f"{law} {values[i]:.4f}" for law, values in jsd.items())
         yield f"seed {seed + i} ({i + 1} of {seeds}): JSD {both}"
-    jsd = {
-        law: np.array([exact.jensen_shannon(p, q) for q in found])
-        for law, found in densities.items()
-    }
-    return Shown(draw(p, densities, jsd), says(jsd), numbers={"jsd": jsd})
+    return Shown(draw(densities, jsd), says(jsd))
 
 
 def says(jsd: Mapping[str, Doubles]) -> str:
@@ -74,43 +66,34 @@ def says(jsd: Mapping[str, Doubles]) -> str:
     )
 
 
-def draw(
-    p: Doubles, densities: Mapping[str, Sequence[Doubles]], jsd: Mapping[str, Doubles]
-) -> Figure:
+def draw(densities: Mapping[str, Sequence[Doubles]], jsd: Mapping[str, Doubles]) -> Figure:
     """Every seed's p_g for each law, and their divergences."""
     figure = style.page(330, page.WIDTH)
-    width = np.diff(EDGES)
     for i, (law, found) in enumerate(densities.items()):
-        axes = style.add_axes(figure, 56 + i * 268, 50, 236, 210)
-        for q in found:
-            axes.plot(X, q / width, color=COLOURS[law], linewidth=0.9, alpha=0.6)
-        axes.plot(X, p / width, color=style.REAL, linewidth=2)
+        span = "z ~ U(-1, 1)" if law == "uniform" else "z ~ N(0, 1)"
+        axes = style.add_axes(figure, 56 + i * 268, 50, 236, 210, span, "x",
+                              "" if i else "density per unit of x")  # fmt: skip
+        axes.plot(X, np.transpose(found / WIDTH), color=COLOURS[law], linewidth=0.9, alpha=0.6)
+        axes.plot(X, P / WIDTH, color=style.REAL, linewidth=2)
         axes.set(xlim=(-4, 4), ylim=(0, 0.8))
         axes.tick_params(labelleft=i == 0)
-        span = "z ~ U(-1, 1)" if law == "uniform" else "z ~ N(0, 1)"
-        style.add_title(axes, span, "x", "" if i else "density per unit of x")
-        style.add_label(axes, 0.98, 0.95, f"p_g, {len(found)} seeds", COLOURS[law], ha="right",
-                   transform=axes.transAxes)  # fmt: skip
-        style.add_label(
-            axes, 0.98, 0.87, "p_data", style.REAL, ha="right", transform=axes.transAxes
-        )
-    axes = style.add_axes(figure, 622, 50, 150, 210)
-    strip(axes, jsd)
+        for y, text, colour in (
+            (0.95, f"p_g, {len(found)} seeds", COLOURS[law]), (0.87, "p_data", style.REAL),
+        ):  # fmt: skip
+            style.add_label(axes, 0.98, y, text, colour, ha="right", transform=axes.transAxes)
+    strip(style.add_axes(figure, 622, 50, 150, 210, "JSD a seed, nats", "bars: mean +- s.e."), jsd)
     return figure
 
 
 def strip(axes: Axes, jsd: Mapping[str, Doubles]) -> None:
     """One point a seed, joined over the laws; the mean and its standard error beside them."""
-    from matplotlib.ticker import MaxNLocator
-
-    axes.plot([0, 1], np.stack(list(jsd.values())), color=style.RULE, linewidth=0.8, zorder=0)
+    both = np.stack(list(jsd.values()))
+    axes.plot([0, 1], both, color=style.RULE, linewidth=0.8, zorder=0)
     for i, (law, values) in enumerate(jsd.items()):
         axes.plot(np.full(len(values), i), values, "o", color=COLOURS[law], markersize=4)
         found = summarise(values)
-        error = found.error if found.count > 1 else 0
-        axes.errorbar(i + (0.25 if i else -0.25), found.mean, error, fmt="_", capsize=3,
+        axes.errorbar(i + (0.25 if i else -0.25), found.mean, found.error, fmt="_", capsize=3,
                       color=style.INK, markersize=10)  # fmt: skip
-    axes.set(xlim=(-0.6, 1.6), ylim=(0, 1.15 * max(v.max() for v in jsd.values())))
+    axes.set(xlim=(-0.6, 1.6), ylim=(0, 1.15 * both.max()))
     axes.set_xticks([0, 1], list(jsd))
     axes.yaxis.set_major_locator(MaxNLocator(4))
-    style.add_title(axes, "JSD a seed, nats", "bars: mean +- s.e.")

@@ -6,17 +6,16 @@ The figures are 800 units wide, legible in a column of text.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
 
 import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image
+from PIL.Image import Dither
 
 from ganforge import images
 from ganforge.plotting import style
 from ganforge.types import Pixels
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 WIDTH = 800  # units of a page, 1/100 inch
 FILM_DPI = 110
@@ -28,13 +27,11 @@ class Shown:
     """What an experiment found.
 
     says: what the figure shows, in two sentences. film: frames, perhaps none.
-    numbers: the data behind the sentences and the figure.
     """
 
     figure: Figure
     says: str
     film: tuple[Pixels, ...] = ()
-    numbers: dict[str, Any] = field(default_factory=dict)
 
 
 Experiment = Generator[str, None, Shown]  # yields lines on the progress
@@ -42,19 +39,20 @@ Experiment = Generator[str, None, Shown]  # yields lines on the progress
 
 def gif(film: tuple[Pixels, ...]) -> bytes:
     """A film as an endless GIF's bytes, all frames in one palette."""
-    from PIL import Image
-
     whole = Image.fromarray(np.concatenate(film[:: max(1, len(film) // 4)]))
-    palette = whole.quantize(COLOURS // 2, dither=Image.Dither.NONE)
-    plain = [
-        np.asarray(
-            Image.fromarray(f).quantize(palette=palette, dither=Image.Dither.NONE).convert("RGB")
-        )
-        for f in film
-    ]
-    return images.gif(plain)
+    palette = whole.quantize(COLOURS // 2, dither=Dither.NONE)
+    plain = [Image.fromarray(f).quantize(palette=palette, dither=Dither.NONE) for f in film]
+    return images.gif([np.asarray(image.convert("RGB")) for image in plain])
 
 
 def frames(figures: Iterator[Figure]) -> tuple[Pixels, ...]:
     """A film of figures."""
     return tuple(style.pixels(figure, FILM_DPI) for figure in figures)
+
+
+def add_names(
+    figure: Figure, top: float, size: float, *names: tuple[float, str, str], **look: str
+) -> None:
+    """Names on one line of a page: each is given by its left end, text and colour."""
+    for left, text, colour in names:
+        style.add_text(figure, left, top, text, size, color=colour, **look)
