@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.func import functional_call, stack_module_state, vmap
+from torch.utils._pytree import tree_map_only
 
 from ganforge import recipes
 from ganforge.config.schema import Config
@@ -155,7 +158,7 @@ def test_members_side_by_side_are_their_single_runs(name: str, steps: int) -> No
     p = stack.build(config, many, data)
     discriminator = p.state.players.discriminator
     assert isinstance(discriminator, stack.Stacked)
-    assert discriminator.direct[0].beside == (name != "gaussian-stable")
+    assert discriminator.beside is (name != "gaussian-stable")
     agree(shortened(config, steps), many, steps, (0, 7, 16), data)
 
 
@@ -170,20 +173,33 @@ def test_exchanged_layers_are_the_module_under_vmap(name: str, count: int) -> No
     real = p.batches()[0]
     for side, role in (("generator", "generator"), ("discriminator", "real")):
         stacked = getattr(p.state.players, side)
-        assert stacked.direct, "these networks need no vmap"
+        assert stacked.beside is not None, "these networks need no vmap"
         draws = drawn["discriminator"][0]
         x = draws.z if side == "generator" else real.real.double()
         label = real.label if config.labels else None
-        found = []
-        for direct in (True, False):
-            layers = stacked.direct
-            stacked.direct = layers if direct else []
-            out = stacked(x, label, None, draws.networks.get(role))
-            wanted = [q for q in stacked.parameters() if q.requires_grad]
-            found.append([out, *torch.autograd.grad(out.sin().sum(), wanted)])
-            stacked.direct = layers
-        for a, b in zip(*found, strict=True):
+        arguments = x, label, None, draws.networks.get(role)
+        wanted = [q for q in stacked.parameters() if q.requires_grad]
+        out = stacked(*arguments)
+        found = [out, *torch.autograd.grad(out.sin().sum(), wanted)]
+        plain = [getattr(s.players, side).double() for s in p.singles]
+        for a, b in zip(found, under_vmap(plain, *arguments), strict=True):
             torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
+
+
+def under_vmap(modules: Sequence[nn.Module], *arguments: Any) -> list[Tensor]:
+    """The output of torch's own stack of modules, and the gradient of each parameter."""
+    weights, buffers = stack_module_state(list(modules))
+    apart = tree_map_only(
+        Tensor, lambda value: value.view(len(modules), -1, *value.shape[1:]), arguments
+    )
+    axes = (0, 0, *(None if value is None else 0 for value in arguments))
+
+    def one(*given: Any) -> Any:
+        return functional_call(modules[0], given[:2], given[2:])
+
+    out = vmap(one, in_dims=axes)(weights, buffers, *apart).flatten(0, 1)
+    wanted = [weight for weight in weights.values() if weight.requires_grad]
+    return [out, *torch.autograd.grad(out.sin().sum(), wanted)]
 
 
 @pytest.mark.parametrize("name", ["adam", "sgd", "rmsprop"])
@@ -262,7 +278,7 @@ def test_batch_statistics_of_members_are_averaged_as_a_single_runs() -> None:
         names = [name for name, _ in start.named_buffers()]
         assert any(name.endswith("running_mean") for name in names)
         for name, tensor in start.state_dict().items():
-            torch.testing.assert_close(stacked.tensors()[name][i], tensor)
+            torch.testing.assert_close(stacked.network.state_dict()[name][i], tensor)
 
 
 def test_draws_take_bounded_memory() -> None:
@@ -291,7 +307,7 @@ def test_the_first_gradients_agree_in_fp32() -> None:
         stacked = p.state.players.discriminator
         assert isinstance(stacked, stack.Stacked)
         for name, parameter in s.players.discriminator.named_parameters():
-            whole = getattr(stacked, stacked.names[name]).grad
+            whole = stacked.network.get_parameter(name).grad
             assert whole is not None and parameter.grad is not None
             if name == "out.linear.bias":  # the losses do not see it: rounding is all there is
                 assert max(whole[index].abs().max(), parameter.grad.abs().max()) < 1e-7

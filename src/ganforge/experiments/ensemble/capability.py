@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -13,9 +14,11 @@ from torch import Tensor
 from ganforge.config.schema import Config
 from ganforge.data.load import Dataset
 from ganforge.errors import GanforgeError
-from ganforge.experiments.ensemble import stack
+from ganforge.experiments.ensemble import layers, stack
+from ganforge.experiments.ensemble.stack import Ensemble
 from ganforge.gan import state, step
 from ganforge.gan.adversarial import Adversarial
+from ganforge.gan.batch import Batch, RandomInputs
 from ganforge.gan.penalties import R1, R2, GradientPenalty
 from ganforge.gan.state import State, StepHyperparameters
 from ganforge.nets import SIDES
@@ -27,7 +30,13 @@ PAYS = 150_000  # parameters of both players beyond which stacking brings nothin
 # of the largest gradient: by how much a stacked one may differ
 PRECISIONS = ((torch.float64, 1e-6), (torch.float32, 2e-2))
 OBJECTS = 200_000  # bytes of a member's modules, folders and streams
+CONTROL_GROUPS = (  # files with the limit and with what is used, of both versions
+    ("memory.max", "memory.current"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+)
 STILL = StepHyperparameters(dict.fromkeys(SIDES, 0.0))
+
+Drawn = Mapping[str, Sequence[RandomInputs]]
 
 
 @dataclass(frozen=True)
@@ -75,7 +84,9 @@ def trial(config: Config, data: Dataset, resolved: Resolved) -> tuple[str, Cost 
         for each in (p.state, *p.singles):
             convert(each, dtype)
         try:
-            saved, same = compare(p, dtype, close)
+            inputs = first_inputs(p, dtype)
+            saved = stacked_step(p, *inputs)
+            same = all(agrees(p, i, *inputs, close) for i in range(2))
         except GanforgeError:
             raise
         except Exception as error:  # whatever a user's own module does under vmap
@@ -90,58 +101,49 @@ def trial(config: Config, data: Dataset, resolved: Resolved) -> tuple[str, Cost 
 
 def convert(whole: State, dtype: torch.dtype) -> None:
     """Give a state's weights, buffers and moments a precision, in place."""
-    for module in (whole.players.generator, whole.players.discriminator, whole.average):
-        if module is not None:
-            module.to(dtype)
+    for module in stack.modules(whole).values():
+        module.to(dtype)
     for optimizer in whole.optimizers.values():
-        for held in optimizer.state.values():
-            held.update({k: v.to(dtype) if v.dim() else v for k, v in held.items()})
+        for moments in optimizer.state.values():
+            moments.update({k: v.to(dtype) if v.dim() else v for k, v in moments.items()})
 
 
-def compare(p: stack.Ensemble, dtype: torch.dtype, close: float) -> tuple[int, bool]:
-    """(bytes that a member keeps for the backward passes of a step, whether gradients agree)."""
-    rows = [replace(b, real=b.real.to(dtype)) for b in p.batches()]
-    draws = {
-        side: [replace(turn, z=turn.z.to(dtype)) for turn in turns]
-        for side, turns in p.random_inputs(0).items()
-    }
-    held: dict[int, int] = {}
+def first_inputs(p: Ensemble, dtype: torch.dtype) -> tuple[list[Batch], Drawn]:
+    """The examples and the random inputs of the first step, in a precision."""
+    drawn = p.random_inputs(0).items()
+    return (
+        [replace(b, real=b.real.to(dtype)) for b in p.batches()],
+        {side: [replace(d, z=d.z.to(dtype)) for d in turns] for side, turns in drawn},
+    )
+
+
+def stacked_step(p: Ensemble, batches: list[Batch], drawn: Drawn) -> int:
+    """Play the first step; returns the bytes that a member keeps for its backward passes."""
+    sizes: dict[int, int] = {}
 
     def note(tensor: Tensor) -> Tensor:
-        held[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        sizes[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        step.step(p.state, p.config.game, rows, draws, STILL, p.options)
-    for i, seed in enumerate(p.seeds):
-        one = p.singles[i]
-        own = [b.map(partial(row_of, len(p.seeds), i)) for b in rows]
-        mine = {
-            side: [replace(turn, z=turn.z.to(dtype)) for turn in turns]
-            for side, turns in p.sources[i].at(0).items()
-        }
-        seed_user_modules(one.players, seed, 0)
-        step.step(one, p.config.game, own, mine, STILL)
-        if not agree(p, i, close):
-            return 0, False
-    return sum(held.values()) // 2, True
+        step.step(p.state, p.config.game, batches, drawn, STILL, p.options)
+    return sum(sizes.values()) // len(p.seeds)
 
 
-def row_of(members: int, index: int, t: Tensor) -> Tensor:
-    """A member's part of a tensor (M B, ...), copied."""
-    return t.view(members, -1, *t.shape[1:])[index].clone()
+def agrees(p: Ensemble, index: int, batches: list[Batch], drawn: Drawn, close: float) -> bool:
+    """Whether a member's gradients of the first step are those of its single step."""
 
+    def row(t: Tensor) -> Tensor:
+        return layers.part(t, len(p.seeds))[index].clone()
 
-def agree(p: stack.Ensemble, index: int, close: float) -> bool:
-    """Whether a member's gradients are those of its own single step."""
+    one = p.singles[index]
+    mine = {side: [d.map(row) for d in turns] for side, turns in drawn.items()}
+    seed_user_modules(one.players, p.seeds[index], 0)
+    step.step(one, p.config.game, [b.map(row) for b in batches], mine, STILL)
     for side in SIDES:
-        stacked = getattr(p.state.players, side)
-        own = dict(getattr(p.singles[index].players, side).named_parameters())
-        pairs = [
-            (getattr(stacked, mangled).grad[index], own[name].grad)
-            for name, mangled in stacked.names.items()
-            if name in own and own[name].grad is not None
-        ]
+        networks = (getattr(s.players, side).parameters() for s in (p.state, one))
+        pairs = [(a.grad[index], b.grad) for a, b in zip(*networks, strict=True)
+                 if b.grad is not None]  # fmt: skip
         scale = max((float(b.abs().max()) for _, b in pairs), default=0.0)
         for a, b in pairs:
             if not torch.allclose(a, b, rtol=0, atol=close * scale + 1e-12, equal_nan=True):
@@ -149,41 +151,33 @@ def agree(p: stack.Ensemble, index: int, close: float) -> bool:
     return True
 
 
-def cost(p: stack.Ensemble, one: State, saved: int) -> Cost:
+def cost(p: Ensemble, one: State, saved: int) -> Cost:
     """What a member costs: its state, gradients, the forward pass's memory, its order of the data.
 
     saved: bytes kept for one member's backward passes in a step; as much again comes and goes.
     """
-    tensors = sum(t.nbytes for t in state.tensors(one).values())
+    state_bytes = sum(t.nbytes for t in state.tensors(one).values())
     gradients = sum(q.nbytes for side in SIDES for q in getattr(one.players, side).parameters())
-    member = OBJECTS + tensors + gradients + 2 * saved + 2 * 8 * len(p.data)
+    member = OBJECTS + state_bytes + gradients + 2 * saved + 2 * 8 * len(p.data)
     return Cost(member, p.values.nbytes + 4 * stack.BLOCK_NUMBERS * 4)
 
 
-def free_memory(device: str = "cpu") -> int:
+def free_memory(device: str) -> int:
     """Bytes that may still be taken: of the machine and of this process's control group."""
     if device.startswith("cuda"):
         return int(torch.cuda.mem_get_info(torch.device(device))[0])
-    found = []
-    for line in _read("/proc/meminfo").splitlines():
-        if line.startswith("MemAvailable:"):
-            found.append(int(line.split()[1]) * 1024)
-    for limit, used in (
-        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-        (
-            "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-            "/sys/fs/cgroup/memory/memory.usage_in_bytes",
-        ),
-    ):
-        texts = _read(limit).strip(), _read(used).strip()
-        if texts[0].isdecimal() and texts[1].isdecimal():
-            found.append(int(texts[0]) - int(texts[1]))
+    found = [1024 * int(n) for n in re.findall(r"MemAvailable: *(\d+)", read("/proc/meminfo"))]
+    for names in CONTROL_GROUPS:
+        limit, used = (read(f"/sys/fs/cgroup/{name}").strip() for name in names)
+        if limit.isdecimal() and used.isdecimal():
+            found.append(int(limit) - int(used))
     if not found and hasattr(os, "sysconf"):
         found.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2)
     return max(2**28, min(found, default=2**32))
 
 
-def _read(path: str) -> str:
+def read(path: str) -> str:
+    """The text of a file of the system; "" if there is no such file."""
     try:
         return Path(path).read_text()
     except OSError:

@@ -10,22 +10,24 @@ last digits, as sums are taken in another order).
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, stack_module_state
+from torch.func import functional_call
 
 from ganforge.config.schema import Config
 from ganforge.data.load import Dataset
 from ganforge.data.spec import encode
 from ganforge.errors import UsageError
-from ganforge.experiments.ensemble import layers, optimizer
+from ganforge.experiments.ensemble import layers
+from ganforge.experiments.ensemble.optimizer import MemberSteps
 from ganforge.gan import optimizers, schedules, state, step
 from ganforge.gan.batch import Batch, Log, RandomInputs
-from ganforge.gan.players import Players
 from ganforge.gan.state import State
 from ganforge.gan.step import StepOptions
 from ganforge.nets import SIDES, Inputs, Network, RandomInput, spectral
@@ -45,57 +47,30 @@ ROW_STEPS = 64  # of data order looked up at once
 class Stacked(Network):
     """M networks of one kind as one, the batch member after member: x (M B, ...) -> (M B, ...).
 
-    Its parameters and buffers are those of the members, stacked; a '.' in a name becomes '/'. If
-    all of them lie in layers that `layers` knows, it goes through those, else through the network
-    under vmap.
+    network: the network of a member, whose parameters and buffers are those of all members,
+    stacked. Its layers are replaced by those of `layers`, or the network runs under vmap if
+    `layers` does not know all of them.
     """
 
     def __init__(self, modules: Sequence[nn.Module]):
         super().__init__()
         self.members = len(modules)
-        parameters, buffers = stack_module_state(list(modules))
-        direct = layers.replaced(modules[0], len(modules))
-        # hidden in lists: the (empty) parameters of the skeleton must not be found
-        self.direct = [] if direct is None else [direct]
-        self.skeleton = [copy.deepcopy(modules[0]).to("meta")]
-        self.names = {name: name.replace(".", "/") for name in [*parameters, *buffers]}
-        for name, tensor in parameters.items():
-            one = nn.Parameter(tensor.detach(), requires_grad=tensor.requires_grad)
-            self.register_parameter(self.names[name], one)
-        for name, tensor in buffers.items():
-            self.register_buffer(self.names[name], tensor)
-        self.bind()
-
-    def tensors(self) -> dict[str, Tensor]:
-        """The stacked parameters and buffers by the names of a member's."""
-        return {name: getattr(self, mangled) for name, mangled in self.names.items()}
-
-    def bind(self) -> None:
-        """Let the stacked layers see the tensors, which `to` may have replaced."""
-        for direct in self.direct:
-            direct.bind(self.tensors())
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Stacked:
-        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        self.bind()
-        return self
-
-    def train(self, mode: bool = True) -> Stacked:
-        """Training or evaluation mode, of the skeleton too."""
-        super().train(mode)
-        for module in (*self.skeleton, *self.direct):
-            module.train(mode)
-        return self
+        self.network = copy.deepcopy(modules[0])
+        every = [tensors(module) for module in (self.network, *modules)]
+        stacked = {id(old): stacked_tensor(each) for old, *each in zip(*every, strict=True)}
+        for module in self.network.modules():
+            tables: tuple[dict[str, Any], ...] = (module._parameters, module._buffers)
+            for named in tables:
+                named.update({k: stacked[id(t)] for k, t in named.items() if t is not None})
+        # the replaced layers share the tensors of those that they replace
+        self.spectral = [m for m in self.network.modules() if isinstance(m, spectral.Spectral)]
+        self.beside = layers.replace(self.network, self.members)
 
     def random_inputs(self) -> dict[str, RandomInput]:
-        network = self.skeleton[0]
-        return network.random_inputs() if isinstance(network, Network) else {}
+        return self.network.random_inputs() if isinstance(self.network, Network) else {}
 
     def spectral_weights(self) -> list[spectral.SpectralWeight]:
-        tensors = self.tensors()
-        modules = self.skeleton[0].named_modules()
-        names = [name for name, layer in modules if isinstance(layer, spectral.Spectral)]
-        return [(tensors[f"{n}.weight"], tensors[f"{n}.u"], tensors[f"{n}.v"]) for n in names]
+        return [layer.parts() for layer in self.spectral]
 
     def forward(
         self,
@@ -104,43 +79,55 @@ class Stacked(Network):
         source: Tensor | None = None,
         inputs: Inputs | None = None,
     ) -> Tensor:
-        for direct in self.direct:
-            made: Tensor = direct(x, label, source, inputs)
-            return made
-
-        def one(weights: dict[str, Tensor], *arguments: object) -> Tensor:
-            out: Tensor = functional_call(self.skeleton[0], weights, arguments)
+        out: Tensor
+        if self.beside is False:
+            out = self.network(x, label, source, inputs)
             return out
 
         def apart(value: Tensor | None) -> Tensor | None:
-            return None if value is None else value.view(self.members, -1, *value.shape[1:])
+            if value is None:
+                return None
+            value = layers.part(value, self.members)
+            return layers.merge(value, beside=True) if self.beside else value
 
-        given = [apart(x), apart(label), apart(source)]
         named = None if inputs is None else {name: apart(value) for name, value in inputs.items()}
-        axes = (0, *(None if value is None else 0 for value in (*given, named)))
-        mapped = torch.func.vmap(one, in_dims=axes)
-        out: Tensor = mapped(self.tensors(), *given, named)
+        given = (apart(x), apart(label), apart(source), named)
+        if self.beside:
+            return layers.merge(layers.part(self.network(*given), self.members, beside=True))
+
+        def one(weights: dict[str, Tensor], *arguments: object) -> Tensor:
+            made: Tensor = functional_call(self.network, weights, arguments)
+            return made
+
+        weights = {**dict(self.network.named_parameters()), **dict(self.network.named_buffers())}
+        axes = (0, *(None if value is None else 0 for value in given))
+        out = torch.func.vmap(one, in_dims=axes)(weights, *given)
         return out.flatten(0, 1)
 
-    def show(self, index: int, module: nn.Module) -> None:
-        """Make `module`'s parameters and buffers views of a member's."""
-        for name, mangled in self.names.items():
-            path, _, last = name.rpartition(".")
-            owner, value = module.get_submodule(path), getattr(self, mangled).detach()[index]
-            if last in owner._parameters:
-                getattr(owner, last).data = value
-            else:
-                owner._buffers[last] = value
+
+def tensors(module: nn.Module) -> list[Tensor]:
+    """The parameters and buffers of a module, in one order for all modules of a kind."""
+    return [*module.parameters(), *module.buffers()]
 
 
-def per_member(members: int) -> Callable[[Tensor, str], Tensor]:
-    """How values (M B, ...), member after member, become one number each, (M,)."""
+def stacked_tensor(each: Sequence[Tensor]) -> Tensor:
+    """The same tensor of all members as one, (M, ...); a parameter if theirs are parameters."""
+    made = torch.stack([tensor.detach() for tensor in each])
+    if isinstance(each[0], nn.Parameter):
+        return nn.Parameter(made, requires_grad=each[0].requires_grad)
+    return made
 
-    def reduce(values: Tensor, how: str) -> Tensor:
-        flat = values.reshape(members, -1)
-        return flat.mean(1) if how == "mean" else flat.sum(1)
 
-    return reduce
+def modules(whole: State) -> dict[str, nn.Module]:
+    """The networks of a state: each side's, and the averaged generator, if any, as "ema"."""
+    found = {side: getattr(whole.players, side) for side in SIDES}
+    return found if whole.average is None else found | {"ema": whole.average}
+
+
+def per_member(values: Tensor, how: str, members: int) -> Tensor:
+    """Values (M B, ...), member after member, as one number each, (M,)."""
+    flat = values.reshape(members, -1)
+    return flat.mean(1) if how == "mean" else flat.sum(1)
 
 
 @dataclass
@@ -148,6 +135,7 @@ class Ensemble:
     """M games in one state. `step` plays one iteration of all; what it reports is (M,) each.
 
     config: of every member but for its seed. singles: the members' states, see `member`.
+    rows, drawn: the number of a block of steps, and its data order or random inputs.
     """
 
     config: Config
@@ -157,12 +145,16 @@ class Ensemble:
     singles: list[State]
     steps: int
     sources: list[RandomInputSource]
-    orders: list[Order]
     values: Tensor
     labels: Tensor | None
-    options: StepOptions
-    rows: tuple[int, Tensor]
-    drawn: tuple[int, Block]
+    member_steps: MemberSteps
+    rows: tuple[int, Tensor] = (-1, torch.empty(0))
+    drawn: tuple[int, Block] = (-1, {})
+
+    def __post_init__(self) -> None:
+        self.orders = [Order(seed, len(self.data)) for seed in self.seeds]
+        reduce = partial(per_member, members=len(self.seeds))
+        self.options = StepOptions(reduce=reduce, apply_gradients=self.member_steps.apply_gradients)
 
     def step(self, rate_scale: float = 1.0) -> Log:
         """One iteration of Algorithm 1 for every member; rate_scale: of all learning rates."""
@@ -194,7 +186,8 @@ class Ensemble:
 
     def random_inputs(self, now: int) -> Mapping[str, Sequence[RandomInputs]]:
         """The random inputs of a step, (M B, ...): every member's, joined a block at a time."""
-        number, place = divmod(now, self.sources[0].block_steps)
+        first = self.sources[0]
+        number, place = divmod(now, first.block_steps)
         if self.drawn[0] != number:
             blocks = [source.block(now)[1] for source in self.sources]
             joined = {
@@ -202,7 +195,7 @@ class Ensemble:
                 for side, paths in blocks[0].items()
             }
             self.drawn = (number, joined)
-        return inputs_of(self.drawn[1], self.sources[0].turns, place)
+        return inputs_of(self.drawn[1], first.turns, place)
 
     def member(self, index: int) -> State:
         """One member as a state, as its single run has it: views, but for the step counts.
@@ -210,34 +203,21 @@ class Ensemble:
         What is copied into its weights, buffers and moments is copied into the ensemble's (see
         `sync_step_counts`).
         """
-        one = self.singles[index]
-        for side, stacked, module in self.pairs(one):
-            stacked.show(index, module)
-            if side in self.state.optimizers:
-                whole = self.state.optimizers[side]
-                behind = int(optimizer.member_steps(whole, len(self.seeds)).skipped_steps[index])
-                parameters = dict(module.named_parameters())
-                for name, mangled in stacked.names.items():
-                    moments = whole.state.get(getattr(stacked, mangled), {})
-                    if moments:
-                        one.optimizers[side].state[parameters[name]] = {
-                            key: value[index] if value.dim() else value - behind
-                            for key, value in moments.items()
-                        }
-        one.step = self.state.step
+        one, whole = self.singles[index], self.state
+        for side, module in modules(one).items():
+            stacked = modules(whole)[side]
+            for theirs, ours in zip(tensors(module), tensors(stacked), strict=True):
+                theirs.data = ours.detach()[index]
+            if side in whole.optimizers:
+                behind = int(self.member_steps.skipped[side][index])
+                pairs = zip(module.parameters(), stacked.parameters(), strict=True)
+                for theirs, ours in pairs:
+                    one.optimizers[side].state[theirs] = {
+                        key: value[index] if value.dim() else value - behind
+                        for key, value in whole.optimizers[side].state.get(ours, {}).items()
+                    }
+        one.step = whole.step
         return one
-
-    def pairs(self, one: State) -> list[tuple[str, Stacked, nn.Module]]:
-        """(side or "ema", the stacked module, the member's) of every module."""
-        found: list[tuple[str, nn.Module | None, nn.Module | None]] = [
-            (side, getattr(self.state.players, side), getattr(one.players, side)) for side in SIDES
-        ]
-        found.append(("ema", self.state.average, one.average))
-        return [
-            (side, stacked, module)
-            for side, stacked, module in found
-            if isinstance(stacked, Stacked) and module is not None
-        ]
 
     def sync_step_counts(self, index: int, now: int) -> None:
         """Set the step counts of a member's optimisers, after its state was loaded at step `now`.
@@ -247,36 +227,29 @@ class Ensemble:
         self.state.step = now
         turns = {"discriminator": self.config.game.d_steps, "generator": self.config.game.g_steps}
         for side, whole in self.state.optimizers.items():
-            steps = optimizer.member_steps(whole, len(self.seeds))
+            made = now * turns[side]
             for moments in whole.state.values():
                 if "step" in moments:
-                    moments["step"].fill_(now * turns[side])
+                    moments["step"].fill_(made)
             of_member = self.singles[index].optimizers[side].state.values()
             counts = [moments["step"] for moments in of_member if "step" in moments]
-            steps.skipped_steps[index] = now * turns[side] - int(counts[0]) if counts else 0
-            steps.any_behind = bool((steps.skipped_steps > 0).any())
+            self.member_steps.skipped[side][index] = made - int(counts[0]) if counts else 0
 
     @torch.no_grad()
     def deactivate(self, index: int) -> None:
         """Stop training a member: its weights and moments become 0 and take no updates any more."""
-        for _, stacked, _ in self.pairs(self.singles[index]):
-            for tensor in stacked.tensors().values():
-                tensor[index] = 0
-        for whole in self.state.optimizers.values():
-            steps = optimizer.member_steps(whole, len(self.seeds))
-            steps.inactive[index] = True
-            steps.any_inactive = True
-            for moments in whole.state.values():
-                for value in moments.values():
-                    if value.dim():
-                        value[index] = 0
+        self.member_steps.inactive[index] = True
+        for tensor in self.stacked_tensors():
+            tensor[index] = 0
+
+    def stacked_tensors(self) -> list[Tensor]:
+        """All weights, buffers and moments, (M, ...) each."""
+        return [tensor for tensor in state.tensors(self.state).values() if tensor.dim()]
 
     def finite(self) -> Tensor:
         """Whether all weights, buffers and moments of each member are finite, (M,) bool."""
-        tensors = [
-            t for t in state.tensors(self.state).values() if t.dim() and t.is_floating_point()
-        ]
-        sums = torch.stack([t.flatten(1).sum(1) for t in tensors])
+        numbers = [t for t in self.stacked_tensors() if t.is_floating_point()]
+        sums = torch.stack([t.flatten(1).sum(1) for t in numbers])
         return torch.isfinite(sums).all(0)
 
 
@@ -297,42 +270,32 @@ def build(
     device, count = torch.device(device), len(seeds)
     configs = [replace(config, seed=seed) for seed in seeds]
     singles = [build_state.initial(c, data.spec, device, precision, data=data) for c in configs]
-    players = {side: Stacked([getattr(s.players, side) for s in singles]) for side in SIDES}
-    averages = [s.average for s in singles if s.average is not None]
-    whole = State(
-        Players(
-            **players,
-            autocast=build_state.autocast(device, precision),
-            classes=singles[0].players.classes,
-        ),
-        {
-            side: optimizers.build(
-                getattr(config, side), [p for p in players[side].parameters() if p.requires_grad]
-            )
-            for side in SIDES
-        },
-        average=Stacked(averages).requires_grad_(False) if averages else None,
-    )
-    one = RandomInputSource(configs[0], data.spec, singles[0].players, device)
-    together = fitting_steps(one.numbers_a_step * count, BLOCK_NUMBERS)
+    each = [modules(single) for single in singles]
+    networks = {side: Stacked([one[side] for one in each]) for side in each[0]}
+    average = networks.pop("ema", None)
+    generator, discriminator = networks.values()
+    players = replace(singles[0].players, generator=generator, discriminator=discriminator)
+    trained = {k: [p for p in n.parameters() if p.requires_grad] for k, n in networks.items()}
+    steppers = {side: optimizers.build(getattr(config, side), ps) for side, ps in trained.items()}
     sources = [
-        RandomInputSource(c, data.spec, s.players, device, block_steps=together)
+        RandomInputSource(c, data.spec, s.players, device)
         for c, s in zip(configs, singles, strict=True)
     ]
-    values, labels = np.ascontiguousarray(data.values).reshape(len(data), -1), data.labels
-    values = values if values.flags.writeable else values.copy()
+    together = fitting_steps(sources[0].numbers_a_step * count, BLOCK_NUMBERS)
+    for source in sources:
+        source.block_steps = together
+    values = np.require(data.values, requirements=["C", "W"]).reshape(len(data), -1)
+    labels = None if data.labels is None else torch.from_numpy(np.array(data.labels)).to(device)
+    zeros = torch.zeros(count, dtype=torch.int64, device=device)
     return Ensemble(
         config,
         tuple(seeds),
         data,
-        whole,
+        State(players, steppers, average),
         singles,
         step.steps_for(config.images(len(data)), config.batch, config.game),
         sources,
-        [Order(seed, len(data)) for seed in seeds],
         torch.from_numpy(values).to(device),
-        None if labels is None else torch.from_numpy(np.array(labels)).to(device),
-        StepOptions(reduce=per_member(count), apply_gradients=optimizer.apply_gradients),
-        (-1, torch.empty(0)),
-        (-1, {}),
+        labels,
+        MemberSteps(zeros.bool(), {side: zeros.clone() for side in SIDES}),
     )
