@@ -29,6 +29,7 @@ from ganforge.evaluation import evaluate as evaluation
 from ganforge.evaluation import store
 from ganforge.experiments import seeds
 from ganforge.experiments.ensemble import capability, stack
+from ganforge.experiments.ensemble import train as ensembles
 from ganforge.experiments.seeds import plan as plans
 from ganforge.experiments.seeds import summary
 from ganforge.gan.batch import Batch
@@ -134,7 +135,7 @@ def test_each_folder_is_that_of_its_single_run(whole: Path, tmp_path: Path) -> N
 def test_a_finding_of_one_seed_is_noted_while_it_trains(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(seeds, "Budget", partial(Budget, share=1e9, shortest=0.0))
+    monkeypatch.setattr(ensembles, "Budget", partial(Budget, share=1e9, shortest=0.0))
     config = gaussian(200)
     still = replace(config, generator=replace(config.generator, lr=0.0))
     heard = Heard()
@@ -147,7 +148,7 @@ def test_a_finding_of_one_seed_is_noted_while_it_trains(
 def test_the_look_at_health_changes_nothing(
     whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(seeds, "Budget", partial(Budget, share=1e9, shortest=0.0))
+    monkeypatch.setattr(ensembles, "Budget", partial(Budget, share=1e9, shortest=0.0))
     gf.population(gaussian(), out=tmp_path / "g", seeds=THREE, show="quiet")
     assert prints(tmp_path / "g") == prints(whole)
 
@@ -218,7 +219,7 @@ def test_a_killed_population_goes_on_bit_for_bit(whole: Path, tmp_path: Path, nt
     """SIGKILL in the middle of a save: some members have that checkpoint, others have not."""
     out = tmp_path / "g"
     killed_in_save(nth, lambda: gf.population(gaussian(), out=out, seeds=THREE, show="quiet"))
-    steps = [plans.resume_step(runs.Run(out / f"seed-{seed}")) for seed in THREE]
+    steps = [max(plans.whole_steps(runs.Run(out / f"seed-{seed}")), default=0) for seed in THREE]
     assert nth in (1,) or len(set(steps)) > 1
     trained = gf.population(gaussian(), out=out, seeds=THREE, show="quiet")
     assert trained.summary["statuses"] == {"finished": 3}
@@ -435,7 +436,7 @@ def test_wider_games_cost_more() -> None:
         config = shortened(recipes.dcgan(), 2)
         nets = replace(config.networks, generator_width=width, discriminator_width=width)
         config = replace(config, networks=nets)
-        why, cost = capability.trial(config, data, resolve(config))
+        why, cost = capability.trial(config, data, resolve(config), 2)
         assert not why and cost is not None
         costs.append(cost.member)
     assert costs[1] > 1.5 * costs[0]

@@ -50,6 +50,10 @@ class Cost:
         """Bytes of so many members."""
         return self.shared + count * self.member
 
+    def games(self, room: float) -> int:
+        """How many members so many bytes hold, at least one."""
+        return max(1, int((room - self.shared) / self.member))
+
 
 def why_alone(config: Config, resolved: Resolved, count: int) -> str:
     """Why these seeds are better trained one by one, as far as the settings tell; else empty."""
@@ -67,18 +71,21 @@ def why_alone(config: Config, resolved: Resolved, count: int) -> str:
     return ""
 
 
-def trial(config: Config, data: Dataset, resolved: Resolved) -> tuple[str, Cost | None]:
-    """(why the games cannot be stacked or it would not pay, "" where they can; the cost).
+def trial(config: Config, data: Dataset, resolved: Resolved, count: int) -> tuple[str, Cost | None]:
+    """(why so many seeds cannot be stacked or it would not pay, else ""; the cost).
 
-    The gradients of one step of two seeds, at rate 0, are held to those of their single steps:
-    networks of a user's own may draw, or look at the whole batch. In double precision, for in
-    single one the sums of a bias's gradient cancel; in single where a module cannot do otherwise.
+    The gradients of one step of two seeds, at rate 0, are compared with those of their single
+    steps: a user's networks may draw numbers, or read the whole batch. In double precision, as in
+    single precision the sums of a bias's gradient cancel; in single precision if a module cannot
+    do otherwise.
     """
+    why = why_alone(config, resolved, count)
+    if why:
+        return why, None
     first = build.initial(config, data.spec)
-    count = sum(p.numel() for side in SIDES for p in getattr(first.players, side).parameters())
-    if count > PAYS:
-        return f"with {count:,} parameters a game, stacking does not pay", None
-    why = ""
+    size = sum(p.numel() for side in SIDES for p in getattr(first.players, side).parameters())
+    if size > PAYS:
+        return f"with {size:,} parameters a game, stacking does not pay", None
     for dtype, close in PRECISIONS:
         p = stack.build(config, (config.seed, config.seed + 1), data, device=resolved.device)
         for each in (p.state, *p.singles):

@@ -11,11 +11,10 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor
 
+from ganforge.callbacks.diagnose import Budget, DiagnoseCallback
 from ganforge.callbacks.evaluate import Scorer
 from ganforge.data.batches import Batches
 from ganforge.errors import (
@@ -25,30 +24,30 @@ from ganforge.errors import (
     OutOfMemoryError,
     lacks_memory,
 )
-from ganforge.experiments.ensemble import stack as stacked
+from ganforge.experiments.ensemble import stack
 from ganforge.experiments.ensemble.stack import Ensemble
 from ganforge.experiments.seeds.plan import Plan, common_step
 from ganforge.gan import step
-from ganforge.gan.state import State
 from ganforge.runs import checkpoint, folder
 from ganforge.runs.records import Control, Progress
 from ganforge.training import divergence, loop, openmp, restore
 from ganforge.training.clock import Clock
-from ganforge.training.distributed import ALONE, World
 from ganforge.training.trainer import Trainer
 
 FLUSH_SECONDS = 5.0  # between two writes of all logs
 
 
-class EnsembleTrainer:
+class EnsembleTrainer(Trainer):
     """The members of an ensemble in progress; `loop.play` trains them as it trains one run.
+
+    Its step, budget, settings and counts are those of each member.
 
     Args:
         ensemble: the games.
         members: a trainer for each.
         live: the indices of those that are trained; the others are inactive.
         control: of the session; a signal keeps members from their last score.
-        controls: for each, whether its scores say that it is finished.
+        budget: of the diagnosis of all members, which is that of one run; they take turns.
 
     Attributes:
         scorers: one for each member, if there are scores on the way.
@@ -58,68 +57,26 @@ class EnsembleTrainer:
     """
 
     def __init__(
-        self, ensemble: Ensemble, members: list[Trainer], live: list[int], control: Control
+        self,
+        ensemble: Ensemble,
+        members: list[Trainer],
+        live: list[int],
+        control: Control,
+        budget: Budget,
     ):
+        lead = members[0]
+        super().__init__(
+            lead.config, lead.data, lead.run, lead.resolved, ensemble.state,
+            batches=lead.batches, inputs=lead.inputs,
+        )  # fmt: skip
         self.ensemble, self.members, self.live, self.control = ensemble, members, live, control
-        self.controls = [Control() for _ in members]
+        self.clock = Clock(max(t.clock.seconds for t in members))
         self.scorers: list[Scorer] = []
-        self.totals: dict[str, Tensor] = {}
-        self.counted = 0
-        self.clock = Clock(max((t.clock.seconds for t in members), default=0.0))
-        self.speed = 0.0
+        self.budget, self.turn = budget, 0
+        self.diagnoses = [DiagnoseCallback(t.config, t.run.path, budget) for t in members]
         self.notes: list[str] = []
         self.fallen: dict[int, str] = {}
         self.flushed = time.perf_counter()
-        self.disk = ""
-
-    @property
-    def lead(self) -> Trainer:
-        """The run whose step, budget and output settings are everyone's."""
-        return self.members[0]
-
-    @property
-    def config(self) -> Any:
-        """Settings of all members but for the seed."""
-        return self.lead.config
-
-    @property
-    def resolved(self) -> Any:
-        """What `auto` means for all members."""
-        return self.lead.resolved
-
-    @property
-    def state(self) -> State:
-        """The stacked state."""
-        return self.ensemble.state
-
-    @property
-    def steps(self) -> int:
-        """The budget of each; the steps made so far once nobody is trained any more."""
-        return self.lead.steps if self.live else self.state.step
-
-    @property
-    def world(self) -> World:
-        """One process."""
-        return ALONE
-
-    @property
-    def min_gap(self) -> int:
-        """Steps between two grids or two checkpoints, at least."""
-        return self.lead.min_gap
-
-    @property
-    def samples_seen(self) -> int:
-        """Real examples that one member has seen."""
-        return self.state.step * self.lead.images_a_step
-
-    @property
-    def epoch(self) -> float:
-        """Passes over the data of one member."""
-        return self.samples_seen / len(self.lead.data)
-
-    def is_due(self, epochs: float) -> bool:
-        """Whether this step completes another `epochs` passes."""
-        return epochs > 0 and self.state.step % self.lead.interval(epochs) == 0
 
     def note(self) -> str:
         """What is new, once."""
@@ -131,13 +88,12 @@ class EnsembleTrainer:
         try:
             log = self.ensemble.step()
         except (RuntimeError, MemoryError) as error:
-            if lacks_memory(error):
-                half = max(1, len(self.members) // 2)
-                raise OutOfMemoryError(
-                    f"{self.resolved.device} cannot hold {len(self.members)} games: give "
-                    f"--at-once {half}"
-                ) from None
-            raise
+            if not lacks_memory(error):
+                raise
+            raise OutOfMemoryError(
+                f"{self.resolved.device} cannot hold {len(self.members)} games: give --at-once "
+                f"{max(1, len(self.members) // 2)}"
+            ) from None
         self.totals = step.sum_logs(self.totals, log)
         self.counted += 1
 
@@ -151,14 +107,12 @@ class EnsembleTrainer:
 
     def check(self) -> str:
         """Members that have diverged are trained no more; the others go on."""
-        zeros = torch.zeros(len(self.members))
         columns = [v for name, v in self.totals.items() if name.startswith("skipped")]
-        skipped = sum(columns, zeros).tolist()
+        skipped = sum(columns, torch.zeros(len(self.members))).tolist()
         finite = self.ensemble.finite().tolist()
         for i in list(self.live):
-            t = self.members[i]
-            count = t.skipped + int(skipped[i])
-            if divergence.has_diverged(t.config.game, self.state.step, count, finite[i]):
+            count = self.members[i].skipped + int(skipped[i])
+            if divergence.has_diverged(self.config.game, self.state.step, count, finite[i]):
                 self.close_diverged(i)
         return ""
 
@@ -172,31 +126,37 @@ class EnsembleTrainer:
         except DivergedError as error:
             self.fallen[config.seed] = str(error)
             self.notes.append(f"seed {config.seed} {str(error).split('. Try')[0]}")
-        finally:
-            t.config = config
+        t.config = config
         self.deactivate(index, "diverged")
 
     def deactivate(self, index: int, status: str) -> None:
-        """A member is trained no more."""
+        """A member is trained no more; the budget ends here if it was the last one."""
         self.flush([index])
         self.draw_scores(index)
         self.members[index].run.write_info(status=status)
         self.live.remove(index)
         self.ensemble.deactivate(index)
+        if not self.live:
+            self.steps = self.state.step
 
     def log(self) -> None:
         """Means since the last record, one record a member; written now and then."""
-        names = list(self.totals)
-        columns = torch.stack([self.totals[n].double() for n in names]).T.tolist()
-        self.speed = self.clock.speed(self.samples_seen)
+        columns = torch.stack([total.double() for total in self.totals.values()]).T.tolist()
+        speed = self.clock.speed(self.samples_seen)
+        self.means = {"images_per_second": speed}
         for i in self.live:
             t = self.members[i]
             t.state.step, t.clock = self.state.step, self.clock
-            t.end_interval(dict(zip(names, columns[i], strict=True)), self.counted, self.speed)
+            t.end_interval(dict(zip(self.totals, columns[i], strict=True)), self.counted, speed)
         self.totals, self.counted = {}, 0
         if time.perf_counter() - self.flushed > FLUSH_SECONDS:
             self.flush(self.live)
             self.flushed = time.perf_counter()
+
+    def note_disk(self, t: Trainer) -> None:
+        """Note why the disk refused what a member has just written, if it did."""
+        if t.disk:
+            self.notes.append(f"{t.disk}; training goes on")
 
     def flush(self, which: Sequence[int]) -> None:
         """Write pending records; a full disk keeps them pending."""
@@ -204,8 +164,7 @@ class EnsembleTrainer:
             t = self.members[i]
             t.disk = ""
             t.write_log()
-            if t.disk:
-                self.notes.append(f"{t.disk}; training goes on")
+            self.note_disk(t)
 
     def save_samples(self) -> Path | None:
         """Everyone's samples from its fixed noise."""
@@ -220,14 +179,8 @@ class EnsembleTrainer:
         for i in self.live:
             t = self.member(i)
             path = t.save()
-            if t.disk:
-                self.notes.append(f"{t.disk}; training goes on")
+            self.note_disk(t)
         return path
-
-    def progress(self, **more: Any) -> Progress:
-        """Where one member stands."""
-        position = (self.state.step, self.steps, self.samples_seen, self.epoch)
-        return Progress(*position, self.clock.seconds, self.speed, **more)
 
     def score(self, control: Control) -> None:
         """Score everyone if that is due; members that have reached their goal are finished.
@@ -238,17 +191,35 @@ class EnsembleTrainer:
             for i in list(self.live) if self.scorers else ():
                 if control.stop:
                     break
-                t = self.member(i)
-                note = self.scorers[i].watch(t, t.progress()).note
+                t, scorer = self.member(i), self.scorers[i]
+                note = scorer.watch(t, t.progress()).note
                 if note and len(self.live) == 1:
                     self.notes.append(note)
-                if self.controls[i].enough:
+                if scorer.control.enough:
                     t.finish(enough=True)
-                    self.scorers[i].close(t)
+                    scorer.close(t)
                     self.deactivate(i, "finished")
                     self.notes.append(
                         f"seed {t.config.seed} is finished: no better score for long enough"
                     )
+
+    def diagnose(self) -> None:
+        """Note new findings, a line for each: from all logs, and from the samples of one member."""
+        budget = self.budget
+
+        def note(index: int, found: list[str]) -> None:
+            self.notes += [f"seed {self.members[index].config.seed}: {line}" for line in found]
+
+        with self.clock.phase("diagnose"):
+            for i in self.live:
+                t, callback = self.members[i], self.diagnoses[i]
+                if callback.add_record(t.progress()) and budget.allows(self.clock.seconds):
+                    with budget.spending():
+                        note(i, callback.check_log(t))
+            if self.live and budget.allows_samples(self, self.clock.seconds):
+                i = self.live[self.turn % len(self.live)]
+                self.turn += 1
+                note(i, self.diagnoses[i].check_samples(self.member(i)))
 
     def finish(self, enough: bool = False) -> Progress:
         """Everyone's last checkpoint, status and score; the first fault is raised at the end.
@@ -300,28 +271,25 @@ def begin(
     """The ensemble of some seeds at the step where it stands, its folders made and locked."""
     torch.set_num_threads(plan.resolved.threads)
     live = [i for i, seed in enumerate(seeds) if plan.pending(seed)]
-    before = {}
+    configs, runs = [plan.config_of(seed) for seed in seeds], [plan.run(seed) for seed in seeds]
+    before = {i: folder.last_known(runs[i]) for i in live}
     for i in live:
-        run = plan.run(seeds[i])
-        before[i] = folder.last_known(run) if run.exists() else {}
-        loop.claim_run_folder(context, run, plan.config_of(seeds[i]), control.take_over)
-    step = common_step(plan, [seeds[i] for i in live])
+        loop.claim_run_folder(context, runs[i], configs[i], control.take_over)
+    first_step = common_step([runs[i] for i in live])
     for i in live:
-        checkpoint.drop_after(plan.run(seeds[i]).checkpoints, step or 0)
-        folder.prepare(plan.run(seeds[i]).path, plan.config_of(seeds[i]))
+        checkpoint.drop_after(runs[i].checkpoints, first_step or 0)
+        folder.prepare(runs[i].path, configs[i])
 
-    ensemble = stacked.build(
-        plan.config, seeds, plan.data, plan.resolved.precision, plan.resolved.device
-    )
     resolved = replace(plan.resolved, stacked=len(seeds))
+    ensemble = stack.build(plan.config, seeds, plan.data, resolved.precision, resolved.device)
     batches = Batches(plan.data, device=torch.device("cpu"), seed=0)  # nobody reads from it
     context.callback(batches.close)
     members = [
         Trainer(
-            plan.config_of(seed), plan.data, plan.run(seed), resolved, ensemble.member(i),
+            config, plan.data, runs[i], resolved, ensemble.member(i),
             batches=batches, inputs=ensemble.sources[i],
         )
-        for i, seed in enumerate(seeds)
+        for i, config in enumerate(configs)
     ]  # fmt: skip
     notes = openmp.switch_off()
     for i in live:
@@ -332,13 +300,17 @@ def begin(
     for i in set(range(len(seeds))) - set(live):
         ensemble.deactivate(i)
 
-    trainer = EnsembleTrainer(ensemble, members, live, control)
+    trainer = EnsembleTrainer(ensemble, members, live, control, Budget(plan.validation_part))
+    if plan.config.output.score_every:
+        trainer.scorers = [
+            Scorer(t.config, t.run.path, Control(), plan.data, plan.validation, live=False)
+            for t in members
+        ]
     trainer.notes += notes
-    first = members[live[0]]
-    trainer.counted = first.counted
-    for name, value in first.totals.items():  # of an interval that a save has cut in two
+    trainer.counted = members[live[0]].counted
+    for name, value in members[live[0]].totals.items():  # of an interval that a save has cut in two
         each = [t.totals.get(name, torch.zeros_like(value)) for t in members]
         trainer.totals[name] = torch.stack(each)
     for i in live:
-        members[i].run.write_info(**members[i].facts("running"))
+        runs[i].write_info(**members[i].facts("running"))
     return trainer

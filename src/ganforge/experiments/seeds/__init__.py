@@ -18,14 +18,10 @@ from typing import Any
 
 from ganforge import api
 from ganforge.callbacks import display
-from ganforge.callbacks.diagnose import Budget
-from ganforge.callbacks.evaluate import Scorer
 from ganforge.config.schema import Config
 from ganforge.data.load import Dataset
 from ganforge.errors import DivergedError, GanforgeError, UsageError
 from ganforge.experiments.ensemble import train as ensembles
-from ganforge.experiments.ensemble.health import Health
-from ganforge.experiments.ensemble.train import EnsembleTrainer
 from ganforge.experiments.seeds import plan as plans
 from ganforge.experiments.seeds import summary
 from ganforge.experiments.seeds.plan import Plan, parse
@@ -181,42 +177,29 @@ def train_groups(plan: Plan, control: Control, diverged: dict[int, str]) -> Iter
     total = AggregateProgress(plan)
     for note in plan.notes:
         yield total.record(note=note)
-    for number, seeds in enumerate(plan.groups):
+    for number, seeds in enumerate(plan.groups, 1):
         if control.stop:
             break
         with ExitStack() as stack:
             with control.may_be_interrupted():
                 group = ensembles.begin(stack, plan, seeds, control)
-            watch_scores(group, plan)
-            health = Health(group, Budget(lambda: summary.validation_part(plan)))
             log = [stack.enter_context(api.events(t.config, t.run.path))
                    for t in group.members] if plan.config.output.tensorboard else []  # fmt: skip
             if len(plan.groups) > 1:
-                group.notes.insert(
-                    0, f"group {number + 1} of {len(plan.groups)}: {len(seeds)} seeds from "
-                    f"{seeds[0]}"
-                )  # fmt: skip
+                which = f"group {number} of {len(plan.groups)}"
+                group.notes.insert(0, f"{which}: {len(seeds)} seeds from {seeds[0]}")
             group.score(control)  # what a kill has prevented
             for progress in loop.play(group, control, [], group.check):
                 if not progress.done and group.is_due(plan.config.output.score_every):
                     group.score(control)
                 for i in group.live if log else ():
                     log[i](group.members[i].progress())
-                group.notes += health.look(group)
+                group.diagnose()
                 note = group.note()
                 if note:
                     yield total.record(group, note=note)
                 if not progress.done:
                     yield total.record(group)
-            total.close(group)
+            total.update(group)
             diverged |= group.fallen
     yield total.record(done=True)
-
-
-def watch_scores(group: EnsembleTrainer, plan: Plan) -> None:
-    """Give every member a scorer if the config wants scores during training."""
-    if not plan.config.output.score_every:
-        return
-    for t, control in zip(group.members, group.controls, strict=True):
-        scorer = Scorer(t.config, t.run.path, control, plan.data, plan.validation, live=False)
-        group.scorers.append(scorer)

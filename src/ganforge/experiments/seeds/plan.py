@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -49,7 +50,7 @@ class Plan:
     data: Dataset
     resolved: Resolved
     steps: int
-    groups: tuple[tuple[int, ...], ...]
+    groups: tuple[tuple[int, ...], ...] = ()
     one_by_one: str = ""
     cost: Cost | None = None
     free: int = 0
@@ -71,8 +72,18 @@ class Plan:
         return tuple(self.run(seed) for seed in self.seeds)
 
     def pending(self, seed: int) -> bool:
-        """Whether a seed has still to be trained."""
-        return not has_ended(self.run(seed), self.steps)
+        """Whether a seed has not reached its last step, an early stop, or divergence."""
+        run = self.run(seed)
+        info = run.info() if run.exists() else {}
+        if info.get("status") != "finished":
+            return info.get("status") != "diverged"
+        early_stop = float(run.settings()["output"].get("patience", 0)) > 0
+        return not early_stop and int(info.get("step", 0)) < self.steps
+
+    def validation_part(self) -> Dataset:
+        """The examples to score by; raises what `checks.validation_part` does."""
+        data = self.data if self.data_given else None
+        return checks.validation_part(self.config, data, self.validation)
 
     def seconds(self) -> dict[tuple[int, ...], float]:
         """Seconds of training so far of each group, of a seed trained alone as a group of one."""
@@ -109,9 +120,9 @@ def checked_seeds(seeds: Iterable[int]) -> tuple[int, ...]:
         check(whole, "seeds", seed, "whole numbers from 0 up")
     if not out:
         raise UsageError("seeds: give at least one")
-    if len(set(out)) < len(out):
-        twice = next(s for s in out if out.count(s) > 1)
-        raise UsageError(f"seeds: {twice} is named twice: name each seed once")
+    for seed, count in Counter(out).items():
+        if count > 1:
+            raise UsageError(f"seeds: {seed} is named twice: name each seed once")
     return out
 
 
@@ -141,18 +152,16 @@ def make(
         runs.refuse_occupied(folder, runs.of_experiment)
     configs = {folder / f"seed-{seed}": replace(wanted, seed=seed) for seed in named}
     found = checks.require_trainable(configs, data, validation)
-    given, data, resolved = data is not None, found.data, found.resolved
-    plan = Plan(wanted, folder, named, data, resolved, found.steps, (),
-                validation=found.validation, data_given=given)  # fmt: skip
+    resolved = found.resolved
+    plan = Plan(wanted, folder, named, found.data, resolved, found.steps,
+                validation=found.validation, data_given=data is not None)  # fmt: skip
     waiting = [seed for seed in named if plan.pending(seed)]
     if not waiting:
         return plan
 
-    why = capability.why_alone(wanted, resolved, len(named))
-    cost = None
-    if not why:
-        why, cost = capability.trial(replace(wanted, seed=waiting[0]), data, resolved)
-    if why or cost is None:
+    one = replace(wanted, seed=waiting[0])
+    why, cost = capability.trial(one, plan.data, resolved, len(named))
+    if cost is None:
         return replace(plan, groups=tuple((s,) for s in waiting), one_by_one=why)
 
     free = capability.free_memory(resolved.device)
@@ -164,28 +173,18 @@ def make(
     return plan
 
 
-def has_ended(run: Run, steps: int) -> bool:
-    """Whether a run has reached its end: its last step, an early stop, or divergence."""
-    info = run.info() if run.exists() else {}
-    if info.get("status") != "finished":
-        return info.get("status") == "diverged"
-    early_stop = float(run.settings().get("output", {}).get("patience", 0)) > 0
-    return early_stop or int(info.get("step", 0)) >= steps
-
-
 def games_at_once(at_once: int | None, count: int, cost: Cost, free: int) -> int:
     """How many games a group may have: `at_once`, or as many as half of the free memory holds.
 
     UsageError if all of the free memory does not hold `at_once` games.
     """
-    fits = max(1, int((free - cost.shared) / cost.member))
     if at_once is None:
-        return min(count, max(1, int((MEMORY_SHARE * free - cost.shared) / cost.member)))
+        return min(count, cost.games(MEMORY_SHARE * free))
     most = min(at_once, count)
-    if most > fits:
+    if most > cost.games(free):
         raise UsageError(
             f"at_once = {at_once}: {most:,} games take about {size(cost.total(most))}, and "
-            f"{size(free)} are free: --at-once {fits} fits"
+            f"{size(free)} are free: --at-once {cost.games(free)} fits"
         )
     return most
 
@@ -195,7 +194,7 @@ def size(count: float) -> str:
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{max(1, round(count / 1e6))} MB"
 
 
-def with_groups(plan: Plan, waiting: Sequence[int], most: int, bounded: bool) -> Plan:
+def with_groups(plan: Plan, waiting: Collection[int], most: int, bounded: bool) -> Plan:
     """The plan with its groups of at most `most` seeds, their notes, and the seeds that moved.
 
     A group of an earlier session stays whole, with its members that have ended, if its members can
@@ -204,19 +203,19 @@ def with_groups(plan: Plan, waiting: Sequence[int], most: int, bounded: bool) ->
     """
     groups, divided = [], False
     for group in read_groups(plan.folder):
-        if not set(group) & set(waiting):
-            continue
+        left = [plan.run(seed) for seed in group if seed in waiting]
         fits = set(group) <= set(plan.seeds) and (len(group) <= most or not bounded)
-        if fits and common_step(plan, [s for s in group if s in waiting]) is not None:
+        if left and fits and common_step(left) is not None:
             groups.append(group)
-        else:
+        elif left:
             divided = True
 
     placed = {seed for group in groups for seed in group}
     by_step: dict[int, list[int]] = {}
     for seed in waiting:
         if seed not in placed:
-            by_step.setdefault(resume_step(plan.run(seed)), []).append(seed)
+            reached = max(whole_steps(plan.run(seed)), default=0)
+            by_step.setdefault(reached, []).append(seed)
     for _, some in sorted(by_step.items()):
         groups += [tuple(some[i : i + most]) for i in range(0, len(some), most)]
     order = {seed: i for i, seed in enumerate(plan.seeds)}
@@ -248,31 +247,22 @@ def write_groups(plan: Plan) -> None:
     files.write_json(plan.folder / GROUPS, table)
 
 
-def whole_steps(run: Run) -> list[int]:
-    """The steps of a run's checkpoints that verify, newest first."""
-    out = []
+def whole_steps(run: Run) -> set[int]:
+    """The steps of a run's checkpoints that verify."""
+    out = set()
     for path in checkpoint.listed(run.checkpoints):
         with suppress(DataError, DiskError):
             checkpoint.verify(path)
-            out.append(int(path.name[5:]))
+            out.add(int(path.name[5:]))
     return out
 
 
-def resume_step(run: Run) -> int:
-    """The step from which a run would continue, 0 for its start."""
-    return next(iter(whole_steps(run)), 0)
-
-
-def common_step(plan: Plan, seeds: Sequence[int]) -> int | None:
-    """The last step from which all of these seeds can continue; None if they share no step.
+def common_step(runs: Sequence[Run]) -> int | None:
+    """The last step from which all runs can continue; None if they share no step.
 
     A kill between the checkpoints of two members leaves some members a save ahead: they go back to
     the step that all have, or to the start if that save was the first.
     """
-    steps = [whole_steps(plan.run(seed)) for seed in seeds]
-    shared = set.intersection(*(set(s) for s in steps))
-    if shared:
-        return max(shared)
-    if all(len(s) <= 1 for s in steps) and not all(steps):
-        return 0
-    return None
+    steps = [whole_steps(run) for run in runs]
+    from_start = max(map(len, steps)) <= 1 and not all(steps)
+    return max(set.intersection(*steps), default=0 if from_start else None)

@@ -19,21 +19,13 @@ class AggregateProgress:
 
     def __init__(self, plan: Plan):
         self.plan = plan
-        self.images_a_step = plan.config.batch * int(plan.config.game.d_steps)
         self.seconds = plan.seconds()
-        self.steps = {
-            seed: int(run.info().get("step", 0)) if run.exists() else 0
-            for seed, run in zip(plan.seeds, plan.runs, strict=True)
-        }
+        infos = [run.info() if run.exists() else {} for run in plan.runs]
+        steps = (int(info.get("step", 0)) for info in infos)
+        self.steps = dict(zip(plan.seeds, steps, strict=True))
         self.ended = {seed for seed in plan.seeds if not plan.pending(seed)}
         self.speed = 0.0
         self.medians: dict[str, Any] = {}
-
-    def close(self, group: EnsembleTrainer) -> None:
-        """Add a group that has ended."""
-        self.update(group)
-        named = (t.config.seed for t in group.members)
-        self.ended |= {seed for seed in named if not self.plan.pending(seed)}
 
     def update(self, group: EnsembleTrainer) -> None:
         """Read a group's steps, seconds, speed and losses."""
@@ -43,7 +35,7 @@ class AggregateProgress:
         self.steps |= dict.fromkeys(trained, group.state.step)
         self.ended |= set(named) - trained
         self.seconds[named] = group.clock.seconds
-        self.speed = group.speed * len(live)
+        self.speed = group.progress().images_per_second * len(live)
         columns = {n: sorted(t.means[n] for t in live if n in t.means) for n in MEDIANS}
         self.medians = {n: values[len(values) // 2] for n, values in columns.items() if values}
 
@@ -53,10 +45,10 @@ class AggregateProgress:
         """The record of all seeds, after an update by `group`."""
         if group is not None:
             self.update(group)
-        step = sum(self.steps.values())
-        steps = sum(self.steps[s] if s in self.ended else self.plan.steps for s in self.plan.seeds)
-        images = step * self.images_a_step
+        plan, step = self.plan, sum(self.steps.values())
+        steps = sum(self.steps[s] if s in self.ended else plan.steps for s in plan.seeds)
+        images = step * plan.config.batch * plan.config.game.d_steps
         return Progress(
-            step, steps, images, images / (len(self.plan.data) * len(self.plan.seeds)),
+            step, steps, images, images / (len(plan.data) * len(plan.seeds)),
             sum(self.seconds.values()), self.speed, means=self.medians, note=note, done=done,
         )  # fmt: skip

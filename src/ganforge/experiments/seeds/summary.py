@@ -6,9 +6,8 @@ can be found; it is chosen on the validation split, so its score is no measure o
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ import numpy as np
 
 from ganforge import files
 from ganforge.callbacks.evaluate import SEED, SHORTEST, N
-from ganforge.data.dataset import Dataset
 from ganforge.errors import GanforgeError
 from ganforge.evaluation import evaluate, store
 from ganforge.evaluation.inputs import Real
@@ -26,19 +24,12 @@ from ganforge.plotting import overview
 from ganforge.runs import folder
 from ganforge.runs.folder import Run
 from ganforge.runs.records import Control
-from ganforge.text import columns
-from ganforge.training import checks
+from ganforge.text import columns, json_values
 
 SUMMARY, PICTURE, FORMAT = "summary.json", "summary.png", 1
 VARIETY = ("modes", "heavy-modes", "coverage")  # metrics whose bad verdict means a collapse
-CHOSEN_BY = "frechet"
+LOSSES, CHOSEN_BY, NONE = ("loss_d", "loss_g"), "frechet", "-"
 SHOWN = 20  # rows of the table by seed in the text
-
-
-def validation_part(plan: Plan) -> Dataset:
-    """The validation part of the plan's data; raises what `checks.validation_part` does."""
-    given = plan.data if plan.data_given else None
-    return checks.validation_part(plan.config, given, plan.validation)
 
 
 def score(plan: Plan, control: Control) -> str:
@@ -47,7 +38,7 @@ def score(plan: Plan, control: Control) -> str:
     if not todo:
         return ""
     try:
-        real = Real(plan.data, validation_part(plan))
+        real = Real(plan.data, plan.validation_part())
         for run in todo:
             if control.stop:
                 break
@@ -63,8 +54,7 @@ def score(plan: Plan, control: Control) -> str:
 def unscored(run: Run) -> bool:
     """Whether a run is finished, was trained for long enough, and has no scores of its end."""
     info = run.info() if run.exists() else {}
-    ready = info.get("status") == "finished" and float(info.get("epoch", 0.0)) >= SHORTEST
-    return ready and not cards(run)
+    return info.get("status") == "finished" and info.get("epoch", 0) >= SHORTEST and not cards(run)
 
 
 def cards(run: Run) -> list[Score]:
@@ -89,21 +79,17 @@ def row(seed: int, run: Run) -> dict[str, Any]:
         "step": int(info.get("step", 0)),
         "skipped": int(info.get("skipped", 0)),
     }
-    for key in ("loss_d", "loss_g"):
+    for key in LOSSES:
         known = [r[key] for r in last if isinstance(r.get(key), int | float)]
-        out[key] = finite(float(np.mean(known))) if known else None
+        out[key] = np.mean(known) if known else None
     scores = cards(run)
     if scores:
-        out["scores"] = {s.name: finite(s.value) for s in scores}
-        out["floors"] = {s.name: finite(s.floor) for s in scores}
+        out["scores"] = {s.name: s.value for s in scores}
+        out["floors"] = {s.name: s.floor for s in scores}
         out["collapsed"] = any(s.name in VARIETY and s.verdict == "collapsed" for s in scores)
-        out["stamp"] = {"n": scores[0].n, "space": scores[0].space, "split": scores[0].split}
-    return out
-
-
-def finite(value: float) -> float | None:
-    """The value; None, as JSON has it, for inf and nan."""
-    return value if math.isfinite(value) else None
+        out["stamp"] = {key: getattr(scores[0], key) for key in ("n", "space", "split")}
+    made: dict[str, Any] = json_values(out)
+    return made
 
 
 def make(plan: Plan) -> dict[str, Any]:
@@ -116,12 +102,11 @@ def make(plan: Plan) -> dict[str, Any]:
     scored = [r for r in rows if "scores" in r]
     scores = {}
     for name in dict.fromkeys(name for r in scored for name in r["scores"]):
-        floors = [r["floors"][name] for r in scored if r["floors"].get(name) is not None]
-        scores[name] = spread(r["scores"].get(name) for r in scored)
-        scores[name]["floor"] = float(np.median(floors)) if floors else None
-    chosen = [r for r in scored if r["scores"].get(CHOSEN_BY) is not None]
-    best = min(chosen, key=lambda r: float(r["scores"][CHOSEN_BY]), default=None)
-    examples = sum(r["step"] for r in rows) * plan.config.batch * int(plan.config.game.d_steps)
+        floor = spread(r["floors"].get(name) for r in scored).get("median")
+        scores[name] = spread(r["scores"].get(name) for r in scored) | {"floor": floor}
+    chosen = [(r["scores"].get(CHOSEN_BY), r["seed"]) for r in scored]
+    value, seed = min((pair for pair in chosen if pair[0] is not None), default=(None, None))
+    examples = sum(r["step"] for r in rows) * plan.config.batch * plan.config.game.d_steps
     seconds = sum(plan.seconds().values())
     return {
         "format": FORMAT,
@@ -135,11 +120,11 @@ def make(plan: Plan) -> dict[str, Any]:
         "scored": len(scored),
         "stamp": scored[0]["stamp"] if scored else None,
         "scores": scores,
-        "losses": {k: spread(r.get(k) for r in rows) for k in ("loss_d", "loss_g")},
+        "losses": {k: spread(r.get(k) for r in rows) for k in LOSSES},
         "collapsed": {"seeds": [r["seed"] for r in scored if r["collapsed"]], "of": len(scored)},
-        "best": None if best is None else {
-            "seed": best["seed"], "by": CHOSEN_BY, "split": "validation",
-            "value": best["scores"][CHOSEN_BY], "note": "chosen by this score, so no result",
+        "best": None if seed is None else {
+            "seed": seed, "by": CHOSEN_BY, "split": "validation",
+            "value": value, "note": "chosen by this score, so no result",
         },
         "table": rows,
     }  # fmt: skip
@@ -147,8 +132,8 @@ def make(plan: Plan) -> dict[str, Any]:
 
 def spread(values: Iterable[float | None]) -> dict[str, Any]:
     """Median, quartiles and extremes of the values that are not None, and their count."""
-    known = np.array([v for v in values if v is not None], dtype=np.float64)
-    if not len(known):
+    known = [v for v in values if v is not None]
+    if not known:
         return {"count": 0}
     least, low, middle, high, most = np.quantile(known, [0, 0.25, 0.5, 0.75, 1]).tolist()
     return {
@@ -181,15 +166,14 @@ def lines(table: Mapping[str, Any]) -> list[str]:
     if table.get("unscored"):
         out.append(table["unscored"])
     if table["scored"]:
-        stamp, collapsed = table["stamp"], table["collapsed"]
-        some = ", ".join(map(str, collapsed["seeds"][:12]))
+        stamp, collapsed = table["stamp"], table["collapsed"]["seeds"]
+        some = f" (seeds {', '.join(map(str, collapsed[:12]))})" if collapsed else ""
         out += [
             "",
             score_table(table["scores"]),
             f"over {table['scored']} seeds; N {stamp['n']:,}, {stamp['split']} split, space "
             f"{stamp['space']}, seed {SEED}",
-            f"collapsed: {len(collapsed['seeds'])} of {collapsed['of']}"
-            + (f" (seeds {some})" if some else ""),
+            f"collapsed: {len(collapsed)} of {table['collapsed']['of']}{some}",
         ]
     if table["best"]:
         best = table["best"]
@@ -207,19 +191,17 @@ def score_table(scores: Mapping[str, Mapping[str, Any]]) -> str:
     """A row for each metric over the seeds."""
     rows = [("", "median", "quartiles", "least", "most", "floor")]
     for name, found in scores.items():
-        median, least, most, floor = (
-            number(found.get(k)) for k in ("median", "least", "most", "floor")
-        )
-        quartiles = " .. ".join(map(number, found.get("quartiles", ()))) or "-"
-        rows.append((name, median, quartiles, least, most, floor))
+        quartiles = " .. ".join(map(number, found.get("quartiles", ()))) or NONE
+        median, *others = (number(found.get(k)) for k in ("median", "least", "most", "floor"))
+        rows.append((name, median, quartiles, *others))
     return columns(rows, right=range(1, 6))
 
 
 def seed_table(table: Iterable[Mapping[str, Any]]) -> str:
     """A row for each seed: status, step, losses and the score by which the best is chosen."""
-    rows = [("seed", "status", "step", "loss_D", "loss_G", CHOSEN_BY, "")]
+    rows: list[Sequence[str]] = [("seed", "status", "step", "loss_D", "loss_G", CHOSEN_BY, "")]
     for r in table:
-        losses = (number(r.get(key), ".3f") for key in ("loss_d", "loss_g"))
+        losses = (number(r.get(key), ".3f") for key in LOSSES)
         chosen = number(r.get("scores", {}).get(CHOSEN_BY))
         collapsed = "collapsed" if r.get("collapsed") else ""
         rows.append((str(r["seed"]), r["status"], f"{r['step']:,}", *losses, chosen, collapsed))
@@ -228,4 +210,4 @@ def seed_table(table: Iterable[Mapping[str, Any]]) -> str:
 
 def number(value: float | None, form: str = ".4g") -> str:
     """A number as text, "-" for None."""
-    return "-" if value is None else format(value, form)
+    return NONE if value is None else format(value, form)
