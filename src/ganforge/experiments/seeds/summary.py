@@ -189,7 +189,7 @@ def lines(table: Mapping[str, Any]) -> list[str]:
 
 def score_table(scores: Mapping[str, Mapping[str, Any]]) -> str:
     """A row for each metric over the seeds."""
-    rows = [("", "median", "quartiles", "least", "most", "floor")]
+    rows: list[Sequence[str]] = [("", "median", "quartiles", "least", "most", "floor")]
     for name, found in scores.items():
         quartiles = " .. ".join(map(number, found.get("quartiles", ()))) or NONE
         median, *others = (number(found.get(k)) for k in ("median", "least", "most", "floor"))
