@@ -97,6 +97,7 @@ class Heard(Quiet):
     """Keeps the notes."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.notes: list[str] = []
 
     def show(self, progress: Progress) -> None:
