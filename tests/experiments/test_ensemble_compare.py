@@ -20,9 +20,10 @@ from ganforge.errors import BusyError, DataError, OutOfMemoryError
 from ganforge.evaluation import store
 from ganforge.experiments import compare, seeds
 from ganforge.experiments.compare import Budget, Job, Scoring
-from ganforge.experiments.compare.recipes import is_trained, plan_jobs, variant
+from ganforge.experiments.compare import jobs as together
+from ganforge.experiments.compare.jobs import is_trained
+from ganforge.experiments.compare.recipes import plan_jobs, variant
 from ganforge.experiments.ensemble import capability
-from ganforge.experiments.ensemble import compare as together
 from ganforge.experiments.ensemble import stack as members
 from ganforge.experiments.ensemble.stack import Ensemble
 from ganforge.experiments.seeds import plan as plans

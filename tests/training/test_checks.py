@@ -21,8 +21,8 @@ from ganforge.config import convert
 from ganforge.config.schema import Config
 from ganforge.errors import DataError, GanforgeError, UsageError
 from ganforge.experiments.compare import Budget, Scoring
-from ganforge.experiments.compare.recipes import plan_jobs, train_missing
-from ganforge.experiments.ensemble.compare import Job
+from ganforge.experiments.compare.jobs import Job, train_missing
+from ganforge.experiments.compare.recipes import plan_jobs
 from ganforge.experiments.seeds.plan import make
 from ganforge.registry import PARTS
 from ganforge.runs import folder

@@ -20,12 +20,13 @@ from ganforge.config.schema import Config
 from ganforge.data.dataset import Dataset
 from ganforge.errors import OutOfMemoryError
 from ganforge.experiments import seeds
-from ganforge.experiments.compare import recipes as compared
-from ganforge.experiments.ensemble.compare import Job
+from ganforge.experiments.compare import jobs as compared
+from ganforge.experiments.compare.jobs import Job
 from ganforge.gan import state
 from ganforge.gan.penalties import R1
 from ganforge.runs import folder
 from ganforge.runs.folder import Run
+from ganforge.runs.records import Control
 from ganforge.training import checks, device, loop, threads
 from ganforge.training.clock import Clock
 from ganforge.training.distributed import World
@@ -297,7 +298,7 @@ def test_seeds_and_comparisons_hold_no_race(
     assert trained.runs[0].info()["resolved"]["threads"] == 2
     job = Job("x", replace(config, data="mnist"), tmp_path / "c")
     monkeypatch.setattr(api, "train", without_data(api.train, data))
-    compared.train_one(job, "quiet")
+    compared.train([job], None, "quiet", Control())
     assert folder.Run(job.folder).info()["resolved"]["threads"] == 2
 
 

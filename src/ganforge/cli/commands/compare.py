@@ -108,7 +108,8 @@ def of_runs(
     groups = runs.by_recipe(paths)
     named = {k: [(int(r.settings()["seed"]), r.path) for r in v] for k, v in groups.items()}
     folder = result_folder(named, out)
-    yield from saved(runs.score_groups(groups, user_networks(code, paths[0]), scoring), folder)
+    networks = dict.fromkeys(groups, user_networks(code, paths[0]))
+    yield from saved(runs.judge(groups, networks, scoring), folder)
 
 
 def of_recipes(
@@ -120,16 +121,16 @@ def of_recipes(
     out: Path | None,
 ) -> Iterator[str]:
     """Train recipes and compare them; yields the lines to print, run by run."""
-    from ganforge.experiments.compare import recipes
+    from ganforge.experiments.compare import jobs, recipes
     from ganforge.experiments.seeds.plan import parse
 
     trained, seeds = out or FOLDER, parse(seed_text)
     configs = recipes.variants(parts(names), settings)
     named = {k: [(s, recipes.run_folder(trained, k, s)) for s in seeds] for k in configs}
     folder = result_folder(named, out)
-    jobs = recipes.plan_jobs(configs, seeds, budget, trained)
-    yield from recipes.progress_lines(jobs, scoring=scoring)
-    yield from saved(recipes.of_jobs(jobs, scoring), folder)
+    planned = recipes.plan_jobs(configs, seeds, budget, trained)
+    yield from jobs.progress_lines(planned, scoring)
+    yield from saved(recipes.of_jobs(planned, scoring), folder)
 
 
 def result_folder(runs: Mapping[str, Sequence[tuple[int, Path]]], out: Path | None) -> Path:

@@ -12,10 +12,10 @@ is chosen on the validation split and scored once on the test split, every run i
 
 from ganforge.experiments.compare.budget import Budget
 from ganforge.experiments.compare.comparison import Comparison, Entry, Group, Scoring
-from ganforge.experiments.compare.recipes import of_recipes, train_missing
+from ganforge.experiments.compare.jobs import Job, train_missing
+from ganforge.experiments.compare.recipes import of_recipes
 from ganforge.experiments.compare.runs import of_runs
 from ganforge.experiments.compare.show import chart, save, text
-from ganforge.experiments.ensemble.compare import Job
 from ganforge.experiments.seeds import StoppedError
 from ganforge.experiments.statistics import Summary, Test
 

@@ -41,27 +41,31 @@ def with_budget(configs: Mapping[str, Config], budget: Budget, out: Path) -> dic
     """The configs, each with the budget.
 
     Seconds become the number of images that this machine trains on in that time. It is measured
-    once and kept in OUT/speeds.json, so that a comparison keeps its budget when it is continued.
+    once and saved in OUT/speeds.json, so that a comparison has the same budget when it continues.
 
     Raises:
-        UsageError: the recipes' own budgets are wanted and differ.
+        UsageError: the recipes' own budgets are needed and differ.
         DataError: speeds.json is damaged.
     """
-    if budget.epochs is not None:
-        return {k: replace(c, epochs=budget.epochs, kimg=None) for k, c in configs.items()}
-    if budget.kimg is not None:
-        return {label: replace(c, kimg=budget.kimg) for label, c in configs.items()}
-    if budget.seconds is not None:
+    if not any(vars(budget).values()):
+        each = {k: f"{c.epochs:g} epochs" if c.kimg is None else f"{c.kimg:g} kimg"
+                for k, c in configs.items()}  # fmt: skip
+        if len(set(each.values())) > 1:
+            raise UsageError(
+                f"{', '.join(map(' '.join, each.items()))}: no equal budget; give one for all with "
+                "--epochs, --kimg or --seconds"
+            )
+        return dict(configs)
+
+    def limited(label: str, config: Config) -> Config:
+        if budget.epochs is not None:
+            return replace(config, epochs=budget.epochs, kimg=None)
         seconds = budget.seconds
-        return {k: replace(c, kimg=kimg_in(k, c, seconds, out)) for k, c in configs.items()}
-    each = {k: f"{c.epochs:g} epochs" if c.kimg is None else f"{c.kimg:g} kimg"
-            for k, c in configs.items()}  # fmt: skip
-    if len(set(each.values())) > 1:
-        raise UsageError(
-            f"{', '.join(f'{label} {size}' for label, size in each.items())}: no equal budget; "
-            "give one for all with --epochs, --kimg or --seconds"
+        return replace(
+            config, kimg=budget.kimg if seconds is None else kimg_in(label, config, seconds, out)
         )
-    return dict(configs)
+
+    return {label: limited(label, config) for label, config in configs.items()}
 
 
 def kimg_in(label: str, config: Config, seconds: float, out: Path) -> float:

@@ -6,30 +6,25 @@ A variant is a recipe with settings changed, written `cdcgan:game.loss=hinge`; s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
-from typing import Any
 
-from ganforge import api, registry
+from ganforge import registry
 from ganforge.config import convert
 from ganforge.config.schema import Config
 from ganforge.data.load import load
-from ganforge.errors import DivergedError, UsageError, check
+from ganforge.errors import UsageError, check
 from ganforge.experiments import naming
 from ganforge.experiments.compare import runs
 from ganforge.experiments.compare.budget import Budget, with_budget
 from ganforge.experiments.compare.comparison import Comparison, Scoring
-from ganforge.experiments.ensemble import compare as ensembles
-from ganforge.experiments.ensemble.compare import Job
-from ganforge.experiments.seeds import StoppedError
-from ganforge.experiments.seeds.plan import ENDED, checked_seeds, user_networks
+from ganforge.experiments.compare.jobs import Job, by_label, train_missing
+from ganforge.experiments.seeds.plan import checked_seeds, user_networks
 from ganforge.recipes import find
 from ganforge.runs import folder
 from ganforge.runs.folder import Run
-from ganforge.runs.model import OwnNetworks
-from ganforge.runs.records import Control
-from ganforge.training import checks
 
 WRITTEN = ("compare.json", "compare.png", "speeds.json")  # in the folder of a comparison
 CANDIDATES = 5  # scores of a run on the validation split, of which the best chooses its checkpoint
@@ -115,34 +110,24 @@ def plan_jobs(
     check(len(configs) > 0, "recipes", "", "at least one")
     seeds = checked_seeds(seeds)
     folder.refuse_occupied(out, belongs)
-    given = list(configs.items())
-    for i, (label, one) in enumerate(given):
-        for other, two in given[:i]:
-            if not differences(one, two):
-                raise UsageError(f"{other} and {label} have the same settings: name one of them")
-            for key in ("data", "size"):
-                a, b = getattr(two, key), getattr(one, key)
-                if a != b:
-                    raise UsageError(
-                        f"{key} = {a!r} in {other}, {b!r} in {label}: runs of different data "
-                        f"cannot be compared; --{key} gives both the same"
-                    )
-    examples = len(load(given[0][1].data, size=given[0][1].size))
-    ready = {
-        label: with_scores(config, examples)
-        for label, config in with_budget(configs, budget, out).items()
-    }
+    for (other, one), (label, two) in combinations(configs.items(), 2):
+        if not runs.differences(one, two):
+            raise UsageError(f"{other} and {label} have the same settings: name one of them")
+        for key in ("data", "size"):
+            a, b = getattr(one, key), getattr(two, key)
+            if a != b:
+                raise UsageError(
+                    f"{key} = {a!r} in {other}, {b!r} in {label}: runs of different data "
+                    f"cannot be compared; --{key} gives both the same"
+                )
+    first = next(iter(configs.values()))
+    examples = len(load(first.data, size=first.size))
+    ready = {k: with_scores(c, examples) for k, c in with_budget(configs, budget, out).items()}
     return [
         Job(label, replace(config, seed=seed), run_folder(out, label, seed))
         for seed in seeds
         for label, config in ready.items()
     ]
-
-
-def differences(one: Config, two: Config) -> list[tuple[str, Any, Any]]:
-    """(key, of one, of two) of every setting that differs and matters to a comparison."""
-    pairs = convert.difference(convert.to_dict(one), convert.to_dict(two))
-    return [p for p in pairs if not p[0].startswith(runs.MAY_DIFFER)]
 
 
 def run_folder(out: Path, label: str, seed: int) -> Path:
@@ -152,10 +137,13 @@ def run_folder(out: Path, label: str, seed: int) -> Path:
 
 def belongs(path: Path) -> bool:
     """Whether a file or folder may lie in the folder of a comparison: runs, or what it writes."""
-    if path.name in WRITTEN or folder.of_seeds(path) or Run(path).exists():
-        return True
-    return path.is_dir() and all(p.name in WRITTEN or folder.of_seeds(p) or Run(p).exists()
-                                 or folder.leftover(p) for p in path.iterdir())  # fmt: skip
+
+    def ours(p: Path) -> bool:
+        return p.name in WRITTEN or folder.of_seeds(p) or Run(p).exists()
+
+    return ours(path) or (
+        path.is_dir() and all(ours(p) or folder.leftover(p) for p in path.iterdir())
+    )
 
 
 def with_scores(config: Config, examples: int) -> Config:
@@ -164,86 +152,9 @@ def with_scores(config: Config, examples: int) -> Config:
     return replace(config, output=replace(config.output, score=True, score_every=every))
 
 
-def is_trained(job: Job) -> bool:
-    """Whether the run of a job has ended; UsageError if its folder holds another run."""
-    run = Run(job.folder)
-    if not run.exists():
-        return False
-    changed = differences(runs.config_of(run), job.config)
-    if changed:
-        listed = ", ".join(f"{key} = {old!r} there, {new!r} here" for key, old, new in changed[:4])
-        raise UsageError(f"{run.path} holds another run: {listed}; give another --out")
-    return run.info().get("status") in ENDED
-
-
-def train_missing(
-    jobs: Sequence[Job], show: str = "auto", scoring: Scoring | None = None
-) -> Iterator[str]:
-    """Train the runs that are missing; yields a line before each run.
-
-    Runs of one variant are trained at once if that pays. All folders are checked before the first
-    step. A run that was begun is continued; a run that has ended, or diverged, is left as it is.
-
-    Raises:
-        StoppedError: a signal ended a run.
-    """
-    missing = [job for job in jobs if not is_trained(job)]
-    require_trainable(missing, scoring or Scoring())
-    number = 0
-    for some, plan in ensembles.turns(jobs, missing):
-        for job in some:
-            number += 1
-            yield f"{job.name}: run {number} of {len(missing)} to train, in {job.folder}"
-        if plan is None:
-            signal, diverged = train_one(some[0], show)
-        else:
-            if len(some) > 1:
-                yield f"{some[0].label}: these {len(some)} are trained at once"
-            control = Control()
-            diverged = ensembles.train(some, plan, show, control)
-            signal = control.signal
-        for job in some:
-            if job.config.seed in diverged:
-                yield f"{job.name}: {diverged[job.config.seed]}"
-        if signal:
-            name = some[0].name if len(some) == 1 else f"{some[0].label}, {len(some)} seeds"
-            raise StoppedError(name, signal)
-
-
-def require_trainable(jobs: Sequence[Job], scoring: Scoring) -> None:
-    """UsageError, DataError or DiskError if a job cannot be trained, or its run not be scored."""
-    for label in dict.fromkeys(job.label for job in jobs):
-        same = [job for job in jobs if job.label == label]
-        folder.refuse_occupied(same[0].folder.parent, folder.of_seeds)
-        checks.require_trainable({job.folder: job.config for job in same})
-    if jobs:
-        runs.refuse_unscorable([job.config for job in jobs], scoring)
-
-
-def train_one(job: Job, show: str) -> tuple[int, dict[int, str]]:
-    """Train one run; returns the signal that stopped it, 0 for none, and why it diverged."""
-    try:
-        return api.train(job.config, job.folder, show=show, race=False).signal, {}
-    except DivergedError as error:
-        return 0, {job.config.seed: str(error)}
-
-
 def of_jobs(jobs: Sequence[Job], scoring: Scoring | None = None) -> Comparison:
     """Compare the runs of jobs that have been trained."""
-    members: dict[str, list[Run]] = {}
-    networks: dict[str, OwnNetworks | None] = {}
-    for job in jobs:
-        members.setdefault(job.label, []).append(Run(job.folder))
-        networks[job.label] = user_networks(job.config)
+    grouped = by_label(jobs)
+    members = {label: [Run(job.folder) for job in some] for label, some in grouped.items()}
+    networks = {label: user_networks(some[0].config) for label, some in grouped.items()}
     return runs.judge(members, networks, scoring or Scoring())
-
-
-def progress_lines(
-    jobs: Sequence[Job], show: str = "auto", scoring: Scoring | None = None
-) -> Iterator[str]:
-    """The lines of `train_missing`, with the runs that are there already and the scoring."""
-    before = sum(is_trained(job) for job in jobs)
-    if before:
-        yield f"{before} of {len(jobs)} runs are there already"
-    yield from train_missing(jobs, show, scoring)
-    yield f"scoring {len(jobs)} runs"

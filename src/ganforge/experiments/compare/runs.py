@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -52,7 +53,7 @@ def of_runs(
         DataError: no runs, a run that is not finished, scores that were made in different ways.
     """
     groups = by_recipe(paths)
-    return score_groups(groups, networks, scoring or Scoring())
+    return judge(groups, dict.fromkeys(groups, networks), scoring or Scoring())
 
 
 def by_recipe(paths: Sequence[Path | str]) -> dict[str, list[Run]]:
@@ -69,19 +70,18 @@ def by_recipe(paths: Sequence[Path | str]) -> dict[str, list[Run]]:
     return members
 
 
-def score_groups(
-    groups: Mapping[str, Sequence[Run]], networks: OwnNetworks | None, scoring: Scoring
-) -> Comparison:
-    """The comparison of groups of finished runs; see `of_runs`."""
-    return judge(groups, dict.fromkeys(groups, networks), scoring)
-
-
 def config_of(run: Run) -> Config:
     """The config of a run folder, settings that came later at their defaults."""
     try:
         return convert.from_dict(Config, run.settings(), registry.PARTS)
     except UsageError as error:
         raise DataError(f"{run.path / folder.CONFIG}: {error}") from None
+
+
+def differences(one: Config, two: Config) -> list[tuple[str, Any, Any]]:
+    """(key, of one, of two) of every setting that differs and matters to a comparison."""
+    pairs = convert.difference(convert.to_dict(one), convert.to_dict(two))
+    return [p for p in pairs if not p[0].startswith(MAY_DIFFER)]
 
 
 # --- names ------------------------------------------------------------------------------------
@@ -96,10 +96,8 @@ def labels(settings: Sequence[Mapping[str, Any]]) -> list[str]:
     tables = [dict(convert.flat(s)) for s in settings]
     full = [label(table, tables, ()) for table in tables]
     brief = [label(table, tables, BUDGET) for table in tables]
-    meanings: dict[str, set[str]] = {}
-    for short, long in zip(brief, full, strict=True):
-        meanings.setdefault(short, set()).add(long)
-    return [b if len(meanings[b]) == 1 else f for b, f in zip(brief, full, strict=True)]
+    meanings = Counter(short for short, _ in set(zip(brief, full, strict=True)))
+    return [b if meanings[b] == 1 else f for b, f in zip(brief, full, strict=True)]
 
 
 def label(table: dict[str, Any], tables: Sequence[dict[str, Any]], hidden: Sequence[str]) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -184,19 +183,12 @@ def table(found: Comparison) -> dict[str, Any]:
         "metrics": {
             m: {
                 "better": found.card(m).better,
-                "ranked": [{"recipe": g.label, **asdict(s)} for g, s in found.ranked(m)],
-                "tests": [asdict(t) for t in found.tests(m)],
+                "ranked": [{"recipe": g.label, **vars(s)} for g, s in found.ranked(m)],
+                "tests": found.tests(m),
             }
             for m in scoring.metrics
         },
-        "recipes": {
-            g.label: [
-                {**asdict(e), "path": str(e.path),
-                 "scores": {m: s.to_json() for m, s in e.scores.items()}}
-                for e in g.entries
-            ]
-            for g in found.groups
-        },
+        "recipes": {g.label: g.entries for g in found.groups},
         "caveats": caveats(found),
     })  # fmt: skip
     return made
