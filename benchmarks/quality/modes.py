@@ -39,7 +39,7 @@ def main() -> None:
     if min(seeds) < 100:
         parser.error("seeds below 100 are for the final claim")
     chosen = convert.override(base, settings, registry.PARTS)
-    population = stack.build(chosen, seeds, load.load(given.name))
+    population = stack.Ensemble(chosen, seeds, load.load(given.name))
     began = time.process_time()
     while population.state.step < population.steps:
         population.step()
@@ -47,7 +47,7 @@ def main() -> None:
             print(line(population, given.name, time.process_time() - began), flush=True)
 
 
-def line(population: stack.Population, name: str, seconds: float) -> str:
+def line(population: stack.Ensemble, name: str, seconds: float) -> str:
     """The figures of all members, by the criteria of the published tables."""
     found = []
     for index, seed in enumerate(population.seeds):

@@ -94,7 +94,7 @@ def one(config: Config) -> Callable[[], int]:
 
 def many(config: Config, count: int) -> Callable[[], int]:
     """One step of a population."""
-    p = stack.build(config, range(count), load(config.data))
+    p = stack.Ensemble(config, range(count), load(config.data))
     p.steps = ENDLESS
 
     def step() -> int:

@@ -50,7 +50,7 @@ def ours(name: str, batch: int, threads: int, precision: str, folder: Path) -> I
     config = replace(system.ours(), batch=batch, threads=threads, precision=precision, epochs=10**4)
     data = load(config.data)
     if system.members > 1:
-        games = stack.build(config, range(system.members), data)
+        games = stack.Ensemble(config, range(system.members), data)
         while True:
             games.step()
             yield system.members * batch

@@ -90,6 +90,7 @@ RENAMED = {
     "judging.measure": "evaluation.evaluate.evaluate",
     "judging.own_entries": "evaluation.store.entries",
     "members.Population": "experiments.ensemble.stack.Ensemble",
+    "members.build": "experiments.ensemble.stack.Ensemble",
     "own.OwnCode": "config.user_code.UserCode",
     "pictures.as_uint8": "data.spec.as_uint8",
     "pictures.save": "files.save_file",

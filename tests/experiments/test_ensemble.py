@@ -115,7 +115,7 @@ def agree(
     config: Config, seeds: Sequence[int], steps: int, shown: Sequence[int], data: Dataset
 ) -> None:
     """Members are their single runs, every tensor of them, in double precision."""
-    p = stack.build(config, seeds, data)
+    p = stack.Ensemble(config, seeds, data)
     widen(p.state)
     play(p, steps)
     for index in shown:
@@ -155,7 +155,7 @@ def test_members_side_by_side_are_their_single_runs(name: str, steps: int) -> No
     if config.labels:
         labels = (data.values[:, 0] > 1).astype("int64")
         data = replace(data, spec=replace(data.spec, classes=2), labels=labels)
-    p = stack.build(config, many, data)
+    p = stack.Ensemble(config, many, data)
     discriminator = p.state.players.discriminator
     assert isinstance(discriminator, stack.Stacked)
     assert discriminator.beside is (name != "gaussian-stable")
@@ -167,7 +167,7 @@ def test_members_side_by_side_are_their_single_runs(name: str, steps: int) -> No
 def test_exchanged_layers_are_the_module_under_vmap(name: str, count: int) -> None:
     """Outputs and every gradient, in double precision."""
     config = shortened(GAMES[name], 2)
-    p = stack.build(config, range(count), data_for(config))
+    p = stack.Ensemble(config, range(count), data_for(config))
     widen(p.state)
     drawn = wide(p.random_inputs(0))
     real = p.batches()[0]
@@ -213,7 +213,7 @@ def test_a_member_that_left_out_a_step_is_still_its_single_run(name: str) -> Non
         discriminator=replace(base.discriminator, name=name, **rates),
     )
     data = data_for(config)
-    p = stack.build(config, SEEDS, data)
+    p = stack.Ensemble(config, SEEDS, data)
     widen(p.state)
     singles = []
     for seed in SEEDS:
@@ -246,7 +246,7 @@ def test_an_inactive_member_takes_no_updates_and_disturbs_nobody() -> None:
     for name in kinds:
         config = shortened(GAMES[name], 3)
         data = data_for(config)
-        p, full = (stack.build(config, SEEDS, data) for _ in range(2))
+        p, full = (stack.Ensemble(config, SEEDS, data) for _ in range(2))
         for each in (p, full):
             each.step()
         p.deactivate(1)
@@ -283,9 +283,9 @@ def test_batch_statistics_of_members_are_averaged_as_a_single_runs() -> None:
 
 def test_draws_take_bounded_memory() -> None:
     config = shortened(GAMES["labels and dropout"], 2)
-    p = stack.build(config, range(4), data_for(config))
+    p = stack.Ensemble(config, range(4), data_for(config))
     assert p.sources[0].block_steps >= 1
-    one = stack.build(config, (2,), data_for(config))
+    one = stack.Ensemble(config, (2,), data_for(config))
     assert one.sources[0].block_steps >= p.sources[0].block_steps
     for side, turns in one.random_inputs(0).items():
         for a, b in zip(turns, p.random_inputs(0)[side], strict=True):
@@ -295,7 +295,7 @@ def test_draws_take_bounded_memory() -> None:
 def test_the_first_gradients_agree_in_fp32() -> None:
     config = shortened(GAMES["lazy penalties"], 1)
     data = data_for(config)
-    p = stack.build(config, SEEDS, data)
+    p = stack.Ensemble(config, SEEDS, data)
     p.step()
     for index, seed in enumerate(SEEDS):
         mine = replace(config, seed=seed)
@@ -320,7 +320,7 @@ def test_the_first_gradients_agree_in_fp32() -> None:
 
 def test_statistics_are_one_number_a_member() -> None:
     config = shortened(GAMES["labels, projection, average"], 2)
-    stats = stack.build(config, range(5), data_for(config)).step()
+    stats = stack.Ensemble(config, range(5), data_for(config)).step()
     assert {tuple(v.shape) for v in stats.values()} == {(5,)}
     assert len(set(stats["loss_d"].tolist())) == 5
 
@@ -328,7 +328,7 @@ def test_statistics_are_one_number_a_member() -> None:
 def test_a_sick_member_is_skipped_alone() -> None:
     config = shortened(GAMES["batch norm, k = 3"], 3)
     data = data_for(config)
-    p, healthy = (stack.build(config, SEEDS, data) for _ in range(2))
+    p, healthy = (stack.Ensemble(config, SEEDS, data) for _ in range(2))
     p.step()
     healthy.step()
     before = {k: v.clone() for k, v in state.tensors(p.member(1)).items()}
@@ -353,4 +353,4 @@ def test_a_sick_member_is_skipped_alone() -> None:
 def test_seeds_must_differ() -> None:
     config = shortened(recipes.gaussian(), 1)
     with pytest.raises(UsageError, match="each once"):
-        stack.build(config, (1, 1), data_for(config))
+        stack.Ensemble(config, (1, 1), data_for(config))

@@ -138,7 +138,7 @@ def weights(path: Path) -> str:
 def test_members_of_a_population_follow_them_too() -> None:
     wanted = scheduled()
     data = data_for(wanted)
-    p = stack.build(wanted, (0, 1), data)
+    p = stack.Ensemble(wanted, (0, 1), data)
     for _ in range(3):
         p.step()
     for side, optimizer in p.state.optimizers.items():

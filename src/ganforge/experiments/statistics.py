@@ -6,7 +6,7 @@ Two recipes are compared seed by seed, on the differences of the runs that share
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -54,7 +54,7 @@ class Test:
     flip_holm: float
 
 
-def summarise(values: Sequence[float] | Doubles) -> Summary:
+def summarise(values: Iterable[float]) -> Summary:
     """Summarise independent values: mean, standard error and 95 % t interval.
 
     error = s / sqrt(n), s the sample standard deviation; interval = mean -+ t_(0.975, n-1) error.
@@ -65,7 +65,7 @@ def summarise(values: Sequence[float] | Doubles) -> Summary:
     Returns:
         The summary; nan in place of what N values do not determine.
     """
-    x = np.asarray(values, dtype=np.float64)
+    x = np.array([*values], dtype=np.float64)
     mean = float(x.mean()) if len(x) else math.nan
     if len(x) < 2:
         return Summary(len(x), mean, math.nan, math.nan, math.nan)
@@ -76,7 +76,7 @@ def summarise(values: Sequence[float] | Doubles) -> Summary:
     return Summary(len(x), mean, error, mean - half, mean + half)
 
 
-def stated(values: Sequence[float] | Doubles, digits: int) -> str:
+def stated(values: Iterable[float], digits: int) -> str:
     """`mean +- standard error` with `digits` decimals; the value itself if there is one only."""
     found = summarise(values)
     error = "" if found.count < 2 else f" +- {found.error:.{digits}f}"
@@ -116,15 +116,14 @@ def t_test(differences: Sequence[float] | Doubles) -> float:
     Returns:
         p in [0, 1]; 1 if all differences are 0; nan for fewer than two or if one is not finite.
     """
-    d = np.asarray(differences, dtype=np.float64)
-    if len(d) < 2 or not np.isfinite(d).all():
+    found = summarise(differences)
+    if found.count < 2 or not np.isfinite(differences).all():
         return math.nan
-    error = d.std(ddof=1) / math.sqrt(len(d))
-    if error == 0:
-        return 1.0 if d[0] == 0 else 0.0
+    if found.error == 0:
+        return float(found.mean == 0)
     from scipy.special import stdtr
 
-    return 2 * float(stdtr(len(d) - 1, -abs(d.mean() / error)))
+    return 2 * float(stdtr(found.count - 1, -abs(found.mean / found.error)))
 
 
 def sign_flips(differences: Sequence[float] | Doubles, seed: int = 0) -> float:
@@ -149,13 +148,13 @@ def sign_flips(differences: Sequence[float] | Doubles, seed: int = 0) -> float:
         sums = np.zeros(1)
         for value in d:
             sums = np.concatenate([sums + value, sums - value])
-        return float((np.abs(sums) >= far).mean())
+        return float((abs(sums) >= far).mean())
 
     more = 0
     for start in range(0, FLIPS, 10_000):
         count = min(10_000, FLIPS - start)
         signs = Stream(seed, "sign-flips").integers(start * len(d), count * len(d), 2) * 2.0 - 1
-        more += int((np.abs(signs.reshape(count, len(d)) @ d) >= far).sum())
+        more += int((abs(signs.reshape(count, len(d)) @ d) >= far).sum())
     return (1 + more) / (1 + FLIPS)
 
 
@@ -163,7 +162,6 @@ def holm(p: Sequence[float]) -> list[float]:
     """p-values after Holm's step-down correction (1979), in the given order; nan is left out."""
     known = sorted((value, i) for i, value in enumerate(p) if not math.isnan(value))
     out, highest = list(p), 0.0
-    for rank, (value, i) in enumerate(known):
-        highest = max(highest, min(1.0, (len(known) - rank) * value))
-        out[i] = highest
+    for left, (value, i) in zip(range(len(known), 0, -1), known, strict=True):
+        out[i] = highest = max(highest, min(1.0, left * value))
     return out

@@ -60,16 +60,19 @@ class Group:
     label: str
     entries: tuple[Entry, ...]
 
+    def scores(self, metric: str) -> dict[int, Score]:
+        """The metric's score by seed, {} if the metric does not fit this recipe."""
+        return {e.seed: e.scores[metric] for e in self.entries if metric in e.scores}
+
     def values(self, metric: str) -> dict[int, float]:
-        """The metric's value by seed, {} if the metric does not fit this recipe."""
-        return {e.seed: e.scores[metric].value for e in self.entries if metric in e.scores}
+        """The metric's value by seed."""
+        return {seed: s.value for seed, s in self.scores(metric).items()}
 
     def gaps(self, metric: str) -> dict[int, float]:
         """What ranks, by seed: the value, or its distance from the floor if the floor is best."""
-        scores = {e.seed: e.scores[metric] for e in self.entries if metric in e.scores}
         return {
             seed: abs(s.value - s.floor) if s.better == "floor" else s.value
-            for seed, s in scores.items()
+            for seed, s in self.scores(metric).items()
         }
 
 
@@ -91,15 +94,14 @@ class Comparison:
 
     def ranked(self, metric: str) -> list[tuple[Group, Summary]]:
         """The groups that have the metric, best first, each with the summary of its values."""
-        rows = []
-        for group in self.groups:
-            values, gaps = group.values(metric), group.gaps(metric)
-            if values:
-                sign = -1.0 if self.card(metric).better == "higher" else 1.0
-                rank = sign * statistics.summarise(list(gaps.values())).mean
-                summary = statistics.summarise(list(values.values()))
-                rows.append((math.inf if math.isnan(rank) else rank, group, summary))
-        return [(group, summary) for _, group, summary in sorted(rows, key=lambda r: r[0])]
+        sign = -1.0 if self.card(metric).better == "higher" else 1.0
+
+        def rank(group: Group) -> float:
+            mean = statistics.summarise(group.gaps(metric).values()).mean
+            return math.inf if math.isnan(mean) else sign * mean
+
+        known = sorted((group for group in self.groups if group.scores(metric)), key=rank)
+        return [(group, statistics.summarise(group.values(metric).values())) for group in known]
 
     def tests(self, metric: str) -> list[Test]:
         """The paired tests of every two groups of `ranked`, the better one first."""

@@ -215,15 +215,15 @@ def refuse_different_data(infos: Mapping[Run, Mapping[str, Any]]) -> None:
     """UsageError that names the difference if runs were trained on different data."""
     first, *others = infos
     for run in others:
-        same_bytes = infos[first]["data_sha256"] == infos[run]["data_sha256"]
-        for key in ("data", "size"):
+        same = infos[first]["data_sha256"] == infos[run]["data_sha256"]
+        for key in ("size",) if same else ("data", "size"):
             a, b = first.settings().get(key), run.settings().get(key)
-            if a != b and (key == "size" or not same_bytes):
+            if a != b:
                 raise UsageError(
                     f"{key} = {a!r} in {first.path}, {b!r} in {run.path}: runs of different data "
                     "cannot be compared"
                 )
-        if not same_bytes:
+        if not same:
             raise UsageError(
                 f"{first.path} and {run.path} were trained on different "
                 f"{first.settings().get('data')!r} (their sha256 differs): they cannot be compared"

@@ -53,7 +53,7 @@ def metric_text(found: Comparison, metric: str) -> str:
     for rank, (group, summary) in enumerate(ranked, 1):
         names[group.label] = group.label if brief else str(rank)
         values = group.values(metric)
-        floors = sorted({e.scores[metric].floor for e in group.entries if metric in e.scores})
+        floors = sorted({score.floor for score in group.scores(metric).values()})
         each = (number(values.get(seed, math.nan)) for seed in seeds)
         label = group.label if brief else f"{rank} {group.label}"
         rows.append((label, *estimate(summary), " ".join(map(number, floors)), *each))

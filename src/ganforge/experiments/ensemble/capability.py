@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ganforge.config.schema import Config
 from ganforge.data.load import Dataset
-from ganforge.errors import GanforgeError
+from ganforge.errors import GanforgeError, one_line
 from ganforge.experiments.ensemble import layers, stack
 from ganforge.experiments.ensemble.stack import Ensemble
 from ganforge.gan import state, step
@@ -87,7 +87,7 @@ def trial(config: Config, data: Dataset, resolved: Resolved, count: int) -> tupl
     if size > PAYS:
         return f"with {size:,} parameters a game, stacking does not pay", None
     for dtype, close in PRECISIONS:
-        p = stack.build(config, (config.seed, config.seed + 1), data, device=resolved.device)
+        p = Ensemble(config, (config.seed, config.seed + 1), data, device=resolved.device)
         for each in (p.state, *p.singles):
             convert(each, dtype)
         try:
@@ -97,8 +97,7 @@ def trial(config: Config, data: Dataset, resolved: Resolved, count: int) -> tupl
         except GanforgeError:
             raise
         except Exception as error:  # whatever a user's own module does under vmap
-            line = (str(error).splitlines() or [type(error).__name__])[0]
-            why = f"these networks cannot be stacked ({line[:120]})"
+            why = f"these networks cannot be stacked ({one_line(error)})"
             continue
         if not same:
             return "stacked, these networks give other gradients than alone", None

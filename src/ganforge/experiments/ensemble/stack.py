@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -32,7 +32,7 @@ from ganforge.gan.state import State
 from ganforge.gan.step import StepOptions
 from ganforge.nets import SIDES, Inputs, Network, RandomInput, spectral
 from ganforge.rng import Order
-from ganforge.training import build as build_state
+from ganforge.training.build import initial
 from ganforge.training.random_inputs import (
     Block,
     RandomInputSource,
@@ -130,36 +130,75 @@ def per_member(values: Tensor, how: str, members: int) -> Tensor:
     return flat.mean(1) if how == "mean" else flat.sum(1)
 
 
-@dataclass
 class Ensemble:
-    """M games in one state. `step` plays one iteration of all; what it reports is (M,) each.
+    """M games in one state, before their first step. `step` plays one iteration of all.
 
-    config: of every member but for its seed. singles: the members' states, see `member`.
-    rows, drawn: the number of a block of steps, and its data order or random inputs.
+    Args:
+        config: of every member but for its seed.
+        seeds: of the members.
+        data: the examples.
+        precision, device: where the games are played.
+
+    Attributes:
+        state: of all games, stacked.
+        singles: the members' states, see `member`.
+        steps: the budget of each.
+        rows, drawn: the number of a block of steps, and its data order or random inputs.
+
+    Raises:
+        UsageError: no seeds, or the same twice.
     """
 
-    config: Config
-    seeds: tuple[int, ...]
-    data: Dataset
-    state: State
-    singles: list[State]
-    steps: int
-    sources: list[RandomInputSource]
-    values: Tensor
-    labels: Tensor | None
-    member_steps: MemberSteps
-    rows: tuple[int, Tensor] = (-1, torch.empty(0))
-    drawn: tuple[int, Block] = (-1, {})
+    def __init__(
+        self,
+        config: Config,
+        seeds: Sequence[int],
+        data: Dataset,
+        precision: str = "fp32",
+        device: torch.device | str = "cpu",
+    ):
+        if not seeds or len(set(seeds)) != len(seeds):
+            raise UsageError(f"seeds {list(seeds)}: give at least one, and each once")
+        self.config, self.seeds, self.data = config, tuple(seeds), data
+        device, count, spec = torch.device(device), len(seeds), data.spec
+        self.steps = step.steps_for(config.images(len(data)), config.batch, config.game)
+        configs = [replace(config, seed=seed) for seed in seeds]
+        self.singles = [initial(each, spec, device, precision, data=data) for each in configs]
 
-    def __post_init__(self) -> None:
-        self.orders = [Order(seed, len(self.data)) for seed in self.seeds]
-        reduce = partial(per_member, members=len(self.seeds))
-        self.options = StepOptions(reduce=reduce, apply_gradients=self.member_steps.apply_gradients)
+        each = [modules(single) for single in self.singles]
+        networks = {side: Stacked([one[side] for one in each]) for side in each[0]}
+        average = networks.pop("ema", None)
+        generator, discriminator = networks.values()
+        players = replace(self.singles[0].players, generator=generator, discriminator=discriminator)
+        trained = {k: [p for p in n.parameters() if p.requires_grad] for k, n in networks.items()}
+        steppers = {k: optimizers.build(getattr(config, k), ps) for k, ps in trained.items()}
+        self.state = State(players, steppers, average)
+        zeros = torch.zeros(count, dtype=torch.int64, device=device)
+        self.member_steps = MemberSteps(zeros.bool(), {side: zeros.clone() for side in SIDES})
+        self.options = StepOptions(
+            reduce=partial(per_member, members=count),
+            apply_gradients=self.member_steps.apply_gradients,
+        )
 
-    def step(self, rate_scale: float = 1.0) -> Log:
-        """One iteration of Algorithm 1 for every member; rate_scale: of all learning rates."""
+        self.sources = [
+            RandomInputSource(one, spec, single.players, device)
+            for one, single in zip(configs, self.singles, strict=True)
+        ]
+        together = fitting_steps(self.sources[0].numbers_a_step * count, BLOCK_NUMBERS)
+        for source in self.sources:
+            source.block_steps = together
+        self.drawn: tuple[int, Block] = (-1, {})
+        self.orders = [Order(seed, len(data)) for seed in seeds]
+        self.rows = (-1, torch.empty(0))
+        values = np.require(data.values, requirements=["C", "W"]).reshape(len(data), -1)
+        self.values = torch.from_numpy(values).to(device)
+        labels = data.labels
+        self.labels = None if labels is None else torch.from_numpy(np.array(labels)).to(device)
+
+    def step(self) -> Log:
+        """One iteration of Algorithm 1 for every member; what it reports is (M,) each."""
         now, game = self.state.step, self.config.game
-        hyper = schedules.hyperparameters(self.config, now, self.steps, rate_scale)
+        hyper = schedules.hyperparameters(self.config, now, self.steps)
         return step.step(
             self.state, game, self.batches(), self.random_inputs(now), hyper, self.options
         )
@@ -170,16 +209,14 @@ class Ensemble:
         block, place = divmod(self.state.step, ROW_STEPS)
         if self.rows[0] != block:
             count = ROW_STEPS * k * batch
-            rows = np.stack([order.indices(block * count, count) for order in self.orders])
+            rows = [o.indices(block * count, count).reshape(-1, batch) for o in self.orders]
             # the rows of a step side by side, so that looking them up is no copy
-            turns = rows.reshape(len(rows), ROW_STEPS * k, batch).swapaxes(0, 1)
-            index = torch.from_numpy(np.ascontiguousarray(turns)).to(self.values.device)
+            index = torch.from_numpy(np.concatenate(rows, axis=1)).to(self.values.device)
             self.rows = (block, index)
 
         spec = self.data.spec
         out = []
-        for j in range(k):
-            index = self.rows[1][place * k + j].flatten()
+        for index in self.rows[1][place * k : place * k + k]:
             x = encode(self.values.index_select(0, index).view(-1, *spec.stored_shape), spec)
             out.append(Batch(x, None if self.labels is None else self.labels[index]))
         return out
@@ -251,51 +288,3 @@ class Ensemble:
         numbers = [t for t in self.stacked_tensors() if t.is_floating_point()]
         sums = torch.stack([t.flatten(1).sum(1) for t in numbers])
         return torch.isfinite(sums).all(0)
-
-
-def build(
-    config: Config,
-    seeds: Sequence[int],
-    data: Dataset,
-    precision: str = "fp32",
-    device: torch.device | str = "cpu",
-) -> Ensemble:
-    """M games, one a seed, in the state before their first step.
-
-    Raises:
-        UsageError: no seeds, or the same twice.
-    """
-    if not seeds or len(set(seeds)) != len(seeds):
-        raise UsageError(f"seeds {list(seeds)}: give at least one, and each once")
-    device, count = torch.device(device), len(seeds)
-    configs = [replace(config, seed=seed) for seed in seeds]
-    singles = [build_state.initial(c, data.spec, device, precision, data=data) for c in configs]
-    each = [modules(single) for single in singles]
-    networks = {side: Stacked([one[side] for one in each]) for side in each[0]}
-    average = networks.pop("ema", None)
-    generator, discriminator = networks.values()
-    players = replace(singles[0].players, generator=generator, discriminator=discriminator)
-    trained = {k: [p for p in n.parameters() if p.requires_grad] for k, n in networks.items()}
-    steppers = {side: optimizers.build(getattr(config, side), ps) for side, ps in trained.items()}
-    sources = [
-        RandomInputSource(c, data.spec, s.players, device)
-        for c, s in zip(configs, singles, strict=True)
-    ]
-    together = fitting_steps(sources[0].numbers_a_step * count, BLOCK_NUMBERS)
-    for source in sources:
-        source.block_steps = together
-    values = np.require(data.values, requirements=["C", "W"]).reshape(len(data), -1)
-    labels = None if data.labels is None else torch.from_numpy(np.array(data.labels)).to(device)
-    zeros = torch.zeros(count, dtype=torch.int64, device=device)
-    return Ensemble(
-        config,
-        tuple(seeds),
-        data,
-        State(players, steppers, average),
-        singles,
-        step.steps_for(config.images(len(data)), config.batch, config.game),
-        sources,
-        torch.from_numpy(values).to(device),
-        labels,
-        MemberSteps(zeros.bool(), {side: zeros.clone() for side in SIDES}),
-    )

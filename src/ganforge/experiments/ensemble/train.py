@@ -24,7 +24,6 @@ from ganforge.errors import (
     OutOfMemoryError,
     lacks_memory,
 )
-from ganforge.experiments.ensemble import stack
 from ganforge.experiments.ensemble.stack import Ensemble
 from ganforge.experiments.seeds.plan import Plan, common_step
 from ganforge.gan import step
@@ -281,7 +280,7 @@ def begin(
         folder.prepare(runs[i].path, configs[i])
 
     resolved = replace(plan.resolved, stacked=len(seeds))
-    ensemble = stack.build(plan.config, seeds, plan.data, resolved.precision, resolved.device)
+    ensemble = Ensemble(plan.config, seeds, plan.data, resolved.precision, resolved.device)
     batches = Batches(plan.data, device=torch.device("cpu"), seed=0)  # nobody reads from it
     context.callback(batches.close)
     members = [
