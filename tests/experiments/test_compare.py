@@ -118,7 +118,7 @@ def test_what_cannot_be_compared_is_refused_before_anything_is_trained(
 
 
 def test_seconds_become_images_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A comparison that goes on keeps the budget it began with, whatever the clock says then."""
+    """A continued comparison has the budget it had at the start, whatever the clock says then."""
     monkeypatch.setattr(budgets, "images_a_second", lambda one, seconds: 500.0 * one.batch)
     variants = configs("gaussian", "gaussian:batch=16")
     first = plan_jobs(variants, [0, 1], Budget(seconds=3), tmp_path)
@@ -148,7 +148,7 @@ def test_the_speed_is_measured_and_leaves_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("one_by_one")
 def test_a_comparison_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
-    """Whole runs stay as they are, half a run goes on, bit for bit as if nothing had happened."""
+    """Whole runs stay as they are, half a run continues, bit for bit as if nothing had happened."""
     todo = plan_jobs(configs(*PAIR), [0, 1], SHORT, tmp_path / "a")
     assert [str(j.folder.relative_to(tmp_path / "a")) for j in todo] == [
         "gaussian/seed-0", "gaussian-generator.lr=1e-3/seed-0",
@@ -299,15 +299,15 @@ def test_runs_that_cannot_be_compared_are_refused(
         compare.of_runs([trained], Scoring(("cas",), n=100))
     with pytest.raises(DataError, match="no such run"):
         compare.of_runs([tmp_path / "nowhere"], SCORED)
-    kept = trained / "gaussian/seed-1/best/scores.json"
-    text = kept.read_text()
-    digest = next(iter(store.read(kept).values()))["scores"][0]["space_sha256"]
-    kept.write_text(text.replace(digest, "0" * 64))
+    saved = trained / "gaussian/seed-1/best/scores.json"
+    text = saved.read_text()
+    digest = next(iter(store.read(saved).values()))["scores"][0]["space_sha256"]
+    saved.write_text(text.replace(digest, "0" * 64))
     try:
         with pytest.raises(DataError, match=f"frechet: space_sha256 is {digest}.*seed-1"):
             compare.of_runs([trained], SCORED)
     finally:
-        kept.write_text(text)
+        saved.write_text(text)
 
 
 @pytest.mark.parametrize("key", ["space", "space_sha256", "n", "split", "seed"])

@@ -1,4 +1,4 @@
-"""Members of a population are their own single runs."""
+"""Members of a population equal their single runs."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def games() -> dict[str, Config]:
         "labels and dropout": recipes.cgan(),
         "convolutions": recipes.dcgan(),
         "labels, projection, average": cdcgan,
-        "labels told": replace(cdcgan, game=replace(cdcgan.game, classify=0.5)),
-        "labels told by perceptrons": replace(
+        "labels classified": replace(cdcgan, game=replace(cdcgan.game, classify=0.5)),
+        "labels classified by perceptrons": replace(
             recipes.cgan(),
             networks=replace(recipes.cgan().networks, label="projection"),
             game=replace(cdcgan.game, classify=0.5),
@@ -84,9 +84,9 @@ def widen(s: State) -> None:
         if module is not None:
             module.double()
     for optimizer in s.optimizers.values():
-        for held in optimizer.state.values():
-            for key, value in held.items():
-                held[key] = value.double() if value.dim() else value
+        for moments in optimizer.state.values():
+            for key, value in moments.items():
+                moments[key] = value.double() if value.dim() else value
 
 
 def single(config: Config, data: Dataset, seed: int, steps: int) -> State:
@@ -187,7 +187,7 @@ def test_exchanged_layers_are_the_module_under_vmap(name: str, count: int) -> No
 
 
 def under_vmap(modules: Sequence[nn.Module], *arguments: Any) -> list[Tensor]:
-    """The output of torch's own stack of modules, and the gradient of each parameter."""
+    """The output of torch's stack of modules, and the gradient of each parameter."""
     weights, buffers = stack_module_state(list(modules))
     apart = tree_map_only(
         Tensor, lambda value: value.view(len(modules), -1, *value.shape[1:]), arguments
@@ -204,7 +204,7 @@ def under_vmap(modules: Sequence[nn.Module], *arguments: Any) -> list[Tensor]:
 
 @pytest.mark.parametrize("name", ["adam", "sgd", "rmsprop"])
 def test_a_member_that_left_out_a_step_is_still_its_single_run(name: str) -> None:
-    """Adam corrects its moments by the count of steps, which is the member's own."""
+    """Adam corrects its moments by the count of steps, which is that of the member."""
     base = shortened(recipes.gaussian(), 8)
     rates = {"lr": 1e-2, "momentum": 0.0 if name == "adam" else 0.5}
     config = replace(

@@ -52,8 +52,10 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     shrink(monkeypatch)
 
 
-def jobs(out: Path, which: Sequence[int] = THREE, label: str = "gaussian", **own: str) -> list[Job]:
-    made = variant(label, {"threads": "1", **own})
+def jobs(
+    out: Path, which: Sequence[int] = THREE, label: str = "gaussian", **settings: str
+) -> list[Job]:
+    made = variant(label, {"threads": "1", **settings})
     return plan_jobs({label: made}, which, SHORT, out)
 
 
@@ -123,8 +125,8 @@ def test_each_folder_is_that_of_its_single_run(
         assert [f["code"] for f in found[0]["findings"]] == [
             f["code"] for f in found[1]["findings"]
         ]
-        kept = [json.loads((p / "scores.json").read_text()) for p in (single, member)]
-        assert kept[0].keys() == kept[1].keys()
+        saved = [json.loads((p / "scores.json").read_text()) for p in (single, member)]
+        assert saved[0].keys() == saved[1].keys()
 
 
 def test_the_table_says_whose_seconds_they_are(whole: Path) -> None:
@@ -226,9 +228,11 @@ def test_a_group_of_which_one_is_left_goes_on_as_a_group(whole: Path, tmp_path: 
     assert bits(tmp_path) == bits(whole)
 
 
-def test_fewer_seeds_than_before_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fewer_seeds_than_before_are_marked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Runs of a group that is parted are no longer exact, stacked anew or alone."""
-    told: list[str] = []
+    noted: list[str] = []
     for which in ((0, 1), (0,)):
         out = tmp_path / str(len(which))
         with pytest.MonkeyPatch.context() as patch:
@@ -238,11 +242,11 @@ def test_fewer_seeds_than_before_are_told(tmp_path: Path, monkeypatch: pytest.Mo
         list(compare.train_missing(jobs(out, which), "plain"))
         for seed in which:
             info = Run(out / f"gaussian/seed-{seed}").info()
-            told.append(f"{info['status']} {info['exact']} {info['resolved']['stacked']}")
-    assert told == ["finished False 2"] * 2 + ["finished False 0"]
+            noted.append(f"{info['status']} {info['exact']} {info['resolved']['stacked']}")
+    assert noted == ["finished False 2"] * 2 + ["finished False 0"]
 
 
-def test_one_that_diverges_is_told_and_left(
+def test_one_that_diverges_is_named_and_left(
     whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batches = Ensemble.batches
@@ -265,18 +269,18 @@ def test_one_that_diverges_is_told_and_left(
 
 
 @pytest.mark.parametrize(
-    "own", [{"compile": "true"}, {"on_nan": "rollback"}, {"micro_batch": "4"}, {"large": ""}]
+    "settings", [{"compile": "true"}, {"on_nan": "rollback"}, {"micro_batch": "4"}, {"large": ""}]
 )
 def test_what_goes_one_by_one(
-    own: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    settings: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each by `session.train`, seed by seed over all variants, as its own run."""
-    if own == {"large": ""}:
+    """Each by `session.train`, seed by seed over all variants, as a single run."""
+    if settings == {"large": ""}:
         monkeypatch.setattr(capability, "PAYS", 10)
-        own = {}
+        settings = {}
     monkeypatch.setattr(seeds, "play", None)
     labels = ("gaussian", "gaussian:batch=16")
-    variants = {label: variant(label, {"threads": "1", **own}) for label in labels}
+    variants = {label: variant(label, {"threads": "1", **settings}) for label in labels}
     asked: list[tuple[str, int]] = []
     monkeypatch.setattr(
         api, "train", lambda config, folder, **_: asked.append((folder, config.seed)) or Done()
@@ -306,7 +310,7 @@ def test_memory_bounds_how_many_go_together(
     assert found == [(2, True), (2, True), (1, False)]
 
 
-def test_no_memory_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_memory_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(self: Ensemble, *rest: Any) -> None:
         raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
 

@@ -141,9 +141,9 @@ def test_a_finding_of_one_seed_is_noted_while_it_trains(
     still = replace(config, generator=replace(config.generator, lr=0.0))
     heard = Heard()
     gf.population(still, out=tmp_path / "still", seeds=(4, 7), show=heard)
-    told = "; ".join(heard.notes)
-    assert re.search(r"seed [47]: GF00[13] ", told)
-    assert all(told.count(f" {code} ") <= 1 for code in ("GF001", "GF003", "GF008"))
+    noted = "; ".join(heard.notes)
+    assert re.search(r"seed [47]: GF00[13] ", noted)
+    assert all(noted.count(f" {code} ") <= 1 for code in ("GF001", "GF003", "GF008"))
 
 
 def test_the_look_at_health_changes_nothing(
@@ -170,7 +170,7 @@ def test_other_commands_read_a_seeds_folder(
 def test_a_member_goes_on_alone_and_comes_back(
     whole: Path, tmp_path: Path, keep: int, groups: list[tuple[int, ...]]
 ) -> None:
-    """Where both still have a step in common they go on from there, else each by itself."""
+    """Where both still have a step in common they continue from there, else each by itself."""
     out = tmp_path / "g"
     gf.population(gaussian(50, keep=keep), out=out, seeds=(0, 3), show="quiet")
     api.train(replace(gaussian(75, keep=keep), seed=3), out / "seed-3", show="quiet")
@@ -493,8 +493,8 @@ def test_the_last_step_is_scored_as_those_on_the_way_are(
     for run in trained.runs:
         found = list(runs.read_log(run.path / store.CURVE))
         assert [r["step"] for r in found] == [25, 50, 75]
-        kept = store.entries(run)[-1]
-        assert kept["step"] == 75 and store.cards(kept) == store.cards(found[-1])
+        saved = store.entries(run)[-1]
+        assert saved["step"] == 75 and store.cards(saved) == store.cards(found[-1])
         assert (run.path / evaluate.PICTURE).read_bytes() == b"3"
 
 
@@ -521,18 +521,18 @@ def test_a_collapsed_seed_is_counted(tmp_path: Path) -> None:
 
 
 def test_progress_is_of_all(tmp_path: Path) -> None:
-    told: list[Progress] = []
+    noted: list[Progress] = []
 
     class Kept(Quiet):
         def show(self, progress: Progress) -> None:
-            told.append(progress)
+            noted.append(progress)
 
     gf.population(gaussian(50), out=tmp_path / "g", seeds=range(4), at_once=2, show=Kept())
-    assert told[-1].done and told[-1].step == told[-1].steps == 4 * 50
-    assert told[-1].samples_seen == 4 * 50 * 8
-    half = [p for p in told if p.step == 2 * 50]
+    assert noted[-1].done and noted[-1].step == noted[-1].steps == 4 * 50
+    assert noted[-1].samples_seen == 4 * 50 * 8
+    half = [p for p in noted if p.step == 2 * 50]
     assert half and half[0].seconds_left > 0  # the second group is still to come
-    assert any("group 2 of 2" in p.note for p in told)
+    assert any("group 2 of 2" in p.note for p in noted)
 
 
 # --- what cannot be meant ---------------------------------------------------------------------

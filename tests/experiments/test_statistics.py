@@ -1,4 +1,4 @@
-"""Statistics of a few runs, held to closed forms, published results and simulation."""
+"""Statistics of a few runs, compared with closed forms, published results and simulation."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ SPEEDS = "speeds.json"
 class Budget:
     """What every run may use: passes over the data, thousands of real images, or seconds.
 
-    At most one of them; none for the recipes' own budgets, which must then be equal.
+    At most one of them; none for those of the recipes, which must then be equal.
     """
 
     epochs: float | None = None
@@ -44,7 +44,7 @@ def with_budget(configs: Mapping[str, Config], budget: Budget, out: Path) -> dic
     once and saved in OUT/speeds.json, so that a comparison has the same budget when it continues.
 
     Raises:
-        UsageError: the recipes' own budgets are needed and differ.
+        UsageError: the budgets of the recipes are needed and differ.
         DataError: speeds.json is damaged.
     """
     if not any(vars(budget).values()):

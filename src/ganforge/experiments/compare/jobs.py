@@ -130,7 +130,7 @@ def turns(jobs: Sequence[Job], missing: Sequence[Job]) -> Iterator[tuple[list[Jo
 def stacked(jobs: Sequence[Job], missing: Sequence[Job]) -> list[Plan]:
     """Plans of one group each for what is missing of a variant; the rest is trained alone.
 
-    jobs: all of the variant. A run that was begun alone goes on alone, one of a group with its
+    jobs: all of the variant. A run that was begun alone continues alone, one of a group with its
     group.
     """
     config, out = missing[0].config, missing[0].folder.parent

@@ -47,7 +47,7 @@ def of_recipes(
         seeds: the same for every recipe; five support a claim.
         out: the folder of the runs: OUT/RECIPE/seed-N.
         scoring: see `of_runs`.
-        budget: for every run. [default: the recipes' own budgets, which must be equal]
+        budget: for every run. [default: those of the recipes, which must be equal]
         settings: of every named recipe, applied before the variant's settings.
         show: how training is shown, see `api.train`.
 

@@ -42,7 +42,7 @@ def of_runs(
     Args:
         paths: of run folders, or of folders of runs, which stand for all runs inside.
         scoring: how. [default: by the Frechet distance of 10,000 samples]
-        networks: your own function, if the models were trained with one.
+        networks: your function, if the models were trained with one.
 
     Returns:
         The comparison.

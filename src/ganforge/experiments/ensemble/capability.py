@@ -96,7 +96,7 @@ def trial(config: Config, data: Dataset, resolved: Resolved, count: int) -> tupl
             same = all(agrees(p, i, *inputs, close) for i in range(2))
         except GanforgeError:
             raise
-        except Exception as error:  # whatever a user's own module does under vmap
+        except Exception as error:  # whatever a user's module does under vmap
             why = f"these networks cannot be stacked ({one_line(error)})"
             continue
         if not same:
@@ -169,7 +169,7 @@ def cost(p: Ensemble, one: State, saved: int) -> Cost:
 
 
 def free_memory(device: str) -> int:
-    """Bytes that may still be taken: of the machine and of this process's control group."""
+    """Bytes that are free: of the machine and of this process's control group."""
     if device.startswith("cuda"):
         return int(torch.cuda.mem_get_info(torch.device(device))[0])
     found = [1024 * int(n) for n in re.findall(r"MemAvailable: *(\d+)", read("/proc/meminfo"))]

@@ -116,7 +116,7 @@ class ConvTranspose(Channels):
 
 
 class BatchNorm(Channels):
-    """nn.BatchNorm1d or 2d of M members, each over its own examples."""
+    """nn.BatchNorm1d or 2d of M members, each over the examples of that member."""
 
     running_mean: Tensor
     running_var: Tensor

@@ -2,9 +2,9 @@
 
 Parameters, moments and buffers of M games lie in tensors with one more axis in front, and their
 examples in one batch, member after member. Members share no weights, so the gradient of the sum
-of their losses is each one's own gradient. Each member is its single run: the same start, data
+of their losses is the gradient of each. Each member is its single run: the same start, data
 order and random inputs as a run with its seed, and the same update (fp32 trajectories part in the
-last digits, as sums are taken in another order).
+last digits, as sums are in another order).
 """
 
 from __future__ import annotations

@@ -105,7 +105,7 @@ class EnsembleTrainer(Trainer):
         return t
 
     def check(self) -> str:
-        """Members that have diverged are trained no more; the others go on."""
+        """Members that have diverged are trained no more; the others continue."""
         columns = [v for name, v in self.totals.items() if name.startswith("skipped")]
         skipped = sum(columns, torch.zeros(len(self.members))).tolist()
         finite = self.ensemble.finite().tolist()

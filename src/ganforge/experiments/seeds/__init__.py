@@ -38,7 +38,7 @@ class StoppedError(GanforgeError):
     """A signal stopped a training: all is saved, and the same command continues."""
 
     def __init__(self, name: str, signal: int):
-        super().__init__(f"{name}: stopped and saved; the same command goes on")
+        super().__init__(f"{name}: stopped and saved; the same command continues")
         self.exit_code = 128 + signal
 
 
@@ -79,12 +79,12 @@ def train(
     are stacked in one set of tensors if that is possible and faster, else trained one by one.
 
     Args:
-        config: of every run; its own seed is not used.
+        config: of every run; its seed is not used.
         out: the folder. [default: runs/<name>]
         seeds: whole numbers from 0 up, each once.
         show: see `api.train`; numbers are of all seeds together.
         at_once: games in memory at a time. [default: as many as half of the free memory holds]
-        data: a `Dataset` of your own in place of what `config.data` names.
+        data: a `Dataset` in place of what `config.data` names.
         validation: examples not in `data`, to score by.
 
     Returns:

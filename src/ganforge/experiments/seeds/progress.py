@@ -1,4 +1,4 @@
-"""The progress of many seeds as one record, as a single run reports its own."""
+"""The progress of many seeds as one record, as a single run reports it."""
 
 from __future__ import annotations
 
