@@ -136,10 +136,12 @@ def png(figure: Figure, colours: int | None = None) -> bytes:
 
 def pixels(figure: Figure, dpi: float = DPI) -> Pixels:
     """A figure as (H, W, 3) uint8."""
+    from PIL import Image
+
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="rgba", dpi=dpi)
-    height = int(figure.get_figheight() * dpi)
-    return np.frombuffer(buffer.getbuffer(), np.uint8).reshape(height, -1, 4)[..., :3]
+    figure.savefig(buffer, format="png", dpi=dpi, pil_kwargs={"compress_level": 1})
+    with Image.open(buffer, formats=["PNG"]) as image:
+        return np.asarray(image.convert("RGB"))
 
 
 def svg(figure: Figure) -> str:
