@@ -20,8 +20,13 @@ from ganforge.errors import DataError, DiskError, GanforgeError, UnreadableError
 from ganforge.text import json_bytes
 from ganforge.types import Array
 
-CHUNK = 2**20  # bytes
 MADE_AGAIN = "remove it, and it is made again"
+REMEDIES: dict[int | None, str] = {
+    errno.ENOSPC: "free some space",
+    errno.EDQUOT: "free some of your quota",
+    errno.EACCES: "choose a folder you may write to",
+    errno.EROFS: "choose a folder you may write to",
+}
 
 
 # --- bytes ------------------------------------------------------------------------------------
@@ -47,12 +52,7 @@ def writing(path: Path) -> Iterator[None]:
 
 def disk_error(path: Path, error: OSError) -> DiskError:
     """The DiskError for a path that could not be written, with its remedy."""
-    remedy = {
-        errno.ENOSPC: "free some space",
-        errno.EDQUOT: "free some of your quota",
-        errno.EACCES: "choose a folder you may write to",
-        errno.EROFS: "choose a folder you may write to",
-    }.get(error.errno or 0, "check the disk")
+    remedy = REMEDIES.get(error.errno, "check the disk")
     return DiskError(f"{path}: cannot be written ({error.strerror or error}): {remedy}")
 
 
@@ -87,8 +87,7 @@ def read_file(path: Path) -> bytes:
 def write_file(path: Path, data: bytes) -> None:
     """Write the bytes of a file and flush them to the disk; a crash may leave a part of them."""
     with path.open("wb") as file:
-        for start in range(0, len(data), CHUNK):
-            file.write(data[start : start + CHUNK])
+        file.write(data)
         file.flush()
         os.fsync(file.fileno())
 
@@ -96,15 +95,14 @@ def write_file(path: Path, data: bytes) -> None:
 def replace_file(path: Path, data: bytes) -> None:
     """Write the bytes of a file, whole or not at all; DiskError if they cannot be written."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with writing(path):
+    with writing(path):
+        try:
             write_file(temporary, data)
             os.replace(temporary, path)
             sync_folder(path.parent)
-    except DiskError:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
+        finally:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
 
 
 def save_file(path: Path, data: bytes) -> Path:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+from PIL import Image
 
-from ganforge.types import Pixels
+from ganforge.types import Array, Pixels
 
 LABEL_ROWS = 20  # most rows of a grid of labelled pictures
 
@@ -24,44 +23,39 @@ def layout(count: int, classes: int) -> tuple[int, int]:
     return -(-count // columns), columns
 
 
-def grid(images: npt.NDArray[Any], columns: int, gap: int = 2) -> Pixels:
+def grid(images: Array, columns: int, gap: int = 2) -> Pixels:
     """Pictures (N, H, W, C), uint8, as one (rows (H + gap) + gap, ..., 3), row by row, on grey.
 
     One channel is grey, of two the first is shown as blue too, of more the first three are shown.
     """
     count, height, width, channels = images.shape
-    rows = -(-count // columns)
     shown = {1: [0, 0, 0], 2: [0, 1, 0]}.get(channels, [0, 1, 2])
-    tiled = np.full((rows * columns, height + gap, width + gap, 3), 127, dtype=np.uint8)
-    tiled[:count, gap:, gap:] = images[..., shown]
-    whole = tiled.reshape(rows, columns, *tiled.shape[1:]).transpose(0, 2, 1, 3, 4)
-    whole = whole.reshape(rows * (height + gap), columns * (width + gap), 3)
-    return np.pad(whole, ((0, gap), (0, gap), (0, 0)), constant_values=127)
+    tall, wide, rows = height + gap, width + gap, -(-count // columns)
+    whole = np.full((rows * tall + gap, columns * wide + gap, 3), 127, dtype=np.uint8)
+    for i, image in enumerate(images[..., shown]):
+        top, left = gap + i // columns * tall, gap + i % columns * wide
+        whole[top : top + height, left : left + width] = image
+    return whole
 
 
 def tiles(picture: Pixels, height: int, width: int, gap: int = 2) -> Pixels:
     """The inverse of `grid`: (N, H, W, 3), row by row, empty tiles included."""
     tall, wide = height + gap, width + gap
-    rows, columns = (picture.shape[0] - gap) // tall, (picture.shape[1] - gap) // wide
+    rows, columns = (len(picture) - gap) // tall, (picture.shape[1] - gap) // wide
     whole = picture[: rows * tall, : columns * wide].reshape(rows, tall, columns, wide, 3)
     return whole.transpose(0, 2, 1, 3, 4).reshape(-1, tall, wide, 3)[:, gap:, gap:]
 
 
 def png(picture: Pixels, scale: int = 1) -> bytes:
     """(H, W, 3) uint8 as a PNG file's bytes, each pixel enlarged to `scale` x `scale`."""
-    from PIL import Image
-
-    if scale > 1:
-        picture = picture.repeat(scale, axis=0).repeat(scale, axis=1)
+    picture = picture.repeat(scale, axis=0).repeat(scale, axis=1)
     buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "PNG", optimize=False)
+    Image.fromarray(picture).save(buffer, "PNG")
     return buffer.getvalue()
 
 
 def gif(pictures: Sequence[Pixels], milliseconds: int = 150) -> bytes:
     """(H, W, 3) pictures as an endless GIF's bytes; the last one stays for a second."""
-    from PIL import Image
-
     frames = [Image.fromarray(p) for p in pictures]
     times = [milliseconds] * (len(frames) - 1) + [1000]
     buffer = io.BytesIO()
@@ -71,7 +65,5 @@ def gif(pictures: Sequence[Pixels], milliseconds: int = 150) -> bytes:
 
 def read_png(path: Path) -> Pixels:
     """A PNG file written by `png`, (H, W, 3) uint8."""
-    from PIL import Image
-
     with Image.open(path, formats=["PNG"]) as image:
         return np.asarray(image.convert("RGB"))

@@ -11,6 +11,7 @@ Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,6 @@ import numpy as np
 from ganforge.types import Floats, Ints, Words
 
 _WORDS_A_BLOCK = 8  # one Philox counter value gives 4 x 64 bits
-LAWS = ("normal", "uniform")
 
 
 class Stream:
@@ -37,9 +37,8 @@ class Stream:
     def words(self, first: int, count: int) -> Words:
         """Words first .. first + count - 1 of the stream, uint32 of shape (count,)."""
         block, skip = divmod(first, _WORDS_A_BLOCK)
-        state = self._state
-        state["state"]["counter"] = np.array([block, 0, 0, 0], dtype=np.uint64)
-        self._philox.state = state  # ten times cheaper than a new generator
+        self._state["state"]["counter"] = np.array([block, 0, 0, 0], dtype=np.uint64)
+        self._philox.state = self._state  # ten times cheaper than a new generator
         blocks = -(-(skip + count) // _WORDS_A_BLOCK)
         raw = self._philox.random_raw(blocks * 4)
         return np.asarray(raw, dtype="<u8").view(np.uint32)[skip : skip + count]
@@ -60,10 +59,8 @@ class Stream:
         u = (words[..., 0].astype(np.float32) + np.float32(1)) * np.float32(2.0**-32)
         angle = words[..., 1].astype(np.float32) * np.float32(2.0**-32 * 2 * np.pi)
         radius = np.sqrt(np.float32(-2) * np.log(u))
-        out = np.empty((count, even // 2, 2), dtype=np.float32)
-        np.multiply(radius, np.cos(angle), out=out[..., 0])
-        np.multiply(radius, np.sin(angle), out=out[..., 1])
-        return out.reshape(count, even)[:, :size]
+        pairs = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=-1)
+        return pairs.reshape(count, even)[:, :size]
 
     def draw(self, law: str, first: int, count: int, size: int) -> Floats:
         """Noise of a named law: "normal" is N(0, 1), "uniform" is U(-1, 1); (count, size)."""
@@ -71,7 +68,7 @@ class Stream:
             return self.normal(first, count, size)
         if law == "uniform":
             return self.uniform(first, count, size) * np.float32(2) - np.float32(1)
-        raise ValueError(f"noise law {law!r}: one of {', '.join(LAWS)}")
+        raise ValueError(f"noise law {law!r}: normal or uniform")
 
     def keep(self, first: int, count: int, size: int, drop: float) -> Floats:
         """Dropout factors, 0 with probability `drop` and 1 / (1 - drop) else; (count, size).
@@ -80,8 +77,7 @@ class Stream:
         """
         pairs = (size + 1) // 2
         halves = self.words(first * pairs, count * pairs).view(np.uint16).reshape(count, pairs * 2)
-        kept = halves[:, :size] >= round(drop * 65536)
-        return kept * np.float32(1 / (1 - drop))
+        return (halves[:, :size] >= round(drop * 65536)) * np.float32(1 / (1 - drop))
 
     def integers(self, first: int, count: int, below: int) -> Ints:
         """Uniform integers 0 .. below - 1 for samples first .. first + count - 1, int64."""
@@ -103,25 +99,22 @@ class Order:
 
     def __init__(self, seed: int, size: int, name: str = "order"):
         self.seed, self.size, self.name = seed, size, name
-        self._epochs: dict[int, Ints] = {}
+        self._epoch = lru_cache(maxsize=2)(self._permutation)  # a batch may lie in two epochs
 
-    def _epoch(self, epoch: int) -> Ints:
-        if epoch not in self._epochs:
-            keys = Stream(self.seed, f"{self.name}/{epoch}").words(0, self.size).astype(np.uint64)
-            # a stable sort: each key is joined with its place, in its low half, and sorted as one
-            # number, in a fifth of the time of a stable argsort
-            keys = (keys << np.uint64(32)) | np.arange(self.size, dtype=np.uint64)
-            keys.sort()
-            self._epochs = {e: p for e, p in self._epochs.items() if e == epoch - 1}
-            self._epochs[epoch] = (keys & np.uint64(2**32 - 1)).astype(np.int64)
-        return self._epochs[epoch]
+    def _permutation(self, epoch: int) -> Ints:
+        keys = Stream(self.seed, f"{self.name}/{epoch}").words(0, self.size).astype(np.uint64)
+        # a stable sort: each key is joined with its place, in its low half, and sorted as one
+        # number, in a fifth of the time of a stable argsort
+        keys = (keys << np.uint64(32)) | np.arange(self.size, dtype=np.uint64)
+        keys.sort()
+        return (keys & np.uint64(2**32 - 1)).astype(np.int64)
 
     def indices(self, first: int, count: int) -> Ints:
         """Data indices first .. first + count - 1 of the pass, int64 of shape (count,)."""
-        parts = []
+        parts = [np.empty(0, dtype=np.int64)]
         while count > 0:
             epoch, start = divmod(first, self.size)
             part = self._epoch(epoch)[start : start + count]
             parts.append(part)
             first, count = first + len(part), count - len(part)
-        return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
+        return np.concatenate(parts)

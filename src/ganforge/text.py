@@ -74,13 +74,11 @@ def strings(value: Any) -> Any:
 
 def command_line(words: Sequence[str]) -> str:
     """Words as a shell reads them back, bytes that are not UTF-8 in the form $'caf\\xe9'."""
-    return " ".join(shlex.quote(w) if printable(w) == w else dollar_quoted(w) for w in words)
-
-
-def dollar_quoted(word: str) -> str:
-    """A word in the shell's quotes that know escapes."""
-    inside = word.replace("\\", "\\\\").replace("'", "\\'")
-    return f"$'{printable(inside)}'"
+    escaped = str.maketrans({"\\": "\\\\", "'": "\\'"})
+    return " ".join(
+        shlex.quote(w) if printable(w) == w else f"$'{printable(w.translate(escaped))}'"
+        for w in words
+    )
 
 
 def on_disk(path: Path) -> Path:
@@ -123,14 +121,11 @@ def replace(error: UnicodeError) -> tuple[str, int]:
 
 def columns(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> str:
     """Rows as a table with columns of equal width; those numbered in `right` are right-aligned."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if i in right else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    )
+    table = []
+    for i, column in enumerate(zip(*rows, strict=True)):
+        width, side = max(map(len, column)), ">" if i in right else "<"
+        table.append([f"{cell:{side}{width}}" for cell in column])
+    return "\n".join("  ".join(row).rstrip() for row in zip(*table, strict=True))
 
 
 codecs.register_error(ERRORS, replace)

@@ -64,16 +64,17 @@ class Sampler:
     def label(self, given: int | str) -> int:
         """A label by its number or its class name."""
         names, last = self.class_names, self.spec.classes - 1
-        given = printable(given) if isinstance(given, str) else given
-        if isinstance(given, str) and given in names:
-            return names.index(given)
-        if isinstance(given, str) and given.removeprefix("-").isdecimal():
-            given = int(given)
-        if isinstance(given, int) and not isinstance(given, bool) and 0 <= given <= last:
+        if isinstance(given, str):
+            given = printable(given)
+            if given in names:
+                return names.index(given)
+            if given.removeprefix("-").isdecimal():
+                given = int(given)
+        if type(given) is int and 0 <= given <= last:
             return given
         shown = [name for name in names if not name.isdecimal()]
-        known = ", ".join([*shown[:12], *["..."][: len(shown) > 12]])
-        known = f" ({known})" if known else ""
+        shown[12:] = ["..."] * (len(shown) > 12)
+        known = f" ({', '.join(shown)})" if shown else ""
         raise UsageError(f"label {given}: {self.name} knows the labels 0 to {last}{known}")
 
     @torch.no_grad()
@@ -82,24 +83,20 @@ class Sampler:
         training = [m for m in self.model.modules() if m.training]
         self.model.eval()
         try:
-            out = []
+            out = [np.empty((0, *self.spec.stored_shape), self.spec.dtype)]
             for start in range(0, len(z), CHUNK):
-                label = None
+                chunk, label = slice(start, start + CHUNK), None
                 if labels is not None:
-                    label = torch.from_numpy(labels[start : start + CHUNK]).to(self.device)
-                x = self.model(z[start : start + CHUNK], label, None)
+                    label = torch.from_numpy(labels[chunk]).to(self.device)
+                x = self.model(z[chunk], label, None)
                 out.append(decode(x, self.spec).cpu().numpy())
         finally:
             for module in training:
                 module.training = True
-        return np.concatenate(out) if out else np.empty((0, *self.spec.stored_shape))
+        return np.concatenate(out)
 
     def sample(
-        self,
-        count: int = 16,
-        labels: Labels = None,
-        seed: int = 0,
-        first: int = 0,
+        self, count: int = 16, labels: Labels = None, seed: int = 0, first: int = 0
     ) -> Array:
         """`count` samples: (N, H, W, C) uint8 pictures, or (N, F) float32 in data units.
 
