@@ -62,7 +62,7 @@ def parsing(path: Path | str, fault: str) -> Iterator[None]:
 
     Args:
         path: of the file, for a DiskError if it cannot be read.
-        fault: the message of the UnreadableError, before the parser's own.
+        fault: the message of the UnreadableError, before that of the parser.
     """
     try:
         yield
@@ -219,5 +219,5 @@ def read_npz(path: Path) -> dict[str, Array]:
         with np.load(io.BytesIO(read_file(path)), allow_pickle=False) as file:
             return dict(file)
     except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error):
-        # NumPy's own message would advise to unpickle bytes that it does not know
+        # the message of NumPy would advise to unpickle bytes that it does not know
         raise DataError(f"{path}: not an .npz file, or a damaged one: {MADE_AGAIN}") from None

@@ -28,8 +28,8 @@ Stream = Callable[[int, int], dict[str, Tensor]]
 class Rows(NamedTuple):
     """The examples of one batch, on the device.
 
-    real: float32 model values, (B, C, H, W) channels_last or (B, F), in memory of its own.
-    label: int64 (B,), or None. source: float32 model values like `real`, of its own shape, or None.
+    real: float32 model values, (B, C, H, W) channels_last or (B, F), in new memory.
+    label: int64 (B,), or None. source: float32 model values like `real`, of another shape, or None.
     """
 
     real: Tensor
@@ -44,8 +44,8 @@ class Batches:
     often in a memory map) and background threads gather the requests that should come next:
     training asks for positions at a constant stride. A wrong guess costs time and changes nothing.
 
-    Row i of a paired source comes with row i of the values. An unpaired source has a shuffled pass
-    of its own, over its own length.
+    Row i of a paired source comes with row i of the values. An unpaired source has a separate
+    shuffled pass, over its length.
 
     Args:
         dataset: the data.

@@ -56,8 +56,8 @@ class Examples:
         drawn: those rows are drawn by the seed; False takes the last of them, as some papers do.
         source: what a game translates from, stored like `values`, of any size; None if it
             translates nothing.
-        unpaired: source is a set of its own, with its own length; else row i of source belongs to
-            row i of values.
+        unpaired: source is a separate set of any length; else row i of source belongs to row i of
+            values.
     """
 
     values: Array
@@ -71,11 +71,11 @@ class Examples:
     unpaired: bool = False
 
     def __post_init__(self) -> None:
-        check_source(self.values, self.source, self.unpaired, "these examples")
+        check_source(self, "these examples")
         if self.unpaired and self.test:
             raise DataError(
                 "unpaired examples cannot have a published test part: give the test part as a "
-                "data set of its own"
+                "separate data set"
             )
 
     @property
@@ -101,7 +101,7 @@ class Dataset:
         skipped: files that were left out, each as "name: reason".
         source: what a game translates from, (N, ...) or, unpaired, (M, ...); or None.
         source_spec: what one source looks like; None without a source.
-        unpaired: source has an order of its own; else row i of source belongs to row i of values.
+        unpaired: source has a separate order; else row i of source belongs to row i of values.
     """
 
     name: str
@@ -117,7 +117,7 @@ class Dataset:
     unpaired: bool = False
 
     def __post_init__(self) -> None:
-        check_source(self.values, self.source, self.unpaired, f"data {self.name!r}")
+        check_source(self, f"data {self.name!r}")
         if (self.source is None) != (self.source_spec is None):
             raise DataError(f"data {self.name!r}: give source and source_spec together")
 
@@ -132,14 +132,15 @@ class Dataset:
         return total / len(self)
 
 
-def check_source(values: Array, source: Array | None, unpaired: bool, where: str) -> None:
-    """Raise a DataError unless `source` fits `values`."""
-    if unpaired and source is None:
+def check_source(data: Examples | Dataset, where: str) -> None:
+    """Raise a DataError unless the source of `data` fits its values."""
+    count, sources = len(data.values), None if data.source is None else len(data.source)
+    if data.unpaired and sources is None:
         raise DataError(f"{where}: unpaired, but without a source: give one")
-    if source is not None and not unpaired and len(source) != len(values):
+    if not data.unpaired and sources not in (None, count):
         raise DataError(
-            f"{where}: {len(source)} sources for {len(values)} examples: give one for each, or "
-            "say that they are unpaired"
+            f"{where}: {sources} sources for {count} examples: give one for each, or say that they "
+            "are unpaired"
         )
 
 
@@ -167,19 +168,13 @@ def select(examples: Examples, name: str, part: str, *, size: int | None, seed: 
             parts = split(Examples(examples.source), f"{name} (source)", part, seed)
         scaled = size if examples.source.ndim == 4 else None  # a vector has no size
         source, source_spec = _chosen(examples.source, parts, part, scaled, name)
+    sha256 = digest(values, labels, source, unpaired=examples.unpaired)
     return Dataset(
-        name=name,
-        part=part,
-        spec=spec,
-        values=values,
-        labels=labels,
-        class_names=examples.class_names,
-        sha256=digest(values, labels, source, unpaired=examples.unpaired),
-        skipped=examples.skipped,
+        name, part, spec, values, labels, examples.class_names, sha256, examples.skipped,
         source=source,
         source_spec=source_spec,
         unpaired=examples.unpaired,
-    )
+    )  # fmt: skip
 
 
 def _chosen(
@@ -209,8 +204,9 @@ def split(examples: Examples, name: str, part: str, seed: int) -> dict[str, Ints
     if 0 in shape:
         raise DataError(f"data {name!r} holds no examples: an array of shape {shape}")
     rest = shape[0] - test
-    order = np.argsort(Stream(seed, "split").words(0, rest), kind="stable")
-    order = order if examples.drawn else np.arange(rest)[::-1]
+    order = np.arange(rest)[::-1]
+    if examples.drawn:
+        order = np.argsort(Stream(seed, "split").words(0, rest), kind="stable")
     v, t = (validation, 0) if test else ((rest + 10) // 20,) * 2
     if v + t >= rest:
         v = t = 0
@@ -322,7 +318,7 @@ def check_labels(labels: Array, count: int, where: str) -> Ints:
     Raises:
         DataError: another shape or type, or a label outside 0..K-1, which the message names.
     """
-    if labels.ndim == 2 and labels.shape[1] == 1:
+    if labels.shape == (count, 1):
         labels = labels[:, 0]
     if labels.shape != (count,):
         raise DataError(

@@ -9,8 +9,7 @@ import logging
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from contextlib import contextmanager, nullcontext
 from typing import IO, TypeVar
 
 import numpy as np
@@ -32,7 +31,7 @@ SUFFIXES = (
 MAX_PIXELS = 50_000_000
 MAX_WEBP = 30_000_000  # its decoder holds several copies; with this, all stay under 1 GB
 _GREY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N")
-_BIG = 4_000_000  # pixels; larger pictures are decoded one at a time
+_BIG = 4_000_000  # pixels; larger pictures are decoded one at a time, or memory would not hold
 _ONE_BIG = threading.Lock()
 _ORIENTATION = 0x0112
 _BAD_EXIF = (SyntaxError, ValueError, TypeError, KeyError)  # what Pillow raises on damaged EXIF
@@ -40,15 +39,6 @@ _BAD_EXIF = (SyntaxError, ValueError, TypeError, KeyError)  # what Pillow raises
 
 # Without a handler, the log of decoders on damaged files would be printed on the standard error.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
-
-
-@dataclass(frozen=True)
-class Header:
-    """What the header of a picture says; width and height are those after EXIF orientation."""
-
-    width: int
-    height: int
-    grey: bool
 
 
 @contextmanager
@@ -80,18 +70,17 @@ def work_on(store: Store, names: list[str], work: Work[T]) -> list[tuple[str, T 
     return results
 
 
-def probe(file: IO[bytes], name: str) -> Header:
-    """Size and greyness of a picture from its header.
+def probe(file: IO[bytes], name: str) -> tuple[int, int, int]:
+    """(H, W, C) of a picture from its header, turned as its EXIF data say; C is 1 or 3.
 
     Raises:
         UnreadableError: the picture is damaged.
         DataError: the picture has more than MAX_PIXELS pixels.
     """
     with parsing(name, "damaged"), _open(file, name) as image:
-        width, height = image.size
-        if _turned(image):
-            width, height = height, width
-        return Header(width, height, _is_grey(image))
+        channels = 1 if _is_grey(image) else 3
+        height, width = image.size if _turned(image) else (image.height, image.width)
+        return height, width, channels
 
 
 def decode(file: IO[bytes], name: str, size: int | None, channels: int) -> Pixels:
@@ -106,13 +95,12 @@ def decode(file: IO[bytes], name: str, size: int | None, channels: int) -> Pixel
     Raises:
         UnreadableError, DataError: as `probe`.
     """
-    with parsing(name, "damaged"), _open(file, name) as image, _turn(image):
+    with (
+        parsing(name, "damaged"),
+        _open(file, name) as image,
+        _ONE_BIG if image.width * image.height > _BIG else nullcontext(),
+    ):
         return _decode(image, size, channels)
-
-
-def _turn(image: Image.Image) -> AbstractContextManager[object]:
-    """One after the other for large pictures, or memory would not hold."""
-    return _ONE_BIG if image.width * image.height > _BIG else nullcontext()
 
 
 def _decode(image: Image.Image, size: int | None, channels: int) -> Pixels:
@@ -191,10 +179,9 @@ def _is_grey(image: Image.Image) -> bool:
 
 def _turned(image: Image.Image) -> bool:
     """Whether the orientation in the EXIF data swaps width and height."""
-    if image.format == "TIFF":
-        return False  # Pillow has swapped them already
-    if image.format == "PNG" and "exif" not in image.info:
-        return False  # asking Pillow further would decode every pixel
+    # Pillow has swapped those of a TIFF already; of a PNG it would decode every pixel to find out
+    if image.format == "TIFF" or (image.format == "PNG" and "exif" not in image.info):
+        return False
     try:
         return image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
     except _BAD_EXIF:

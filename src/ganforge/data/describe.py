@@ -20,7 +20,9 @@ def describe(dataset: Dataset) -> list[tuple[str, str]]:
     if spec.is_image:
         c, h, w = spec.shape
         rows.append(("pictures", f"{h} x {w}, {c} channel{'s' if c > 1 else ''}, {spec.dtype}"))
-        rows.append(("range", _range(values)))
+        chunks = [values[chunk] for chunk in blocks(values)]
+        low, high = min(chunk.min() for chunk in chunks), max(chunk.max() for chunk in chunks)
+        rows.append(("range", f"{low:g} to {high:g}"))
     else:
         rows.append(("vectors", f"{spec.shape[0]} features, {spec.dtype}"))
         rows.append(("mean", _numbers(values.mean(0, dtype=np.float64))))
@@ -66,11 +68,6 @@ def _classes(dataset: Dataset) -> list[tuple[str, str]]:
     if len(rows) > _LISTED:
         rows[_LISTED:] = [("  ...", f"{len(rows) - _LISTED} more")]
     return [("classes", str(dataset.spec.classes)), *rows]
-
-
-def _range(values: Array) -> str:
-    chunks = [values[chunk] for chunk in blocks(values)]
-    return f"{min(c.min() for c in chunks):g} to {max(c.max() for c in chunks):g}"
 
 
 def _numbers(values: Array) -> str:

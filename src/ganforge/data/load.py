@@ -43,7 +43,7 @@ def load(data: str, *, part: str = "train", size: int | None = None, seed: int =
         part: "train", "validation" or "test". Sets with a published test file keep it, and a part
             of the training file validates; everything else is split 90/5/5 %.
         size: side in pixels to which pictures are cropped and resized; None leaves them.
-        seed: of the split, and of the draws of a toy law. A packed folder has its own split.
+        seed: of the split, and of the draws of a toy law. A packed folder is split already.
 
     Raises:
         UsageError: an unknown name or part, or an impossible size.
@@ -67,7 +67,7 @@ def locate(data: str) -> Path:
 
     Raises:
         DataError: something written like a path that does not exist.
-        UsageError: a word that is neither a known name nor a path.
+        UsageError: text that is neither a known name nor a path.
     """
     if not data:
         raise UsageError(f"no data given: {did_you_mean('', list(NAMED))}, or a path")

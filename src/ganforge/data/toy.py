@@ -24,8 +24,7 @@ Points = tuple[tuple[float, ...], ...]
 def ring(modes: int = 8, radius: float = 1.0, sigma: float = 0.01) -> Mixture:
     """Equal Gaussians evenly spaced on a circle (Metz et al. 2017; Srivastava et al. 2017)."""
     angles = [2 * math.pi * k / modes for k in range(modes)]
-    means = tuple((radius * math.cos(a), radius * math.sin(a)) for a in angles)
-    return Mixture(means, sigma)
+    return Mixture(tuple((radius * math.cos(a), radius * math.sin(a)) for a in angles), sigma)
 
 
 def grid(ticks: tuple[float, ...] = (-4.0, -2.0, 0.0, 2.0, 4.0), sigma: float = 0.05) -> Mixture:
@@ -50,12 +49,10 @@ def spirals(turns: float = 1.5, sigma: float = 0.02, points: int = 200) -> Mixtu
 
 
 def _normal(words: Words) -> Doubles:
-    """N(0, 1) by Box-Muller from words (N, 2k) with k even or odd, float64 (N, 2k)."""
+    """N(0, 1) by Box-Muller from words (N, 2k), float64 (N, 2k)."""
     u = (words.astype(np.float64) + 0.5) * 2.0**-32
     radius, angle = np.sqrt(-2 * np.log(u[:, 0::2])), 2 * np.pi * u[:, 1::2]
-    out = np.empty(u.shape)
-    out[:, 0::2], out[:, 1::2] = radius * np.cos(angle), radius * np.sin(angle)
-    return out
+    return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=2).reshape(u.shape)
 
 
 @dataclass(frozen=True)
@@ -79,19 +76,21 @@ class Gaussian:
 
     @property
     def covariance(self) -> Doubles:
-        a = np.array(self.matrix, dtype=np.float64)
-        return np.asarray(a.T @ a)
+        return np.asarray(self._matrix.T @ self._matrix)
+
+    @property
+    def _matrix(self) -> Doubles:
+        return np.array(self.matrix, dtype=np.float64)
 
     def sample(self, count: int, stream: Stream, first: int = 0) -> Floats:
         """Samples first .. first + count - 1 of `stream`, float32 (count, F)."""
         z = stream.normal(first, count, self.features).astype(np.float64)
-        return np.asarray(z @ np.array(self.matrix) + self.mean).astype(np.float32)
+        return (z @ self._matrix + self.mean).astype(np.float32)
 
     def log_density(self, x: npt.ArrayLike) -> Doubles:
         """Log-density in nats at x (N, F), float64 (N,)."""
-        a = np.array(self.matrix, dtype=np.float64)
-        z = np.linalg.solve(a.T, (np.asarray(x, dtype=np.float64) - self.mean).T)
-        norm = self.features / 2 * math.log(2 * math.pi) + np.linalg.slogdet(a)[1]
+        z = np.linalg.solve(self._matrix.T, (np.asarray(x, dtype=np.float64) - self.mean).T)
+        norm = self.features / 2 * math.log(2 * math.pi) + np.linalg.slogdet(self._matrix)[1]
         return np.asarray(-0.5 * np.sum(z * z, axis=0) - norm)
 
 
@@ -118,21 +117,25 @@ class Mixture:
         return np.array(self.means, dtype=np.float32) if self.separate else None
 
     @property
+    def _weights(self) -> Doubles:
+        return np.array(self.weights or (1 / len(self.means),) * len(self.means))
+
+    @property
     def mean(self) -> Doubles:
-        return np.asarray(self._weights() @ np.array(self.means))
+        return np.asarray(self._weights @ np.array(self.means))
 
     @property
     def covariance(self) -> Doubles:
         centred = np.array(self.means) - self.mean
-        between = (centred * self._weights()[:, None]).T @ centred
+        between = (centred * self._weights[:, None]).T @ centred
         return np.asarray(between + self.sigma**2 * np.eye(self.features))
 
     def sample(self, count: int, stream: Stream, first: int = 0) -> Floats:
         """Samples first .. first + count - 1 of `stream`, float32 (count, F)."""
         even = self.features + self.features % 2
-        width = even + 2  # one word chooses the component, one keeps the pairs aligned
+        width = even + 2  # one word chooses the component, one leaves the pairs aligned
         words = stream.words(first * width, count * width).reshape(count, width)
-        edges = np.cumsum(self._weights())[:-1]
+        edges = np.cumsum(self._weights)[:-1]
         which = np.searchsorted(edges, (words[:, 0] + 0.5) * 2.0**-32, side="right")
         z = _normal(words[:, 2:])[:, : self.features]
         return (np.array(self.means)[which] + self.sigma * z).astype(np.float32)
@@ -140,18 +143,15 @@ class Mixture:
     def log_density(self, x: npt.ArrayLike) -> Doubles:
         """Log-density in nats at x (N, F), float64 (N,)."""
         points = np.asarray(x, dtype=np.float64)
-        means, log_weights = np.array(self.means), np.log(self._weights())
+        means, log_weights = np.array(self.means), np.log(self._weights)
         norm = self.features * (0.5 * math.log(2 * math.pi) + math.log(self.sigma))
-        out = np.empty(len(points))
+        out = [np.empty(0)]
         for i in range(0, len(points), 4096):  # keeps the (N, K, F) differences small
             gap = (points[i : i + 4096, None, :] - means) / self.sigma
             terms = log_weights - 0.5 * np.sum(gap * gap, axis=2)
             top = terms.max(axis=1)
-            out[i : i + 4096] = top + np.log(np.exp(terms - top[:, None]).sum(axis=1)) - norm
-        return out
-
-    def _weights(self) -> Doubles:
-        return np.array(self.weights or (1 / len(self.means),) * len(self.means))
+            out.append(top + np.log(np.exp(terms - top[:, None]).sum(axis=1)) - norm)
+        return np.concatenate(out)
 
 
 Law = Gaussian | Mixture

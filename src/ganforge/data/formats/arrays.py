@@ -92,7 +92,7 @@ def header(
         shape, fortran, dtype = read(file)
     if dtype.hasobject:
         raise DataError(f"{where}: holds pickled Python objects, never read: save numbers")
-    if dtype.names is not None or dtype.subdtype is not None or dtype.kind not in "biuf":
+    if dtype.kind not in "biuf":
         raise DataError(f"{where}: an array of {dtype}: save plain numbers")
     if any(n < 0 for n in shape) or math.prod(shape) * dtype.itemsize >= 2**62:
         raise DataError(f"{where}: a damaged .npy header: shape {shape}")

@@ -13,6 +13,7 @@ import json
 import tarfile
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 
@@ -47,10 +48,8 @@ _NAMES = {
 
 def recognises(path: Path, head: bytes) -> bool:
     """Whether a path is a folder of CIFAR-10, one of its batches or a .tar.gz."""
-    if path.is_dir():
-        return find(path) is not None
-    batch = path.suffix == ".bin" and find(path.parent) is not None
-    return batch or path.name.endswith((".tar.gz", ".tgz"))
+    folder = path.parent if path.suffix == ".bin" else path
+    return path.name.endswith((".tar.gz", ".tgz")) or find(folder) is not None
 
 
 def read(path: Path, options: object) -> Examples:
@@ -60,11 +59,10 @@ def read(path: Path, options: object) -> Examples:
         DataError: a file is missing, damaged or something else.
         DiskError: a file cannot be read.
     """
-    if (folder := find(path)) is not None:
-        return read_folder(folder)
     if path.suffix == ".bin":
         raise DataError(f"{path}: one batch of CIFAR-10: give the folder {path.parent}")
-    return read_tar(path)
+    folder = find(path)
+    return read_tar(path) if folder is None else read_folder(folder)
 
 
 def find(folder: Path) -> Path | None:
@@ -124,10 +122,7 @@ def parse_batch(raw: bytes, where: str) -> tuple[Array, Ints]:
         )
     records = np.frombuffer(raw, np.uint8).reshape(-1, RECORD)
     pictures = records[:, 1:].reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1)
-    labels = records[:, 0]
-    if labels.max() >= len(CLASSES):
-        raise DataError(f"{where}: label {labels.max()}: labels are 0..{len(CLASSES) - 1}")
-    return np.ascontiguousarray(pictures), labels.astype(np.int64)
+    return np.ascontiguousarray(pictures), _labels(records[:, 0].tolist(), where)
 
 
 def _read(fetch: Fetch, where: str) -> Examples:
@@ -140,8 +135,7 @@ def _read(fetch: Fetch, where: str) -> Examples:
     pictures: list[Array]
     labels: list[Ints]
     if end == ".bin":
-        batches = [parse_batch(raw, name) for name, raw in raws.items()]
-        pictures, labels = [values for values, _ in batches], [numbers for _, numbers in batches]
+        pictures, labels = map(list, zip(*map(parse_batch, raws.values(), raws), strict=True))
     else:
         pictures = [_sheet(raw, name) for name, raw in raws.items()]
         counts = {"train": sum(map(len, pictures[:-1])), "test": len(pictures[-1])}
@@ -171,7 +165,11 @@ def _label_list(fetch: Fetch, part: str, count: int, where: str) -> Ints:
         labels = json.loads(raw)
     if not isinstance(labels, list) or len(labels) != count:
         raise DataError(f"{where}/{name}: must be a list of {count} labels, one for each picture")
-    bad = next((v for v in labels if type(v) is not int or not 0 <= v < len(CLASSES)), None)
-    if bad is not None:
-        raise DataError(f"{where}/{name}: label {bad!r:.80}: labels are 0..{len(CLASSES) - 1}")
+    return _labels(labels, f"{where}/{name}")
+
+
+def _labels(labels: list[Any], where: str) -> Ints:
+    for label in labels:
+        if type(label) is not int or not 0 <= label < len(CLASSES):
+            raise DataError(f"{where}: label {label!r:.80}: labels are 0..{len(CLASSES) - 1}")
     return np.array(labels, dtype=np.int64)

@@ -22,7 +22,6 @@ from ganforge.data.dataset import MAX_CLASSES, Examples, PictureOptions, check_s
 from ganforge.data.decode import (
     FORMATS,
     SUFFIXES,
-    Header,
     Work,
     decode,
     probe,
@@ -74,7 +73,7 @@ def read(path: Path, options: PictureOptions) -> Examples:
     labels, classes = find_labels(store, names, every)
 
     skipped: list[str] = []
-    good: dict[str, Header] = {}
+    good: dict[str, tuple[int, int, int]] = {}
     with quiet(), executor(options) as pool:
         for name, found in _results(pool, probe, store, names):
             if isinstance(found, str):
@@ -83,10 +82,10 @@ def read(path: Path, options: PictureOptions) -> Examples:
                 good[name] = found
     _check_share(path, skipped, len(names))
 
-    shape = _shape(good, options.size, path)
+    shape = _shape(list(good.values()), options.size, path)
     values = _allocate((len(good), *shape), options, path)
     decoded: list[str] = []
-    pixels = sum(header.height * header.width for header in good.values())
+    pixels = sum(height * width for height, width, _ in good.values())
     work = partial(decode, size=options.size, channels=shape[-1])
     with quiet(), executor(options, pixels) as pool:
         for name, picture in _results(pool, work, store, list(good)):
@@ -126,12 +125,14 @@ def _results(
         yield from future.result()
 
 
-def _shape(headers: dict[str, Header], size: int | None, path: Path) -> tuple[int, int, int]:
+def _shape(
+    shapes: list[tuple[int, int, int]], size: int | None, path: Path
+) -> tuple[int, int, int]:
     """(H, W, C) of the set; DataError if sizes differ and `size` is None."""
-    channels = 1 if all(header.grey for header in headers.values()) else 3
+    channels = max(channels for *_, channels in shapes)
     if size is not None:
         return size, size, channels
-    sizes = Counter((header.height, header.width) for header in headers.values())
+    sizes = Counter((height, width) for height, width, _ in shapes)
     (height, width), _ = sizes.most_common(1)[0]
     if len(sizes) > 1:
         side = max(8, min(256, *map(min, sizes)))
