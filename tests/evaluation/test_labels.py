@@ -18,7 +18,7 @@ def test_overall_per_class_and_worst():
     out = label_accuracy(logits, np.array([0, 0, 1, 1, 2, 2]))
     assert out.overall == pytest.approx(5 / 6)
     assert out.per_class == (1, 1, 0.5)
-    assert (out.worst, out.worst_accuracy) == (2, 0.5)
+    assert (out.worst, out.per_class[out.worst]) == (2, 0.5)
     assert list(out.counts) == [2, 2, 2]
 
 

@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import replace
+from pkgutil import resolve_name
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import torch
 from ganforge.data.dataset import Examples
 from ganforge.data.spec import DataSpec
 from ganforge.errors import DataError, GanforgeError, UsageError
-from ganforge.evaluation import features
+from ganforge.evaluation import features, metrics
 from ganforge.evaluation.inputs import LEAST, make_case
 from ganforge.evaluation.metrics import METRICS, NEEDS, fitting
 from ganforge.evaluation.metrics import scores as all_scores
@@ -74,7 +75,8 @@ def test_contract_stamped_with_a_floor(name, scores):
     assert score.verdict in ("as real", "close", "far", "collapsed", "copies")
     card = json.loads(json.dumps(score.to_json(), allow_nan=False))
     assert Score.from_json(card) == score
-    assert METRICS[name].function.__doc__ and METRICS[name].measures
+    where = f"{metrics.__name__}.{METRICS[name].where}"
+    assert METRICS[name].measures and resolve_name(where).__doc__
 
 
 @pytest.mark.parametrize("name", METRICS)
@@ -180,7 +182,7 @@ def test_pictures_in_the_wrong_range():
 
 
 def test_features_that_overflow_are_refused(monkeypatch):
-    def broken(fit_on):
+    def broken(real, spec):
         return lambda x: np.full((len(x), 2), np.inf, "f4"), "0" * 64
 
     recipe = features.SPACES["identity"]

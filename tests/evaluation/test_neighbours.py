@@ -37,7 +37,7 @@ def test_against_brute_force_whatever_the_block(shift, block, monkeypatch):
     monkeypatch.setattr(distances, "ENTRIES", block)
     real = G.normal(size=(90, 6)) + 100
     fake = G.normal(size=(80, 6)) * 0.8 + 100 + shift
-    out = prdc(real, fake, 3, 5)
+    out = prdc(real, fake)
     expected = brute_prdc(real, fake, 3, 5)
     assert (out.precision, out.recall, out.density, out.coverage) == pytest.approx(expected)
 

@@ -33,7 +33,7 @@ CARD = Score("label-accuracy", 0.95, 0.01, 0.99, 100, "s", "ab" * 32, 0, "valida
 )
 def test_verdicts(name, value, floor, spread, control, expected):
     found = Measured(value, floor, spread, control=control)
-    assert verdict(METRICS[name].rule, found) == expected
+    assert verdict(METRICS[name], found) == expected
 
 
 def test_json_and_back():

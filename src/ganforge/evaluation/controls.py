@@ -34,12 +34,10 @@ def blurred(values: Array, labels: Ints, seed: int) -> Labelled:
     if values.ndim == 2:
         mean = values.mean(0, dtype=np.float64).astype(values.dtype)
         return mean + (values - mean) * values.dtype.type(0.5), labels
-    offsets = torch.arange(-3, 4, dtype=torch.float32)
-    line = torch.exp(-offsets.square() / (2 * BLUR**2))
+    line = torch.exp(-torch.arange(-3.0, 4.0).square() / (2 * BLUR**2))
     line /= line.sum()
-    x = torch.from_numpy(np.array(values)).permute(0, 3, 1, 2).float()
-    n, c, h, w = x.shape
-    x = x.reshape(n * c, 1, h, w)
+    n, h, w, c = values.shape
+    x = torch.from_numpy(np.array(values)).permute(0, 3, 1, 2).float().reshape(n * c, 1, h, w)
     x = functional.conv2d(x, line.reshape(1, 1, 7, 1), padding=(3, 0))
     x = functional.conv2d(x, line.reshape(1, 1, 1, 7), padding=(0, 3))
     return _stored(x.reshape(n, c, h, w).permute(0, 2, 3, 1).numpy(), values), labels
@@ -85,7 +83,6 @@ def table(
     *,
     spec: DataSpec,
     metrics: Sequence[str] | None = None,
-    space: str | None = None,
     seed: int = 0,
     split: str = "validation",
 ) -> dict[str, list[Score]]:
@@ -98,30 +95,20 @@ def table(
         train: examples (T, ...) and labels (T,) of the training part.
         real: of the part scored against (N, ...).
         source: of the same part, others (N, ...); see `halves`.
-        metrics: as `metrics.scores`. spec, space, seed, split: as `make_case`.
+        metrics: as `metrics.scores`. spec, seed, split: as `make_case`.
     """
     if len(source[0]) > len(train[0]):
         raise UsageError(
             f"{len(source[0])} held-out and {len(train[0])} training examples: "
             "the memoriser cannot give as many, score fewer"
         )
+    pick = subset(len(train[0]), len(source[0]), seed, "controls")
+    remembered = train[0][pick], train[1][pick]
     out = {}
     for name, sampler in SAMPLERS.items():
-        if name == "memoriser":
-            pick = subset(len(train[0]), len(source[0]), seed, "controls")
-            fake, labels = sampler(train[0][pick], train[1][pick], seed)
-        else:
-            fake, labels = sampler(*source, seed)
-        case = make_case(
-            Examples(*train),
-            Examples(*real),
-            Examples(fake, labels),
-            spec=spec,
-            space=space,
-            seed=seed,
-            split=split,
-        )
-        out[name] = scores(case, metrics)
+        fake = sampler(*(remembered if name == "memoriser" else source), seed)
+        sets = (Examples(*part) for part in (train, real, fake))
+        out[name] = scores(make_case(*sets, spec=spec, seed=seed, split=split), metrics)
     return out
 
 
@@ -135,21 +122,16 @@ def rows(found: dict[str, list[Score]]) -> list[list[str]]:
     return out
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main() -> None:
     """Print the table for MNIST as Markdown. Arguments: [SPLIT [SEED]], test and 0 by default."""
     from ganforge.data.load import load
 
-    given = sys.argv[1:] if arguments is None else arguments
-    split = given[0] if given else "test"
-    seed = int(given[1]) if len(given) > 1 else 0
-    train, other = load("mnist"), load("mnist", part=split)
-    if train.labels is None or other.labels is None:
-        raise UsageError("the table needs labels")
-    real, source = halves((other.values, other.labels), seed)
-    found = table(
-        (train.values, train.labels), real, source, spec=train.spec, seed=seed, split=split
-    )
-    head, *body = rows(found)
+    given = dict(enumerate(sys.argv))
+    split, seed = given.get(1, "test"), int(given.get(2, "0"))
+    data, other = load("mnist"), load("mnist", part=split)
+    train, scored = ((part.values, np.asarray(part.labels)) for part in (data, other))
+    real, source = halves(scored, seed)
+    head, *body = rows(table(train, real, source, spec=data.spec, seed=seed, split=split))
     print(f"seed {seed}, split {split}, N = {len(real[0])}\n")
     for row in (head, ["---"] * len(head), *body):
         print(f"| {' | '.join(row)} |")

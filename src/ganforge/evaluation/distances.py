@@ -39,6 +39,15 @@ def centred(x: Array, *others: Array) -> tuple[Tensor, ...]:
     return tuple(torch.from_numpy(a.astype(np.float64) - mean) for a in (x, *others))
 
 
+def to_others(x: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Row numbers, and their squared distances to all of x (N, F), inf to themselves, by blocks."""
+    for rows in blocks(len(x), len(x)):
+        d = squared(x[rows], x)
+        row = torch.arange(rows.start, rows.stop)
+        d[row - rows.start, row] = torch.inf
+        yield row, d
+
+
 def kth(x: Tensor, ks: tuple[int, ...]) -> Tensor:
     """Squared distance of every row to its k-th nearest other row, (len(ks), N).
 
@@ -46,14 +55,8 @@ def kth(x: Tensor, ks: tuple[int, ...]) -> Tensor:
         x: (N, F), float64, N > max(ks).
         ks: neighbour numbers, from 1.
     """
-    parts = []
-    for rows in blocks(len(x), len(x)):
-        d = squared(x[rows], x)
-        row = torch.arange(rows.start, rows.stop)
-        d[row - rows.start, row] = torch.inf
-        parts.append(d.topk(max(ks), dim=1, largest=False).values)
-    table = torch.cat(parts)
-    return torch.stack([table[:, k - 1] for k in ks])
+    parts = [d.topk(max(ks), dim=1, largest=False).values for _, d in to_others(x)]
+    return torch.cat(parts).T[[k - 1 for k in ks]]
 
 
 def nearest(x: Tensor, y: Tensor, exclude: Ints | None = None) -> tuple[Ints, Doubles]:

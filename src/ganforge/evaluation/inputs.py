@@ -11,7 +11,6 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from ganforge.data import toy
 from ganforge.data.dataset import LEAST_SCORED, Dataset, Examples
@@ -19,7 +18,7 @@ from ganforge.data.spec import DataSpec
 from ganforge.errors import DataError, check
 from ganforge.evaluation import features
 from ganforge.rng import Stream
-from ganforge.types import Array, Floats, Ints
+from ganforge.types import Array, Doubles, Floats, Ints
 
 T = TypeVar("T")
 Labelled = Dataset | Examples
@@ -31,8 +30,13 @@ LEAST = LEAST_SCORED  # examples of each of real and fake
 class Mixture:
     """A law of K equal round Gaussians: centres (K, F), float64, and one sigma, in data units."""
 
-    centres: npt.NDArray[np.float64]
+    centres: Doubles
     sigma: float
+
+    @classmethod
+    def of(cls, law: toy.Mixture) -> Mixture:
+        """The components of a toy law, rounded as its samples are."""
+        return cls(np.array(law.means, np.float32).astype(np.float64), law.sigma)
 
 
 @dataclass(frozen=True)
@@ -46,8 +50,8 @@ class Real:
     def mixture(self) -> Mixture | None:
         """The modes of a toy law whose modes are separate and equally likely."""
         law = toy.LAWS.get(self.train.name)
-        if isinstance(law, toy.Mixture) and law.modes is not None and not law.weights:
-            return Mixture(law.modes.astype("float64"), law.sigma)
+        if isinstance(law, toy.Mixture) and law.separate and not law.weights:
+            return Mixture.of(law)
         return None
 
 
@@ -65,7 +69,7 @@ def check_samples(values: Array, spec: DataSpec, what: str) -> None:
         spec: what one example looks like.
         what: the noun of the message, such as "samples".
     """
-    if values.ndim < 1 or values.shape[1:] != spec.stored_shape:
+    if values.shape[1:] != spec.stored_shape:
         raise DataError(
             f"{what} have shape {values.shape}: the data are (N, "
             f"{', '.join(map(str, spec.stored_shape))})"
@@ -82,10 +86,8 @@ def check_samples(values: Array, spec: DataSpec, what: str) -> None:
         raise DataError(f"{what}: row {row} is not finite: remove it, or see why it diverged")
 
 
-def check_labels(labels: Array | None, count: int, classes: int, what: str) -> Ints | None:
+def check_labels(labels: Array, count: int, classes: int, what: str) -> Ints:
     """Labels as int64 (N,), or a DataError unless they are N integers in 0..K-1."""
-    if labels is None:
-        return None
     if labels.shape != (count,) or labels.dtype.kind not in "iu":
         raise DataError(
             f"{what}: {labels.dtype} of shape {labels.shape} for {count} examples: "
@@ -93,8 +95,7 @@ def check_labels(labels: Array | None, count: int, classes: int, what: str) -> I
         )
     if labels.min() < 0 or labels.max() >= classes:
         raise DataError(
-            f"{what}: {int(labels.min())}..{int(labels.max())}, the data have classes "
-            f"0..{classes - 1}"
+            f"{what}: {labels.min()}..{labels.max()}, the data have classes 0..{classes - 1}"
         )
     return labels.astype(np.int64)
 
@@ -139,19 +140,19 @@ def make_case(
     for what, part in sets.items():
         check_samples(part.values, spec, what)
     _check_range(real.values, fake.values)
-    if n is None:
-        shortest = min(sizes, key=lambda what: sizes[what])
-        n = sizes[shortest]
-        if not sizes["real examples"] == sizes["samples"] == n:
-            had = f"{sizes['real examples']} real examples, {sizes['samples']} samples"
-            note = f"N = {n}, as many as there are {shortest} (given {had})"
-    size = n
-    check(size <= min(sizes.values()), "n", size, f"at most {min(sizes.values())} examples")
+    least = min(sizes, key=lambda what: sizes[what])
+    size = sizes[least] if n is None else n
+    check(size <= sizes[least], "n", size, f"at most {sizes[least]} examples")
+    if n is None and size < max(sizes["real examples"], sizes["samples"]):
+        had = f"{sizes['real examples']} real examples, {sizes['samples']} samples"
+        note = f"N = {size}, as many as there are {least} (given {had})"
 
-    def cut(part: Labelled, name: str, what: str) -> Examples:
-        labels = check_labels(part.labels, len(part.values), spec.classes, f"{what} labels")
-        pick = subset(len(part.values), size, seed, name)
-        return Examples(part.values[pick], None if labels is None else labels[pick])
+    def cut(part: Labelled, stream: str, what: str) -> Examples:
+        count, labels = len(part.values), part.labels
+        pick = subset(count, size, seed, stream)
+        if labels is not None:
+            labels = check_labels(labels, count, spec.classes, f"{what} labels")[pick]
+        return Examples(part.values[pick], labels)
 
     return Case(
         spec,
@@ -205,19 +206,13 @@ class Case:
     memory: dict[Any, Any] = field(default_factory=dict)
 
     @cached_property
-    def real_features(self) -> Floats:
-        """(n, F)."""
-        return self.embed(self.real.values)
-
-    @cached_property
-    def fake_features(self) -> Floats:
-        """(n, F)."""
-        return self.embed(self.fake.values)
-
-    @cached_property
-    def stand_in_features(self) -> Floats:
-        """(n, F)."""
-        return self.embed(self.stand_in.values)
+    def features(self) -> tuple[Floats, Floats, Floats]:
+        """Of real, fake and stand_in, (n, F) each."""
+        return (
+            self.embed(self.real.values),
+            self.embed(self.fake.values),
+            self.embed(self.stand_in.values),
+        )
 
     @property
     def given(self) -> frozenset[str]:
@@ -245,8 +240,8 @@ class Case:
         It is computed at the first call: what several metrics share.
         """
         if compare not in self.memory:
-            others = self.fake_features, self.stand_in_features
-            self.memory[compare] = [compare(self.real_features, x, *options) for x in others]
+            real, *others = self.features
+            self.memory[compare] = [compare(real, x, *options) for x in others]
         found, floor = self.memory[compare]
         return found, floor
 

@@ -5,24 +5,24 @@ Nothing of the game that made the samples is used: its discriminator would flatt
 
 from __future__ import annotations
 
-import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ganforge import files
 from ganforge.errors import UsageError
 from ganforge.rng import Order, Stream
 from ganforge.types import Array, Doubles, Floats
 
 Net = TypeVar("Net", bound=nn.Module)
 
-BATCH = 128
+BATCH, WARM = 128, 0.2  # examples of a batch; share of the steps in which the rate rises
 BATCHED = 500  # examples at once, without gradients
 HIDDEN = 64
 FARTHEST = 1e6  # deviations of the real examples to which features are clipped
@@ -50,12 +50,27 @@ def initialise(net: nn.Module, seed: int, name: str) -> None:
                 p.copy_(torch.from_numpy(draws).reshape(p.shape).mul_(2 * bound).sub_(bound))
 
 
-def one_cycle(step: int, steps: int, peak: float, warm: float = 0.2) -> float:
-    """Learning rate at `step` of `steps`: linear up to `peak` over `warm`, then a cosine to 0."""
-    t = (step + 1) / steps
-    if t < warm:
-        return peak * t / warm
-    return peak * 0.5 * (1 + math.cos(math.pi * (t - warm) / (1 - warm)))
+def batches(
+    optimiser: torch.optim.Optimizer, seed: int, count: int, steps: int
+) -> Iterator[tuple[int, Tensor]]:
+    """Step and rows of every batch of a training whose learning rate goes through one cycle.
+
+    The rate rises linearly to that of the optimiser over a fifth of the steps, then falls to 0 as a
+    cosine.
+
+    Args:
+        optimiser: its rate is set before each batch.
+        seed: of the order of the rows.
+        count: rows N; a batch has 128 of them, or all.
+        steps: how many.
+    """
+    order, size, peak = Order(seed, count), min(BATCH, count), optimiser.defaults["lr"]
+    for step in range(steps):
+        t = (step + 1) / steps
+        fall = 0.5 * (1 + math.cos(math.pi * (t - WARM) / (1 - WARM)))
+        for group in optimiser.param_groups:
+            group["lr"] = peak * t / WARM if t < WARM else peak * fall
+        yield step, torch.from_numpy(order.indices(step * size, size))
 
 
 def in_batches(
@@ -70,16 +85,14 @@ def in_batches(
     return np.concatenate(parts)
 
 
-def update(optimiser: torch.optim.Optimizer, rate: float, loss: Tensor) -> None:
-    """One step of an optimiser on a loss, at a learning rate."""
-    for group in optimiser.param_groups:
-        group["lr"] = rate
+def update(optimiser: torch.optim.Optimizer, loss: Tensor) -> None:
+    """One step of an optimiser on a loss."""
     optimiser.zero_grad()
     torch.autograd.backward(loss)
     optimiser.step()
 
 
-def discriminate(real: Floats, fake: Floats, seed: int, epochs: int = 20) -> HeldOut:
+def discriminate(real: Floats, fake: Floats, seed: int) -> HeldOut:
     """Train a discriminator on half of the examples and return its logits on the other half.
 
     F-64-64-1 leaky, logit > 0 for real, cross-entropy, Adam 2e-3. The training half is split 4 : 1
@@ -90,7 +103,6 @@ def discriminate(real: Floats, fake: Floats, seed: int, epochs: int = 20) -> Hel
     Args:
         real, fake: features (N, F), equally many, N >= 20.
         seed: of the halves, the weights and the order.
-        epochs: passes over the training part.
 
     Raises:
         UsageError: fewer than 20 of either, or not equally many.
@@ -117,7 +129,7 @@ def discriminate(real: Floats, fake: Floats, seed: int, epochs: int = 20) -> Hel
     initialise(net, seed, "discriminate")
     for p in net[-1].parameters():
         nn.init.zeros_(p)
-    _fit_binary(net, part(0, a), part(a, b), seed, epochs)
+    _fit_binary(net, part(0, a), part(a, b), seed)
     with torch.no_grad():
         logits = net(part(b, n)[0]).squeeze(1).double().numpy()
     return HeldOut(logits[: n - b], logits[n - b :])
@@ -128,12 +140,10 @@ def _fit_binary(
     train: tuple[Tensor, Tensor],
     choose: tuple[Tensor, Tensor],
     seed: int,
-    epochs: int,
 ) -> None:
     """Fit `net` in place; it ends with the weights of its best epoch on `choose`."""
     x, truth = train
-    batch = min(BATCH, len(x))
-    order, steps = Order(seed, len(x)), len(x) // batch
+    epoch = len(x) // min(BATCH, len(x))
     optimiser = torch.optim.Adam(net.parameters(), lr=2e-3)
 
     def loss(rows: Tensor, target: Tensor) -> Tensor:
@@ -144,29 +154,24 @@ def _fit_binary(
             return float(loss(*choose)), {k: v.clone() for k, v in net.state_dict().items()}
 
     best = snapshot()
-    for epoch in range(epochs):
-        for step in range(epoch * steps, (epoch + 1) * steps):
-            index = torch.from_numpy(order.indices(step * batch, batch))
-            rate = one_cycle(step, epochs * steps, 2e-3)
-            update(optimiser, rate, loss(x[index], truth[index]))
-        best = min(best, snapshot(), key=lambda found: found[0])
+    for step, rows in batches(optimiser, seed, len(x), 20 * epoch):
+        update(optimiser, loss(x[rows], truth[rows]))
+        if (step + 1) % epoch == 0:
+            best = min(best, snapshot(), key=lambda found: found[0])
     net.load_state_dict(best[1])
 
 
-def classifier(
-    values: Array, labels: Array, classes: int, seed: int, epochs: int = 6
-) -> Classifier:
+def classifier(values: Array, labels: Array, classes: int, seed: int) -> Classifier:
     """A fresh classifier of stored examples.
 
-    Pictures: two 5 x 5 convolutions of stride 2, 128 features; vectors: F-64-64-K. AdamW 3e-3,
-    one cycle, batch 128, at least 400 steps so that small sets are learnt too.
+    Pictures: two 5 x 5 convolutions of stride 2, 128 features; vectors: F-64-64-K. AdamW 3e-3, one
+    cycle, batch 128, six epochs but at least 400 steps, so that small sets are learnt too.
 
     Args:
         values: (N, H, W, C) or (N, F), stored.
         labels: (N,), 0..K-1.
         classes: K.
         seed: of weights and order.
-        epochs: passes over the examples.
     """
     flat = values.reshape(len(values), -1)
     axis = None if values.ndim == 4 else 0  # pictures share one scale, each feature has one
@@ -177,13 +182,10 @@ def classifier(
     made = Classifier(net, mean, _scale(std))
     optimiser = torch.optim.AdamW(net.parameters(), lr=3e-3, weight_decay=1e-2)
     targets = torch.from_numpy(np.asarray(labels, dtype=np.int64))
-    order, batch = Order(seed, len(values)), min(BATCH, len(values))
-
-    steps = max(400, epochs * (len(values) // batch))
-    for step in range(steps):
-        index = order.indices(step * batch, batch)
-        loss = functional.cross_entropy(net(made.prepare(values[index])), targets[index])
-        update(optimiser, one_cycle(step, steps, 3e-3), loss)
+    steps = max(400, 6 * (len(values) // BATCH))
+    for _, rows in batches(optimiser, seed, len(values), steps):
+        given = made.prepare(values[rows.numpy()])
+        update(optimiser, functional.cross_entropy(net(given), targets[rows]))
     return made
 
 
@@ -206,7 +208,7 @@ def _classifier_net(shape: tuple[int, ...], classes: int) -> nn.Sequential:
     if len(shape) == 1:
         return _mlp(shape[0], classes, nn.ReLU())
     h, w, c = shape
-    left = 32 * (-(-h // 4)) * (-(-w // 4))
+    left = 32 * math.ceil(h / 4) * math.ceil(w / 4)
     return nn.Sequential(
         nn.Conv2d(c, 16, 5, 2, 2),
         nn.ReLU(),
@@ -219,8 +221,7 @@ def _classifier_net(shape: tuple[int, ...], classes: int) -> nn.Sequential:
     )
 
 
-@dataclass(frozen=True)
-class HeldOut:
+class HeldOut(NamedTuple):
     """Logits of a fresh discriminator on examples it has not seen, > 0 if it says real.
 
     real, fake: (M,) each, float64.
@@ -249,7 +250,7 @@ class Classifier:
 
     def sha256(self) -> str:
         """Of the weights and the scaling."""
-        state = hashlib.sha256(self.mean.tobytes() + self.scale.tobytes())
-        for key, value in self.net.state_dict().items():
-            state.update(key.encode() + value.numpy().tobytes())
-        return state.hexdigest()
+        weights = self.net.state_dict().items()
+        parts = [self.mean.tobytes(), self.scale.tobytes()]
+        parts += [key.encode() + value.numpy().tobytes() for key, value in weights]
+        return files.digest(b"".join(parts))

@@ -6,8 +6,8 @@ which digit a picture shows. `python -m ganforge.evaluation.lenet OUT` makes the
 
 from __future__ import annotations
 
-import hashlib
 import sys
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -16,21 +16,16 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ganforge import files
 from ganforge.errors import UsageError
-from ganforge.evaluation.judges import blank, initialise, one_cycle, update
-from ganforge.rng import Order, Stream
+from ganforge.evaluation.judges import BATCH, batches, blank, in_batches, initialise, update
+from ganforge.rng import Stream
 from ganforge.types import Array
 
 WEIGHTS = Path(__file__).with_name("mnist-lenet.safetensors")
-SEED, EPOCHS, BATCH, RATE, DECAY, SHIFT = 0, 6, 128, 3e-3, 1e-2, 1
 
 
-def sha256(path: Path) -> str:
-    """Hex digest of a file's bytes."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def train(values: Array, labels: Array, seed: int = SEED, epochs: int = EPOCHS) -> LeNet:
+def train(values: Array, labels: Array, seed: int = 0, epochs: int = 6) -> LeNet:
     """Fit the classifier: AdamW, one-cycle rate, each batch shifted by up to one pixel.
 
     Args:
@@ -41,49 +36,41 @@ def train(values: Array, labels: Array, seed: int = SEED, epochs: int = EPOCHS) 
     """
     net = blank(LeNet)
     initialise(net, seed, "lenet")
-    optimiser = torch.optim.AdamW(net.parameters(), lr=RATE, weight_decay=DECAY)
-    padded = functional.pad(torch.from_numpy(values).permute(0, 3, 1, 2), (SHIFT,) * 4)
+    optimiser = torch.optim.AdamW(net.parameters(), lr=3e-3, weight_decay=1e-2)
+    padded = functional.pad(torch.from_numpy(values).permute(0, 3, 1, 2), (1, 1, 1, 1))
     targets = torch.from_numpy(labels.astype(np.int64))
-    order, shifts = Order(seed, len(values)), Stream(seed, "lenet/shift")
-    side, steps = values.shape[1], epochs * (len(values) // BATCH)
+    shifts, side = Stream(seed, "lenet/shift"), values.shape[1]
     net.train()
-    for step in range(steps):
-        index = torch.from_numpy(order.indices(step * BATCH, BATCH))
-        down, right = shifts.integers(2 * step, 2, 2 * SHIFT + 1).tolist()
-        batch = padded[index, :, down : down + side, right : right + side].float() / 255
-        loss = functional.cross_entropy(net(batch), targets[index])
-        update(optimiser, one_cycle(step, steps, RATE), loss)
+    for step, rows in batches(optimiser, seed, len(values), epochs * (len(values) // BATCH)):
+        down, right = shifts.integers(2 * step, 2, 3).tolist()
+        batch = padded[rows, :, down : down + side, right : right + side].float() / 255
+        update(optimiser, functional.cross_entropy(net(batch), targets[rows]))
     return net.eval()
 
 
-def load(path: Path = WEIGHTS) -> LeNet:
+@lru_cache(maxsize=1)
+def load() -> LeNet:
     """The classifier with the weights that ship with the package, in evaluation mode."""
     net = blank(LeNet)
-    net.load_state_dict(load_file(path))
+    net.load_state_dict(load_file(WEIGHTS))
     return net.eval().requires_grad_(False)
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main() -> None:
     """Train on MNIST's training part, save OUT and print accuracies and sha256."""
     from ganforge.data.load import load as load_data
 
-    given = sys.argv[1:] if arguments is None else arguments
-    if len(given) != 1:
+    if len(sys.argv) != 2:
         raise UsageError("usage: python -m ganforge.evaluation.lenet OUT (a .safetensors file)")
-    data = load_data("mnist", part="train")
+    out, data = Path(sys.argv[1]), load_data("mnist", part="train")
     torch.set_num_threads(1)  # sums in one order, so the file is the same again
-    if data.labels is None:
-        raise UsageError("the classifier is trained on labelled pictures")
-    net = train(data.values, data.labels)
+    net = train(data.values, np.asarray(data.labels))
     for part in ("validation", "test"):
         other = load_data("mnist", part=part)
-        with torch.no_grad():
-            logits = torch.cat([net(x) for x in torch.split(pixels(other.values), 1000)])
-        hits = (logits.argmax(1).numpy() == other.labels).mean()
-        print(f"{part} accuracy {100 * hits:.2f} % of {len(other)}")
-    out = Path(given[0])
+        hits = in_batches(net, other.values, pixels).argmax(1) == other.labels
+        print(f"{part} accuracy {100 * hits.mean():.2f} % of {len(other)}")
     out.write_bytes(save(net.state_dict()))
-    print(f"{out} sha256 {sha256(out)}")
+    print(f"{out} sha256 {files.file_digest(out)}")
 
 
 def pixels(values: Array) -> Tensor:

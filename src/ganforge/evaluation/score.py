@@ -5,28 +5,41 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
-from ganforge.text import columns
+from ganforge.text import columns, json_values
 
 Better = Literal["lower", "higher", "floor"]
 
 
 @dataclass(frozen=True)
-class Rule:
-    """How a metric's value becomes a verdict, see `verdict`.
+class Metric:
+    """One metric: how it is computed, and how its value becomes a verdict, see `verdict`.
 
     Args:
+        where: its function, "file:function" of the folder metrics: a `Measured` for a case.
         better: which way is good; "floor" if neither side of the floor is.
         real, close: the largest gaps that are still "as real" and "close".
-        bad: the verdict beyond them.
+        measures: what it measures, in one clause.
+        bad: the verdict beyond `close`.
+        needs: keys of `metrics.NEEDS`.
+        default: computed if no metric is named and its needs are met.
+        quick: "images", "vectors" or both if it takes a second or two at N = 2,500 on such data,
+            and is computed while a run goes on.
+        shares_n: whether its N is the N of the case; that of a part of the samples differs.
     """
 
+    where: str
     better: Better
     real: float
     close: float
+    measures: str
     bad: str = "far"
+    needs: tuple[str, ...] = ()
+    default: bool = True
+    quick: tuple[str, ...] = ()
+    shares_n: bool = True
 
 
 @dataclass(frozen=True)
@@ -51,21 +64,21 @@ class Measured:
     per_class: tuple[float, ...] = ()
 
 
-def share(value: float, floor: float, n: int, **more: Any) -> Measured:
+def share(value: float, floor: float, n: int, note: str = "", **more: Any) -> Measured:
     """A share of n examples: its spread is the binomial standard error sqrt(p (1 - p) / n)."""
-    return Measured(value, floor, math.sqrt(max(value * (1 - value), 0.0) / n), n=n, **more)
+    return Measured(value, floor, math.sqrt(value * (1 - value) / n), note, n=n, **more)
 
 
-def verdict(rule: Rule, found: Measured) -> str:
+def verdict(metric: Metric, found: Measured) -> str:
     """One plain word for a value beside its floor.
 
     gap = how much worse than the floor the value is, in the metric's direction.
 
-    - "as real": gap <= 3 spreads, or gap <= `rule.real`.
-    - "close": gap <= `rule.close`.
-    - "unknown": gap > `rule.close`, but within 3 spreads: N is too small to tell. Also if the value
-      or its floor is not a number.
-    - else `rule.bad`: "far", "collapsed" (the samples lack variety) or "copies".
+    - "as real": gap <= 3 spreads, or gap <= `metric.real`.
+    - "close": gap <= `metric.close`.
+    - "unknown": gap > `metric.close`, but within 3 spreads: N is too small to tell. Also if the
+      value or its floor is not a number.
+    - else `metric.bad`: "far", "collapsed" (the samples lack variety) or "copies".
 
     The limits are in the metric's units if it is bounded. Distances have no scale: their limits are
     shares of the way from the floor to the control, and a value beyond the control is never
@@ -77,14 +90,14 @@ def verdict(rule: Rule, found: Measured) -> str:
     if not (math.isfinite(value) and math.isfinite(floor)):
         return "unknown"
     gaps = {"lower": value - floor, "higher": floor - value, "floor": abs(value - floor)}
-    gap, unit = gaps[rule.better], 1.0 if control is None else abs(control - floor)
+    gap, unit = gaps[metric.better], 1.0 if control is None else abs(control - floor)
     if control is not None and abs(gap) > unit > 0:
-        return rule.bad
-    if gap <= rule.real * unit or gap <= min(3 * found.spread, rule.close * unit):
+        return metric.bad
+    if gap <= metric.real * unit or gap <= min(3 * found.spread, metric.close * unit):
         return "as real"
-    if rule.close * unit < gap <= 3 * found.spread:
+    if metric.close * unit < gap <= 3 * found.spread:
         return "unknown"
-    return "close" if gap <= rule.close * unit else rule.bad
+    return "close" if gap <= metric.close * unit else metric.bad
 
 
 @dataclass(frozen=True)
@@ -123,8 +136,7 @@ class Score:
 
     def to_json(self) -> dict[str, Any]:
         """A dict of JSON values; a number that is not finite becomes None."""
-        out = {k: _json(v) for k, v in asdict(self).items()}
-        return out | {"per_class": list(map(_json, self.per_class))}
+        return dict(json_values(self))
 
     @classmethod
     def from_json(cls, card: Mapping[str, Any]) -> Score:
@@ -132,13 +144,9 @@ class Score:
         values: dict[str, Any] = {k: math.nan if v is None else v for k, v in card.items()}
         if "word" in values:
             values["verdict"] = values.pop("word")
-        shares = card.get("per_class", _shares_in(str(card.get("note", ""))))
+        shares = values.get("per_class", _shares_in(str(values.get("note"))))
         values["per_class"] = tuple(math.nan if v is None else float(v) for v in shares)
         return cls(**values)
-
-
-def _json(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _shares_in(note: str) -> list[float]:

@@ -54,19 +54,19 @@ def add(
     if not scores:
         return
     entries = read(path)
-    n, seed, split = max(s.n for s in scores), scores[0].seed, scores[0].split
-    space = space or default_space(real.train.spec)
-    key = f"{real.train.name} {split} n={n} seed={seed} {space} step={step}"
+    first, data, digest = scores[0], real.train.name, real.held_out.sha256
+    n, space = max(s.n for s in scores), space or default_space(real.train.spec)
+    key = f"{data} {first.split} n={n} seed={first.seed} {space} step={step}"
     made = {s.name: s.to_json() for s in scores}
     before = entries.pop(key, {})
-    if before.get("data_sha256") == real.held_out.sha256:
+    if before.get("data_sha256") == digest:
         made = {c["name"]: c for c in before["scores"]} | made
     entries[key] = {
-        "data": real.train.name,
-        "data_sha256": real.held_out.sha256,
-        "split": split,
+        "data": data,
+        "data_sha256": digest,
+        "split": first.split,
         "n": n,
-        "seed": seed,
+        "seed": first.seed,
         "space": space,
         "step": step,
         "foreign": foreign,
@@ -83,15 +83,14 @@ def read(path: Path) -> dict[str, dict[str, Any]]:
         return {}
     try:
         table = json.loads(files.read_file(path))
-        version, entries = table["format"], dict(table["entries"])
-        for entry in entries.values():
+        for entry in table["entries"].values():
             entry["step"], entry["split"], entry["n"], entry["made"]
             cards(entry)
+        if table["format"] == FORMAT:
+            return dict(table["entries"])
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise DataError(f"{path}: damaged: restore it from a copy, or remove it") from None
-    if version != FORMAT:
-        raise DataError(f"{path}: format {version}, this ganforge reads {FORMAT}")
-    return entries
+    raise DataError(f"{path}: format {table['format']}, this ganforge reads {FORMAT}")
 
 
 def check_writable(path: Path) -> None:
@@ -154,7 +153,7 @@ def cut_curve(run: Run, step: int) -> list[dict[str, Any]]:
     """Remove the records after `step`, and a torn last line; the records that are left."""
     path, records = run.path / CURVE, curve(run)
     torn = path.exists() and not path.read_bytes().endswith(b"\n")
-    if torn or (records and int(records[-1]["step"]) > step):
-        folder.cut_log(path, step)
-        return curve(run)
-    return records
+    if not torn and (not records or records[-1]["step"] <= step):
+        return records
+    folder.cut_log(path, step)
+    return curve(run)

@@ -22,7 +22,7 @@ def authentic_share(case: Case) -> Measured:
     """AuthPct as a share, against all training examples; spread: binomial standard error."""
     train, fake, real = case.once(_placed)
     note = f"{len(train.x)} training examples; floor is held-out real"
-    return share(authentic(train, fake), authentic(train, real), case.n, note=note)
+    return share(authentic(train, fake), authentic(train, real), case.n, note)
 
 
 def copying_score(case: Case) -> Measured:
@@ -40,9 +40,36 @@ def copying_score(case: Case) -> Measured:
 
 def _placed(case: Case) -> tuple[Reference, Placed, Placed]:
     """All training examples, and samples and real examples placed among them."""
-    cells = CELLS if case.n >= 200 * CELLS else 1
-    train = reference(case.embed(case.train.values), case.seed, cells)
-    return train, place(train, case.fake_features), place(train, case.real_features)
+    train = reference(case.embed(case.train.values), case.seed, CELLS if case.n >= 1000 else 1)
+    real, fake, _ = case.features
+    return train, place(train, fake), place(train, real)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Training features (T, F) less their mean (F,), and the centres (k, F) of their cells."""
+
+    x: torch.Tensor
+    mean: Doubles
+    centres: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Samples against the training data, (N,) each.
+
+    index: of the nearest training example, for showing it beside the sample.
+    distance: to it.
+    cell: 0 .. k - 1.
+    """
+
+    index: Ints
+    distance: Doubles
+    cell: Ints
+
+    def rows(self, rows: Ints) -> Placed:
+        """Some of the samples."""
+        return Placed(self.index[rows], self.distance[rows], self.cell[rows])
 
 
 def reference(train: Array, seed: int, cells: int = CELLS) -> Reference:
@@ -146,30 +173,3 @@ def k_means(x: torch.Tensor, k: int, seed: int) -> torch.Tensor:
         filled = counts > 0
         centres[filled] = sums[filled] / counts[filled, None]
     return centres
-
-
-@dataclass(frozen=True)
-class Reference:
-    """Training features (T, F) less their mean (F,), and the centres (k, F) of their cells."""
-
-    x: torch.Tensor
-    mean: Doubles
-    centres: torch.Tensor
-
-
-@dataclass(frozen=True)
-class Placed:
-    """Samples against the training data, (N,) each.
-
-    index: of the nearest training example, for showing it beside the sample.
-    distance: to it.
-    cell: 0 .. k - 1.
-    """
-
-    index: Ints
-    distance: Doubles
-    cell: Ints
-
-    def rows(self, rows: Ints) -> Placed:
-        """Some of the samples."""
-        return Placed(self.index[rows], self.distance[rows], self.cell[rows])

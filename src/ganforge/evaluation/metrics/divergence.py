@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,6 +16,14 @@ def jsd(case: Case) -> Measured:
     """Jensen-Shannon divergence in nats, a lower bound; spread: standard error; note: C(G)."""
     seen, floor = map(divergence, case.both(discriminate, case.seed))
     return Measured(seen.jsd, floor.jsd, seen.error / 2, f"C(G) = {seen.c:.4f}; half held out")
+
+
+class Divergence(NamedTuple):
+    """C(G), at least -log 4 = -1.3863 in truth; JSD in nats; standard error of C."""
+
+    c: float
+    jsd: float
+    error: float
 
 
 def divergence(logits: HeldOut) -> Divergence:
@@ -33,12 +41,3 @@ def divergence(logits: HeldOut) -> Divergence:
     c = float(real.mean() + fake.mean())
     variance = real.var(ddof=1) / len(real) + fake.var(ddof=1) / len(fake)
     return Divergence(c, (c + math.log(4)) / 2, float(np.sqrt(variance)))
-
-
-@dataclass(frozen=True)
-class Divergence:
-    """C(G), at least -log 4 = -1.3863 in truth; JSD in nats; standard error of C."""
-
-    c: float
-    jsd: float
-    error: float

@@ -14,10 +14,10 @@ GROUPS = 5
 
 def score(case: Case) -> Measured:
     """Frechet distance; spread: jackknife over five groups; control: trace of the covariance."""
-    real = case.real_features
+    real, fake, _ = case.features
     return Measured(
         *case.both(frechet),
-        jackknife(real, case.fake_features, case.seed),
+        jackknife(real, fake, case.seed),
         control=float(real.var(0, dtype=np.float64, ddof=1).sum()),
     )
 

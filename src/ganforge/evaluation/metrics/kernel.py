@@ -16,7 +16,7 @@ SUBSETS, SIZE = 100, 1000
 
 def score(case: Case) -> Measured:
     """Kernel distance; spread: standard deviation over the subsets."""
-    real, size = case.real_features, min(SIZE, case.n // 2)
+    real, size = case.features[0], min(SIZE, case.n // 2)
     (value, spread), (floor, _) = case.both(kernel_distance, case.seed, SUBSETS, size)
     control, _ = kernel_distance(real, repeated_mean(real), case.seed, 5, size)
     return Measured(value, floor, spread, f"{SUBSETS} subsets of {size}", control)

@@ -3,48 +3,39 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from ganforge.errors import UsageError
 from ganforge.evaluation import features, judges
-from ganforge.evaluation.inputs import Case
+from ganforge.evaluation.inputs import Case, Labelled
 from ganforge.evaluation.score import Measured, share
-from ganforge.types import Array, Floats
+from ganforge.types import Array, Floats, Ints
 
 
 def accuracy(case: Case) -> Measured:
     """Share of samples that show their label; per class too; spread: binomial standard error."""
     seen, floor, space = _accuracies(case)
-    each = " ".join(f"{100 * a:.1f}" for a in seen.per_class)
-    return share(
-        seen.overall,
-        floor.overall,
-        case.n,
-        note=f"per class, %: {each}",
-        space=space,
-        per_class=seen.per_class,
-    )
+    each = seen.per_class
+    note = f"per class, %: {' '.join(f'{100 * a:.1f}' for a in each)}"
+    return share(seen.overall, floor.overall, case.n, note, space=space, per_class=each)
 
 
 def worst_class(case: Case) -> Measured:
     """Label accuracy of the class with the lowest; spread: binomial standard error."""
     seen, floor, space = _accuracies(case)
-    n = int(seen.counts[seen.worst])
     note = f"class {seen.worst}; of the real ones class {floor.worst}"
-    return share(seen.worst_accuracy, floor.worst_accuracy, n, note=note, space=space)
+    worst = seen.per_class[seen.worst], floor.per_class[floor.worst]
+    return share(*worst, int(seen.counts[seen.worst]), note, space=space)
 
 
 def cas_score(case: Case) -> Measured:
     """Accuracy on real examples of a classifier trained on samples; floor: on as many real."""
-    labels, k = case.real.labels, case.spec.classes
-    assert labels is not None
+    real, k = case.real, case.spec.classes
     seen, floor = (
-        cas(x.values, x.labels, case.real.values, labels, classes=k, seed=case.seed)
+        cas(x.values, known(x), real.values, known(real), classes=k, seed=case.seed)
         for x in (case.fake, case.stand_in)
-        if x.labels is not None
     )
     digest = features.space("identity", case.spec).sha256
     return share(seen, floor, case.n, space=("stored values", digest))
@@ -55,11 +46,10 @@ def inception(case: Case) -> Measured:
     found = case.once(class_logits)
     each = [inception_score(part) for part in np.array_split(found.fake, 10)]
     value, floor = inception_score(found.fake), inception_score(found.real)
-    return Measured(value, floor, float(np.std(each)), space=found.space)
+    return Measured(value, floor, float(np.std(each)), "for old tables only", space=found.space)
 
 
-@dataclass(frozen=True)
-class ClassLogits:
+class ClassLogits(NamedTuple):
     """Class logits (n, K) of samples and of real examples; name and sha256 of the classifier."""
 
     fake: Floats
@@ -73,24 +63,39 @@ def class_logits(case: Case) -> ClassLogits:
     The shipped MNIST classifier if it knows the data; else one trained afresh on all training
     examples.
     """
-    assert case.train.labels is not None
-    real = features.digit_logits(case.real.values, case.real.labels, case.spec)
-    if real is not None:
+    fake, real = case.fake.values, case.real
+    digits = features.digit_logits(real.values, real.labels, case.spec)
+    if digits is not None:
         space = ("mnist-lenet", features.classifier_sha256())
-        return ClassLogits(features.classify(case.fake.values), real, space)
-    made = judges.classifier(case.train.values, case.train.labels, case.spec.classes, case.seed)
+        return ClassLogits(features.classify(fake), digits, space)
+    train = case.train
+    made = judges.classifier(train.values, known(train), case.spec.classes, case.seed)
     space = ("own classifier", made.sha256())
-    return ClassLogits(made.logits(case.fake.values), made.logits(case.real.values), space)
+    return ClassLogits(made.logits(fake), made.logits(real.values), space)
+
+
+def known(examples: Labelled) -> Ints:
+    """The labels of examples that have them: the needs of these metrics are met."""
+    assert examples.labels is not None
+    return examples.labels
 
 
 def _accuracies(case: Case) -> tuple[LabelAccuracy, LabelAccuracy, tuple[str, str]]:
-    found = case.once(class_logits)
-    assert case.fake.labels is not None and case.real.labels is not None
-    return (
-        label_accuracy(found.fake, case.fake.labels),
-        label_accuracy(found.real, case.real.labels),
-        found.space,
-    )
+    fake, real, space = case.once(class_logits)
+    return label_accuracy(fake, known(case.fake)), label_accuracy(real, known(case.real)), space
+
+
+class LabelAccuracy(NamedTuple):
+    """Shares in [0, 1].
+
+    overall: of all samples. per_class: (K,), NaN for a class without samples.
+    worst: the class with the lowest share. counts: samples of each class, (K,).
+    """
+
+    overall: float
+    per_class: tuple[float, ...]
+    worst: int
+    counts: Ints
 
 
 def label_accuracy(logits: Array, labels: Array) -> LabelAccuracy:
@@ -100,19 +105,17 @@ def label_accuracy(logits: Array, labels: Array) -> LabelAccuracy:
         logits: (N, K), of a classifier trained on real examples only.
         labels: that the samples were generated for, (N,), 0..K-1.
     """
-    if logits.ndim != 2 or labels.shape != (len(logits),) or not len(labels):
+    n, k = logits.shape
+    if labels.shape != (n,) or not np.isin(labels, np.arange(k)).all():
         raise UsageError(
-            f"logits {logits.shape} and labels {labels.shape}: expected (N, K) and (N,), N >= 1"
+            f"labels {np.unique(labels)} of shape {labels.shape}: "
+            f"{n} samples and a classifier of 0..{k - 1} need one of those for each"
         )
-    k = logits.shape[1]
-    if labels.min() < 0 or labels.max() >= k:
-        raise UsageError(f"labels {labels.min()}..{labels.max()}: the classifier knows 0..{k - 1}")
     hits = logits.argmax(1) == labels
     counts = np.bincount(labels, minlength=k)
     right = np.bincount(labels, weights=hits, minlength=k)
     per_class = tuple(float(r / c) if c else math.nan for r, c in zip(right, counts, strict=True))
-    worst = int(np.nanargmin(per_class))
-    return LabelAccuracy(float(hits.mean()), per_class, worst, per_class[worst], counts)
+    return LabelAccuracy(float(hits.mean()), per_class, int(np.nanargmin(per_class)), counts)
 
 
 def cas(
@@ -147,19 +150,3 @@ def inception_score(logits: Array) -> float:
     p = np.exp(log_p)
     marginal = np.log(np.maximum(p.mean(0), 1e-300))
     return float(np.exp((p * (log_p - marginal)).sum(1).mean()))
-
-
-@dataclass(frozen=True)
-class LabelAccuracy:
-    """Shares in [0, 1].
-
-    overall: of all samples. per_class: (K,), NaN for a class without samples.
-    worst, worst_accuracy: the class with the lowest share, and that share.
-    counts: samples of each class, (K,).
-    """
-
-    overall: float
-    per_class: tuple[float, ...]
-    worst: int
-    worst_accuracy: float
-    counts: npt.NDArray[np.int64]

@@ -7,11 +7,12 @@ of stacked digits; a mode counts with one sample, which is why `heavy` stands be
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
+from ganforge.data import toy
 from ganforge.evaluation import features
 from ganforge.evaluation.distances import closest
 from ganforge.evaluation.inputs import Case, Mixture
@@ -57,21 +58,38 @@ def _both(case: Case) -> tuple[Modes, Modes, tuple[str, str]]:
         flat = features.space("identity", case.spec)
         seen, floor = (count_modes(x.values, case.mixture) for x in (case.fake, case.stand_in))
         return seen, floor, (flat.name, flat.sha256)
-    found = case.once(class_logits)
-    seen, floor = (count_classes(x.argmax(1), case.spec.classes) for x in (found.fake, found.real))
-    return seen, floor, found.space
+    *sides, space = case.once(class_logits)
+    seen, floor = (count_classes(x.argmax(1), case.spec.classes) for x in sides)
+    return seen, floor, space
+
+
+class Modes(NamedTuple):
+    """How a set of samples lies on K known modes.
+
+    covered: modes with at least one (high-quality) sample.
+    heavy: modes with at least 1 / 3K of all samples, a third of their share.
+    modes: K.
+    high_quality: share of samples within 3 sigma, in [0, 1].
+    reverse_kl: of the high-quality histogram to uniform, nats; NaN if no sample is good.
+    kl_floor: (K - 1) / 2n, what a perfect sampler has.
+    """
+
+    covered: int
+    heavy: int
+    modes: int
+    high_quality: float
+    reverse_kl: float
+    kl_floor: float
 
 
 def ring(modes: int = 8, radius: float = 1.0, sigma: float = 0.01) -> Mixture:
     """Equal Gaussians on a circle, the first at (radius, 0)."""
-    angle = 2 * np.pi * np.arange(modes) / modes
-    return Mixture(radius * np.stack([np.cos(angle), np.sin(angle)], 1), sigma)
+    return Mixture.of(toy.ring(modes, radius, sigma))
 
 
-def grid(side: int = 5, spacing: float = 2.0, sigma: float = 0.05) -> Mixture:
+def grid() -> Mixture:
     """Equal Gaussians at {-4, -2, 0, 2, 4}^2."""
-    at = spacing * (np.arange(side) - (side - 1) / 2)
-    return Mixture(np.stack(np.meshgrid(at, at, indexing="ij"), -1).reshape(-1, 2), sigma)
+    return Mixture.of(toy.grid())
 
 
 def count_modes(samples: Array, mixture: Mixture) -> Modes:
@@ -85,10 +103,9 @@ def count_modes(samples: Array, mixture: Mixture) -> Modes:
         mixture: its centres (K, F) and sigma.
     """
     x = torch.from_numpy(samples.astype(np.float64))
-    centres = torch.from_numpy(mixture.centres.astype(np.float64))
-    index, distance = closest(x, centres)
+    index, distance = closest(x, torch.from_numpy(mixture.centres))
     good = index[distance.sqrt() <= SIGMAS * mixture.sigma].numpy()
-    return from_histogram(np.bincount(good, minlength=len(centres)), len(samples))
+    return from_histogram(np.bincount(good, minlength=len(mixture.centres)), len(samples))
 
 
 def count_classes(classes: Array, modes: int) -> Modes:
@@ -121,38 +138,9 @@ def from_histogram(histogram: Ints, total: int) -> Modes:
         total: all samples, the poor ones too.
     """
     k, good = len(histogram), int(histogram.sum())
-    kl, floor = math.nan, math.nan  # no sample in any mode: there is no histogram to compare
+    kl = floor = math.nan  # no sample in any mode: there is no histogram to compare
     if good:
         p = histogram[histogram > 0] / good
         kl, floor = float((p * np.log(k * p)).sum()), (k - 1) / (2 * good)
-    return Modes(
-        covered=int((histogram > 0).sum()),
-        heavy=int((histogram >= total / (3 * k)).sum()),
-        modes=k,
-        high_quality=good / total,
-        reverse_kl=kl,
-        kl_floor=floor,
-        histogram=histogram,
-    )
-
-
-@dataclass(frozen=True)
-class Modes:
-    """How a set of samples lies on K known modes.
-
-    covered: modes with at least one (high-quality) sample.
-    heavy: modes with at least 1 / 3K of all samples, a third of their share.
-    modes: K.
-    high_quality: share of samples within 3 sigma, in [0, 1].
-    reverse_kl: of the high-quality histogram to uniform, nats; NaN if no sample is good.
-    kl_floor: (K - 1) / 2n, what a perfect sampler has.
-    histogram: (K,).
-    """
-
-    covered: int
-    heavy: int
-    modes: int
-    high_quality: float
-    reverse_kl: float
-    kl_floor: float
-    histogram: Ints
+    covered, heavy = int((histogram > 0).sum()), int((histogram >= total / (3 * k)).sum())
+    return Modes(covered, heavy, k, good / total, kl, floor)

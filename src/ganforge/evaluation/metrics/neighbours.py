@@ -6,7 +6,7 @@ its k-th nearest real neighbour.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 
@@ -17,35 +17,44 @@ from ganforge.evaluation.score import Measured, share
 from ganforge.types import Array
 
 K_PRECISION, K_DENSITY = 3, 5
+OF_PRECISION, OF_DENSITY = f"k = {K_PRECISION}", f"k = {K_DENSITY}"
 
 
 def precision(case: Case) -> Measured:
     """Share of samples within the real support; spread: binomial standard error."""
     seen, floor = case.both(prdc)
-    return share(seen.precision, floor.precision, case.n)
+    return share(seen.precision, floor.precision, case.n, OF_PRECISION)
 
 
 def recall(case: Case) -> Measured:
     """Share of real examples within the samples' support; spread: binomial standard error."""
     seen, floor = case.both(prdc)
-    return share(seen.recall, floor.recall, case.n)
+    return share(seen.recall, floor.recall, case.n, OF_PRECISION)
 
 
 def density(case: Case) -> Measured:
     """Real balls around a sample over k; spread: standard error of the mean."""
     seen, floor = case.both(prdc)
-    return Measured(seen.density, floor.density, seen.density_error)
+    return Measured(seen.density, floor.density, seen.density_error, OF_DENSITY)
 
 
 def coverage(case: Case) -> Measured:
     """Share of real balls with a sample inside; spread: binomial standard error."""
     seen, floor = case.both(prdc)
-    return share(seen.coverage, floor.coverage, case.n)
+    return share(seen.coverage, floor.coverage, case.n, OF_DENSITY)
 
 
-def prdc(
-    real: Array, fake: Array, k_precision: int = K_PRECISION, k_density: int = K_DENSITY
-) -> Prdc:
+class Prdc(NamedTuple):
+    """Shares in [0, 1], density in [0, inf), and the standard error of density."""
+
+    precision: float
+    recall: float
+    density: float
+    coverage: float
+    density_error: float
+
+
+def prdc(real: Array, fake: Array) -> Prdc:
     """All four at once, on open balls: strictly nearer than the radius counts.
 
     precision: share of fakes inside some real ball. recall: share of reals inside some fake ball.
@@ -53,17 +62,16 @@ def prdc(
     with a fake inside; about 1 - 2^-k for perfect samples, so read all four against their floor.
 
     Args:
-        real, fake: features (N, F) and (M, F), more than k of each.
+        real, fake: features (N, F) and (M, F), more than 5 of each.
     """
-    least = max(k_precision, k_density) + 1
-    if min(len(real), len(fake)) < least:
+    if min(len(real), len(fake)) <= K_DENSITY:
         raise UsageError(
             f"neighbours of {len(real)} real and {len(fake)} fake examples: "
-            f"at least {least} of each are needed"
+            f"at least {K_DENSITY + 1} of each are needed"
         )
     x, y = centred(real, fake)
-    x_radius, x_ball = kth(x, (k_precision, k_density))
-    y_radius = kth(y, (k_precision,))[0]
+    x_radius, x_ball = kth(x, (K_PRECISION, K_DENSITY))
+    (y_radius,) = kth(y, (K_PRECISION,))
     inside_real = torch.zeros(len(y), dtype=torch.bool)
     balls = torch.zeros(len(y), dtype=torch.int64)
     recalled = covered = 0
@@ -73,22 +81,11 @@ def prdc(
         in_ball = d < x_ball[rows, None]
         balls += in_ball.sum(0)
         covered += int(in_ball.any(1).sum())
-        recalled += int((d < y_radius[None, :]).any(1).sum())
+        recalled += int((d < y_radius).any(1).sum())
     return Prdc(
-        precision=float(inside_real.double().mean()),
-        recall=recalled / len(x),
-        density=float(balls.double().mean()) / k_density,
-        coverage=covered / len(x),
-        density_error=float(balls.double().std()) / k_density / len(y) ** 0.5,
+        float(inside_real.double().mean()),
+        recalled / len(x),
+        float(balls.double().mean()) / K_DENSITY,
+        covered / len(x),
+        float(balls.double().std()) / K_DENSITY / len(y) ** 0.5,
     )
-
-
-@dataclass(frozen=True)
-class Prdc:
-    """Shares in [0, 1], density in [0, inf), and the standard error of density."""
-
-    precision: float
-    recall: float
-    density: float
-    coverage: float
-    density_error: float

@@ -28,35 +28,37 @@ def score(case: Case) -> Measured:
     half = subset(case.n, case.n // 2, case.seed, "halves")
     choice, test = real[half], np.delete(real, half, 0)
     seen, floor = (parzen(c, choice, test) for c in (fake, stand_in))
-    note = f"sigma {seen.sigma:.3f}; scored on {len(test)}"
+    note = f"for the 2014 table only; sigma {seen.sigma:.3f}; scored on {len(test)}"
     return Measured(seen.mean, floor.mean, seen.error, note, space=(flat.name, flat.sha256))
 
 
-def log_likelihoods(centres: Array, points: Array, sigma: float) -> Doubles:
-    """Log density of points under a Parzen window, nats, (M,).
+@dataclass(frozen=True)
+class Parzen:
+    """Mean log-likelihood in nats, its standard error, and the sigma that was chosen."""
+
+    mean: float
+    error: float
+    sigma: float
+
+
+def log_likelihoods(centres: Array, points: Array, sigma: float | Doubles) -> Doubles:
+    """Log density of points under a Parzen window, nats, (M,); of S windows for S widths, (S, M).
 
     log p(x) = logsumexp_i(-|x - c_i|^2 / 2 sigma^2) - log N - F/2 log(2 pi sigma^2).
 
     Args:
         centres: generated examples (N, F).
         points: (M, F).
-        sigma: width of every Gaussian.
+        sigma: width of every Gaussian, or S widths.
     """
-    out: Doubles = _of_widths(centres, points, np.array([sigma]))[0]
-    return out
-
-
-def _of_widths(centres: Array, points: Array, sigmas: Doubles) -> Doubles:
-    """`log_likelihoods` for each of S sigmas, from one set of distances, (S, M)."""
     c, x = (torch.from_numpy(a.astype(np.float64)) for a in (centres, points))
-    parts = []
+    widths, parts = np.reshape(sigma, (-1, 1)), []
     for rows in blocks(len(x), len(c)):
         d = squared(x[rows], c)
         # If 2 sigma^2 is small, every term underflows; logsumexp does not.
-        parts.append(torch.stack([torch.logsumexp(d / (-2 * s**2), 1) for s in sigmas]))
-    constant = math.log(len(c)) + c.shape[1] / 2 * np.log(2 * math.pi * sigmas**2)
-    out: Doubles = torch.cat(parts, 1).numpy() - constant[:, None]
-    return out
+        parts.append(torch.stack([torch.logsumexp(d / (-2 * s**2), 1) for (s,) in widths]))
+    constant = math.log(len(c)) + c.shape[1] / 2 * np.log(2 * math.pi * widths**2)
+    return (torch.cat(parts, 1).numpy() - constant).reshape(*np.shape(sigma), -1)
 
 
 def best_sigma(centres: Array, validation: Array) -> tuple[float, float]:
@@ -66,7 +68,7 @@ def best_sigma(centres: Array, validation: Array) -> tuple[float, float]:
         centres: generated examples (N, F), pixels in [0, 1].
         validation: real examples (V, F).
     """
-    means = _of_widths(centres, validation[:CHOICE], SIGMAS).mean(1)
+    means = log_likelihoods(centres, validation[:CHOICE], SIGMAS).mean(1)
     best = int(np.argmax(means))
     return float(SIGMAS[best]), float(means[best])
 
@@ -86,12 +88,3 @@ def parzen(centres: Array, validation: Array, test: Array) -> Parzen:
     sigma, _ = best_sigma(centres, validation)
     logs = log_likelihoods(centres, test, sigma)
     return Parzen(float(logs.mean()), float(logs.std(ddof=1) / math.sqrt(len(logs))), sigma)
-
-
-@dataclass(frozen=True)
-class Parzen:
-    """Mean log-likelihood in nats, its standard error, and the sigma that was chosen."""
-
-    mean: float
-    error: float
-    sigma: float

@@ -16,7 +16,7 @@ PROJECTIONS = 128
 
 def score(case: Case) -> Measured:
     """Sliced 2-Wasserstein distance; spread: standard error over the directions."""
-    real = case.real_features
+    real = case.features[0]
     u = random_directions(real.shape[1], case.seed)
     (value, spread), (floor, _) = case.both(sliced_wasserstein, u)
     control, _ = sliced_wasserstein(real, repeated_mean(real), u)

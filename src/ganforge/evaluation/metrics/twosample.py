@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ganforge.errors import UsageError
-from ganforge.evaluation.distances import blocks, centred, squared
+from ganforge.evaluation.distances import centred, squared, to_others
 from ganforge.evaluation.inputs import Case, repeated_mean, subset
 from ganforge.evaluation.judges import HeldOut, discriminate
 from ganforge.evaluation.score import Measured, share
@@ -55,23 +55,33 @@ def _permutation(case: Case, test: Callable[..., Permuted]) -> Measured:
     """A permutation test on at most `PERMUTED` of each side; note: both p."""
     n = min(case.n, PERMUTED)
     pick = subset(case.n, n, case.seed, "permuted")
-    real, fake, stand_in = (
-        x[pick] for x in (case.real_features, case.fake_features, case.stand_in_features)
-    )
+    real, fake, stand_in = (x[pick] for x in case.features)
     seen, floor = test(real, fake, case.seed), test(real, stand_in, case.seed)
-    cut = f"; N = {n} of {case.n}, its cost grows with N^2" if n < case.n else ""
-    return Measured(
-        seen.value,
-        floor.value,
-        seen.null_spread,
-        f"{_p(seen.p)}; floor {_p(floor.p)}{cut}",
-        test(real, repeated_mean(real), 0, 0).value,
-        n,
-    )
+    note = f"{_p(seen.p)}; floor {_p(floor.p)}"
+    if n < case.n:
+        note += f"; N = {n} of {case.n}, its cost grows with N^2"
+    control = test(real, repeated_mean(real), 0, 0).value
+    return Measured(seen.value, floor.value, seen.null_spread, note, control, n)
 
 
 def _p(p: float) -> str:
     return f"p = {p:.3g}" if p >= 1e-12 else "p < 1e-12"
+
+
+class ClassifierTest(NamedTuple):
+    """Held-out accuracy in [0, 1], p-value, standard error of the accuracy."""
+
+    accuracy: float
+    p: float
+    error: float
+
+
+class Permuted(NamedTuple):
+    """A statistic, its permutation p, and its standard deviation under permutation."""
+
+    value: float
+    p: float
+    null_spread: float
 
 
 def classifier_test(logits: HeldOut) -> ClassifierTest:
@@ -88,7 +98,7 @@ def classifier_test(logits: HeldOut) -> ClassifierTest:
     m = len(real) + len(fake)
     accuracy = float((real.sum() + fake.sum()) / m)
     p = 0.5 * math.erfc((accuracy - 0.5) / math.sqrt(0.25 / m) / math.sqrt(2))
-    return ClassifierTest(accuracy, p, math.sqrt(max(accuracy * (1 - accuracy), 0.0) / m))
+    return ClassifierTest(accuracy, p, math.sqrt(accuracy * (1 - accuracy) / m))
 
 
 def nearest_neighbour_test(real: Array, fake: Array) -> tuple[float, float]:
@@ -100,21 +110,12 @@ def nearest_neighbour_test(real: Array, fake: Array) -> tuple[float, float]:
     Args:
         real, fake: features (N, F), equally many.
     """
-    if len(real) != len(fake):
-        raise UsageError(
-            f"{len(real)} real and {len(fake)} fake examples: "
-            "the 1-nearest-neighbour test takes equally many"
-        )
-    n = len(real)
-    pool = torch.cat(centred(real, fake))
-    hits = np.empty(2 * n, dtype=bool)
-    for rows in blocks(2 * n, 2 * n):
-        d = squared(pool[rows], pool)
-        row = torch.arange(rows.start, rows.stop)
-        d[row - rows.start, row] = torch.inf
+    n, hits = len(real), []
+    for row, d in to_others(_pool(real, fake)):
         near_real, near_fake = d[:, :n].amin(1), d[:, n:].amin(1)
-        hits[rows] = torch.where(row < n, near_real < near_fake, near_fake < near_real).numpy()
-    return float(hits[:n].mean()), float(hits[n:].mean())
+        hits.append(torch.where(row < n, near_real < near_fake, near_fake < near_real))
+    right = torch.cat(hits).numpy()
+    return float(right[:n].mean()), float(right[n:].mean())
 
 
 def mmd_test(real: Array, fake: Array, seed: int, permutations: int = PERMUTATIONS) -> Permuted:
@@ -129,7 +130,13 @@ def mmd_test(real: Array, fake: Array, seed: int, permutations: int = PERMUTATIO
         permutations: B, at least 999; p = (1 + #{permuted >= seen}) / (1 + B). 0 for the
             statistic alone.
     """
-    return _permuted(_gaussian_kernel(real, fake), seed, permutations, biased=False)
+    pool, n = _pool(real, fake), len(real)
+    d2 = squared(pool, pool)
+    width = float(d2[:n, :n][*torch.triu_indices(n, n, 1)].median())
+    if width <= 0:
+        raise UsageError("more than half of the real examples are identical: no kernel width")
+    kernel = d2.div_(-2 * width).exp_().fill_diagonal_(0)
+    return _permuted(kernel, seed, permutations, n - 1)
 
 
 def energy_test(real: Array, fake: Array, seed: int, permutations: int = PERMUTATIONS) -> Permuted:
@@ -139,83 +146,47 @@ def energy_test(real: Array, fake: Array, seed: int, permutations: int = PERMUTA
 
     Args: as `mmd_test`.
     """
-    return _permuted(_negative_distance(real, fake), seed, permutations, biased=True)
+    pool = _pool(real, fake)
+    kernel = squared(pool, pool).sqrt_().neg_().fill_diagonal_(0)
+    return _permuted(kernel, seed, permutations, len(real))
 
 
 def _pool(real: Array, fake: Array) -> Tensor:
+    """Equally many features of real and fake examples, centred, as one set (2N, F)."""
     if len(real) != len(fake) or len(real) < 2:
         raise UsageError(
             f"{len(real)} real and {len(fake)} fake examples: "
-            "permutation tests take equally many, at least 2"
+            "two-sample tests take equally many, at least 2"
         )
     return torch.cat(centred(real, fake))
 
 
-def _gaussian_kernel(real: Array, fake: Array) -> Tensor:
-    """exp(-|x - y|^2 / 2 h^2) of the pool, 0 on the diagonal."""
-    pool, n = _pool(real, fake), len(real)
-    d2 = squared(pool, pool)
-    width = float(d2[:n, :n][*torch.triu_indices(n, n, 1)].median())
-    if width <= 0:
-        raise UsageError("more than half of the real examples are identical: no kernel width")
-    return d2.div_(-2 * width).exp_().fill_diagonal_(0)
+def _permuted(k: Tensor, seed: int, permutations: int, partners: int) -> Permuted:
+    """MMD^2 of the true split and of random ones: a'Ka / n w + b'Kb / n w - 2 a'Kb / n^2.
 
+    a and b = 1 - a mark the halves. One matrix product serves all splits, since Kb = K1 - Ka.
 
-def _negative_distance(real: Array, fake: Array) -> Tensor:
-    """-|x - y| of the pool: the kernel whose MMD^2 is the energy distance."""
-    pool = _pool(real, fake)
-    return squared(pool, pool).sqrt_().neg_().fill_diagonal_(0)
-
-
-def _halves(pooled: int, seed: int, permutations: int) -> Tensor:
-    """(2N, 1 + B): 1 if an example is in the first half; column 0 is the true split."""
-    n = pooled // 2
-    halves = torch.zeros(pooled, permutations + 1, dtype=torch.float64)
+    Args:
+        k: kernel (2N, 2N) of the pool, 0 on the diagonal.
+        seed: of the permutations.
+        permutations: B.
+        partners: w, of each example within its half: N, or N - 1 without itself.
+    """
+    if 0 < permutations < 999:
+        raise UsageError(f"permutations = {permutations}: at least 999, or p cannot be small")
+    n = len(k) // 2
+    halves = torch.zeros(2 * n, permutations + 1, dtype=torch.float64)
     halves[:n, 0] = 1
     for i in range(1, permutations + 1):
-        words = Stream(seed, f"permutation/{i}").words(0, pooled)
+        words = Stream(seed, f"permutation/{i}").words(0, 2 * n)
         halves[torch.from_numpy(np.argsort(words, kind="stable")[:n]), i] = 1
-    return halves
-
-
-def _statistics(k: Tensor, halves: Tensor, *, biased: bool) -> Tensor:
-    """MMD^2 of every split, (1 + B,): a'Ka / n w + b'Kb / n w - 2 a'Kb / n^2.
-
-    a and b = 1 - a mark the halves, w = n if biased else n - 1. One matrix product serves all
-    splits, since Kb = K1 - Ka.
-    """
-    n = len(k) // 2
     ka = torch.mm(k, halves)
     aka = (halves * ka).sum(0)
     akb = ka.sum(0) - aka
     bkb = k.sum() - aka - 2 * akb
-    return (aka + bkb) / (n * (n if biased else n - 1)) - 2 * akb / n**2
-
-
-def _permuted(k: Tensor, seed: int, permutations: int, *, biased: bool) -> Permuted:
-    if 0 < permutations < 999:
-        raise UsageError(f"permutations = {permutations}: at least 999, or p cannot be small")
-    statistics = _statistics(k, _halves(len(k), seed, permutations), biased=biased)
+    statistics = (aka + bkb) / (n * partners) - 2 * akb / n**2
     seen, rest = float(statistics[0]), statistics[1:]
     # Two equal splits must compare equal, whatever the order of their sums.
     as_far = int((rest >= seen - 1e-12 * abs(seen)).sum())
     spread = float(rest.std()) if permutations else 0.0
-    return Permuted(seen, (1 + as_far) / (1 + len(rest)), spread)
-
-
-@dataclass(frozen=True)
-class ClassifierTest:
-    """Held-out accuracy in [0, 1], p-value, standard error of the accuracy."""
-
-    accuracy: float
-    p: float
-    error: float
-
-
-@dataclass(frozen=True)
-class Permuted:
-    """A statistic, its permutation p, and its standard deviation under permutation."""
-
-    value: float
-    p: float
-    null_spread: float
+    return Permuted(seen, (1 + as_far) / (1 + permutations), spread)
