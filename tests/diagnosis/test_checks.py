@@ -22,7 +22,7 @@ HEALTHY = {
     "flips": 0.0, "gap_rms": 0.2, "gap_memory": 0.8, "cost_peak": 1.1, "growth_d": 3.0,
     "dead_d": 0.0, "dead_g": 0.0, "label_effect": 0.7, "label_effect_real": 0.7,
     "label_accuracy": 0.98, "c_t": 0.5, "authentic": 0.65, "authentic_held_out": 0.6, "n": 2500.0,
-    "features": 128.0, "value": 5.0, "floor": 4.0, "worse": 1.0, "since_best": 0.0, "scored": 9.0,
+    "features": 128.0, "value": 5.0, "floor": 4.0, "worse": 1.0, "since_best": 0.0,
 }  # fmt: skip
 SICK: dict[str, dict[str, float]] = {
     "GF001": {"near": 0.1},

@@ -43,7 +43,6 @@ class Check:
     """One thing that can be wrong with a run.
 
     Args:
-        code: stable, such as "GF001".
         name: in words.
         needs: groups of signals, any of which is enough; () if the check is always made.
         function: figures to a complaint, or to None.
@@ -51,7 +50,6 @@ class Check:
         about_scores: the check is about the scores of a run, not about the run.
     """
 
-    code: str
     name: str
     needs: tuple[str, ...]
     function: Callable[..., Complaint | None]
@@ -451,24 +449,22 @@ def past_its_best(
     return Complaint(evidence, remedy, figures)
 
 
-CHECKS: dict[str, Check] = {
-    check.code: check
-    for check in (
-        Check("GF001", "mode collapse", ("samples",), mode_collapse, "samples"),
-        Check("GF002", "partial collapse, classes or modes are missing", ("groups",),
-              partial_collapse, "samples"),
-        Check("GF003", "discriminator saturated", ("cost",), saturated, "losses"),
-        Check("GF004", "discriminator memorising", ("logits",), memorising, "losses"),
-        Check("GF005", "balance lost, the generator is ahead", ("cost",), balance_lost, "losses"),
-        Check("GF006", "oscillation", ("log",), oscillation, "losses"),
-        Check("GF007", "not finite", (), not_finite, "losses"),
-        Check("GF008", "dead units or exploding weights", ("log", "logits"), dead_or_exploding,
-              "losses"),
-        Check("GF009", "labels ignored", ("labels",), labels_ignored, "samples"),
-        Check("GF010", "training data copied", ("copies",), copying, "neighbours"),
-        Check("GF011", "too few samples for the metric", ("scores",), too_few, about_scores=True),
-        Check("GF012", "trained past its best", ("curve",), past_its_best, "scores"),
-    )
+# By their codes, which are stable.
+CHECKS = {
+    "GF001": Check("mode collapse", ("samples",), mode_collapse, "samples"),
+    "GF002": Check("partial collapse, classes or modes are missing", ("groups",),
+          partial_collapse, "samples"),
+    "GF003": Check("discriminator saturated", ("cost",), saturated, "losses"),
+    "GF004": Check("discriminator memorising", ("logits",), memorising, "losses"),
+    "GF005": Check("balance lost, the generator is ahead", ("cost",), balance_lost, "losses"),
+    "GF006": Check("oscillation", ("log",), oscillation, "losses"),
+    "GF007": Check("not finite", (), not_finite, "losses"),
+    "GF008": Check("dead units or exploding weights", ("log", "logits"), dead_or_exploding,
+          "losses"),
+    "GF009": Check("labels ignored", ("labels",), labels_ignored, "samples"),
+    "GF010": Check("training data copied", ("copies",), copying, "neighbours"),
+    "GF011": Check("too few samples for the metric", ("scores",), too_few, about_scores=True),
+    "GF012": Check("trained past its best", ("curve",), past_its_best, "scores"),
 }  # fmt: skip
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ganforge import files
 from ganforge.diagnosis.checks import CHECKS
 from ganforge.errors import DataError
+from ganforge.text import json_values
 
 FORMAT = 1
 FILE = "diagnosis.json"
@@ -77,22 +78,13 @@ class Diagnosis:
             root: paths of pictures below this folder are made relative to it.
         """
 
-        def relative(path: Path) -> str:
+        def relative(path: Path) -> Path:
             inside = root is not None and path.is_relative_to(root)
-            return str(path.relative_to(root) if inside and root is not None else path)
+            return path.relative_to(root or "") if inside else path
 
-        def plain(f: Finding) -> dict[str, Any]:
-            figures = {k: v if math.isfinite(v) else None for k, v in f.figures.items()}
-            return asdict(f) | {"figures": figures, "pictures": [*map(relative, f.pictures)]}
-
-        return {
-            "format": FORMAT,
-            "step": self.step,
-            "healthy": self.healthy,
-            "findings": [plain(f) for f in self.findings],
-            "checked": list(self.checked),
-            "skipped": dict(self.skipped),
-        }
+        findings = [replace(f, pictures=tuple(map(relative, f.pictures))) for f in self.findings]
+        shown = {"format": FORMAT, "healthy": self.healthy} | vars(self) | {"findings": findings}
+        return dict(json_values(shown))
 
     @classmethod
     def from_json(cls, table: Mapping[str, Any], root: Path = Path()) -> Diagnosis:
@@ -105,25 +97,21 @@ class Diagnosis:
             raise ValueError(f"format {table['format']}, this ganforge reads {FORMAT}")
 
         def finding(f: Mapping[str, Any]) -> Finding:
-            return Finding(
-                str(f["code"]),
-                str(f["name"]),
-                str(f["evidence"]),
-                str(f["remedy"]),
-                {str(k): math.nan if v is None else float(v) for k, v in f["figures"].items()},
-                tuple(root / str(p) for p in f["pictures"]),
-            )
+            figures = {k: math.nan if v is None else float(v) for k, v in f["figures"].items()}
+            words = {key: str(f[key]) for key in ("code", "name", "evidence", "remedy")}
+            pictures = tuple(root / p for p in f["pictures"])
+            return Finding(**words, figures=figures, pictures=pictures)
 
         return cls(
             tuple(map(finding, table["findings"])),
             tuple(map(str, table["checked"])),
-            {str(k): str(v) for k, v in table["skipped"].items()},
+            {k: str(v) for k, v in table["skipped"].items()},
             int(table["step"]),
         )
 
 
 def save(path: Path, diagnosis: Diagnosis) -> Path:
-    """Keep a diagnosis as JSON, pictures relative to its folder."""
+    """Save a diagnosis as JSON, pictures relative to its folder."""
     return files.write_json(path, diagnosis.to_json(path.parent), finite=True)
 
 

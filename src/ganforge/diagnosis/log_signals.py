@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from ganforge.evaluation import features
 from ganforge.evaluation.score import Score
 from ganforge.gan.adversarial import Adversarial
 from ganforge.types import Doubles
 
 Figures = dict[str, float]
 
+GUESS = {"relativistic": math.log(2), "least-squares": 0.25, "hinge": 2.0}  # else 2 log 2
 FEWEST, MOST = 5, 100  # records of the log that are averaged
 
 
@@ -36,26 +38,20 @@ def of_log(log: Sequence[Mapping[str, Any]], game: Any, classes: int = 0) -> Fig
         of the gap, and its correlation with the previous record's;
         cost_peak: D's largest loss in the whole log, divided by the loss of guessing real or fake
         and, if D classifies, the class;
-        d_real, d_fake, gradient_d, gradient_g: as in the log.
+        gradient_g: as in the log.
     """
     if len(log) < FEWEST:
         return {}
     window = log[-min(MOST, max(FEWEST, len(log) // 4)) :]
-    names = ("loss_d", "logit_real", "logit_fake", "d_real", "d_fake", "gradient_d", "gradient_g")
-    last = {name: column(window, name) for name in names}
-    mean = {name: _mean(values) for name, values in last.items()}
-    gap = last["logit_real"] - last["logit_fake"]
+    real, fake = column(window, "logit_real"), column(window, "logit_fake")
     out = {
-        "records": float(len(log)),
-        "steps": float(log[-1].get("step", 0)),
-        "gap": _mean(gap),
-        "behind": _mean((gap < 0).astype(float)),
-        **{name: mean[name] for name in names[3:]},
+        "gap": _mean(real - fake),
+        "behind": _mean((real < fake).astype(float)),
+        "gradient_g": _mean(column(window, "gradient_g")),
     }
-
     if isinstance(game, Adversarial):
-        out["g_slope"] = _slope(game.loss, mean["d_fake"], last["logit_real"], last["logit_fake"])
-        out |= _cost(game, mean["loss_d"], column(log, "loss_d"), classes)
+        out["g_slope"] = _slope(game.loss, _mean(column(window, "d_fake")), real, fake)
+        out |= _cost(game, _mean(column(window, "loss_d")), column(log, "loss_d"), classes)
     return out | _movement(log[-min(2 * MOST, max(FEWEST, len(log) // 2)) :])
 
 
@@ -75,9 +71,7 @@ def _cost(game: Adversarial, loss_d: float, every_loss: Doubles, classes: int) -
     if game.loss == "wasserstein":
         return {}
     half = 0.5 if game.halve else 1.0
-    guess = {"relativistic": math.log(2), "least-squares": 0.25, "hinge": 2.0}.get(
-        game.loss, 2 * math.log(2)
-    )
+    guess = GUESS.get(game.loss, 2 * math.log(2))
     s = game.smoothing
     least = -(s * math.log(s) + (1 - s) * math.log(1 - s)) if s else 0.0
     finite = every_loss[np.isfinite(every_loss)]
@@ -138,7 +132,7 @@ def of_curve(records: Sequence[Mapping[str, Any]]) -> Figures:
         {} if fewer than 5 records hold a distance; else
         worse: (now + 5 floor) / (best + 5 floor), now the smaller one of the last two distances: a
         change below the floor is noise and hardly counts;
-        now, best, best_epoch; since_best: scores since the best one; scored: how many there are;
+        now, best, best_epoch; since_best: scores since the best one;
         curve_floor: mean floor; curve_n: samples of the newest score.
     """
     known = [r for r in records if math.isfinite(_number(r, "frechet"))]
@@ -152,7 +146,6 @@ def of_curve(records: Sequence[Mapping[str, Any]]) -> Figures:
         "worse": (now + noise) / max(float(values[best]) + noise, 1e-12),
         "now": now,
         "since_best": float(len(values) - 1 - best),
-        "scored": float(len(values)),
         "best": float(values[best]),
         "best_epoch": _number(known[best], "epoch"),
         "curve_floor": floor,
@@ -160,22 +153,23 @@ def of_curve(records: Sequence[Mapping[str, Any]]) -> Figures:
     }
 
 
-def of_scores(scores: Sequence[Score], features: int) -> Figures:
+def of_scores(scores: Sequence[Score], numbers: int) -> Figures:
     """N, features, value and floor of the newest Frechet distance; {} if there is none.
 
     Args:
         scores: in order of time.
-        features: F of the space that the newest distance was measured in.
+        numbers: in one example.
     """
-    found = [s for s in scores if s.name == "frechet"]
-    if not found:
-        return {}
-    score = found[-1]
+    found = [s for s in scores if s.name == "frechet"][-1:]
     return {
-        "n": float(score.n),
-        "features": float(features),
-        "value": score.value,
-        "floor": score.floor,
+        name: float(value)
+        for s in found
+        for name, value in (
+            ("n", s.n),
+            ("features", features.size_of(s.space, numbers)),
+            ("value", s.value),
+            ("floor", s.floor),
+        )
     }
 
 

@@ -70,19 +70,16 @@ def of_logits(train: Doubles, held_out: Doubles, fake: Doubles) -> Figures:
 
     Returns:
         memory: P(logit of a training example > logit of a held-out one), 1/2 without memory;
-        memory_error: its standard error without memory, sqrt((N + M + 1) / (12 N M));
         by_heart: (mean train - mean held_out) / (mean train - mean fake), 0 if D rates real
         examples alike, 1 if D takes those that did not train it for fakes;
         logit_train, logit_held_out, logit_fresh: means.
     """
     ordered = np.sort(held_out)
     below = np.searchsorted(ordered, train, "left") + np.searchsorted(ordered, train, "right")
-    n, m = len(train), len(held_out)
     between = float(train.mean() - fake.mean())
     lost = float(train.mean() - held_out.mean())
     return {
-        "memory": float(below.sum()) / (2 * n * m),
-        "memory_error": math.sqrt((n + m + 1) / (12 * n * m)),
+        "memory": float(below.sum()) / (2 * len(train) * len(held_out)),
         "by_heart": lost / between if between > 0 else math.nan,
         "logit_train": float(train.mean()),
         "logit_held_out": float(held_out.mean()),
@@ -132,8 +129,7 @@ def of_norms(
     for side, values in now.items():
         first = initial.get(side, {})
         out[f"sigma_{side[0]}"] = max(values.values(), default=0.0)
-        ratios = [values[name] / max(first[name], 1.0) for name in values if name in first]
-        if ratios:
+        if ratios := [values[name] / max(norm, 1.0) for name, norm in first.items()]:
             out[f"growth_{side[0]}"] = max(ratios)
     return out
 

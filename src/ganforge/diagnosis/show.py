@@ -32,16 +32,15 @@ def illustrate(found: Diagnosis, seen: Snapshot, path: Path) -> Diagnosis:
     Returns:
         `found`, with the pictures of its findings.
     """
-    pictures: dict[str, tuple[Path, ...]] = {}
-    for name in sorted({CHECKS[code].picture for code in found.codes} & set(DRAWINGS)):
+    pictures = {"": (), "scores": tuple(path.glob("scores.png"))}
+    for name in {CHECKS[code].picture for code in found.codes} - pictures.keys():
         try:
             data = DRAWINGS[name](seen)
         except DataError:  # nothing finite to draw
-            continue
-        pictures[name] = (files.save_file(path / FOLDER / f"{name}.png", data),)
-    if (path / "scores.png").is_file():
-        pictures["scores"] = (path / "scores.png",)
-    shown = (replace(f, pictures=pictures.get(CHECKS[f.code].picture, ())) for f in found.findings)
+            pictures[name] = ()
+        else:
+            pictures[name] = (files.save_file(path / FOLDER / f"{name}.png", data),)
+    shown = (replace(f, pictures=pictures[CHECKS[f.code].picture]) for f in found.findings)
     return replace(found, findings=tuple(shown))
 
 

@@ -11,9 +11,9 @@ import torch
 from ganforge.diagnosis import log_signals, player_signals, sample_signals
 from ganforge.diagnosis.log_signals import Figures
 from ganforge.diagnosis.sample_signals import Groups
-from ganforge.diagnosis.snapshot import SEED, Compared, Samples, Snapshot
-from ganforge.evaluation import features
+from ganforge.diagnosis.snapshot import NO_CHECKPOINT, SEED, Compared, Samples, Snapshot
 from ganforge.evaluation.inputs import LEAST, Real
+from ganforge.nets import SIDES
 from ganforge.types import Doubles
 
 FEWEST = 10  # training examples
@@ -46,16 +46,15 @@ def measure(snapshot: Snapshot) -> Signals:
         snapshot: of a run.
 
     Returns:
-        Figures, and the groups "log", "cost", "curve", "scores", "weights", "samples", "groups",
-        "labels", "logits" and "copies" as far as they are not available.
+        Figures, and the groups "log", "cost", "curve", "scores", "samples", "groups", "labels",
+        "logits" and "copies" as far as they are not available.
     """
     signals = of_log(snapshot)
     signals.unavailable |= snapshot.unavailable
     curve = log_signals.of_curve(snapshot.curve)
     signals.add("curve", curve, "it has fewer than 5 scores on the way (train --every 1)")
-    size = math.prod(snapshot.spec.shape) if snapshot.spec else 1
-    space = next((s.space for s in reversed(snapshot.scores) if s.name == "frechet"), "")
-    scores = log_signals.of_scores(snapshot.scores, features.size_of(space, size))
+    numbers = math.prod(snapshot.spec.shape) if snapshot.spec else 1
+    scores = log_signals.of_scores(snapshot.scores, numbers)
     signals.add("scores", scores, "it has not been scored (ganforge evaluate)")
     add_weights(signals, snapshot)
     samples = add_samples(signals, snapshot)
@@ -67,11 +66,11 @@ def measure(snapshot: Snapshot) -> Signals:
 def of_log(snapshot: Snapshot) -> Signals:
     """The signals of log and state alone."""
     game, log = snapshot.config.game, snapshot.log
-    figures = log_signals.of_state(snapshot.info, log, int(game.d_steps) + int(game.g_steps))
+    figures = log_signals.of_state(snapshot.info, log, game.d_steps + game.g_steps)
     signals = Signals(figures)
+    classes = snapshot.spec.classes if snapshot.spec else 0
     records = "record" if len(log) == 1 else "records"
     short = f"its log has {len(log)} {records}, fewer than {log_signals.FEWEST}"
-    classes = snapshot.spec.classes if snapshot.spec else 0
     signals.add("log", log_signals.of_log(log, game, classes), short)
     if "d_cost" not in figures:
         no_guess = "no value of D's loss means guessing in its game"
@@ -88,17 +87,17 @@ def of_samples(snapshot: Snapshot) -> Signals:
 
 def add_samples(signals: Signals, snapshot: Snapshot) -> Samples | None:
     """Variety and D's logits of fresh samples; None if they cannot be compared, with the reason."""
-    samples = snapshot.samples
-    if samples is not None:
+    samples, unavailable = snapshot.samples, signals.unavailable
+    if snapshot.sampler is None:
+        why = unavailable.get("players", NO_CHECKPOINT)
+    elif samples is None:
+        why = unavailable.get("data", "its data are not available")
+    else:
         why = incomparable(samples)
         if not why and not np.isfinite(samples.drawn[0].astype(np.float32)).all():
             signals.figures["finite_samples"], why = 0.0, "its samples are not finite"
-    elif snapshot.sampler is None:
-        why = signals.unavailable.get("players", "it has no checkpoint yet")
-    else:
-        why = signals.unavailable.get("data", "its data are not available")
     if samples is None or why:
-        signals.unavailable |= dict.fromkeys(OF_SAMPLES, why)
+        unavailable |= dict.fromkeys(OF_SAMPLES, why)
         return None
     add_variety(signals, samples)
     add_logits(signals, snapshot, samples)
@@ -124,13 +123,11 @@ def add_weights(signals: Signals, snapshot: Snapshot) -> None:
     """Size of the weights, and whether all are finite."""
     players = snapshot.players
     if not players:
-        why = signals.unavailable.get("players", "it has no checkpoint yet")
-        signals.unavailable.setdefault("weights", why)
         return
     now = {side: player_signals.norms(module) for side, module in players.items()}
     signals.figures |= player_signals.of_norms(now, snapshot.initial_norms)
     weights = (p for module in players.values() for p in module.parameters())
-    signals.figures["finite"] = float(all(bool(torch.isfinite(p).all()) for p in weights))
+    signals.figures["finite"] = float(all(p.isfinite().all() for p in weights))
 
 
 def add_variety(signals: Signals, samples: Samples) -> None:
@@ -165,7 +162,7 @@ def grouped(samples: Samples) -> Groups:
 
 def add_logits(signals: Signals, snapshot: Snapshot, samples: Samples) -> None:
     """D's logits of training, held-out and fresh examples, and dead units of both players."""
-    g, d = snapshot.players["generator"], snapshot.players["discriminator"]
+    g, d = (snapshot.players[side] for side in SIDES)
     real, spec = samples.real, samples.real.data.spec
     labelled = snapshot.config.labels
     known = labelled and real.train.labels is not None and real.held_out.labels is not None

@@ -37,6 +37,7 @@ from ganforge.types import Array
 
 N = 1000  # samples, and real examples of either kind, that are compared
 SEARCHED = 10_000  # training examples that are searched for copies
+NO_CHECKPOINT = "it has no checkpoint yet"
 SEED = 0  # of the samples, in streams that training does not read
 
 
@@ -102,8 +103,8 @@ class RealExamples:
     def are_digits(self) -> bool:
         """Whether the shipped classifier knows these data."""
         held_out = self.held_out
-        logits = features.digit_logits(held_out.values, held_out.labels, self.data.spec)
-        return logits is not None
+        labels, spec = held_out.labels, self.data.spec
+        return features.digit_logits(held_out.values, labels, spec) is not None
 
     @cached_property
     def pixel_space(self) -> features.Space:
@@ -204,7 +205,7 @@ def of_training(t: Trainer, real: RealExamples | str, **more: Any) -> Snapshot:
         t.config,
         spec=t.data.spec,
         real=None if isinstance(real, str) else real,
-        players={"generator": players.generator, "discriminator": players.discriminator},
+        players={side: getattr(players, side) for side in SIDES},
         sampler=t.sampler(),
         unavailable={"data": real} if isinstance(real, str) else {},
         step=t.state.step,
@@ -256,15 +257,15 @@ def of_run(
 
     spec = runs.load_spec(run) or seen.spec
     if saved is None or spec is None:
-        missing = "it has no checkpoint yet" if saved is None else "its model folder is missing"
-        unavailable["players"] = missing
+        unavailable["players"] = NO_CHECKPOINT if saved is None else "its model folder is missing"
         return seen
+    seen = replace(seen, step=saved.step)
     try:
         names = data.class_names if data is not None and config.labels else ()
-        return with_players(replace(seen, step=saved.step), spec, saved, names)
+        return with_players(seen, spec, saved, names)
     except UsageError as error:  # code of the user's that was not given
         unavailable["players"] = str(error)
-        return replace(seen, step=saved.step)
+        return seen
 
 
 def with_players(
@@ -278,10 +279,7 @@ def with_players(
     return replace(
         seen,
         players={side: loaded[side] for side in SIDES},
-        initial_norms={
-            "generator": norms(first.generator),
-            "discriminator": norms(first.discriminator),
-        },
+        initial_norms={side: norms(getattr(first, side)) for side in SIDES},
         sampler=Sampler(
             loaded.get("ema", loaded["generator"]), spec, config.noise, config.name, class_names
         ),
@@ -308,13 +306,10 @@ def own_data(
 def newest_scores(run: Run) -> list[Score]:
     """Scores of the newest step with a Frechet distance: of scores.json (the largest N), else of
     the curve."""
-    entries = [store.cards(e) for e in sorted(store.entries(run), key=age)]
-    scored = [scores for scores in entries if any(s.name == "frechet" for s in scores)]
-    if scored:
-        return scored[-1]
+    scored = [e for e in sorted(store.entries(run), key=age) if store.frechet(e)]
+    newest = (scored or store.curve(run))[-1:]
     try:
-        curve = store.curve(run)
-        return store.cards(curve[-1]) if curve else []
+        return [score for entry in newest for score in store.cards(entry)]
     except (KeyError, TypeError, ValueError):
         return []
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ganforge.data import toy
-from ganforge.data.dataset import LEAST_SCORED, Dataset, Examples
+from ganforge.data.dataset import LEAST_SCORED, Dataset, Examples, check_labels
 from ganforge.data.spec import DataSpec
 from ganforge.errors import DataError, check
 from ganforge.evaluation import features
@@ -86,20 +86,6 @@ def check_samples(values: Array, spec: DataSpec, what: str) -> None:
         raise DataError(f"{what}: row {row} is not finite: remove it, or see why it diverged")
 
 
-def check_labels(labels: Array, count: int, classes: int, what: str) -> Ints:
-    """Labels as int64 (N,), or a DataError unless they are N integers in 0..K-1."""
-    if labels.shape != (count,) or labels.dtype.kind not in "iu":
-        raise DataError(
-            f"{what}: {labels.dtype} of shape {labels.shape} for {count} examples: "
-            "give one integer for each"
-        )
-    if labels.min() < 0 or labels.max() >= classes:
-        raise DataError(
-            f"{what}: {labels.min()}..{labels.max()}, the data have classes 0..{classes - 1}"
-        )
-    return labels.astype(np.int64)
-
-
 def make_case(
     train: Labelled,
     real: Labelled,
@@ -151,7 +137,12 @@ def make_case(
         count, labels = len(part.values), part.labels
         pick = subset(count, size, seed, stream)
         if labels is not None:
-            labels = check_labels(labels, count, spec.classes, f"{what} labels")[pick]
+            labels = check_labels(labels, count, f"{what} labels")[pick]
+            if labels.max() >= spec.classes:
+                raise DataError(
+                    f"{what} labels: {labels.min()}..{labels.max()}, the data have classes "
+                    f"0..{spec.classes - 1}"
+                )
         return Examples(part.values[pick], labels)
 
     return Case(
