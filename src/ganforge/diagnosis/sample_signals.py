@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ganforge.diagnosis.log_signals import Figures
-from ganforge.evaluation.distances import squared
+from ganforge.evaluation.distances import centred, squared
 from ganforge.evaluation.inputs import Mixture
 from ganforge.evaluation.metrics import copying
 from ganforge.evaluation.metrics.neighbours import prdc
@@ -44,31 +44,28 @@ def of_variety(held_out: Array, train: Array, fake: Array) -> Figures:
 
 def distances(x: Array) -> Doubles:
     """From every row of (N, F), N >= 2, to all others: (N, N - 1)."""
-    rows = _rows(x, x.mean(0, dtype=np.float64))
+    (rows,) = centred(x)
     d: Doubles = squared(rows, rows).sqrt().numpy()
     return d[~np.eye(len(d), dtype=bool)].reshape(len(d), len(d) - 1)
 
 
-def _rows(x: Array, mean: Array | float = 0.0) -> Tensor:
-    return torch.from_numpy(x.astype(np.float64) - mean)
+def _rows(x: Array) -> Tensor:
+    return torch.from_numpy(x.astype(np.float64))
 
 
 def _ratio(a: float, b: float) -> float:
     return float(a / b) if b > 0 else math.nan
 
 
-@dataclass(frozen=True)
-class Groups:
+class Groups(NamedTuple):
     """How many real examples and samples fall into each known mode, class or cell.
 
-    Args:
-        kind: "modes", "classes" or "cells".
-        real, fake: counts, (K,).
+    kind: "modes", "classes" or "cells". real, fake: counts, (K,).
     """
 
     kind: str
-    real: Doubles = field(repr=False)
-    fake: Doubles = field(repr=False)
+    real: Doubles
+    fake: Doubles
 
     def shares(self) -> Doubles:
         """(K,) samples divided by expected samples; nan for groups of few expected samples."""
@@ -104,25 +101,20 @@ def by_mode(real: Array, fake: Array, mixture: Mixture) -> Groups:
     return _by_centre("modes", _rows(real), _rows(fake), _rows(mixture.centres))
 
 
-def by_class(real: Array, fake: Array, classes: int) -> Groups:
-    """Labels (N,) of real examples and classified samples (M,), both in 0..K-1, by class."""
-    return _counted("classes", real, fake, classes)
-
-
 def by_cell(real: Array, fake: Array) -> Groups:
     """Features (N, F) and (M, F) by k-means cell of the real ones; Richardson & Weiss 2018."""
-    mean = real.mean(0, dtype=np.float64)
-    x = _rows(real, mean)
-    return _by_centre("cells", x, _rows(fake, mean), copying.k_means(x, CELLS, 0))
+    x, y = centred(real, fake)
+    return _by_centre("cells", x, y, copying.k_means(x, CELLS, 0))
 
 
 def _by_centre(kind: str, real: Tensor, fake: Tensor, centres: Tensor) -> Groups:
-    nearest = [squared(x, centres).argmin(1).numpy() for x in (real, fake)]
-    return _counted(kind, nearest[0], nearest[1], len(centres))
+    nearest = (squared(x, centres).argmin(1).numpy() for x in (real, fake))
+    return by_class(*nearest, len(centres), kind)
 
 
-def _counted(kind: str, real: Array, fake: Array, groups: int) -> Groups:
-    return Groups(kind, *(np.bincount(x, minlength=groups).astype(float) for x in (real, fake)))
+def by_class(real: Array, fake: Array, classes: int, kind: str = "classes") -> Groups:
+    """Labels (N,) of real examples and classified samples (M,), both in 0..K-1, by class."""
+    return Groups(kind, *(np.bincount(x, minlength=classes).astype(float) for x in (real, fake)))
 
 
 def of_labels(

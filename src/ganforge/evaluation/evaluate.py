@@ -154,17 +154,18 @@ def open_subject(path: Path, networks: OwnNetworks | None = None) -> Subject:
 
 def real_for(subject: Subject, data: str | None, size: int | None, split: str) -> Real:
     """The real examples for a subject: of `data`, or those it was trained on."""
-    if data is not None or (size is not None and subject.data is not None):
-        return load_real(data or str(subject.data), size or subject.size, split)
-    if subject.data is None:
+    name = data or subject.data
+    if name is None:
         raise UsageError(f"{subject.name} does not say what data it stands for: add --data")
+    if data is not None or size is not None:
+        return load_real(name, size or subject.size, split)
     try:
-        real = load_real(subject.data, subject.size, split)
+        real = load_real(name, subject.size, split)
     except DataError as error:
         raise DataError(f"{error} (--data names other data to score with)") from None
     if subject.data_sha256 not in ("", real.train.sha256):
         raise DataError(
-            f"{subject.data}: not the data {subject.name} was trained on (their sha256 differs): "
+            f"{name}: not the data {subject.name} was trained on (their sha256 differs): "
             "restore them, or name the data to score with by --data"
         )
     return real
@@ -212,8 +213,7 @@ def _measure(
 
 def limited(n: int, counts: Mapping[str, int]) -> tuple[int, str]:
     """The N that all can give, and a note if that is less than n."""
-    what = min(counts, key=lambda key: counts[key])
-    least = counts[what]
+    what, least = min(counts.items(), key=lambda item: item[1])
     if least < LEAST:
         raise DataError(f"{least} {what}: too few to score, at least {LEAST} are needed")
     if least >= n:
