@@ -173,11 +173,11 @@ def test_samples_that_are_not_finite_are_a_finding_and_not_compared() -> None:
 
 
 def test_memory_is_the_area_under_the_roc_curve() -> None:
-    train, held = normal("a", 60, 1)[:, 0].round(1) + 0.5, normal("b", 50, 1)[:, 0].round(1)
-    found = player_signals.of_logits(train, held, held - 2)
+    train, held_out = normal("a", 60, 1)[:, 0].round(1) + 0.5, normal("b", 50, 1)[:, 0].round(1)
+    found = player_signals.of_logits(train, held_out, held_out - 2)
     truth = np.r_[np.ones(60), np.zeros(50)]
-    assert found["memory"] == pytest.approx(roc_auc_score(truth, np.r_[train, held]))
-    gap = train.mean() - held.mean()
+    assert found["memory"] == pytest.approx(roc_auc_score(truth, np.r_[train, held_out]))
+    gap = train.mean() - held_out.mean()
     assert found["by_heart"] == pytest.approx(gap / (gap + 2))
 
 
@@ -242,14 +242,14 @@ def test_logits_leave_a_player_unchanged() -> None:
 
 
 def test_variety_of_the_data_themselves_and_of_one_example() -> None:
-    held, other, fresh = (normal(name, 400, 8) for name in "abc")
-    same = sample_signals.of_variety(held, other, fresh)
+    held_out, other, fresh = (normal(name, 400, 8) for name in "abc")
+    same = sample_signals.of_variety(held_out, other, fresh)
     assert same["spread"] == pytest.approx(1, abs=0.05) and same["near"] == pytest.approx(
         1, abs=0.1
     )
     assert same["coverage"] > 0.9 * same["coverage_floor"]
     one = np.repeat(fresh[:1], 400, 0) + 0.01 * other
-    gone = sample_signals.of_variety(held, other, one)
+    gone = sample_signals.of_variety(held_out, other, one)
     assert gone["near"] < 0.05 and gone["spread"] < 0.05 and gone["coverage"] < 0.1
 
 
@@ -296,11 +296,11 @@ def test_explained_variance_is_the_share_between_classes() -> None:
 
 
 def test_copies_lie_on_the_training_data() -> None:
-    train, held, fresh = normal("t", 300, 5), normal("h", 300, 5), normal("f", 300, 5)
+    train, held_out, fresh = normal("t", 300, 5), normal("h", 300, 5), normal("f", 300, 5)
     reference = copying.reference(train, 0, 1)
-    copied = sample_signals.of_copies(reference, held, train + 1e-3 * fresh)
+    copied = sample_signals.of_copies(reference, held_out, train + 1e-3 * fresh)
     assert copied["c_t"] < -10 and copied["authentic"] < 0.01 and copied["copied"] > 0.9
-    free = sample_signals.of_copies(reference, held, fresh)
+    free = sample_signals.of_copies(reference, held_out, fresh)
     assert abs(free["c_t"]) < 4 and free["authentic"] == pytest.approx(
         free["authentic_held_out"], abs=0.1
     )

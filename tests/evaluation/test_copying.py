@@ -17,7 +17,7 @@ from ganforge.evaluation.metrics.copying import (
 )
 
 G = np.random.default_rng(0)
-TRAIN, HELD = G.normal(size=(600, 8)), G.normal(size=(400, 8))
+TRAIN, HELD_OUT = G.normal(size=(600, 8)), G.normal(size=(400, 8))
 FRESH = G.normal(size=(400, 8))
 COPIES = TRAIN[:400] + 0.01 * G.normal(size=(400, 8))
 
@@ -33,9 +33,9 @@ def test_authentic_against_brute_force(samples):
     to_train = np.linalg.norm(samples[:, None] - TRAIN[None], axis=-1)
     within = np.linalg.norm(TRAIN[:, None] - TRAIN[None], axis=-1)
     np.fill_diagonal(within, np.inf)
-    own = within.min(1)[to_train.argmin(1)]
+    gap = within.min(1)[to_train.argmin(1)]
     train = reference(TRAIN, 0)
-    assert authentic(train, place(train, samples)) == (own < to_train.min(1)).mean()
+    assert authentic(train, place(train, samples)) == (gap < to_train.min(1)).mean()
 
 
 @pytest.mark.parametrize("ties", [False, True])
@@ -54,20 +54,20 @@ def test_data_copying_is_a_z_score_for_fresh_samples_and_far_below_for_copies():
     for seed in range(30):
         g = np.random.default_rng(seed)
         train = reference(g.normal(size=(300, 4)), seed, 3)
-        held, fresh = (place(train, g.normal(size=(300, 4))) for _ in "ab")
-        scores.append(data_copying(held, fresh))
+        held_out, fresh = (place(train, g.normal(size=(300, 4))) for _ in "ab")
+        scores.append(data_copying(held_out, fresh))
     assert abs(np.mean(scores)) < 0.7 and np.std(scores) < 1.7
     train = reference(TRAIN, 0, 1)
-    held = place(train, HELD)
-    assert data_copying(held, place(train, COPIES)) < -15
+    held_out = place(train, HELD_OUT)
+    assert data_copying(held_out, place(train, COPIES)) < -15
     mixed = np.concatenate([FRESH[:320], COPIES[:80]])  # a fifth of them copied
-    assert data_copying(held, place(train, mixed)) < -3
+    assert data_copying(held_out, place(train, mixed)) < -3
 
 
 def test_one_cell_is_one_mann_whitney_test():
     train = reference(TRAIN, 0, 1)
-    held, fresh = place(train, HELD), place(train, FRESH)
-    assert data_copying(held, fresh) == mann_whitney(fresh.distance, held.distance)
+    held_out, fresh = place(train, HELD_OUT), place(train, FRESH)
+    assert data_copying(held_out, fresh) == mann_whitney(fresh.distance, held_out.distance)
 
 
 def test_k_means_is_as_tight_as_scikit_learn():
@@ -82,4 +82,4 @@ def test_too_little():
         reference(TRAIN[:4], 0)
     train = reference(TRAIN, 0)
     with pytest.raises(UsageError, match="no cell"):
-        data_copying(place(train, HELD[:15]), place(train, FRESH))
+        data_copying(place(train, HELD_OUT[:15]), place(train, FRESH))

@@ -97,11 +97,13 @@ def test_a_score_by_other_data_is_not_the_runs(tmp_path: Path) -> None:
     train(gaussian(score=False), path)
     evaluate.evaluate(path, n=100, metrics=["frechet"], data="ring")
     assert store.newest(Run(path)) is None
-    own = evaluate.evaluate(path, n=100, metrics=["frechet"], data="gaussian", split="validation")
+    scored = evaluate.evaluate(
+        path, n=100, metrics=["frechet"], data="gaussian", split="validation"
+    )
     evaluate.evaluate(path, n=2000, metrics=["frechet"], data="ring")
-    assert store.newest(Run(path)) == own[0] == newest_scores(Run(path))[0]
+    assert store.newest(Run(path)) == scored[0] == newest_scores(Run(path))[0]
     evaluate.evaluate(path, n=300, metrics=["recall"])  # later, larger, and no distance
-    assert newest_scores(Run(path))[0] == own[0]
+    assert newest_scores(Run(path))[0] == scored[0]
 
 
 def test_the_table_tells_p_beside_its_floor(toy: Path) -> None:
@@ -166,7 +168,7 @@ def test_a_run_on_digits_from_the_command_line(
     assert main(["evaluate", out, *words]) == 0
     text = capsys.readouterr().out
     assert "space mnist-lenet, sha256" in text and "scores.json" in text
-    assert "real examples of" not in text  # its own
+    assert "real examples of" not in text  # they are its data
     assert main(["evaluate", out, "--data", "ring", "--n", "100"]) == 65
     assert "shape" in capsys.readouterr().err
 

@@ -112,12 +112,11 @@ def of_state(info: Mapping[str, Any], log: Sequence[Mapping[str, Any]], updates:
         infinite: share of records with a loss that is not finite; rolled_back: how often.
     """
     steps = float(info.get("step", 0) or (log[-1].get("step", 0) if log else 0))
-    skipped = sum(int(r.get("skipped", 0) or 0) for r in log)
-    bad = [not all(math.isfinite(_number(r, name)) for name in ("loss_d", "loss_g")) for r in log]
+    finite = np.isfinite(column(log, "loss_d")) & np.isfinite(column(log, "loss_g"))
     return {
         "diverged": float(info.get("status") == "diverged"),
-        "skipped": skipped / max(1.0, steps * updates),
-        "infinite": sum(bad) / max(1, len(bad)),
+        "skipped": float(np.nansum(column(log, "skipped"))) / max(1.0, steps * updates),
+        "infinite": float((~finite).sum()) / max(1, len(log)),
         "rolled_back": float(round(-math.log2(max(float(info.get("rate_scale", 1.0)), 1e-9)))),
     }
 

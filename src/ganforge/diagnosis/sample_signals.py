@@ -108,8 +108,8 @@ def by_cell(real: Array, fake: Array) -> Groups:
 
 
 def _by_centre(kind: str, real: Tensor, fake: Tensor, centres: Tensor) -> Groups:
-    nearest = (squared(x, centres).argmin(1).numpy() for x in (real, fake))
-    return by_class(*nearest, len(centres), kind)
+    near_real, near_fake = (squared(x, centres).argmin(1).numpy() for x in (real, fake))
+    return by_class(near_real, near_fake, len(centres), kind)
 
 
 def by_class(real: Array, fake: Array, classes: int, kind: str = "classes") -> Groups:

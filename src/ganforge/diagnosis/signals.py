@@ -80,7 +80,7 @@ def of_log(snapshot: Snapshot) -> Signals:
 
 def of_samples(snapshot: Snapshot) -> Signals:
     """The signals of samples and of D's logits, without copies."""
-    signals = Signals(unavailable=dict(snapshot.unavailable))
+    signals = Signals({}, dict(snapshot.unavailable))
     add_samples(signals, snapshot)
     return signals
 

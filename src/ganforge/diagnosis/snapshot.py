@@ -86,7 +86,7 @@ class RealExamples:
         return self.pick(self.validation, "real")
 
     def pick(self, data: Dataset, stream: str) -> Compared:
-        """`count` examples of a data set, chosen by a stream of their own."""
+        """`count` examples of a data set, chosen by the random stream of that name."""
         rows = subset(len(data), self.count, SEED, stream)
         values = np.asarray(data.values[rows])
         labels = None if data.labels is None else data.labels[rows]

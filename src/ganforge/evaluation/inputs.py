@@ -133,31 +133,26 @@ def make_case(
         had = f"{sizes['real examples']} real examples, {sizes['samples']} samples"
         note = f"N = {size}, as many as there are {least} (given {had})"
 
-    def cut(part: Labelled, stream: str, what: str) -> Examples:
-        count, labels = len(part.values), part.labels
-        pick = subset(count, size, seed, stream)
-        if labels is not None:
-            labels = check_labels(labels, count, f"{what} labels")[pick]
-            if labels.max() >= spec.classes:
-                raise DataError(
-                    f"{what} labels: {labels.min()}..{labels.max()}, the data have classes "
-                    f"0..{spec.classes - 1}"
-                )
-        return Examples(part.values[pick], labels)
+    cut = []
+    for (what, part), stream in zip(sets.items(), ("stand-in", "real", "fake"), strict=True):
+        pick = subset(sizes[what], size, seed, stream)
+        cut.append(_cut(part, pick, spec.classes, f"labels of the {what}"))
+    chosen = features.space(space or features.default_space(spec), spec, train.values)
+    drawn = (cut[0], cut[1], cut[2])  # stand_in, real, fake
+    return Case(spec, seed, split, size, chosen, train, *drawn, mixture, note)
 
-    return Case(
-        spec,
-        seed,
-        split,
-        size,
-        features.space(space or features.default_space(spec), spec, train.values),
-        train,
-        cut(train, "stand-in", "training"),
-        cut(real, "real", "real"),
-        cut(fake, "fake", "sample"),
-        mixture,
-        note,
-    )
+
+def _cut(part: Labelled, pick: Ints, classes: int, what: str) -> Examples:
+    """Some rows of a set; DataError for labels that are none of the data's classes."""
+    labels = part.labels
+    if labels is not None:
+        labels = check_labels(labels, len(part.values), what)
+        if labels.max() >= classes:
+            raise DataError(
+                f"{what}: {labels.min()}..{labels.max()}, the data have classes 0..{classes - 1}"
+            )
+        labels = labels[pick]
+    return Examples(part.values[pick], labels)
 
 
 def _check_range(real: Array, fake: Array) -> None:

@@ -70,7 +70,7 @@ def share(value: float, floor: float, n: int, note: str = "", **more: Any) -> Me
 
 
 def verdict(metric: Metric, found: Measured) -> str:
-    """One plain word for a value beside its floor.
+    """What a value beside its floor means, in one or two plain terms.
 
     gap = how much worse than the floor the value is, in the metric's direction.
 

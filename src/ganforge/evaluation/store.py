@@ -110,18 +110,15 @@ def frechet(entry: Mapping[str, Any]) -> Score | None:
     return next((score for score in cards(entry) if score.name == "frechet"), None)
 
 
-def entries(run: Run, **wanted: Any) -> list[dict[str, Any]]:
-    """The entries of a run's scores.json by the data that trained it, with the wanted values."""
-    return [
-        entry
-        for entry in read(run.path / SCORES).values()
-        if not entry.get("foreign") and all(entry.get(k) == v for k, v in wanted.items())
-    ]
+def entries(run: Run) -> list[dict[str, Any]]:
+    """The entries of a run's scores.json by the data that trained it."""
+    return [entry for entry in read(run.path / SCORES).values() if not entry.get("foreign")]
 
 
 def of_step(run: Run, step: int | None, n: int, seed: int) -> list[Score]:
     """The scores of a run's step on the validation split, of n samples or of all there are."""
-    found = [e for e in entries(run, step=step, split="validation", seed=seed) if e["n"] <= n]
+    wanted = {"step": step, "split": "validation", "seed": seed}
+    found = [e for e in entries(run) if wanted.items() <= e.items() and e["n"] <= n]
     return cards(max(found, key=lambda entry: int(entry["n"]))) if found else []
 
 
