@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from torch import nn
@@ -41,8 +41,7 @@ NO_CHECKPOINT = "it has no checkpoint yet"
 SEED = 0  # of the samples, in streams that training does not read
 
 
-@dataclass(frozen=True)
-class Compared:
+class Compared(NamedTuple):
     """Examples that are compared with others.
 
     Args:

@@ -12,7 +12,7 @@ import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -33,8 +33,7 @@ TRUSTED = 0.97  # accuracy on real examples below which the shipped classifier i
 Embed = Callable[[Any], Any]  # prepared examples (B, ...) -> features (B, F)
 
 
-@dataclass(frozen=True)
-class Space:
+class Space(NamedTuple):
     """A feature space, fitted or loaded.
 
     Args:

@@ -175,8 +175,7 @@ def classifier(values: Array, labels: Array, classes: int, seed: int) -> Classif
     """
     flat = values.reshape(len(values), -1)
     axis = None if values.ndim == 4 else 0  # pictures share one scale, each feature has one
-    mean = np.asarray(flat.mean(axis, dtype=np.float64), dtype=np.float32)
-    std = np.asarray(flat.std(axis, dtype=np.float64), dtype=np.float32)
+    mean, std = (np.asarray(f(axis, dtype=np.float64), np.float32) for f in (flat.mean, flat.std))
     net = blank(lambda: _classifier_net(values.shape[1:], classes))
     initialise(net, seed, "classifier")
     made = Classifier(net, mean, _scale(std))

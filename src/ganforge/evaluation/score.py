@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from ganforge.text import columns, json_values
 
@@ -42,8 +42,7 @@ class Metric:
     shares_n: bool = True
 
 
-@dataclass(frozen=True)
-class Measured:
+class Measured(NamedTuple):
     """What a metric's function returns.
 
     Args:

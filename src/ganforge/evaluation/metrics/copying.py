@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -45,8 +46,7 @@ def _placed(case: Case) -> tuple[Reference, Placed, Placed]:
     return train, place(train, fake), place(train, real)
 
 
-@dataclass(frozen=True)
-class Reference:
+class Reference(NamedTuple):
     """Training features (T, F) less their mean (F,), and the centres (k, F) of their cells."""
 
     x: torch.Tensor
