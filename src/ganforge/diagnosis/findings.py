@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -71,62 +72,46 @@ class Diagnosis:
         """The codes of the findings."""
         return tuple(f.code for f in self.findings)
 
-    def to_json(self, root: Path | None = None) -> dict[str, Any]:
-        """Plain tables and values, null for figures that are not finite.
-
-        Args:
-            root: paths of pictures below this folder are made relative to it.
-        """
-
-        def relative(path: Path) -> Path:
-            inside = root is not None and path.is_relative_to(root)
-            return path.relative_to(root or "") if inside else path
-
-        findings = [replace(f, pictures=tuple(map(relative, f.pictures))) for f in self.findings]
-        shown = {"format": FORMAT, "healthy": self.healthy} | vars(self) | {"findings": findings}
-        return dict(json_values(shown))
-
-    @classmethod
-    def from_json(cls, table: Mapping[str, Any], root: Path = Path()) -> Diagnosis:
-        """The inverse of `to_json`.
-
-        Raises:
-            KeyError, TypeError, ValueError, AttributeError: `table` is no diagnosis.
-        """
-        if table["format"] != FORMAT:
-            raise ValueError(f"format {table['format']}, this ganforge reads {FORMAT}")
-
-        def finding(f: Mapping[str, Any]) -> Finding:
-            figures = {k: math.nan if v is None else float(v) for k, v in f["figures"].items()}
-            words = {key: str(f[key]) for key in ("code", "name", "evidence", "remedy")}
-            pictures = tuple(root / p for p in f["pictures"])
-            return Finding(**words, figures=figures, pictures=pictures)
-
-        return cls(
-            tuple(map(finding, table["findings"])),
-            tuple(map(str, table["checked"])),
-            {k: str(v) for k, v in table["skipped"].items()},
-            int(table["step"]),
-        )
-
 
 def save(path: Path, diagnosis: Diagnosis) -> Path:
-    """Save a diagnosis as JSON, pictures relative to its folder."""
-    return files.write_json(path, diagnosis.to_json(path.parent), finite=True)
+    """Save a diagnosis as JSON, pictures relative to its folder, null for what is not finite."""
+    shown = [
+        vars(f) | {"pictures": [os.path.relpath(picture, path.parent) for picture in f.pictures]}
+        for f in diagnosis.findings
+    ]
+    table = {"format": FORMAT, "healthy": diagnosis.healthy} | vars(diagnosis) | {"findings": shown}
+    return files.write_json(path, json_values(table), finite=True)
 
 
 def read(path: Path) -> Diagnosis | None:
-    """The diagnosis in a file, None if there is no file.
-
-    Raises:
-        DataError: the file is damaged.
-    """
+    """The diagnosis in a file, None if there is no file; DataError if the file is damaged."""
     if not path.is_file():
         return None
     try:
-        return Diagnosis.from_json(json.loads(files.read_file(path)), path.parent)
+        table = json.loads(files.read_file(path))
+        if table["format"] != FORMAT:
+            raise ValueError(f"format {table['format']}, this ganforge reads {FORMAT}")
+        return Diagnosis(
+            tuple(_finding(f, path.parent) for f in table["findings"]),
+            tuple(map(str, table["checked"])),
+            {code: str(why) for code, why in table["skipped"].items()},
+            int(table["step"]),
+        )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(f"{path}: damaged ({error}): remove it, and diagnose again") from None
+
+
+def _finding(table: Mapping[str, Any], root: Path) -> Finding:
+    """A finding from its table; the errors of `read` if it is none."""
+    figures = table["figures"].items()
+    return Finding(
+        str(table["code"]),
+        str(table["name"]),
+        str(table["evidence"]),
+        str(table["remedy"]),
+        {name: math.nan if value is None else float(value) for name, value in figures},
+        tuple(root / picture for picture in table["pictures"]),
+    )
 
 
 def text(diagnosis: Diagnosis) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import numpy as np
 import torch
@@ -53,11 +53,11 @@ def logits(
     out = []
     with evaluating(discriminator):
         for i in range(0, len(values), CHUNK):
-            x = encode(torch.from_numpy(np.array(values[i : i + CHUNK])).to(device), spec)
-            label = None if labels is None else torch.from_numpy(labels[i : i + CHUNK]).to(device)
-            a = discriminator(x, label, None)
-            out.append(a.reshape(len(x), -1).double().mean(1).cpu().numpy())
-    return np.concatenate(out)
+            rows = slice(i, i + CHUNK)
+            x = encode(torch.from_numpy(np.array(values[rows])).to(device), spec)
+            label = None if labels is None else torch.from_numpy(labels[rows]).to(device)
+            out.append(discriminator(x, label, None).reshape(len(x), -1).double().mean(1).cpu())
+    return np.asarray(torch.cat(out))
 
 
 def of_logits(train: Doubles, held_out: Doubles, fake: Doubles) -> Figures:
@@ -76,14 +76,13 @@ def of_logits(train: Doubles, held_out: Doubles, fake: Doubles) -> Figures:
     """
     ordered = np.sort(held_out)
     below = np.searchsorted(ordered, train, "left") + np.searchsorted(ordered, train, "right")
-    between = float(train.mean() - fake.mean())
-    lost = float(train.mean() - held_out.mean())
+    mean, unseen, made = (float(logits.mean()) for logits in (train, held_out, fake))
     return {
         "memory": float(below.sum()) / (2 * len(train) * len(held_out)),
-        "by_heart": lost / between if between > 0 else math.nan,
-        "logit_train": float(train.mean()),
-        "logit_held_out": float(held_out.mean()),
-        "logit_fresh": float(fake.mean()),
+        "by_heart": (mean - unseen) / (mean - made) if mean > made else math.nan,
+        "logit_train": mean,
+        "logit_held_out": unseen,
+        "logit_fresh": made,
     }
 
 
@@ -152,13 +151,9 @@ def dead_units(module: nn.Module, forward: Callable[[], object]) -> float:
             most = float(deviation.max())
             shares.append(float((deviation <= ALIVE * most).float().mean()) if most > 0 else 1.0)
 
-    hooks = [
-        m.register_forward_hook(measure) for m in module.modules() if isinstance(m, ACTIVATIONS)
-    ]
-    try:
-        with evaluating(module):
-            forward()
-    finally:
-        for hook in hooks:
-            hook.remove()
+    with evaluating(module), ExitStack() as hooks:
+        for layer in module.modules():
+            if isinstance(layer, ACTIVATIONS):
+                hooks.enter_context(layer.register_forward_hook(measure))
+        forward()
     return max(shares, default=math.nan)

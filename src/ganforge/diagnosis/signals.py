@@ -163,27 +163,24 @@ def grouped(samples: Samples) -> Groups:
 def add_logits(signals: Signals, snapshot: Snapshot, samples: Samples) -> None:
     """D's logits of training, held-out and fresh examples, and dead units of both players."""
     g, d = (snapshot.players[side] for side in SIDES)
-    real, spec = samples.real, samples.real.data.spec
+    real, fake, n = samples.real, samples.fake, player_signals.CHUNK
     labelled = snapshot.config.labels
     known = labelled and real.train.labels is not None and real.held_out.labels is not None
 
-    def logits(x: Compared, with_labels: bool, few: int | None = None) -> Doubles:
-        labels = None if x.labels is None or not with_labels else x.labels[:few]
-        return player_signals.logits(d, x.values[:few], spec, labels)
+    def logits(x: Compared, with_labels: bool, count: int | None = None) -> Doubles:
+        labels = x.labels[:count] if x.labels is not None and with_labels else None
+        return player_signals.logits(d, x.values[:count], real.data.spec, labels)
 
-    train, held_out = logits(real.train, known), logits(real.held_out, known)
-    fake = logits(samples.fake, labelled)
-    if not all(np.isfinite(a).all() for a in (train, held_out, fake)):
+    rated = logits(real.train, known), logits(real.held_out, known), logits(fake, labelled)
+    if not all(np.isfinite(a).all() for a in rated):
         signals.unavailable["logits"] = "D's logits are not finite"
         return
-    signals.figures |= player_signals.of_logits(train, held_out, fake)
-
-    few, labels = player_signals.CHUNK, samples.fake.labels
-    z = samples.sampler.z(len(fake), SEED)[:few]
-    label = None if labels is None else torch.from_numpy(labels[:few]).to(z.device)
+    signals.figures |= player_signals.of_logits(*rated)
+    z = samples.sampler.z(len(fake.values), SEED)[:n]
+    label = None if fake.labels is None else torch.from_numpy(fake.labels[:n]).to(z.device)
     dead = {
         "dead_g": player_signals.dead_units(g, lambda: g(z, label, None)),
-        "dead_d": player_signals.dead_units(d, lambda: logits(real.held_out, known, few)),
+        "dead_d": player_signals.dead_units(d, lambda: logits(real.held_out, known, n)),
     }
     signals.figures |= {k: v for k, v in dead.items() if not math.isnan(v)}
 

@@ -93,9 +93,17 @@ class RealExamples:
 
     @cached_property
     def space(self) -> features.Space:
-        """Where variety is measured."""
+        """Where variety is measured: no larger network, it would take too long."""
         name = features.default_space(self.data.spec)
-        name = name if name in ("identity", "mnist-lenet") else "pca"
+        return self.in_space(name if name in ("identity", "mnist-lenet") else "pca")
+
+    @cached_property
+    def pixel_space(self) -> features.Space:
+        """Where copies are searched: near in pixels, not only in meaning."""
+        return self.in_space("pca" if self.data.spec.is_image else "identity")
+
+    def in_space(self, name: str) -> features.Space:
+        """A feature space of these data."""
         return features.space(name, self.data.spec, self.data.values)
 
     @cached_property
@@ -104,12 +112,6 @@ class RealExamples:
         held_out = self.held_out
         labels, spec = held_out.labels, self.data.spec
         return features.digit_logits(held_out.values, labels, spec) is not None
-
-    @cached_property
-    def pixel_space(self) -> features.Space:
-        """Where copies are searched: near in pixels, not only in meaning."""
-        name = "pca" if self.data.spec.is_image else "identity"
-        return features.space(name, self.data.spec, self.data.values)
 
     @cached_property
     def searched_rows(self) -> Array:
