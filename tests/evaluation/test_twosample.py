@@ -62,7 +62,7 @@ def test_permutation_p_against_a_loop():
         values.append(energy(mixed[:20], mixed[20:]))
     p = (1 + sum(v >= out.value for v in values)) / 2001
     assert out.p == pytest.approx(p, abs=0.03)
-    assert out.null_spread == pytest.approx(np.std(values), rel=0.15)
+    assert out.spread == pytest.approx(np.std(values), rel=0.15)
 
 
 @pytest.mark.parametrize("test", [ts.mmd_test, ts.energy_test])
@@ -85,10 +85,10 @@ def test_classifier_test_against_the_binomial():
     real = np.array([1.0] * 600 + [-1.0] * 400)
     fake = np.array([-1.0] * 550 + [1.0] * 450)
     out = ts.classifier_test(HeldOut(real, fake))
-    assert out.accuracy == pytest.approx(0.575)
+    assert out.value == pytest.approx(0.575)
     assert out.p == pytest.approx(scipy.stats.norm.sf(0.075 / np.sqrt(0.25 / 2000)))
     undecided = ts.classifier_test(HeldOut(np.zeros(50), np.zeros(50)))
-    assert (undecided.accuracy, undecided.p) == (0.5, 0.5)
+    assert (undecided.value, undecided.p) == (0.5, 0.5)
 
 
 @pytest.mark.parametrize("test", [ts.mmd_test, ts.energy_test])

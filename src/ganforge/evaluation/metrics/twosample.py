@@ -25,8 +25,8 @@ PERMUTED = 2000  # examples a side of the permutation tests, whose memory grows 
 def c2st(case: Case) -> Measured:
     """Held-out accuracy of a fresh discriminator of real against fake; note: p of both."""
     seen, floor = map(classifier_test, case.both(discriminate, case.seed))
-    note = f"{_p(seen.p)}; floor {_p(floor.p)}; half held out"
-    return Measured(seen.accuracy, floor.accuracy, seen.error, note)
+    note = f"{_both_p(seen, floor)}; half held out"
+    return Measured(seen.value, floor.value, seen.spread, note)
 
 
 def nn_real(case: Case) -> Measured:
@@ -51,40 +51,33 @@ def energy(case: Case) -> Measured:
     return _permutation(case, energy_test)
 
 
-def _permutation(case: Case, test: Callable[..., Permuted]) -> Measured:
+def _permutation(case: Case, test: Callable[..., Tested]) -> Measured:
     """A permutation test on at most `PERMUTED` of each side; note: both p."""
     n = min(case.n, PERMUTED)
     pick = subset(case.n, n, case.seed, "permuted")
     real, fake, stand_in = (x[pick] for x in case.features)
     seen, floor = test(real, fake, case.seed), test(real, stand_in, case.seed)
-    note = f"{_p(seen.p)}; floor {_p(floor.p)}"
+    note = _both_p(seen, floor)
     if n < case.n:
         note += f"; N = {n} of {case.n}, its cost grows with N^2"
     control = test(real, repeated_mean(real), 0, 0).value
-    return Measured(seen.value, floor.value, seen.null_spread, note, control, n)
+    return Measured(seen.value, floor.value, seen.spread, note, control, n)
 
 
-def _p(p: float) -> str:
-    return f"p = {p:.3g}" if p >= 1e-12 else "p < 1e-12"
+def _both_p(seen: Tested, floor: Tested) -> str:
+    texts = [f"p = {t.p:.3g}" if t.p >= 1e-12 else "p < 1e-12" for t in (seen, floor)]
+    return "; floor ".join(texts)
 
 
-class ClassifierTest(NamedTuple):
-    """Held-out accuracy in [0, 1], p-value, standard error of the accuracy."""
-
-    accuracy: float
-    p: float
-    error: float
-
-
-class Permuted(NamedTuple):
-    """A statistic, its permutation p, and its standard deviation under permutation."""
+class Tested(NamedTuple):
+    """A statistic, its p-value, and its standard error, or its deviation under permutation."""
 
     value: float
     p: float
-    null_spread: float
+    spread: float
 
 
-def classifier_test(logits: HeldOut) -> ClassifierTest:
+def classifier_test(logits: HeldOut) -> Tested:
     """Classifier two-sample test (Lopez-Paz & Oquab 2017) on held-out logits.
 
     Under equal laws the accuracy is N(1/2, 1/4M) for M held-out examples; p is the upper tail.
@@ -98,7 +91,7 @@ def classifier_test(logits: HeldOut) -> ClassifierTest:
     m = len(real) + len(fake)
     accuracy = float((real.sum() + fake.sum()) / m)
     p = 0.5 * math.erfc((accuracy - 0.5) / math.sqrt(0.25 / m) / math.sqrt(2))
-    return ClassifierTest(accuracy, p, math.sqrt(accuracy * (1 - accuracy) / m))
+    return Tested(accuracy, p, math.sqrt(accuracy * (1 - accuracy) / m))
 
 
 def nearest_neighbour_test(real: Array, fake: Array) -> tuple[float, float]:
@@ -118,7 +111,7 @@ def nearest_neighbour_test(real: Array, fake: Array) -> tuple[float, float]:
     return float(right[:n].mean()), float(right[n:].mean())
 
 
-def mmd_test(real: Array, fake: Array, seed: int, permutations: int = PERMUTATIONS) -> Permuted:
+def mmd_test(real: Array, fake: Array, seed: int, permutations: int = PERMUTATIONS) -> Tested:
     """Unbiased MMD^2 with a Gaussian kernel and its permutation p (Gretton et al. 2012).
 
     k(x, y) = exp(-|x - y|^2 / 2 h^2), h the median distance within the real half only, so that no
@@ -139,7 +132,7 @@ def mmd_test(real: Array, fake: Array, seed: int, permutations: int = PERMUTATIO
     return _permuted(kernel, seed, permutations, n - 1)
 
 
-def energy_test(real: Array, fake: Array, seed: int, permutations: int = PERMUTATIONS) -> Permuted:
+def energy_test(real: Array, fake: Array, seed: int, permutations: int = PERMUTATIONS) -> Tested:
     """Energy distance and its permutation p (Szekely & Rizzo 2013).
 
     2 E|x - y| - E|x - x'| - E|y - y'|, each the mean over all pairs, an example with itself too.
@@ -161,7 +154,7 @@ def _pool(real: Array, fake: Array) -> Tensor:
     return torch.cat(centred(real, fake))
 
 
-def _permuted(k: Tensor, seed: int, permutations: int, partners: int) -> Permuted:
+def _permuted(k: Tensor, seed: int, permutations: int, partners: int) -> Tested:
     """MMD^2 of the true split and of random ones: a'Ka / n w + b'Kb / n w - 2 a'Kb / n^2.
 
     a and b = 1 - a mark the halves. One matrix product serves all splits, since Kb = K1 - Ka.
@@ -189,4 +182,4 @@ def _permuted(k: Tensor, seed: int, permutations: int, partners: int) -> Permute
     # Two equal splits must compare equal, whatever the order of their sums.
     as_far = int((rest >= seen - 1e-12 * abs(seen)).sum())
     spread = float(rest.std()) if permutations else 0.0
-    return Permuted(seen, (1 + as_far) / (1 + permutations), spread)
+    return Tested(seen, (1 + as_far) / (1 + permutations), spread)
