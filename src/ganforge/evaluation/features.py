@@ -19,7 +19,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ganforge import files
 from ganforge.data.spec import DataSpec
 from ganforge.errors import UsageError, choice
 from ganforge.evaluation import lenet
@@ -161,7 +160,7 @@ def classify_stacked(images: Array) -> Ints:
 @lru_cache(maxsize=1)
 def classifier_sha256() -> str:
     """sha256 of the weights behind `classify`."""
-    return files.file_digest(lenet.WEIGHTS)
+    return lenet.sha256()
 
 
 def _pca(real: Array | None, spec: DataSpec) -> tuple[Embed, str]:
@@ -185,7 +184,7 @@ def _pca(real: Array | None, spec: DataSpec) -> tuple[Embed, str]:
         v = v / np.maximum(np.linalg.norm(v, axis=0), 1e-12)
     largest = np.abs(v).argmax(0)
     v = v * np.where(v[largest, np.arange(count)] < 0, -1.0, 1.0)
-    return lambda flat: (flat - mean) @ v, files.digest(mean.tobytes() + v.tobytes())
+    return lambda flat: (flat - mean) @ v, _digest(mean.tobytes() + v.tobytes())
 
 
 def _effnet(real: Array | None, spec: DataSpec) -> tuple[Embed, str]:
@@ -220,6 +219,10 @@ def _bytes(values: Array, spec: DataSpec) -> Tensor:
     return x.expand(-1, 3, -1, -1).contiguous()
 
 
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
 def _installed(module: str) -> bool:
     return importlib.util.find_spec(module) is not None
 
@@ -251,7 +254,7 @@ def _fidelity(size: int, extractor: str, layer: str) -> Recipe:
 
 IN_COLOUR = ("pictures with 1 or 3 channels", _in_colour)
 SPACES: dict[str, Recipe] = {
-    "identity": Recipe(0, lambda real, spec: (lambda x: x, files.digest(b"identity")), _flat),
+    "identity": Recipe(0, lambda real, spec: (lambda x: x, _digest(b"identity")), _flat),
     "pca": Recipe(PCA_FEATURES, _pca, _flat),
     "mnist-lenet": Recipe(
         128,

@@ -5,6 +5,7 @@ Nothing of the game that made the samples is used: its discriminator would flatt
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,7 +16,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ganforge import files
 from ganforge.errors import UsageError
 from ganforge.rng import Order, Stream
 from ganforge.types import Array, Doubles, Floats
@@ -252,4 +252,4 @@ class Classifier:
         weights = self.net.state_dict().items()
         parts = [self.mean.tobytes(), self.scale.tobytes()]
         parts += [key.encode() + value.numpy().tobytes() for key, value in weights]
-        return files.digest(b"".join(parts))
+        return hashlib.sha256(b"".join(parts)).hexdigest()

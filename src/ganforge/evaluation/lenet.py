@@ -6,6 +6,7 @@ which digit a picture shows. `python -m ganforge.evaluation.lenet OUT` makes the
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from functools import lru_cache
 from pathlib import Path
@@ -16,7 +17,6 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ganforge import files
 from ganforge.errors import UsageError
 from ganforge.evaluation.judges import BATCH, batches, blank, in_batches, initialise, update
 from ganforge.rng import Stream
@@ -56,6 +56,11 @@ def load() -> LeNet:
     return net.eval().requires_grad_(False)
 
 
+def sha256(path: Path = WEIGHTS) -> str:
+    """Of a file's bytes, as hexadecimal digits."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def main() -> None:
     """Train on MNIST's training part, save OUT and print accuracies and sha256."""
     from ganforge.data.load import load as load_data
@@ -70,7 +75,7 @@ def main() -> None:
         hits = in_batches(net, other.values, pixels).argmax(1) == other.labels
         print(f"{part} accuracy {100 * hits.mean():.2f} % of {len(other)}")
     out.write_bytes(save(net.state_dict()))
-    print(f"{out} sha256 {files.file_digest(out)}")
+    print(f"{out} sha256 {sha256(out)}")
 
 
 def pixels(values: Array) -> Tensor:
