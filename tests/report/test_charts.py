@@ -30,22 +30,22 @@ def test_a_chart_is_drawn_for_light_and_for_dark_pages() -> None:
     for colour in ("d", "g", "muted"):
         on_white, on_black = style.COLOURS[colour]
         assert on_white in light and on_black in dark and on_black not in light
-    assert found == charts.drawing(chart())
+    again = charts.drawing(chart())
+    assert (found.light, found.dark) == (again.light, again.dark)
 
 
 def test_title_legend_and_summary_are_text_of_the_page() -> None:
     found = charts.drawing(chart("<run> $x$"))
-    assert [(key.name, key.colour, key.dashed) for key in found.legend] == [
-        ("<run> $x$", "d", False), ("b", "g", True),
-    ]  # fmt: skip
-    assert found.summary == "Loss, against the epoch. <run> $x$: from 0 to 2; b: from -0 to -2."
-    assert found.note == "" and "run" not in svg(found.light)
+    assert found.chart.summary == (
+        "Loss, against the epoch. <run> $x$: from 0 to 2; b: from -0 to -2."
+    )
+    assert found.chart.note == "" and "run" not in svg(found.light)
 
 
 def test_colours_of_runs_repeat_and_are_known_to_the_style_sheet() -> None:
     colours = [charts.series_colour(i) for i in range(12)]
     assert colours[:6] == colours[6:] and len(set(colours)) == 6
-    assert [charts.colour_class(c) for c in colours[:3]] == ["real", "fake", "d"]
+    assert [charts.CLASSES[c] for c in colours[:3]] == ["real", "fake", "d"]
 
 
 @pytest.mark.parametrize(("data", "kind"), [(b"\x89PNG\r\n", "png"), (b"RIFF....", "webp")])

@@ -214,8 +214,12 @@ def test_a_comparison_stands_before_several_runs(
     check_whole(html, seen)
     assert [a["id"] for a in seen.all("article")] == ["run-1", "run-2", "run-3"]
     assert [a["href"] for a in seen.all("a")] == ["#run-1", "#run-2", "#run-3"]
-    for part in ("3 runs compared", "Side by side", "Loss of D", "Loss of G", "Newest samples"):
+    for part in ("3 runs compared", "Side by side", "Loss of D", "Loss of G", "Newest samples",
+                 "5 ± 0.5", "not scored"):  # fmt: skip
         assert part in seen.text, part
+    cells = re.findall(r'<td class="n">([^<]*)</td>', html)[:18]
+    assert cells[6:9] != cells[9:12] and [cells[i] for i in (5, 11, 17)] == ["0", "7", "0"]
+    assert {"line real", "line fake", "line d"} <= {p.get("class") for p in seen.all("path")}
     differing = seen.data["differences"]
     assert differing["seed"] == ["0", "7", "0"] and differing["labels"] == [
         "false",
@@ -250,6 +254,8 @@ def test_curves_of_scores_are_drawn_with_their_floor(digits: Path, tmp_path: Pat
     _, seen = made(path)
     (chart,) = [i for i in seen.all("img") if i["alt"].startswith("FD[") and "dark" in i["class"]]
     assert "generated: from 10 to 2.5; real (floor): from 2 to 2." in chart["alt"]
+    keys = {p.get("class", "").strip() for p in seen.all("path")}
+    assert {"line d", "line g", "line fake", "line real dash"} <= keys
     assert seen.data["runs"][0]["curve"] == lines
 
 

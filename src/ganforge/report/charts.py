@@ -14,26 +14,10 @@ CLASSES = {light: name for name, (light, _) in style.COLOURS.items()}  # of the 
 
 
 @dataclass(frozen=True)
-class Key:
-    """One line of a legend. colour: a class of the style sheet."""
-
-    name: str
-    colour: str
-    dashed: bool
-
-
-@dataclass(frozen=True)
 class Drawing:
-    """A chart on the page.
+    """A chart on the page. light, dark: the same drawing as addresses of SVG files."""
 
-    summary: what it shows, in a sentence, for readers who do not see it. note: what is left out.
-    light, dark: the same drawing as addresses of SVG files.
-    """
-
-    title: str
-    summary: str
-    note: str
-    legend: tuple[Key, ...]
+    chart: Chart
     light: str
     dark: str
     width: int = WIDTH
@@ -47,18 +31,11 @@ def drawing(chart: Chart) -> Drawing:
     axes = style.add_axes(figure, 42, 10, right - 42, 200)
     curves.draw(axes, chart)
     axes.set_xlabel("epoch", fontsize=8, color=style.MUTED, loc="right", labelpad=2)
-    legend = tuple(Key(c.name, colour_class(c.colour), c.dashed) for c in chart.curves)
     light = style.svg(figure)
-    dark = style.darkened(light)
-    files = data_uri(light.encode()), data_uri(dark.encode())
-    return Drawing(chart.title, chart.summary, chart.note, legend, *files)
-
-
-def colour_class(colour: str) -> str:
-    """The style sheet's name of a colour of `style`."""
-    return CLASSES[colour]
+    light, dark = (data_uri(drawn.encode()) for drawn in (light, style.darkened(light)))
+    return Drawing(chart, light, dark)
 
 
 def series_colour(index: int) -> str:
-    """The colour of run `index` where several runs share a chart; it repeats after six."""
+    """The colour of run `index` if several runs share a chart; it repeats after six."""
     return style.SERIES[index % len(style.SERIES)]

@@ -7,37 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from ganforge.config import convert
-from ganforge.diagnosis import Diagnosis
 from ganforge.evaluation import store
 from ganforge.plotting import curves, style
 from ganforge.plotting.curves import Chart
-from ganforge.report import charts, words
+from ganforge.report import charts
 from ganforge.report.charts import Drawing
 from ganforge.report.facts import Facts, complete, text
-from ganforge.report.film import Film, Frame
-
-
-@dataclass(frozen=True)
-class Row:
-    """A run in the table.
-
-    value, floor, rating, stamp: of its Frechet distance; dashes without one.
-    """
-
-    anchor: str
-    name: str
-    title: str
-    colour: str
-    state: str
-    verdict: words.Verdict
-    value: str
-    floor: str
-    rating: str
-    stamp: str
-    epochs: str
-    seen: str
-    seconds: str
-    seed: str
 
 
 @dataclass(frozen=True)
@@ -45,53 +20,17 @@ class Comparison:
     """The top of a page of several runs.
 
     alike: whether all scores were computed in the same way. differing: (setting, a value a run).
-    newest: name and last frame of each run that has samples.
     """
 
-    rows: tuple[Row, ...]
     alike: bool
     charts: Sequence[Drawing]
     differing: tuple[tuple[str, tuple[str, ...]], ...]
-    newest: tuple[tuple[str, Film, Frame], ...]
 
 
-def of_runs(
-    runs: Sequence[tuple[str, Facts, Diagnosis | None, Film | None]], names: Sequence[str]
-) -> Comparison:
-    """Compare runs, each given with its anchor on the page."""
-    rows = [row(i, name, *run[:3]) for i, (name, run) in enumerate(zip(names, runs, strict=True))]
-    every = [facts for _, facts, _, _ in runs]
-    stamps = {r.stamp for r in rows if r.stamp}
-    newest = tuple(
-        (name, film, film.frames[-1])
-        for name, (_, _, _, film) in zip(names, runs, strict=True)
-        if film is not None
-    )
-    drawn = overlays(names, every)
-    return Comparison(tuple(rows), len(stamps) < 2, drawn, differences(every), newest)
-
-
-def row(index: int, name: str, anchor: str, facts: Facts, health: Diagnosis | None) -> Row:
-    """A run's line of the table."""
-    score, last = facts.score, facts.last
-    made = next((e.stamp for e in facts.entries if score in e.scores), "") if score else ""
-    epoch, seen = last.get("epoch"), last.get("samples_seen")
-    return Row(
-        anchor,
-        name,
-        facts.title,
-        charts.colour_class(charts.series_colour(index)),
-        facts.state,
-        words.verdict(facts, health),
-        f"{words.number(score.value)} ± {score.spread:.2g}" if score else "–",
-        words.number(score.floor) if score else "–",
-        score.verdict if score else "not scored",
-        made,
-        f"{epoch:.4g}" if isinstance(epoch, int | float) else "–",
-        f"{seen:,}" if isinstance(seen, int) else "–",
-        words.of_timing(facts),
-        str(facts.settings.get("seed", "–")),
-    )
+def of_runs(names: Sequence[str], runs: Sequence[Facts]) -> Comparison:
+    """Compare runs that have these names on the page."""
+    stamps = {facts.scored.stamp for facts in runs if facts.scored}
+    return Comparison(len(stamps) < 2, overlays(names, runs), differences(runs))
 
 
 def overlays(names: Sequence[str], runs: Sequence[Facts]) -> list[Drawing]:

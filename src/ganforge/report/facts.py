@@ -82,14 +82,19 @@ class Facts:
         """The Frechet distance to quote: of the newest step, test before validation."""
         return self.named("frechet")
 
+    @property
+    def scored(self) -> Entry | None:
+        """The entry of that score."""
+        return self.entry_of("frechet")
+
     def named(self, name: str) -> Score | None:
         """The newest score of a metric, computed with the data that trained the run."""
-        return next((s for e in self.same_data for s in e.scores if s.name == name), None)
+        found = self.entry_of(name)
+        return found.named(name) if found else None
 
-    @property
-    def same_data(self) -> tuple[Entry, ...]:
-        """The entries computed with the data that trained the run: only they describe it."""
-        return tuple(e for e in self.entries if not e.foreign)
+    def entry_of(self, name: str) -> Entry | None:
+        """The newest entry with a metric, computed with the data that trained the run."""
+        return next((e for e in self.entries if not e.foreign and e.named(name)), None)
 
 
 def gather(run: Run) -> Facts:

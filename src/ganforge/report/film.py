@@ -6,7 +6,7 @@ The frames of vectors share one drawing of the real examples, and take their col
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -37,7 +37,6 @@ class Frame:
     image: str = ""
     shape: str = ""
     outside: int = 0
-    key: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,6 +56,11 @@ class Film:
     note: str = ""
 
     @property
+    def keys(self) -> list[int]:
+        """The frames that are printed."""
+        return spread(range(len(self.frames)), KEYS)
+
+    @property
     def named(self) -> bool:
         """Whether the names of all columns fit over them, on a phone too."""
         return 0 < len(self.columns) * max(map(len, self.columns), default=0) <= LETTERS
@@ -74,7 +78,7 @@ def of_run(run: Run, most_bytes: int = BYTES) -> Film | None:
     return of_pictures(run, found, most_bytes) if found[-1].is_picture else of_points(run, found)
 
 
-def of_pictures(run: Run, found: Sequence[Moment], most_bytes: int = BYTES) -> Film:
+def of_pictures(run: Run, found: Sequence[Moment], most_bytes: int) -> Film:
     """Every grid laid out anew: labels from left to right, the same noise along a row."""
     layout = strips.tiling(run)
     picked = spread(found, FRAMES)
@@ -87,12 +91,12 @@ def of_pictures(run: Run, found: Sequence[Moment], most_bytes: int = BYTES) -> F
         picked = spread(picked, max(2, int(len(picked) * most_bytes / size)))
     height, width = sheets[-1].shape[:2]
     scale = max(1, round(CLEAR / width))
-    frames = [
+    frames = tuple(
         Frame(m.text, f"samples of the same noise, {m.text}", data_uri(f))
         for m, f in zip(picked, files, strict=True)
-    ]
-    names = tuple(n or str(i) for i, n in enumerate(layout.names))
-    return Film(keyed(frames), width * scale, height * scale, names, note=left_out(picked, found))
+    )
+    note = left_out(picked, found)
+    return Film(frames, width * scale, height * scale, layout.names, note=note)
 
 
 def left_out(picked: Sequence[Moment], found: Sequence[Moment]) -> str:
@@ -107,12 +111,6 @@ def sheet(tiles: Pixels, layout: Tiling) -> Pixels:
         each = len(tiles) // across
         tiles = tiles[np.arange(across * each).reshape(across, each).T.flatten()]
     return strips.mosaic(opaque(tiles), across, gap=GAP, ground=0)
-
-
-def keyed(frames: Sequence[Frame]) -> tuple[Frame, ...]:
-    """The frames, a few of them marked for paper."""
-    keys = spread(range(len(frames)), KEYS)
-    return tuple(replace(f, key=i in keys) for i, f in enumerate(frames))
 
 
 def of_points(run: Run, found: Sequence[Moment]) -> Film:
@@ -136,7 +134,7 @@ def of_points(run: Run, found: Sequence[Moment]) -> Film:
         "" if real else "the data are not available, so only generated points are shown",
     ]
     note = "; ".join(filter(None, notes))
-    return Film(keyed(frames), SIDE, height, (), real, flat, note)
+    return Film(tuple(frames), SIDE, height, (), real, flat, note)
 
 
 def real_shape(known: Truth, height: int) -> tuple[str, float]:

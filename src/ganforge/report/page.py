@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ganforge import diagnosis, files, recipes
+from ganforge import diagnosis, files
 from ganforge._version import __version__
 from ganforge.diagnosis import Diagnosis
 from ganforge.errors import GanforgeError, UsageError
@@ -101,7 +101,7 @@ def read(
     anchor: str = "run-1",
     networks: OwnNetworks | None = None,
     diagnose: Callable[..., Diagnosis] = diagnosis.diagnose,
-    neighbours: Callable[[Run, Sampler], Neighbours] | None = None,
+    neighbours: Callable[[Run, Sampler], Neighbours] = samples.neighbours,
 ) -> Page:
     """Everything that the page shows of one run.
 
@@ -110,9 +110,8 @@ def read(
         anchor: its id on the page.
         networks: the function that builds its networks, if they are code of the user.
         diagnose: finds what is wrong with a run folder.
-        neighbours: compares samples with the training data; `samples.neighbours` if None.
+        neighbours: compares samples with the training data.
     """
-    compare_samples = neighbours or samples.neighbours
     known = facts.gather(run)
     why: dict[str, str] = {}
 
@@ -135,9 +134,7 @@ def read(
     health = part("health", lambda: diagnose(run.path, networks=networks), "")
     findings, skipped = (health.findings, health.skipped) if health else ((), {})
     moving = part("film", lambda: film.of_run(run), "There are no samples yet.")
-    copies = part(
-        "neighbours", lambda: compare_samples(run, sampler) if sampler else None, no_model
-    )
+    copies = part("neighbours", lambda: neighbours(run, sampler) if sampler else None, no_model)
     classes = part(
         "classes",
         lambda: samples.class_rows(sampler, known.entries) if sampler else None,
@@ -192,25 +189,25 @@ def render(pages: Sequence[Page]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": words.percent, "number": words.number, "tone": words.tone}
-    environment.filters["sentence"] = words.sentence
+    filters = (words.percent, words.number, words.tone, words.sentence, facts.duration)
+    environment.filters |= {function.__name__: function for function in filters}
+    environment.filters["colour_class"] = charts.CLASSES.get
     sheet = environment.get_template("style.css").render(colours=style.COLOURS)
     script = (TEMPLATES / "script.js").read_text()
     several: Comparison | None = None
     if len(pages) > 1:
-        each = [(p.anchor, p.facts, p.health, p.film) for p in pages]
-        several = compare.of_runs(each, [p.label for p in pages])
+        several = compare.of_runs([p.label for p in pages], [p.facts for p in pages])
     return environment.get_template("page.html").render(
         pages=pages,
         several=several,
         title=pages[0].facts.title if len(pages) == 1 else f"{len(pages)} runs compared",
         version=__version__,
         made=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
-        measures=measures(),
+        measures={name: metric.measures for name, metric in METRICS.items()},
         problems={code: check.name for code, check in diagnosis.CHECKS.items()},
         hardware=facts.hardware,
         versions=facts.versions,
-        known_recipes=recipes.RECIPES,
+        series_colour=charts.series_colour,
         style=Markup(sheet),
         script=Markup(script),
         policy=policy(sheet, script),
@@ -228,11 +225,6 @@ def policy(sheet: str, script: str) -> str:
         f"default-src 'none'; img-src data:; style-src 'sha256-{digest(sheet)}'; "
         f"script-src 'sha256-{digest(script)}'; base-uri 'none'; form-action 'none'"
     )
-
-
-def measures() -> dict[str, str]:
-    """What each metric measures."""
-    return {name: metric.measures for name, metric in METRICS.items()}
 
 
 def data(pages: Sequence[Page], several: Comparison | None) -> dict[str, Any]:
@@ -264,7 +256,7 @@ def of_page(page: Page) -> dict[str, Any]:
         "scores": known.entries,
         "curve": known.curve,
         "diagnosis": page.health,
-        "neighbours": without_pictures(page.neighbours),
+        "neighbours": page.neighbours and without_pictures(page.neighbours),
         "classes": [{"name": r.name, "accuracy": r.accuracy} for r in page.classes.rows]
         if page.classes
         else None,
@@ -272,10 +264,8 @@ def of_page(page: Page) -> dict[str, Any]:
     }
 
 
-def without_pictures(found: Neighbours | None) -> dict[str, Any] | None:
+def without_pictures(found: Neighbours) -> dict[str, Any]:
     """The numbers about nearest neighbours."""
-    if found is None:
-        return None
     return {k: v for k, v in asdict(found).items() if k not in ("first", "closest")} | {
         "ratios": [p.ratio for p in (*found.first, *found.closest)]
     }

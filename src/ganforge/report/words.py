@@ -143,10 +143,9 @@ def of_health(health: Diagnosis | None, why: str) -> str:
 
 def of_quality(facts: Facts) -> str:
     """The score beside its floor, and the metrics in which the model is weakest."""
-    score = facts.score
-    if score is None:
+    entry, score = facts.scored, facts.score
+    if entry is None or score is None:
         return "It has not been scored: “ganforge evaluate” scores it against real examples."
-    entry = next(e for e in facts.entries if score in e.scores)
     text = (
         f"Its Frechet distance FD[{score.space}] is {number(score.value)}; that of real examples "
         f"is {number(score.floor)} (N = {score.n:,}, {score.split} split): {score.verdict}."
@@ -186,12 +185,6 @@ def of_copies(found: Neighbours) -> str:
     if math.isnan(found.floor):
         return f"{text}; there are too few held-out examples to compare with."
     return f"{text} (held-out real examples: {percent(found.floor)})."
-
-
-def of_timing(facts: Facts) -> str:
-    """The time of a run, for a table."""
-    seconds = facts.last.get("seconds")
-    return duration(float(seconds)) if seconds else "–"
 
 
 def listed(scores: Sequence[Score]) -> str:
