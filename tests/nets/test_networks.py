@@ -18,7 +18,7 @@ from ganforge.nets import dcgan as convolutional
 from ganforge.recipes import RECIPES
 from ganforge.registry import PARTS
 from ganforge.rng import Stream
-from ganforge.training import build, checks
+from ganforge.training import build
 from tests.helpers.tiny import data_for, narrow
 
 Z = 7
@@ -235,7 +235,7 @@ def test_the_perceptrons() -> None:
     }
     for name, (g_shapes, d_shapes) in chains.items():
         config = recipes.find(name)
-        spec = checks.players_spec(config, data_for(config).spec)
+        spec = build.players_spec(config, data_for(config).spec)
         g, d = players(config.networks, spec, config.noise.size)
         assert shapes(g, nn.Linear) == g_shapes, name
         assert shapes(d, nn.Linear) == d_shapes, name

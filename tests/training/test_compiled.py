@@ -1,6 +1,7 @@
 """The captured and the compiled step are `game.step`; a run with them is the run without."""
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.utils import parameters_to_vector
 
 from ganforge import cli, recipes
 from ganforge.config.schema import Average, Config, Noise, Optimizer
@@ -17,7 +19,7 @@ from ganforge.data.spec import DataSpec
 from ganforge.gan import optimizers, schedules, state
 from ganforge.gan import step as game
 from ganforge.gan.adversarial import Adversarial
-from ganforge.gan.batch import RandomInputs
+from ganforge.gan.batch import Log, RandomInputs
 from ganforge.gan.penalties import R1, R2, GradientPenalty
 from ganforge.gan.state import State, StepHyperparameters
 from ganforge.gan.step import Batch, StepOptions
@@ -26,10 +28,10 @@ from ganforge.nets.layers import SPECTRAL
 from ganforge.runs import folder
 from ganforge.training import build, device, loop
 from ganforge.training.compiled import compile
-from ganforge.training.compiled.compile import Compiled, eagerly
+from ganforge.training.compiled.compile import Compiled
 from ganforge.training.compiled.flat import Block
 from ganforge.training.compiled.formulas import Formula
-from ganforge.training.cuda_graph import Captured, replayed
+from ganforge.training.cuda_graph import Captured
 from ganforge.training.inputs import NotCompiledError, due, tree_map
 from ganforge.training.random_inputs import RandomInputSource, assemble
 from ganforge.training.trainer import Trainer
@@ -95,8 +97,24 @@ class Play:
         """Of one step."""
         return tree_map(lambda t: t[0], *self.given(step, 1))
 
-    def knobs(self, step: int) -> StepHyperparameters:
+    def hyper(self, step: int) -> StepHyperparameters:
         return schedules.hyperparameters(self.config, step, STEPS)
+
+
+def eagerly(block: Block, given: Sequence[Tensor]) -> compile.Run:
+    """In place of a compiler: the traced graph, played operation by operation."""
+    return lambda now: block.eager(*now)
+
+
+def replayed(step: Callable[[], Log]) -> tuple[Callable[[], None], Log]:
+    """In place of a recording, which wants a GPU: every replay calls the step again."""
+    stats = copies(step())
+
+    def replay() -> None:
+        for name, value in step().items():
+            stats[name].copy_(value)
+
+    return replay, stats
 
 
 def eager_steps(config: Config, count: int) -> tuple[State, dict[str, Tensor]]:
@@ -105,7 +123,7 @@ def eager_steps(config: Config, count: int) -> tuple[State, dict[str, Tensor]]:
     for step in range(count):
         batches, draws = play.one(step)
         rules = config.game
-        stats = game.step(play.state, rules, batches, draws, play.knobs(step), StepOptions())
+        stats = game.step(play.state, rules, batches, draws, play.hyper(step), StepOptions())
         totals = {k: totals.get(k, 0.0) + v for k, v in stats.items()}
     return play.state, totals
 
@@ -113,12 +131,12 @@ def eager_steps(config: Config, count: int) -> tuple[State, dict[str, Tensor]]:
 def compiled_steps(config: Config, count: int, most: int = 64) -> tuple[State, dict[str, Tensor]]:
     play = Play(config)
     steps = Compiled(play.state, config, eagerly)
-    steps.prepare(*play.given(0, 1), [play.knobs(0)])
+    steps.prepare(*play.given(0, 1), [play.hyper(0)])
     totals: dict[str, Tensor] = {}
     while (step := play.state.step) < count:
-        n = steps.reach(step, min(most, count - step))
-        knobs = [play.knobs(s) for s in range(step, step + n)]
-        totals = steps.play(*play.given(step, n), knobs, totals)
+        n = steps.reach(min(most, count - step))
+        hypers = [play.hyper(s) for s in range(step, step + n)]
+        totals = steps.play(*play.given(step, n), hypers, totals)
     return play.state, totals
 
 
@@ -163,16 +181,21 @@ def test_where_blocks_end_does_not_matter() -> None:
     assert gap(sums, totals) == 0
 
 
+def reach(steps: Compiled, step: int) -> int:
+    steps.state.step = step
+    return steps.reach(64)
+
+
 def test_a_block_has_the_same_penalties_due() -> None:
     config = replace(BASE, game=LAZY)
     steps = Compiled(Play(config).state, config, eagerly)
-    assert [steps.reach(s, 64) for s in range(6)] == [1, 1, 1, 1, 1, 1]
+    assert [reach(steps, s) for s in range(6)] == [1, 1, 1, 1, 1, 1]
     assert [due(config.game, s) for s in (0, 1, 2, 3)] == [
         (True, True), (False, False), (True, False), (False, True)]  # fmt: skip
     ring = GAMES["ring"]
     steps = Compiled(Play(ring).state, ring, eagerly)
-    assert [steps.reach(s, 64) for s in range(4)] == [1, 3, 2, 1]
-    assert Compiled(Play(BASE).state, BASE, eagerly).reach(7, 20) == 20
+    assert [reach(steps, s) for s in range(4)] == [1, 3, 2, 1]
+    assert Compiled(Play(BASE).state, BASE, eagerly).reach(20) == 20
 
 
 def test_an_update_that_is_not_finite_is_skipped_and_counted() -> None:
@@ -181,12 +204,12 @@ def test_an_update_that_is_not_finite_is_skipped_and_counted() -> None:
     given, drawn = play.given(0, 3)
     given[0].real[1, 0, 0] = torch.nan
     steps = Compiled(play.state, config, eagerly)
-    steps.prepare(*play.given(0, 1), [play.knobs(0)])
-    totals = steps.play(given, drawn, [play.knobs(s) for s in range(3)], {})
+    steps.prepare(*play.given(0, 1), [play.hyper(0)])
+    totals = steps.play(given, drawn, [play.hyper(s) for s in range(3)], {})
     assert totals["skipped_d"] == 1 and totals["skipped_g"] == 0
     for step in range(3):
         batches, draws = tree_map(lambda t, s=step: t[s], given, drawn)
-        game.step(other.state, config.game, batches, draws, other.knobs(step), StepOptions())
+        game.step(other.state, config.game, batches, draws, other.hyper(step), StepOptions())
     assert gap(state.tensors(play.state), state.tensors(other.state)) < 1e-9
 
 
@@ -199,25 +222,24 @@ def test_a_formula_is_torchs_optimiser(choice: Optimizer) -> None:
     make = torch.Generator().manual_seed(1)
     ones = [torch.nn.Parameter(torch.randn(s, generator=make).double()) for s in ((3, 2), (4,))]
     torchs = optimizers.build(choice, ones, fused=False)
+    module = torch.nn.ParameterList(ones)
     names = torchs.state[ones[0]].keys()
-    vectors = {k: torch.cat([torchs.state[p][k].reshape(-1) for p in ones]) for k in names}
-    if "step" in vectors:
-        vectors["step"] = torch.zeros(())
-    vectors["weights"] = torch.cat([p.detach().reshape(-1) for p in ones])
-    own = Formula(torchs, vectors)
-    own.take_places([({}, name) for name in "ab"])
+    vectors = {k: parameters_to_vector([torchs.state[p][k] for p in ones]) for k in names}
+    vectors["weights"] = parameters_to_vector(ones).detach()
+    ours = Formula(torchs, copy.deepcopy(module), vectors)
     for step in range(6):
         gradients = [torch.randn(p.shape, generator=make).double() for p in ones]
         optimizers.set_rate(torchs, 0.1 / (step + 1))
-        optimizers.set_rate(own, torch.tensor(0.1 / (step + 1), dtype=torch.float64))  # type: ignore[arg-type]
-        own.found_inf = torch.tensor(float(step == 3))
-        for p, q, g in zip(ones, own.param_groups[0]["params"], gradients, strict=True):
-            p.grad, q.grad = g, g
-        own.step()
+        optimizers.set_rate(ours, torch.tensor(0.1 / (step + 1), dtype=torch.float64))  # type: ignore[arg-type]
+        ours.found_inf = torch.tensor(float(step == 3))
+        for p, g in zip(ones, gradients, strict=True):
+            p.grad = g
+        ours.param_groups[0]["params"][0].grad = parameters_to_vector(gradients)
+        ours.step()
         if step != 3:
             torchs.step()
-        flat = torch.cat([p.detach().reshape(-1) for p in ones])
-        torch.testing.assert_close(own.vectors["weights"], flat, rtol=1e-9, atol=1e-12)
+        shown = parameters_to_vector(ours.module.parameters())
+        torch.testing.assert_close(shown, parameters_to_vector(ones), rtol=1e-9, atol=1e-12)
 
 
 def wrong(block: Block, given: Sequence[Tensor]) -> compile.Run:
@@ -237,7 +259,7 @@ def test_a_wrong_compiler_is_found_out() -> None:
     play = Play(GAMES["gaussian"])
     steps = Compiled(play.state, GAMES["gaussian"], wrong)
     with pytest.raises(NotCompiledError, match=r"discriminator\.weights is off"):
-        steps.prepare(*play.given(0, 1), [play.knobs(0)])
+        steps.prepare(*play.given(0, 1), [play.hyper(0)])
 
 
 # --- in a run -----------------------------------------------------------------------------------
@@ -246,7 +268,7 @@ def test_a_wrong_compiler_is_found_out() -> None:
 @pytest.fixture
 def traced_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs play the traced graph, without a compiler."""
-    monkeypatch.setattr(compile.Store, "compiled", lambda self, *given: eagerly(*given))
+    monkeypatch.setattr(compile, "from_cache", eagerly)
 
 
 def small(name: str = "gaussian", steps: int = 60, **more: Any) -> tuple[Config, Dataset]:
@@ -415,10 +437,10 @@ def test_a_captured_step_is_the_step(name: str) -> None:
     play = Play(config)
     steps = Captured(play.state, config.game, StepOptions(), replayed)
     sums: dict[str, Tensor] = {}
+    steps.prepare(*play.given(0, 1), [play.hyper(0)])
     for step in range(14):
-        batches, draws = play.one(step)
-        stats = steps(batches, draws, play.knobs(step))
-        sums = {k: sums.get(k, 0.0) + v for k, v in copies(stats).items()}
+        batches, draws = play.given(step, 1)
+        sums = steps.play(batches, draws, [play.hyper(step)], sums)
         for old in (*batches, *draws["generator"]):  # its own places are read, not these
             (old.real if isinstance(old, Batch) else old.z).fill_(torch.nan)
     assert play.state.step == 14
@@ -430,12 +452,14 @@ def test_a_captured_step_is_the_step(name: str) -> None:
 def test_a_captured_step_that_is_not_finite_is_skipped() -> None:
     play, other = Play(NORMED), Play(NORMED)
     steps = Captured(play.state, NORMED.game, StepOptions(), replayed)
+    steps.prepare(*play.given(0, 1), [play.hyper(0)])
     for step in range(4):
-        batches, draws = play.one(step)
+        stacked, rows = play.given(step, 1)
         if step == 2:
-            batches[0].real[0] = torch.inf
-        stats = steps(batches, draws, play.knobs(step))
-        game.step(other.state, NORMED.game, batches, draws, other.knobs(step), StepOptions())
+            stacked[0].real[0, 0] = torch.inf
+        stats = steps.play(stacked, rows, [play.hyper(step)], {})
+        batches, draws = tree_map(lambda t: t[0], stacked, rows)
+        game.step(other.state, NORMED.game, batches, draws, other.hyper(step), StepOptions())
         assert stats["skipped_d"] == float(step == 2)
     assert gap(state.tensors(play.state), state.tensors(other.state)) == 0
 
@@ -445,7 +469,7 @@ def test_recordings_are_made_before_the_first_step() -> None:
     play = Play(config)
     before = copies(state.tensors(play.state))
     steps = Captured(play.state, config.game, StepOptions(), replayed)
-    steps.prepare(*play.one(0), play.knobs(0))
+    steps.prepare(*play.given(0, 1), [play.hyper(0)])
     assert set(steps.recordings) == {due(config.game, s) for s in range(6)}
     assert play.state.step == 0
     assert gap(state.tensors(play.state), before) == 0
@@ -453,7 +477,7 @@ def test_recordings_are_made_before_the_first_step() -> None:
 
 def captures(t: Trainer, record: Any) -> list[str]:
     """In place of `Trainer.choose_steps`, where there is no GPU."""
-    t.captured = Captured(t.state, t.config.game, StepOptions(batch=t.config.batch), record)
+    t.compiled = Captured(t.state, t.config.game, t.options, record)
     return []
 
 

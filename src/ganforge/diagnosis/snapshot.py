@@ -31,7 +31,7 @@ from ganforge.runs.checkpoint import Checkpoint
 from ganforge.runs.folder import Run
 from ganforge.runs.model import OwnNetworks
 from ganforge.sampling.sampler import Sampler
-from ganforge.training import build, checks
+from ganforge.training import build
 from ganforge.training.trainer import Trainer
 from ganforge.types import Array
 
@@ -274,7 +274,7 @@ def with_players(
 ) -> Snapshot:
     """A snapshot with the networks of a checkpoint; UsageError if they cannot be built."""
     config = seen.config
-    spec = checks.players_spec(config, spec)
+    spec = build.players_spec(config, spec)
     loaded = runs.load_players(config, spec, saved)
     first = build.initial(config, spec).players
     return replace(

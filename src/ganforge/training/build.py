@@ -16,6 +16,7 @@ from ganforge import nets
 from ganforge.config.schema import Config
 from ganforge.data.load import Dataset
 from ganforge.data.spec import DataSpec, encode
+from ganforge.errors import UsageError
 from ganforge.gan import optimizers
 from ganforge.gan.players import Players
 from ganforge.gan.state import State
@@ -43,36 +44,42 @@ def initial(
             will replace those.
     """
     device = torch.device(device)
-    shown = spec if config.labels else replace(spec, classes=0)
+    shown = players_spec(config, spec)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(Stream(config.seed, "init").words(0, 1)[0]))
         modules = nets.build(config.networks, shown, config.noise.size)
     if data is not None:
         for network in nets.networks_of(modules["generator"]):
             network.init_from_data(partial(mean_example, data))
-    for module in modules.values():
-        module.to(device).train()
+    built = {}
+    for side in nets.SIDES:
+        module = modules[side].to(device).train()
         if config.sync_bn and torch.distributed.is_initialized():
             norm.synchronise(module)
         if spec.is_image:
             module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    players = Players(
-        modules["generator"],
-        modules["discriminator"],
-        autocast(device, precision),
-        classes=shown.classes,
-    )
-    choices = {"generator": config.generator, "discriminator": config.discriminator}
+        trained = [p for p in module.parameters() if p.requires_grad]
+        built[side] = optimizers.build(getattr(config, side), trained, fused)
+    players = Players(**modules, autocast=autocast(device, precision), classes=shown.classes)
     return State(
         players,
-        {
-            side: optimizers.build(
-                choices[side], [p for p in modules[side].parameters() if p.requires_grad], fused
-            )
-            for side in nets.SIDES
-        },
+        built,
         average=copy.deepcopy(players.generator).requires_grad_(False) if config.ema else None,
     )
+
+
+def players_spec(config: Config, spec: DataSpec) -> DataSpec:
+    """`spec` as the players see it: without classes in an unconditional game.
+
+    Raises:
+        UsageError: the game is conditional and the data have no labels.
+    """
+    if config.labels and not spec.classes:
+        raise UsageError(
+            f"{config.name} is a conditional game and needs labels, the data {config.data!r} have "
+            "none: give labelled data (subfolders or a labels.csv), or --labels false"
+        )
+    return spec if config.labels else replace(spec, classes=0)
 
 
 def mean_example(data: Dataset) -> Tensor:

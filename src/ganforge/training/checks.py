@@ -9,12 +9,11 @@ same order, but waits for the other processes in between. Lightning has no run f
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import nn
 
 from ganforge.config.schema import Config
@@ -170,78 +169,31 @@ def require_same_run(run: Run, config: Config, before: Mapping[str, Any], data: 
 
 
 def require_data(config: Config, data: Dataset | None = None) -> Dataset:
-    """`data`, or those that the config names, if the config may be trained on them."""
-    require_playable_config(config)
+    """`data`, or those that the config names, if the config may be trained on them.
+
+    Raises:
+        UsageError: see `require_config`; or the game is conditional and the data have no labels.
+        DataError: a conditional game would train a label that has no examples.
+    """
+    require_config(config)
     data = data or load(config.data, size=config.size)
-    require_playable_data(config, data.spec, data)
+    build.players_spec(config, data.spec)
+    if config.labels and data.labels is not None:
+        counts = np.bincount(data.labels, minlength=data.spec.classes)
+        empty = np.flatnonzero(counts == 0)
+        if len(empty):
+            shown = ", ".join(map(str, empty[:8])) + (", ..." if len(empty) > 8 else "")
+            raise DataError(
+                f"{config.data}: no training example has the label {shown}, of 0 to "
+                f"{data.spec.classes - 1}: number the labels 0..K-1 without gaps, or add examples"
+            )
     return data
 
 
-def require_playable(
-    config: Config,
-    spec: DataSpec,
-    data: Dataset | None = None,
-    device: torch.device | str = "cpu",
-    precision: str = "fp32",
-    world: World = ALONE,
-) -> State:
-    """The state before the first step, if the config may be played on the data.
-
-    Args:
-        spec: of the data.
-        data: the examples; None if only their spec is known.
-        device, precision, world: where the game is played.
-
-    Raises:
-        UsageError, DataError: the config may not be played on the data.
-    """
-    require_playable_config(config)
-    require_playable_data(config, spec, data)
-    begun = build.initial(config, spec, device, precision, data=data)
-    require_logit_for_each_label(config, begun)
-    require_enough_for_batch_norm(config, begun, world)
-    return begun
-
-
-def require_playable_config(config: Config) -> None:
-    """What the config alone can say, before data are loaded and resized for it."""
+def require_config(config: Config) -> None:
+    """UsageError for what the config alone can say, before data are loaded and resized for it."""
     if config.size is not None and isinstance(config.networks, DCGAN):
         config.networks.refuse_size(config.size, config.size)
-    require_one_label_in_mixes(config)
-
-
-def require_playable_data(config: Config, spec: DataSpec, data: Dataset | None) -> None:
-    """What the data can say, before networks are built for them."""
-    players_spec(config, spec)
-    if config.labels and data is not None and data.labels is not None:
-        require_examples_of_all_labels(config, data)
-
-
-def players_spec(config: Config, spec: DataSpec) -> DataSpec:
-    """`spec` as the players see it: without classes in an unconditional game."""
-    if config.labels and not spec.classes:
-        raise UsageError(
-            f"{config.name} is a conditional game and needs labels, the data {config.data!r} have "
-            "none: give labelled data (subfolders or a labels.csv), or --labels false"
-        )
-    return spec if config.labels else replace(spec, classes=0)
-
-
-def require_examples_of_all_labels(config: Config, data: Dataset) -> None:
-    """DataError if a conditional game would train a label that has no examples."""
-    assert data.labels is not None
-    counts = np.bincount(data.labels, minlength=data.spec.classes)
-    empty = np.flatnonzero(counts == 0)
-    if len(empty):
-        shown = ", ".join(map(str, empty[:8])) + (", ..." if len(empty) > 8 else "")
-        raise DataError(
-            f"{config.data}: no training example has the label {shown}, of 0 to "
-            f"{data.spec.classes - 1}: number the labels 0..K-1 without gaps, or add examples"
-        )
-
-
-def require_one_label_in_mixes(config: Config) -> None:
-    """UsageError if a gradient penalty would mix examples of two labels."""
     mixing = any(isinstance(penalty, GradientPenalty) for penalty in config.game.penalties)
     if config.labels and mixing and config.game.fake_labels != "data":
         raise UsageError(
@@ -249,6 +201,30 @@ def require_one_label_in_mixes(config: Config) -> None:
             "example with a fake of another label, and D would be shown the real one's: give "
             "--game.fake_labels data"
         )
+
+
+def require_playable(
+    config: Config,
+    spec: DataSpec,
+    data: Dataset | None = None,
+    device: str = "cpu",
+    precision: str = "fp32",
+    world: World = ALONE,
+) -> State:
+    """The state before the first step, if networks and game go together (see `require_data`).
+
+    Args:
+        spec: of the data.
+        data: the examples; None if only their spec is known.
+        device, precision, world: where the game is played.
+
+    Raises:
+        UsageError: they do not.
+    """
+    begun = build.initial(config, spec, device, precision, data=data)
+    require_logit_for_each_label(config, begun)
+    require_enough_for_batch_norm(config, begun, world)
+    return begun
 
 
 def require_logit_for_each_label(config: Config, begun: State) -> None:
@@ -269,8 +245,8 @@ def require_enough_for_batch_norm(config: Config, begun: State, world: World) ->
     """UsageError if a forward pass would see one example, which has no variance."""
     count = world.part(config.batch)[1]
     size = min(config.micro_batch or count, count)
-    sides = (begun.players.generator, begun.players.discriminator)
-    normalised = any(isinstance(m, nn.BatchNorm1d) for side in sides for m in side.modules())
+    players = (begun.players.generator, begun.players.discriminator)
+    normalised = any(isinstance(m, nn.BatchNorm1d) for player in players for m in player.modules())
     if min(size, count % size or size) == 1 and normalised:
         raise UsageError(
             f"batch = {config.batch}, micro_batch = {config.micro_batch}: a pass would hold one "

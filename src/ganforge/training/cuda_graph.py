@@ -1,31 +1,29 @@
 """One step on a GPU as a CUDA graph: k discriminator turns, penalties, generator, average, at once.
 
-The step is `game.step` itself, recorded once for every set of penalties that come due together and
-then replayed: a replay reads its examples, draws and knobs where the recording found them, so they
-are copied there first. Optimisers are torch's fused ones, which skip an update that is not finite
-by a flag on the device; rates and the decay of the average are numbers on the device, so that
-schedules go on.
+The step is `gan.step.step` itself, recorded once for every set of penalties that come due together
+and then replayed: a replay reads its inputs where the recording found them, so they are copied
+there first. Optimisers are torch's fused ones, which skip an update that is not finite by a flag on
+the device; rates and the decay of the average are numbers on the device, so that schedules go on.
 
-`record` is what makes a function of a recording. On the CPU, where there are no graphs, `replayed`
-stands in for it: the same places, copies and sets of penalties, with an ordinary call in the
-middle, which is how the tests hold this file to `game.step`.
+`record` is what makes a function of a recording. On the CPU, where there are no graphs, the tests
+put an ordinary call in its place and so hold this file to `gan.step.step`: the same places, copies
+and sets of penalties.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
-from ganforge.gan import optimizers
+from ganforge.errors import one_line
 from ganforge.gan import step as game
-from ganforge.gan.batch import Batch, Log, RandomInputs
+from ganforge.gan.batch import Batch, Log
 from ganforge.gan.state import State, StepHyperparameters
-from ganforge.gan.step import Game, StepOptions
+from ganforge.gan.step import Game, StepOptions, sum_logs
 from ganforge.nets import SIDES, PlainModule
-from ganforge.training.inputs import NotCompiledError, StaticInputs, due, from_numbers, numbers
+from ganforge.training.inputs import Drawn, NotCompiledError, StaticInputs, due, steps_by_due
 
 WARM = 3  # steps on a side stream before a recording: kernels are chosen, workspaces taken
 
@@ -33,126 +31,98 @@ Record = Callable[[Callable[[], Log]], tuple[Callable[[], None], Log]]
 
 
 class Captured:
-    """Plays steps of one run by recordings.
+    """Plays steps of one run by recordings, one at a time; the counterpart of `Compiled`.
 
-    Arguments:
-        state, rules, how: of the run.
+    Args:
+        state, game, options: of the run.
         record: `Graphs()` on a GPU.
-
-    What a step reports lies in the same tensors after every replay: read or copy it before the
-    next one.
     """
 
-    def __init__(self, state: State, rules: Game, how: StepOptions, record: Record | None = None):
-        refuse(state, how)
-        self.state, self.rules, self.how = state, rules, how
+    def __init__(
+        self, state: State, game: Game, options: StepOptions, record: Record | None = None
+    ):
+        refuse(state, options)
+        self.state, self.game, self.options = state, game, options
         self.record = record or Graphs()
         self.recordings: dict[tuple[bool, ...], tuple[Callable[[], None], Log]] = {}
-        self.inputs: StaticInputs | None = None
-        self.row = torch.zeros(0)
 
-    def __call__(
-        self,
-        batches: Sequence[Batch],
-        draws: Mapping[str, Sequence[RandomInputs]],
-        knobs: StepHyperparameters,
-    ) -> Log:
-        """`game.step` on these, by the recording for the penalties due now."""
-        self.take(batches, draws, knobs)
-        pattern = due(self.rules, self.state.step)
-        if pattern not in self.recordings:
-            self.recordings[pattern] = self.recorded(knobs, self.state.step)
-        replay, stats = self.recordings[pattern]
-        number = self.state.step
-        replay()
-        self.state.step = number + 1
-        return stats
+    def reach(self, most: int) -> int:
+        """One step at a time."""
+        return 1
 
     def prepare(
-        self,
-        batches: Sequence[Batch],
-        draws: Mapping[str, Sequence[RandomInputs]],
-        knobs: StepHyperparameters,
+        self, batches: Sequence[Batch], drawn: Drawn, hypers: Sequence[StepHyperparameters]
     ) -> None:
         """Record the coming steps, one for every set of penalties due together.
 
-        Raises NotCompiledError where that fails.
+        Raises:
+            NotCompiledError: that fails.
         """
-        self.take(batches, draws, knobs)
-        first = self.state.step
-        period = math.lcm(1, *(penalty.interval for penalty in self.rules.penalties))
-        for number in range(first, first + period):
-            if due(self.rules, number) not in self.recordings:
-                self.recordings[due(self.rules, number)] = self.recorded(knobs, number)
+        self.inputs = StaticInputs(batches, drawn, hypers[0], self.game, 1)
+        self.inputs.fill(batches, drawn, hypers)
+        steps = steps_by_due(self.game, self.state.step)
+        self.recordings = {pattern: self.recorded(step) for pattern, step in steps.items()}
 
-    def take(
+    def play(
         self,
         batches: Sequence[Batch],
-        draws: Mapping[str, Sequence[RandomInputs]],
-        knobs: StepHyperparameters,
-    ) -> None:
-        """Copy what a step is given to where recordings read it."""
-        now = torch.tensor(numbers(knobs, self.rules), dtype=torch.float64)
-        if self.inputs is None:
-            self.inputs = StaticInputs(batches, draws)
-            self.row = now.to(self.inputs.tensors[0].device)
-        self.inputs.fill(batches, draws)
-        self.row.copy_(now)
+        drawn: Drawn,
+        hypers: Sequence[StepHyperparameters],
+        totals: Log,
+    ) -> Log:
+        """One step, by the recording for the penalties due now; `totals` with what it logs."""
+        self.inputs.fill(batches, drawn, hypers)
+        replay, log = self.recordings[due(self.game, self.state.step)]
+        number = self.state.step
+        replay()
+        self.state.step = number + 1
+        return sum_logs(totals, log)
 
-    def recorded(self, knobs: StepHyperparameters, number: int) -> tuple[Callable[[], None], Log]:
-        """A recording of the step `number`; the state is left as it was, also where it fails."""
-        assert self.inputs is not None
-        batches, draws = self.inputs.shown(self.inputs.tensors)
-        stands, kept = self.state.step, [t.detach().clone() for t in held(self.state)]
+    def recorded(self, number: int) -> tuple[Callable[[], None], Log]:
+        """A recording of the step `number`; the state is left as it was, also if it fails."""
+        tensors, now = changing(self.state), self.state.step
+        saved = [t.detach().clone() for t in tensors]
 
         def step() -> Log:
             self.state.step = number  # a number of Python's, which a replay does not see
-            now = from_numbers(self.row.unbind(), knobs, batches[0].real.dtype)
-            return game.step(self.state, self.rules, batches, draws, now, self.how)
+            batches, drawn, hyper = self.inputs.shown([t[0] for t in self.inputs.tensors])
+            return game.step(self.state, self.game, batches, drawn, hyper, self.options)
 
         try:
-            warmed(step, self.row.device)
+            warm_up(step, self.inputs.tensors[0].device)
             # without it Adam refuses to be recorded, with it to be warmed
-            capturable(self.state, True)
+            set_capturable(self.state, True)
             return self.record(step)
         except RuntimeError as error:
-            said = (str(error).strip().splitlines() or [repr(error)])[0]
-            raise NotCompiledError(f"the step could not be recorded ({said})") from None
+            raise NotCompiledError(f"the step could not be recorded ({one_line(error)})") from None
         finally:
-            capturable(self.state, False)
+            set_capturable(self.state, False)
             with torch.no_grad():
-                for tensor, before in zip(held(self.state), kept, strict=True):
-                    tensor.copy_(before)
-            self.state.step = stands
+                torch._foreach_copy_(tensors, saved)
+            self.state.step = now
 
 
-def refuse(state: State, how: StepOptions) -> None:
+def refuse(state: State, options: StepOptions) -> None:
     """NotCompiledError, with the reason, for a game that a recording would not get right."""
-    if any(
-        isinstance(m, PlainModule) for m in (state.players.generator, state.players.discriminator)
-    ):
+    if any(isinstance(getattr(state.players, side), PlainModule) for side in SIDES):
         raise NotCompiledError("a module of your own may draw numbers or wait for the device")
-    if how.all_reduce is not None or how.micro_batch:
-        raise NotCompiledError("micro-batches and several processes are not captured")
+    if options.micro_batch:
+        raise NotCompiledError("micro-batches are not captured")
     for side in SIDES:
-        optimizer = state.optimizers[side]
-        if not optimizer.defaults.get("fused"):
+        if not state.optimizers[side].defaults.get("fused"):
             raise NotCompiledError(f"the {side}'s optimiser has no fused kernel")
 
 
-def held(state: State) -> list[Tensor]:
+def changing(state: State) -> list[Tensor]:
     """Every tensor that a step changes in place."""
-    out: list[Tensor] = list(state.players.buffers)
-    for side in SIDES:
-        optimizer = state.optimizers[side]
-        for parameter in optimizers.parameters(optimizer):
-            out += [parameter, *(t for t in optimizer.state[parameter].values())]
-    if state.average is not None:
-        out += [*state.average.parameters(), *state.average.buffers()]
-    return out
+    players = [state.players.generator, state.players.discriminator]
+    networks = players if state.average is None else [*players, state.average]
+    tensors = [t for n in networks for t in (*n.parameters(), *n.buffers())]
+    moments = [m for optimizer in state.optimizers.values() for m in optimizer.state.values()]
+    return [*tensors, *(t for each in moments for t in each.values())]
 
 
-def warmed(step: Callable[[], Log], device: torch.device) -> None:
+def warm_up(step: Callable[[], Log], device: torch.device) -> None:
     """A few steps on a side stream, as a recording wants before it."""
     if device.type != "cuda":
         step()
@@ -165,12 +135,12 @@ def warmed(step: Callable[[], Log], device: torch.device) -> None:
     torch.cuda.current_stream(device).wait_stream(stream)
 
 
-def capturable(state: State, told: bool) -> None:
-    """Tell the optimisers that know the word whether they are being recorded."""
-    for side in SIDES:
-        for group in state.optimizers[side].param_groups:
+def set_capturable(state: State, value: bool) -> None:
+    """Say to the optimisers that have the option whether they are being recorded."""
+    for optimizer in state.optimizers.values():
+        for group in optimizer.param_groups:
             if "capturable" in group:
-                group["capturable"] = told
+                group["capturable"] = value
 
 
 class Graphs:
@@ -183,16 +153,5 @@ class Graphs:
         """`step` recorded: what replays it, and where it leaves what it reports."""
         recording = torch.cuda.CUDAGraph()
         with torch.cuda.graph(recording, pool=self.pool):
-            stats = step()
-        return recording.replay, stats
-
-
-def replayed(step: Callable[[], Log]) -> tuple[Callable[[], None], Log]:
-    """In place of `Graphs` where there is no GPU: every replay calls the step again."""
-    stats = {name: value.clone() for name, value in step().items()}
-
-    def replay() -> None:
-        for name, value in step().items():
-            stats[name].copy_(value)
-
-    return replay, stats
+            log = step()
+        return recording.replay, log

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from ganforge.gan.state import StepHyperparameters
 from ganforge.gan.step import Game
 from ganforge.nets import SIDES
 
-Examples = Sequence[Batch]
+Inputs = tuple[list[Batch], dict[str, list[RandomInputs]]]
 Drawn = Mapping[str, Sequence[RandomInputs]]
 
 
@@ -23,42 +24,55 @@ class NotCompiledError(UsageError):
 
 
 class StaticInputs:
-    """Copies of a step's examples and random inputs that stay in one place.
+    """Examples, random inputs and hyperparameters of up to `rows` steps, in tensors that stay.
 
     Args:
-        batches, drawn: as of one step, or of several, each tensor with their number in front.
-        rows: the most steps at a time, 0 if the tensors have no such axis.
+        batches, drawn: as of some steps, each tensor with their number in front.
+        hyper: of the first of them.
+        game: that is played.
+        rows: the most steps at a time.
     """
 
-    def __init__(self, batches: Examples, drawn: Drawn, rows: int = 0):
-        self.rows = rows
-        self.form = tree_map(lambda t: t, batches, drawn)
+    def __init__(
+        self,
+        batches: Sequence[Batch],
+        drawn: Drawn,
+        hyper: StepHyperparameters,
+        game: Game,
+        rows: int,
+    ):
+        self.form, self.hyper, self.game = (batches, drawn), hyper, game
+        # zeros_like: pictures of one step stay channels_last
         self.tensors = [
-            t.new_zeros(rows, *t.shape[1:]) if rows else t.clone() for t in leaves(*self.form)
+            torch.zeros_like(t) if len(t) == rows else t.new_zeros(rows, *t.shape[1:])
+            for t in leaves(batches, drawn)
         ]
+        row = torch.tensor(numbers(hyper, game), dtype=torch.float64)
+        self.tensors.append(row.to(self.tensors[0].device).repeat(rows, 1))
 
-    def fill(self, batches: Examples, drawn: Drawn) -> int:
-        """Copy examples and random inputs in; returns the number of steps they are for."""
-        news = leaves(batches, drawn)
-        for place, new in zip(self.tensors, news, strict=True):
-            (place[: len(new)] if self.rows else place).copy_(new)
-        return len(news[0]) if self.rows else 1
+    def fill(
+        self, batches: Sequence[Batch], drawn: Drawn, hypers: Sequence[StepHyperparameters]
+    ) -> None:
+        """Copy the inputs of `len(hypers)` steps in."""
+        table = torch.tensor([numbers(h, self.game) for h in hypers], dtype=torch.float64)
+        for place, new in zip(self.tensors, [*leaves(batches, drawn), table], strict=True):
+            place[: len(hypers)].copy_(new)
 
-    def shown(self, tensors: Sequence[Tensor]) -> tuple[list[Batch], dict[str, list[RandomInputs]]]:
-        """These tensors, in the order of `self.tensors`, as batches and random inputs."""
-        source: Iterator[Tensor] = iter(tensors)
-        return tree_map(lambda _: next(source), *self.form)
+    def shown(self, row: Sequence[Tensor]) -> tuple[*Inputs, StepHyperparameters]:
+        """One step's part of `self.tensors`, in their order, as what `gan.step.step` takes."""
+        *tensors, table = row
+        source = iter(tensors)
+        batches, drawn = tree_map(lambda _: next(source), *self.form)
+        return batches, drawn, from_numbers(table.unbind(), self.hyper, batches[0].real.dtype)
 
 
-def tree_map(
-    f: Callable[[Tensor], Tensor], batches: Examples, drawn: Drawn
-) -> tuple[list[Batch], dict[str, list[RandomInputs]]]:
+def tree_map(f: Callable[[Tensor], Tensor], batches: Sequence[Batch], drawn: Drawn) -> Inputs:
     """The same batches and inputs, each tensor replaced by f of it, in a fixed order."""
     mapped = [batch.map(f) for batch in batches]
     return mapped, {side: [one.map(f) for one in drawn[side]] for side in SIDES}
 
 
-def leaves(batches: Examples, drawn: Drawn) -> list[Tensor]:
+def leaves(batches: Sequence[Batch], drawn: Drawn) -> list[Tensor]:
     """All tensors of batches and random inputs, in the order of `tree_map`."""
     found: list[Tensor] = []
 
@@ -87,11 +101,9 @@ def from_numbers(
         dtype: of losses, which double precision would widen.
     """
     values = iter(row)
-    # the fused kernels of a GPU read rates in single precision
-    rates = {}
-    for side in SIDES:
-        value = next(values)
-        rates[side] = value if value.device.type == "cpu" else value.float()
+    rates = {side: next(values) for side in SIDES}
+    if rates[SIDES[0]].device.type != "cpu":  # a GPU's fused kernels read them in single precision
+        rates = {side: rate.float() for side, rate in rates.items()}
     average = next(values)
     momenta = {side: next(values) for side in SIDES if side in like.momenta}
     scales = tuple(scale.to(dtype) for scale in values)
@@ -101,3 +113,9 @@ def from_numbers(
 def due(game: Game, step: int) -> tuple[bool, ...]:
     """Which penalties are paid at a step: steps that agree in it are the same computation."""
     return tuple(step % penalty.interval == 0 for penalty in game.penalties)
+
+
+def steps_by_due(game: Game, first: int) -> dict[tuple[bool, ...], int]:
+    """A step for each set of penalties that are paid together, from step `first` on."""
+    period = math.lcm(1, *(penalty.interval for penalty in game.penalties))
+    return {due(game, step): step for step in range(first, first + period)}

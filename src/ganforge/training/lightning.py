@@ -12,8 +12,8 @@ sees a loss). Length, device, precision and checkpoints are the Trainer's; the r
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
@@ -22,10 +22,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganforge import images, registry
+from ganforge import registry
 from ganforge.config import convert
 from ganforge.config.schema import Config
-from ganforge.data import spec as data_spec
 from ganforge.data.batches import Batches
 from ganforge.data.load import Dataset, load
 from ganforge.data.spec import DataSpec
@@ -34,11 +33,10 @@ from ganforge.gan import optimizers, schedules
 from ganforge.gan import state as states
 from ganforge.gan import step as game
 from ganforge.gan.batch import Batch
-from ganforge.gan.state import StepHyperparameters
 from ganforge.nets import norm
 from ganforge.runs import model
 from ganforge.sampling.sampler import Sampler
-from ganforge.training import build, checks, distributed
+from ganforge.training import build, checks, divergence, trainer
 from ganforge.training.distributed import ALONE, World
 from ganforge.training.random_inputs import RandomInputSource, seed_user_modules
 from ganforge.types import Array
@@ -56,7 +54,6 @@ except ModuleNotFoundError as missing:
 
 PRECISIONS = {"32-true": "fp32", "bf16-mixed": "bf16"}  # Trainer's word -> ours
 SHOWN = ("loss_d", "loss_g", "d_real", "d_fake")  # on the progress bar too
-TURNS = ("discriminator", "generator")  # the order of play, and of the optimisers
 
 
 class GANModule(L.LightningModule):
@@ -86,18 +83,17 @@ class GANModule(L.LightningModule):
             config = convert.from_dict(Config, config, registry.PARTS)
         data = None
         if spec is None:
-            data = load(config.data, size=config.size)
+            data = checks.require_data(config)
             spec, class_names = data.spec, data.class_names
-        elif not isinstance(spec, DataSpec):
-            spec = model.read_spec(dict(spec))
+        else:
+            checks.require_config(config)
+            spec = spec if isinstance(spec, DataSpec) else model.read_spec(dict(spec))
         self.config, self.spec, self.class_names = config, spec, tuple(class_names)
         # Plain tables: a checkpoint stays readable where only weights may be unpickled.
         self.save_hyperparameters(
             {
                 "config": convert.to_dict(config),
-                "spec": {
-                    k: list(v) if isinstance(v, tuple) else v for k, v in asdict(spec).items()
-                },
+                "spec": json.loads(json.dumps(asdict(spec))),
                 "class_names": list(class_names),
             }
         )
@@ -107,8 +103,7 @@ class GANModule(L.LightningModule):
         if self.state.average is not None:
             self.ema = self.state.average
         self.steps = 1.0
-        self.how = game.StepOptions()
-        self.drawer: RandomInputSource | None = None
+        self.inputs: RandomInputSource | None = None
         self.skipped = torch.zeros(())
 
     @property
@@ -123,25 +118,11 @@ class GANModule(L.LightningModule):
 
     def sampler(self) -> Sampler:
         """The generator as it is now (the averaged one where there is one)."""
-        return Sampler(
-            states.sampling_model(self.state),
-            checks.players_spec(self.config, self.spec),
-            self.config.noise,
-            self.config.name,
-            self.class_names if self.config.labels else (),
-        )
+        return trainer.sampler(self.config, self.spec, self.state, self.class_names)
 
     def grid(self) -> Array:
-        """Samples from fixed noise: one (H, W, 3) uint8 picture, rows = labels where there are.
-
-        Vectors come as they are, (N, F) float32 in data units.
-        """
-        sampler, count = self.sampler(), self.config.output.grid
-        samples = sampler.grid(count, self.config.seed)
-        if not sampler.spec.is_image:
-            return samples
-        _, columns = images.layout(count, sampler.spec.classes)
-        return images.grid(data_spec.as_uint8(samples, sampler.spec), columns)
+        """Samples from fixed noise: a picture (H, W, 3) uint8, rows = labels; or vectors (N, F)."""
+        return trainer.grid(self.sampler(), self.config)
 
     def save_model(self, folder: Path | str) -> Path:
         """Write the model folder that `gf.load` and the command line read."""
@@ -156,23 +137,22 @@ class GANModule(L.LightningModule):
 
     def setup(self, stage: str) -> None:
         """Take the machine from the Trainer; UsageError for what would train something else."""
-        trainer = self.trainer
-        data = getattr(trainer, "datamodule", None)
+        data = getattr(self.trainer, "datamodule", None)
         if isinstance(data, GANData):
             check(data.spec == self.spec, "spec", self.spec, f"that of the data, {data.spec}")
             self.class_names = data.dataset.class_names
             checks.require_data(self.config, data.dataset)
         if stage != "fit":
             return
-        strategy, precision = trainer.strategy, str(trainer.precision)
+        strategy, precision = self.trainer.strategy, str(self.trainer.precision)
         known = isinstance(strategy, SingleDeviceStrategy | DDPStrategy)
         check(known, "strategy", type(strategy).__name__, "one device, or 'ddp'")
         names = " or ".join(map(repr, PRECISIONS))
         check(precision in PRECISIONS, "precision", precision, names)
-        checks.require_enough_for_batch_norm(self.config, self.state, world_of(trainer))
+        checks.require_enough_for_batch_norm(self.config, self.state, world_of(self.trainer))
         cast = build.autocast(strategy.root_device, PRECISIONS[precision])
         self.state.players = replace(self.state.players, autocast=cast)
-        if self.config.sync_bn and trainer.world_size > 1:
+        if self.config.sync_bn and self.trainer.world_size > 1:
             for module in self.children():
                 norm.synchronise(module)
 
@@ -182,11 +162,11 @@ class GANModule(L.LightningModule):
         Lightning saves and restores what is returned here. It wraps them, too, and a wrapper would
         swallow the flag of `optimizers.guarded_step`: the step uses the optimisers themselves.
         """
-        for side in TURNS:
-            parameters = getattr(self, side).parameters()
-            built = optimizers.build(getattr(self.config, side), parameters)
-            self.state.optimizers[side] = built
-        return [self.state.optimizers[side] for side in TURNS]
+        self.state.optimizers = {
+            side: optimizers.build(getattr(self.config, side), getattr(self, side).parameters())
+            for side in ("discriminator", "generator")
+        }
+        return list(self.state.optimizers.values())
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["ganforge_aux"] = dict(self.state.aux)
@@ -200,34 +180,37 @@ class GANModule(L.LightningModule):
         state.step = self.trainer.global_step
         state.aux = {name: tensor.to(self.device) for name, tensor in state.aux.items()}
         self.steps = float(self.trainer.estimated_stepping_batches)
-        self.how = game.StepOptions(
-            batch=self.config.batch,
-            micro_batch=self.config.micro_batch,
-            all_reduce=distributed.all_reduce if world.size > 1 else None,
-        )
         part = world.part(self.config.batch)
-        self.drawer = RandomInputSource(self.config, self.spec, state.players, self.device, part)
+        self.inputs = RandomInputSource(self.config, self.spec, state.players, self.device, part)
         self.skipped = torch.zeros((), device=self.device)
         for module in self.children():
             module.train()
 
     def training_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
-        """One iteration of Algorithm 1; returns what `game.step` tells, for callbacks."""
-        state, players = self.state, self.state.players
-        assert self.drawer is not None
-        seed_user_modules(players, self.config.seed, state.step)
-        turns, draws = self.turns(batch), self.drawer.at(state.step)
+        """One iteration of Algorithm 1; returns what `game.step` logs, for callbacks."""
+        state, config = self.state, self.config
+        assert self.inputs is not None
+        seed_user_modules(state.players, config.seed, state.step)
+        turns, drawn = self.turns(batch), self.inputs.at(state.step)
+        hyper = schedules.hyperparameters(config, state.step, self.steps)
+        options = trainer.step_options(config, world_of(self.trainer))
+        # With manual optimisation `global_step` counts the calls of Lightning's wrapped optimisers,
+        # k + 1 a step if each were called; these are the hooks that one such call runs. Progress,
+        # profiler, `max_steps`, loggers and ModelCheckpoint go by them.
+        wrapped: Any = self.optimizers()
+        wrapped[0]._on_before_step()
         # Lightning's autocast spans losses and penalties too, and keeps casts of D's weights beyond
         # D's update; ours has each forward pass in an autocast of its own, and nothing else.
-        with self.counted(), torch.autocast(self.device.type, enabled=False):
-            stats = game.step(state, self.config.game, turns, draws, self.knobs(), self.how)
-        self.skipped += sum(stats[name] for name in stats if name.startswith("skipped"))
-        for name, value in stats.items():
+        with torch.autocast(self.device.type, enabled=False):
+            log = game.step(state, config.game, turns, drawn, hyper, options)
+        wrapped[0]._on_after_step()
+        self.skipped += sum(log[name] for name in log if name.startswith("skipped"))
+        for name, value in log.items():
             self.log(name, value, prog_bar=name in SHOWN, on_step=True, on_epoch=False)
-        return stats
+        return log
 
     def on_train_epoch_end(self) -> None:
-        """Log the grid; DivergedError where the game no longer is one, before it is saved."""
+        """Log the grid; DivergedError if the game has diverged, before it is saved."""
         self.watch()
         writers = [getattr(logger, "experiment", None) for logger in self.loggers]
         adders = [getattr(writer, "add_image", None) for writer in writers]
@@ -237,7 +220,7 @@ class GANModule(L.LightningModule):
                 add("samples", picture, self.trainer.global_step, dataformats="HWC")
 
     def on_train_end(self) -> None:
-        self.drawer = None  # a trained module can be pickled
+        self.inputs = None  # a trained module can be pickled
 
     def turns(self, batch: Any) -> list[Batch]:
         """The k batches of D's turns; UsageError where the loader's batch is another."""
@@ -261,32 +244,13 @@ class GANModule(L.LightningModule):
         parts = [slice(j * size, (j + 1) * size) for j in range(k)]
         return [Batch(real[p], None if label is None else label[p]) for p in parts]
 
-    def knobs(self) -> StepHyperparameters:
-        """What the schedules say at this step; the Trainer's length is the budget."""
-        return schedules.hyperparameters(self.config, self.state.step, self.steps)
-
-    @contextmanager
-    def counted(self) -> Iterator[None]:
-        """One step on Lightning's clock.
-
-        With manual optimisation `global_step` counts the calls of its wrapped optimisers, k + 1 a
-        step if each were called; these are the hooks that such a call runs. Progress, profiler,
-        `max_steps`, loggers and ModelCheckpoint go by them.
-        """
-        clock: Any = self.optimizers()
-        clock[0]._on_before_step()
-        yield
-        clock[0]._on_after_step()
-
     def watch(self) -> None:
-        """DivergedError where a weight is not finite, or too many updates had to be skipped."""
-        skipped, rules = int(self.skipped), self.config.game
-        allowed = max(10, 0.01 * self.state.step * (rules.d_steps + rules.g_steps))
-        finite = states.all_finite(self.state)
-        if not finite or skipped > allowed:
+        """DivergedError if a weight is not finite, or too many updates had to be skipped."""
+        step, skipped, finite = self.state.step, int(self.skipped), states.all_finite(self.state)
+        if divergence.has_diverged(self.config.game, step, skipped, finite):
             what = f"{skipped} updates were not finite" if finite else "a weight is not finite"
             raise DivergedError(
-                f"diverged by step {self.state.step:,}: {what}. Try lower rates (generator.lr, "
+                f"diverged by step {step:,}: {what}. Try lower rates (generator.lr, "
                 "discriminator.lr) or precision='32-true', from the last good checkpoint"
             )
 
@@ -321,16 +285,14 @@ class GANData(L.LightningDataModule):
 
     def train_dataloader(self) -> Steps:
         """An epoch of batches, made where they are used."""
-        trainer = self.trainer
-        device = torch.device("cpu") if trainer is None else trainer.strategy.root_device
-        self._close()
+        device = torch.device("cpu")
+        if self.trainer is not None:
+            device = self.trainer.strategy.root_device
+        self.teardown("fit")
         self._batches = Batches(self.dataset, device=device, seed=self.config.seed)
         return Steps(self, self._batches)
 
     def teardown(self, stage: str) -> None:
-        self._close()
-
-    def _close(self) -> None:
         if self._batches is not None:
             self._batches.close()
             self._batches = None
@@ -348,20 +310,15 @@ class Steps:
         return game.steps_for(len(self.data.dataset), config.batch, config.game)
 
     def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
-        trainer = self.data.trainer
-        first = 0 if trainer is None else trainer.global_step
-        world = ALONE if trainer is None else world_of(trainer)
+        """(real (k B, ...), label (k B,)) of each step, or (real,) if the data have no labels."""
+        running, config = self.data.trainer, self.data.config
+        first = 0 if running is None else running.global_step
+        world = ALONE if running is None else world_of(running)
         for step in range(first, first + len(self)):
-            yield self.at(step, world)
-
-    def at(self, step: int, world: World = ALONE) -> tuple[Tensor, ...]:
-        """(real (k B, ...), label (k B,)) of a step, or (real,) where the data have no labels."""
-        config = self.data.config
-        first, count = world.part(config.batch)
-        k = config.game.d_steps
-        turns = [self.batches.at((step * k + j) * config.batch + first, count) for j in range(k)]
-        real, labels, _ = zip(*turns, strict=True)
-        return (join(real),) if labels[0] is None else (join(real), join(labels))
+            turns = trainer.examples(self.batches, config, world, step)
+            labels = [turn.label for turn in turns if turn.label is not None]
+            real = join([turn.real for turn in turns])
+            yield (real, join(labels)) if labels else (real,)
 
     def state_dict(self) -> dict[str, Any]:
         """Nothing: the place follows from the global step. Lightning asks who can resume so."""
@@ -373,7 +330,7 @@ class Steps:
 
 def join(turns: Sequence[Tensor]) -> Tensor:
     """The rows of k turns as one batch, in the strides of the parts; no copy of a single one."""
-    return turns[0] if len(turns) == 1 else torch.cat(list(turns))
+    return turns[0] if len(turns) == 1 else torch.cat([*turns])
 
 
 def world_of(trainer: L.Trainer) -> World:

@@ -126,8 +126,6 @@ def training(
             yield t, t.progress(note="compiling the step, or loading it from the cache")
             with control.may_be_interrupted():
                 notes += t.prepare_steps()
-        elif t.captured is not None:
-            notes += t.prepare_steps()
         notes += settle(t, control, before, race)
         if world.is_main_process:
             run.write_info(**t.facts("running"))

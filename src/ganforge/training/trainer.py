@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,16 +19,17 @@ from ganforge.config.schema import Config
 from ganforge.data import spec
 from ganforge.data.batches import Batches
 from ganforge.data.load import Dataset
+from ganforge.data.spec import DataSpec
 from ganforge.errors import BusyError, DiskError, DivergedError, OutOfMemoryError, lacks_memory
 from ganforge.gan import schedules, state, step
-from ganforge.gan.batch import Batch, Log, RandomInputs
+from ganforge.gan.batch import Batch, RandomInputs
 from ganforge.gan.state import State, StepHyperparameters
 from ganforge.gan.step import StepOptions
 from ganforge.runs import checkpoint, folder, lock, model
 from ganforge.runs.folder import Run
 from ganforge.runs.records import Progress
 from ganforge.sampling.sampler import Sampler
-from ganforge.training import checks, distributed, random_inputs
+from ganforge.training import build, checks, distributed, random_inputs
 from ganforge.training.clock import Clock
 from ganforge.training.compiled.compile import Compiled
 from ganforge.training.cuda_graph import Captured
@@ -36,6 +38,7 @@ from ganforge.training.distributed import World
 from ganforge.training.inputs import NotCompiledError
 from ganforge.training.meeting import NOBODY, Meeting
 from ganforge.training.random_inputs import RandomInputSource
+from ganforge.types import Array
 
 BEST = "best.json"
 CHECK_STEPS = 50  # steps between two looks at whether all weights are finite
@@ -78,7 +81,8 @@ class Trainer:
         device = torch.device(resolved.device)
         self.config, self.data, self.run, self.resolved = config, data, run, resolved
         self.state, self.meeting = begun, meeting
-        part = meeting.world.part(config.batch)
+        self.options = step_options(config, self.world)
+        part = self.world.part(config.batch)
         self.batches = batches or Batches(data, device=device, seed=config.seed)
         self.inputs = inputs or RandomInputSource(config, data.spec, begun.players, device, part)
         self.steps = step.steps_for(config.images(len(data)), config.batch, config.game)
@@ -89,8 +93,7 @@ class Trainer:
         self.rates: dict[int, float] = {}
         self.counted = self.skipped = 0
         self.rate_scale, self.exact, self.disk = 1.0, True, ""
-        self.compiled: Compiled | None = None
-        self.captured: Captured | None = None
+        self.compiled: Compiled | Captured | None = None
 
     @classmethod
     def build(
@@ -137,13 +140,7 @@ class Trainer:
 
     def sampler(self) -> Sampler:
         """The generator as it is now, or its average if there is one."""
-        return Sampler(
-            state.sampling_model(self.state),
-            checks.players_spec(self.config, self.data.spec),
-            self.config.noise,
-            self.config.name,
-            self.data.class_names if self.config.labels else (),
-        )
+        return sampler(self.config, self.data.spec, self.state, self.data.class_names)
 
     def progress(self, **more: Any) -> Progress:
         """A record of where the run stands, with the means of the newest interval."""
@@ -158,42 +155,27 @@ class Trainer:
     def step(self) -> None:
         """One step of the game, or a block of compiled ones; what it logs is added up."""
         if self.compiled is not None:
-            count = self.compiled.reach(self.state.step, self.next_event() - self.state.step)
+            count = self.compiled.reach(self.next_event() - self.state.step)
             self.totals = self.compiled.play(*self.stacked_inputs(count), self.totals)
             self.counted += count
             return
         random_inputs.seed_user_modules(self.state.players, self.config.seed, self.state.step)
-        batches = self.examples()
-        log = self._try_step(batches)
+        batches, log = self.examples(), None
+        try:
+            now, game = self.state.step, self.config.game
+            drawn, hyper = self.inputs.at(now), self.hyperparameters(now)
+            log = step.step(self.state, game, batches, drawn, hyper, self.options)
+        except (RuntimeError, MemoryError) as error:
+            if not lacks_memory(error):
+                raise
         if log is None:  # outside the except: the error's frames hold all that filled the memory
             raise self._out_of_memory(batches[0])
         self.totals = step.sum_logs(self.totals, log)
         self.counted += 1
 
-    def _try_step(self, batches: list[Batch]) -> Log | None:
-        """The step; None if the memory does not suffice."""
-        now, game = self.state.step, self.config.game
-        options = StepOptions(
-            batch=self.config.batch,
-            micro_batch=self.config.micro_batch,
-            all_reduce=distributed.all_reduce if self.world.size > 1 else None,
-        )
-        try:
-            drawn, hyper = self.inputs.at(now), self.hyperparameters(now)
-            if self.captured is not None:
-                return self.captured(batches, drawn, hyper)
-            return step.step(self.state, game, batches, drawn, hyper, options)
-        except (RuntimeError, MemoryError) as error:
-            if not lacks_memory(error):
-                raise
-            return None
-
     def examples(self) -> list[Batch]:
         """The k batches of the next step, this process's part of them."""
-        k, batch = self.config.game.d_steps, self.config.batch
-        first, count = self.world.part(batch)
-        start = self.state.step * k
-        return [Batch(*self.batches.at((start + j) * batch + first, count)) for j in range(k)]
+        return examples(self.batches, self.config, self.world, self.state.step)
 
     def hyperparameters(self, now: int) -> StepHyperparameters:
         """Learning rates and the like at a step."""
@@ -202,15 +184,14 @@ class Trainer:
     def stacked_inputs(
         self, count: int
     ) -> tuple[list[Batch], dict[str, list[RandomInputs]], list[StepHyperparameters]]:
-        """What the next `count` steps want, stacked: tensors have their number in front."""
+        """The inputs of the next `count` steps, stacked: tensors have their number in front."""
         k, batch, now = self.config.game.d_steps, self.config.batch, self.state.step
         rows = Batch(*self.batches.at(now * k * batch, count * k * batch))
         stacked = rows.map(lambda t: t.view(count, k, batch, *t.shape[1:]))
         batches = [stacked.map(lambda t, j=j: t[:, j]) for j in range(k)]  # type: ignore[misc]
         place, block = self.inputs.block(now)
-        part = slice(place, place + count)
-        drawn = random_inputs.inputs_of(block, self.inputs.turns, part)
-        return batches, drawn, [self.hyperparameters(s) for s in range(now, now + count)]
+        drawn = random_inputs.inputs_of(block, self.inputs.turns, slice(place, place + count))
+        return batches, drawn, [self.hyperparameters(now + i) for i in range(count)]
 
     def interval(self, epochs: float) -> int:
         """The steps of so many passes over the data, at least `output.min_gap`."""
@@ -231,16 +212,8 @@ class Trainer:
     def _out_of_memory(self, batch: Batch) -> OutOfMemoryError:
         """The error, naming the largest micro-batch that fits, found by trying."""
         size = (self.config.micro_batch or self.config.batch) // 2
-        turns = {side: drawn for side, drawn in self.inputs.at(self.state.step).items() if drawn}
-        while size >= 1:
-            part = slice(0, size)
-            try:
-                for side, drawn in turns.items():
-                    small = (batch.rows(part), drawn[0].rows(part))
-                    step.turn(self.state, self.config.game, side, *small)
-                break
-            except (RuntimeError, MemoryError):
-                size //= 2
+        while size and not self._fits(batch.rows(slice(0, size))):
+            size //= 2
         device = self.resolved.device
         if not size:
             return OutOfMemoryError(
@@ -251,6 +224,17 @@ class Trainer:
             f"gives the same update (batch norm aside), or use --batch {size}"
         )
 
+    def _fits(self, batch: Batch) -> bool:
+        """Whether the memory suffices for a turn of each player with a batch of this size."""
+        part = slice(0, len(batch.real))
+        try:
+            for side, drawn in self.inputs.at(self.state.step).items():
+                for one in drawn[:1]:
+                    step.turn(self.state, self.config.game, side, batch, one.rows(part))
+            return True
+        except (RuntimeError, MemoryError):
+            return False
+
     # --- compiled and recorded steps ----------------------------------------------------------
 
     def choose_steps(self) -> list[str]:
@@ -260,34 +244,29 @@ class Trainer:
         try:
             if self.world.size > 1:
                 raise NotCompiledError("several processes share the batch")
-            if torch.device(self.resolved.device).type == "cuda":
-                if any(getattr(self.config, side).momentum_steps for side in nets.SIDES):
-                    raise NotCompiledError("a momentum that changes is not captured")
-                options = StepOptions(batch=self.config.batch, micro_batch=self.config.micro_batch)
-                self.captured = Captured(self.state, self.config.game, options)
-            else:
+            if torch.device(self.resolved.device).type != "cuda":
                 self.compiled = Compiled(self.state, self.config)
+            elif any(getattr(self.config, side).momentum_steps for side in nets.SIDES):
+                raise NotCompiledError("a momentum that changes is not captured")
+            else:
+                self.compiled = Captured(self.state, self.config.game, self.options)
             return []
         except NotCompiledError as reason:
             return self._step_by_step(reason)
 
     def prepare_steps(self) -> list[str]:
         """Compile or record the coming steps, at the state that is loaded now."""
-        try:
-            if self.compiled is not None:
-                seconds = self.compiled.prepare(*self.stacked_inputs(1))
-                return [f"compiled in {seconds:.1f} s"]
-            if self.captured is not None:
-                now = self.state.step
-                self.captured.prepare(
-                    self.examples(), self.inputs.at(now), self.hyperparameters(now)
-                )
+        if self.compiled is None:
             return []
+        began = time.perf_counter()
+        try:
+            self.compiled.prepare(*self.stacked_inputs(1))
         except NotCompiledError as reason:
             return self._step_by_step(reason)
+        return [f"compiled in {time.perf_counter() - began:.1f} s"]
 
     def _step_by_step(self, reason: NotCompiledError) -> list[str]:
-        self.compiled = self.captured = None
+        self.compiled = None
         self.resolved = replace(self.resolved, compile=False)
         return [f"not compiled: {reason}; training goes on without"]
 
@@ -300,8 +279,7 @@ class Trainer:
         totals = dict(zip(names, values, strict=True))
         self.end_interval(totals, self.counted, self.clock.speed(self.samples_seen))
         self.totals, self.counted = {}, 0
-        if self.world.is_main_process:
-            self.write_log()
+        self.write_log()
 
     def end_interval(self, totals: dict[str, float], counted: int, speed: float) -> None:
         """The means of an interval from its sums; a record of them is pending.
@@ -330,14 +308,11 @@ class Trainer:
         """Samples from the run's fixed noise, as samples/<step>.png, or .npz for vectors."""
         if not self.world.is_main_process:
             return None
-        sampler, name = self.sampler(), f"{self.state.step:09d}"
-        samples = sampler.grid(self.config.output.grid, self.config.seed)
-        if sampler.spec.is_image:
-            _, columns = images.layout(self.config.output.grid, sampler.spec.classes)
-            data = images.png(images.grid(spec.as_uint8(samples, sampler.spec), columns))
-            return self._attempt(lambda: files.save_file(self.run.samples / f"{name}.png", data))
-        data = files.npz(samples=samples)
-        return self._attempt(lambda: files.save_file(self.run.samples / f"{name}.npz", data))
+        samples = grid(self.sampler(), self.config)
+        picture = self.data.spec.is_image
+        data = images.png(samples) if picture else files.npz(samples=samples)
+        name = f"{self.state.step:09d}.{'png' if picture else 'npz'}"
+        return self._attempt(lambda: files.save_file(self.run.samples / name, data))
 
     def save(self) -> Path | None:
         """Write a checkpoint and the model folder.
@@ -441,6 +416,34 @@ class Trainer:
             "versions": folder.versions(),
             "timing": {k: round(v, 3) for k, v in self.clock.timing.items()},
         }
+
+
+def step_options(config: Config, world: World) -> StepOptions:
+    """How a process of several plays its part of a step."""
+    reduce = distributed.all_reduce if world.size > 1 else None
+    return StepOptions(config.batch, config.micro_batch, reduce)
+
+
+def examples(batches: Batches, config: Config, world: World, step: int) -> list[Batch]:
+    """A process's part of the k batches of a step."""
+    first, count = world.part(config.batch)
+    turns = range(step * config.game.d_steps, (step + 1) * config.game.d_steps)
+    return [Batch(*batches.at(turn * config.batch + first, count)) for turn in turns]
+
+
+def sampler(config: Config, data: DataSpec, now: State, class_names: Sequence[str]) -> Sampler:
+    """What draws from the generator, or its average if there is one. data: what D is shown."""
+    seen, names = build.players_spec(config, data), class_names if config.labels else ()
+    return Sampler(state.sampling_model(now), seen, config.noise, config.name, tuple(names))
+
+
+def grid(drawn_by: Sampler, config: Config) -> Array:
+    """Samples from a run's fixed noise: a picture (H, W, 3) uint8, rows = labels; or vectors."""
+    count, shown = config.output.grid, drawn_by.spec
+    samples = drawn_by.grid(count, config.seed)
+    if not shown.is_image:
+        return samples
+    return images.grid(spec.as_uint8(samples, shown), images.layout(count, shown.classes)[1])
 
 
 def best(run: Run) -> dict[str, Any]:

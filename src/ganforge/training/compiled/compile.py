@@ -13,12 +13,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import platform
 import shutil
 import tempfile
-import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -28,17 +26,17 @@ from torch import Tensor, nn
 
 from ganforge._version import __version__
 from ganforge.config.schema import Config
-from ganforge.gan.batch import Batch, RandomInputs
+from ganforge.errors import one_line
+from ganforge.gan.batch import Batch
 from ganforge.gan.state import State, StepHyperparameters
-from ganforge.gan.step import StepOptions
-from ganforge.nets import Network
-from ganforge.training.compiled.flat import Block, Flat, traced
-from ganforge.training.inputs import NotCompiledError, StaticInputs, due, numbers
+from ganforge.nets import SIDES, Network
+from ganforge.training.compiled import flat
+from ganforge.training.compiled.flat import Block
+from ganforge.training.inputs import Drawn, NotCompiledError, StaticInputs, due, steps_by_due
 
 ROWS = 64  # steps a call, at the most
 WIDEST = 100_000  # parameters, from where on the arithmetic takes longer than its calls
-CLOSE = 0.02  # by how much, of its length, an update may differ from that of `game.step`
-OPTIMIZERS = {"Adam", "SGD", "RMSprop"}
+CLOSE = 0.02  # by how much, of its length, an update may differ from that of `gan.step.step`
 
 Run = Callable[[Sequence[Tensor]], Sequence[Tensor]]  # (count, ...) -> (carry..., totals)
 Compile = Callable[[Block, Sequence[Tensor]], Run]
@@ -47,9 +45,9 @@ Compile = Callable[[Block, Sequence[Tensor]], Run]
 class Compiled:
     """Plays blocks of steps of one run.
 
-    Arguments:
+    Args:
         state, config: of the run.
-        compile_block: makes a function of a traced block; `eagerly` plays it without a compiler.
+        compile_block: makes a function of a traced block, given arguments like those it will get.
 
     Tensors given to `prepare` and `play` have the number of steps in front: real (n, B, ...),
     z (n, B, Z).
@@ -58,87 +56,73 @@ class Compiled:
     def __init__(self, state: State, config: Config, compile_block: Compile | None = None):
         refuse(state, config)
         self.state, self.config = state, config
-        self.compile_block = compile_block or Store(key()).compiled
-        self.flat = Flat(state, config.game)
+        self.compile_block = compile_block or from_cache
+        self.lists = flat.lists(state)
         self.blocks: dict[tuple[bool, ...], tuple[tuple[str, ...], Run]] = {}
-        self.inputs: StaticInputs | None = None
 
-    def reach(self, step: int, most: int) -> int:
-        """How many of `most` steps from `step` on are one block: those with the same penalties."""
-        same = due(self.config.game, step)
+    def reach(self, most: int) -> int:
+        """How many of the next `most` steps are one block: those with the same penalties."""
+        game, now = self.config.game, self.state.step
         count = 1
-        while count < min(most, ROWS) and due(self.config.game, step + count) == same:
+        while count < min(most, ROWS) and due(game, now + count) == due(game, now):
             count += 1
         return count
 
     def prepare(
-        self,
-        batches: Sequence[Batch],
-        draws: Mapping[str, Sequence[RandomInputs]],
-        knobs: Sequence[StepHyperparameters],
-    ) -> float:
-        """Compile the blocks of the coming steps, given one step's; returns the seconds it took.
+        self, batches: Sequence[Batch], drawn: Drawn, hypers: Sequence[StepHyperparameters]
+    ) -> None:
+        """Compile the blocks of the coming steps, given one step's inputs.
 
-        Raises NotCompiledError where that fails, or a block's first step is not the game's.
+        Raises:
+            NotCompiledError: that fails, or a block's first step is not the game's.
         """
-        began = time.perf_counter()
-        rules, step = self.config.game, self.state.step
-        self.inputs = StaticInputs(batches, draws, ROWS)
-        self.inputs.fill(batches, draws)
-        row = numbers(knobs[0], rules)
-        self.table = torch.tensor([row] * ROWS, dtype=torch.float64)
-        period = math.lcm(1, *(penalty.interval for penalty in rules.penalties))
-        for number in range(step, step + period):
-            if due(rules, number) not in self.blocks:
-                self.blocks[due(rules, number)] = self.built(knobs[0], number)
-        return time.perf_counter() - began
+        game = self.config.game
+        self.inputs = StaticInputs(batches, drawn, hypers[0], game, ROWS)
+        self.inputs.fill(batches, drawn, hypers)
+        steps = steps_by_due(game, self.state.step)
+        self.blocks = {pattern: self.built(step) for pattern, step in steps.items()}
 
-    def built(self, knobs: StepHyperparameters, number: int) -> tuple[tuple[str, ...], Run]:
-        """The block for the penalties due at step `number`, its first step compared."""
-        assert self.inputs is not None
-        how = StepOptions(batch=self.config.batch)
-        block = traced(self.flat, self.inputs, self.table, knobs, how, number)
-        carry = list(self.flat.read().values())
-        sums = carry[0].new_zeros(len(block.stats))
-        given = [torch.tensor(1), *self.inputs.tensors, self.table, *carry, sums]
+    def built(self, step: int) -> tuple[tuple[str, ...], Run]:
+        """The block for the penalties due at a step, its first step compared."""
+        carry = flat.read(self.lists)
+        block = flat.traced(self.state, carry, self.inputs, step)
+        before = [*carry.values()]
+        sums = before[0].new_zeros(len(block.logged))
+        given = [torch.tensor(1), *self.inputs.tensors, *before, sums]
         run = self.compile_block(block, given)
-        compare(block.names, carry, run(given), block.eager(*given))
-        return block.stats, run
+        compare(block.names, before, run(given), block.eager(*given))
+        return block.logged, run
 
     def play(
         self,
         batches: Sequence[Batch],
-        draws: Mapping[str, Sequence[RandomInputs]],
-        knobs: Sequence[StepHyperparameters],
+        drawn: Drawn,
+        hypers: Sequence[StepHyperparameters],
         totals: Mapping[str, Tensor],
     ) -> dict[str, Tensor]:
-        """The steps from `state.step` on, one for each of `knobs`; changes the state in place.
+        """The next steps, one for each of `hypers`; changes the state in place.
 
-        Returns `totals` with each step's statistics added, one step after the other.
+        Returns:
+            `totals` with what each step logs added, one step after the other.
         """
-        assert self.inputs is not None, "prepare it first"
-        count = self.inputs.fill(batches, draws)
-        rows = [numbers(k, self.config.game) for k in knobs]
-        self.table[:count] = torch.tensor(rows, dtype=torch.float64)
-        stats, run = self.blocks[due(self.config.game, self.state.step)]
-        carry = self.flat.read()
-        sums = next(iter(carry.values())).new_zeros(len(stats))
-        if totals:
-            sums = torch.stack([totals[name].to(sums.dtype) for name in stats])
-        *news, sums = run(
-            [torch.tensor(count), *self.inputs.tensors, self.table, *carry.values(), sums]
-        )
-        self.flat.write(dict(zip(carry, news, strict=True)))
-        self.state.step += count
-        return dict(zip(stats, sums.unbind(), strict=True))
+        self.inputs.fill(batches, drawn, hypers)
+        logged, run = self.blocks[due(self.config.game, self.state.step)]
+        carry = flat.read(self.lists)
+        zero = next(iter(carry.values())).new_zeros(())
+        sums = torch.stack([totals.get(name, zero).to(zero.dtype) for name in logged])
+        count = torch.tensor(len(hypers))
+        *news, sums = run([count, *self.inputs.tensors, *carry.values(), sums])
+        flat.write(self.lists, dict(zip(carry, news, strict=True)))
+        self.state.step += len(hypers)
+        return dict(zip(logged, sums.unbind(), strict=True))
 
 
 def compare(
     names: Sequence[str], old: Sequence[Tensor], found: Sequence[Tensor], wanted: Sequence[Tensor]
 ) -> None:
-    """NotCompiledError where a compiled update is not that of the game.
+    """NotCompiledError if a compiled update is not that of the game.
 
-    Of a length, not of each number: where a gradient is 0 but for its last bits, as of the bias
+    Of a length, not of each number: if a gradient is 0 but for its last bits, as of the bias
     under a loss that sees only differences, Adam makes a step of those.
     """
     for name, before, a, b in zip(names, old, found, wanted, strict=False):
@@ -151,51 +135,41 @@ def compare(
 
 def refuse(state: State, config: Config) -> None:
     """NotCompiledError, with the reason, for a game that would not be right or not faster."""
-    players = (state.players.generator, state.players.discriminator)
-    count = sum(p.numel() for player in players for p in player.parameters())
-    parts = [config.networks, config.game, *config.game.penalties, *players]
-    if not all(type(part).__module__.startswith("ganforge.") for part in parts):
-        raise NotCompiledError("a network, game or penalty is not of this package")
-    if not all(isinstance(player, Network) for player in players):
-        raise NotCompiledError("it is not one game of two networks of this package")
-    if state.players.buffers or any(isinstance(m, nn.Conv2d) for p in players for m in p.modules()):
-        raise NotCompiledError("batch norm, spectral norm and convolutions are not compiled")
-    if count > WIDEST:
-        raise NotCompiledError(f"{count:,} parameters: from {WIDEST:,} on it is no faster")
-    if config.micro_batch or state.aux:
-        raise NotCompiledError("micro-batches are not compiled")
-    for side, optimizer in state.optimizers.items():
-        held = sum(len(group["params"]) for group in optimizer.param_groups)
-        module = getattr(state.players, side)
-        if type(optimizer).__name__ not in OPTIMIZERS or held != len(list(module.parameters())):
-            raise NotCompiledError(f"the optimiser of the {side} is not compiled")
-    if any(p.device.type != "cpu" for player in players for p in player.parameters()):
-        raise NotCompiledError("only games on the CPU are compiled")
-
-
-def eagerly(block: Block, given: Sequence[Tensor]) -> Run:
-    """In place of a compiler: the traced graph, played operation by operation."""
-    return lambda now: block.eager(*now)
+    players = {side: getattr(state.players, side) for side in SIDES}
+    modules = [m for player in players.values() for m in player.modules()]
+    parameters = [p for player in players.values() for p in player.parameters()]
+    count = sum(p.numel() for p in parameters)
+    parts = [config.networks, config.game, *config.game.penalties, *players.values()]
+    normed = state.players.buffers or any(isinstance(m, nn.Conv2d) for m in modules)
+    foreign = any(not type(part).__module__.startswith("ganforge.") for part in parts)
+    single = all(isinstance(player, Network) for player in players.values())
+    trained = sum(len(o.param_groups[0]["params"]) for o in state.optimizers.values())
+    reasons = {
+        "a network, game or penalty is not of this package": foreign,
+        "it is not one game of two networks of this package": not single,
+        "batch norm, spectral norm and convolutions are not compiled": normed,
+        f"{count:,} parameters: from {WIDEST:,} on it is no faster": count > WIDEST,
+        "micro-batches are not compiled": config.micro_batch or state.aux,
+        "a player's weights that are not trained are not compiled": trained < len(parameters),
+        "only games on the CPU are compiled": any(p.device.type != "cpu" for p in parameters),
+    }
+    for reason, found in reasons.items():
+        if found:
+            raise NotCompiledError(reason)
 
 
 # --- compiled code on disk ----------------------------------------------------------------------
 
 
-class Store:
-    """Compiled blocks of one kind of game, in the user's cache folder."""
-
-    def __init__(self, name: str):
-        self.name = name
-
-    def compiled(self, block: Block, given: Sequence[Tensor]) -> Run:
-        """The block's function: compiled before, or now."""
-        if compiler() is None:
-            raise NotCompiledError("there is no C++ compiler (g++ or clang++)")
-        text = f"{self.name}/{block.body.code}/{[(t.shape, t.dtype) for t in given]}"
-        path = folder() / (hashlib.sha256(text.encode()).hexdigest()[:32] + ".pt2")
-        if not path.exists():
-            write(block, given, path)
-        return read(path)
+def from_cache(block: Block, given: Sequence[Tensor]) -> Run:
+    """The block's function: compiled before, or now."""
+    if compiler() is None:
+        raise NotCompiledError("there is no C++ compiler (g++ or clang++)")
+    text = f"{key()}/{block.body.code}/{[(t.shape, t.dtype) for t in given]}"
+    path = folder() / (hashlib.sha256(text.encode()).hexdigest()[:32] + ".pt2")
+    if not path.exists():
+        write(block, given, path)
+    return read(path)
 
 
 def write(block: Block, given: Sequence[Tensor], path: Path) -> None:
@@ -212,8 +186,7 @@ def write(block: Block, given: Sequence[Tensor], path: Path) -> None:
             torch._inductor.aoti_compile_and_package(program, package_path=str(made))
         made.replace(path)
     except Exception as error:
-        said = (str(error).strip().splitlines() or [repr(error)])[0]
-        raise NotCompiledError(f"torch could not compile it ({said})") from None
+        raise NotCompiledError(f"torch could not compile it ({one_line(error)})") from None
     finally:
         shutil.rmtree(made.parent, ignore_errors=True)
 
@@ -255,14 +228,10 @@ def compiler() -> str | None:
 
 def key() -> str:
     """All that compiled code depends on besides its graph."""
-    machine = [platform.machine(), torch.backends.cpu.get_cpu_capability(), cpu_name()]
-    return json.dumps([__version__, torch.__version__, *machine])
-
-
-def cpu_name() -> str:
-    """The processor's model, where the system tells."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
-        return platform.processor()
-    return next((line for line in lines if line.startswith("model name")), "")
+        lines = [platform.processor()]
+    model = next((line for line in lines if line.startswith("model name")), lines[0])
+    capability = torch.backends.cpu.get_cpu_capability()
+    return json.dumps([__version__, torch.__version__, platform.machine(), capability, model])

@@ -1,212 +1,161 @@
 """A step of the game as one flat function of tensors, and many of them as one loop.
 
-`Flat` knows where the numbers of a state lie in a few long vectors, and plays `game.step` itself
-on twins of the players whose weights are slices of those: what is traced is the page that all
-other games are played by.
+The numbers of a state lie in a few long vectors. What is traced is `gan.step.step` itself, played
+on twins of the players whose weights are slices of those vectors.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.nn.utils import parameters_to_vector
 
 from ganforge.gan import optimizers
 from ganforge.gan import step as game
-from ganforge.gan.batch import Batch, Log, RandomInputs
-from ganforge.gan.state import State, StepHyperparameters
-from ganforge.gan.step import Game, StepOptions
+from ganforge.gan.batch import Log
+from ganforge.gan.state import State
+from ganforge.gan.step import Game
 from ganforge.nets import SIDES
-from ganforge.training.compiled.formulas import Formula
-from ganforge.training.inputs import StaticInputs, from_numbers
+from ganforge.training.compiled.formulas import Formula, show, split
+from ganforge.training.inputs import StaticInputs
 
+Lists = dict[str, list[Tensor]]
 Carry = dict[str, Tensor]
-
-
-class Flat:
-    """The numbers of a state as a few vectors, and the step on them.
-
-    Arguments:
-        state: whose networks, optimisers and average are meant; it is not changed by `play`.
-    """
-
-    def __init__(self, state: State, rules: Game):
-        self.state, self.rules = state, rules
-        self.lists = {f"{side}.{key}": held for side in SIDES for key, held in moments(state, side)}
-        if state.average is not None:
-            self.lists["average.weights"] = list(state.average.parameters())
-
-    @torch.no_grad()
-    def read(self) -> Carry:
-        """The state's numbers, copied."""
-        return {
-            name: held[0].clone() if name.endswith(".step") else flattened(held)
-            for name, held in self.lists.items()
-        }
-
-    @torch.no_grad()
-    def write(self, carry: Carry) -> None:
-        """Put numbers into the state's own tensors."""
-        for name, held in self.lists.items():
-            if name.endswith(".step"):
-                parts: Sequence[Tensor] = [carry[name]] * len(held)
-            else:
-                pieces = torch.split(carry[name], [t.numel() for t in held])
-                parts = [p.view(t.shape) for p, t in zip(pieces, held, strict=True)]
-            torch._foreach_copy_(held, list(parts))
-
-    def step(
-        self,
-        carry: Carry,
-        batches: Sequence[Batch],
-        draws: Mapping[str, Sequence[RandomInputs]],
-        knobs: StepHyperparameters,
-        how: StepOptions,
-        number: int,
-    ) -> tuple[Carry, Log]:
-        """`game.step` number `number` from `carry`; returns the new carry and what it reports."""
-        players = self.state.players
-        twins = {side: copy.deepcopy(getattr(players, side)) for side in SIDES}
-        formulas = {}
-        for side in SIDES:
-            own = {k.partition(".")[2]: v for k, v in carry.items() if k.startswith(f"{side}.")}
-            formulas[side] = Formula(self.state.optimizers[side], own)
-            order = optimizers.parameters(self.state.optimizers[side])
-            formulas[side].take_places(places(getattr(players, side), twins[side], order))
-        average = None
-        if self.state.average is not None:
-            average = copy.deepcopy(self.state.average)
-            weights = show(average, self.lists["average.weights"], carry["average.weights"])
-        twin = State(replace(players, **twins), formulas, average, {}, number)  # type: ignore[arg-type]
-        stats = game.step(twin, self.rules, batches, draws, knobs, how)
-        new = {f"{side}.{k}": v for side in SIDES for k, v in formulas[side].vectors.items()}
-        if average is not None:
-            new["average.weights"] = flattened(weights)
-        return {name: new[name] for name in carry}, stats
-
-
-def moments(state: State, side: str) -> list[tuple[str, list[Tensor]]]:
-    """(name, tensors in the order of the parameters): the weights and what the optimiser keeps."""
-    optimizer = state.optimizers[side]
-    parameters = optimizers.parameters(optimizer)
-    names = optimizer.state[parameters[0]].keys()
-    held = [(name, [optimizer.state[p][name] for p in parameters]) for name in names]
-    return [("weights", [p.data for p in parameters]), *held]
-
-
-def flattened(tensors: Sequence[Tensor]) -> Tensor:
-    """All numbers of some tensors in one new vector."""
-    return torch.cat([t.reshape(-1) for t in tensors])
-
-
-def places(
-    module: nn.Module, twin: nn.Module, order: Sequence[Tensor]
-) -> list[tuple[dict[str, Any], str]]:
-    """Where a twin of a module keeps each of the module's parameters."""
-    found = {}
-    for (_, one), (_, other) in zip(module.named_modules(), twin.named_modules(), strict=True):
-        for name, parameter in one._parameters.items():
-            if parameter is not None:
-                found[id(parameter)] = (other._parameters, name)
-    return [found[id(p)] for p in order]
-
-
-def show(average: nn.Module, own: Sequence[Tensor], weights: Tensor) -> list[Tensor]:
-    """Give `average`, a twin, slices of a vector as its weights; returns them."""
-    slots = [
-        (m._parameters, name)
-        for m in average.modules()
-        for name, p in m._parameters.items()
-        if p is not None
-    ]
-    pieces = torch.split(weights.clone(), [t.numel() for t in own])
-    ones = [p.view(t.shape) for p, t in zip(pieces, own, strict=True)]
-    for (owner, name), one in zip(slots, ones, strict=True):
-        owner[name] = one  # type: ignore[assignment]
-    return ones
-
-
+AVERAGE = "average.weights"
 SMALL = 2**12  # products in a matrix product, up to which a sum of vectors is faster than a call
+
+
+def lists(state: State) -> Lists:
+    """The tensors of a state that make up each vector: weights, moments, the average's weights."""
+    found: Lists = {}
+    for side in SIDES:
+        parameters, moments = (
+            list(optimizers.parameters(state.optimizers[side])),
+            state.optimizers[side].state,
+        )
+        found[f"{side}.weights"] = [*parameters]
+        for name in moments[parameters[0]]:
+            found[f"{side}.{name}"] = [moments[p][name] for p in parameters]
+    if state.average is not None:
+        found[AVERAGE] = list(state.average.parameters())
+    return found
+
+
+@torch.no_grad()
+def read(tensors: Lists) -> Carry:
+    """The numbers of a state, copied into vectors."""
+    return {name: parameters_to_vector(each) for name, each in tensors.items()}
+
+
+@torch.no_grad()
+def write(tensors: Lists, carry: Carry) -> None:
+    """Copy vectors into the tensors of a state."""
+    for name, each in tensors.items():
+        torch._foreach_copy_(each, split(carry[name], each))
+
+
+def step(
+    state: State, rules: Game, carry: Carry, inputs: Sequence[Any], number: int
+) -> tuple[Carry, Log]:
+    """`gan.step.step` number `number` from `carry`; returns the new carry and what it logs.
+
+    Args:
+        state: whose networks, optimisers and average are meant; it is not changed.
+        inputs: batches, random inputs and hyperparameters of the step.
+    """
+    networks = {side: copy.deepcopy(getattr(state.players, side)) for side in SIDES}
+    formulas: dict[str, Any] = {}
+    for side, network in networks.items():
+        parts = {k.partition(".")[2]: v for k, v in carry.items() if k.startswith(side)}
+        formulas[side] = Formula(state.optimizers[side], network, parts)
+    average = copy.deepcopy(state.average)
+    if average is not None:
+        show(average, carry[AVERAGE].clone())
+    twin = State(replace(state.players, **networks), formulas, average, step=number)
+    log = game.step(twin, rules, *inputs)
+    new = {f"{side}.{k}": v for side in SIDES for k, v in formulas[side].vectors.items()}
+    if average is not None:
+        new[AVERAGE] = parameters_to_vector(average.parameters())
+    return {name: new[name] for name in carry}, log
 
 
 @dataclass(frozen=True)
 class Block:
     """Some steps in a row as one function of tensors, all with the same penalties due.
 
-    `body` is the traced step: it takes (place of the step, inputs..., table of knobs, carry...,
-    totals) and returns (carry..., totals), and has no side effects.
+    Args:
+        body: the traced step, without side effects: (place of the step, inputs..., carry...) ->
+            (carry..., what it logs).
+        names: of the vectors of the carry.
+        logged: names of what a step logs.
+        inputs: the number of input tensors.
     """
 
     body: torch.fx.GraphModule
     names: tuple[str, ...]
-    stats: tuple[str, ...]
+    logged: tuple[str, ...]
     inputs: int
+
+    def step(
+        self, place: Tensor, inputs: Sequence[Tensor], carried: Sequence[Tensor]
+    ) -> list[Tensor]:
+        """carried, sums of what was logged last, after one step more."""
+        *carry, totals = carried
+        *new, log = self.body(place, *inputs, *carry)
+        return [*new, totals + log]
 
     def loop(self, count: Tensor, *given: Tensor) -> tuple[Tensor, ...]:
         """`count` steps, as a loop that torch's compilers know."""
         from torch._higher_order_ops.while_loop import while_loop_op
 
-        fixed, carried = given[: self.inputs + 1], given[self.inputs + 1 :]
+        inputs, carried = given[: self.inputs], given[self.inputs :]
 
         def unfinished(place: Tensor, *rest: Tensor) -> Tensor:
             return place < rest[len(carried)]
 
         def body(place: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
-            out = self.body(place, *rest[len(carried) + 1 :], *rest[: len(carried)])
+            out = self.step(place, rest[len(carried) + 1 :], rest[: len(carried)])
             return (place + 1, *out)
 
         start: Any = (torch.zeros((), dtype=torch.int64), *carried)
-        done: tuple[Tensor, ...] = while_loop_op(unfinished, body, start, (count, *fixed))
+        done: tuple[Tensor, ...] = while_loop_op(unfinished, body, start, (count, *inputs))
         return done[1:]
 
-    def eager(self, count: Tensor, *given: Tensor) -> tuple[Tensor, ...]:
-        """The same without a compiler: for tests, and to look into."""
-        fixed, carried = given[: self.inputs + 1], given[self.inputs + 1 :]
+    def eager(self, count: Tensor, *given: Tensor) -> list[Tensor]:
+        """The same without a compiler."""
+        inputs, carried = given[: self.inputs], list(given[self.inputs :])
         for place in range(int(count)):
-            carried = self.body(torch.tensor(place), *fixed, *carried)
+            carried = self.step(torch.tensor(place), inputs, carried)
         return carried
 
 
-def traced(
-    flat: Flat,
-    inputs: StaticInputs,
-    table: Tensor,
-    like: StepHyperparameters,
-    how: StepOptions,
-    number: int,
-) -> Block:
+def traced(state: State, carry: Carry, inputs: StaticInputs, number: int) -> Block:
     """The step `number` (for the penalties due in it) as a flat graph without side effects."""
     from torch.func import functionalize
     from torch.fx.experimental.proxy_tensor import make_fx
 
-    carry, count = flat.read(), len(inputs.tensors)
-    names = tuple(carry)
-    stats: list[str] = []
+    names, count = tuple(carry), len(inputs.tensors)
+    logged: list[str] = []
 
     def one(place: Tensor, *given: Tensor) -> tuple[Tensor, ...]:
-        rows = [t.index_select(0, place.view(1)).squeeze(0) for t in given[: count + 1]]
-        batches, draws = inputs.shown(rows[:count])
-        knobs = from_numbers(rows[count].unbind(), like, batches[0].real.dtype)
-        held = dict(zip(names, given[count + 1 : -1], strict=True))
-        new, seen = flat.step(held, batches, draws, knobs, how, number)
-        stats[:] = list(seen)
-        totals = given[-1] + torch.stack([v.to(given[-1].dtype) for v in seen.values()])
-        return (*new.values(), totals)
+        row = [t.index_select(0, place.view(1)).squeeze(0) for t in given[:count]]
+        before = dict(zip(names, given[count:], strict=True))
+        new, log = step(state, inputs.game, before, inputs.shown(row), number)
+        logged[:] = list(log)
+        return (*new.values(), torch.stack([v.to(given[-1].dtype) for v in log.values()]))
 
-    first = [torch.zeros((), dtype=torch.int64), *inputs.tensors, table, *carry.values()]
-    wide = next(iter(carry.values())).new_zeros(())
-    one(*first, wide)  # played once: how many statistics there are is not known before
-    totals = wide.new_zeros(len(stats))
-    graph = make_fx(one)(*first, totals)
-    pure = make_fx(functionalize(graph), decomposition_table=small_products())(*first, totals)
+    first = [torch.zeros((), dtype=torch.int64), *inputs.tensors, *carry.values()]
+    graph = make_fx(one)(*first)
+    pure = make_fx(functionalize(graph), decomposition_table=small_products())(*first)
     join_sums(pure.graph)
     pure.graph.eliminate_dead_code()
     pure.recompile()
-    return Block(pure, names, tuple(stats), count)
+    return Block(pure, names, tuple(logged), count)
 
 
 def join_sums(graph: torch.fx.Graph) -> None:
@@ -239,16 +188,14 @@ def small_products() -> dict[Any, Callable[..., Any]]:
     aten = torch.ops.aten
 
     def mm(a: Tensor, b: Tensor) -> Any:
-        if a.shape[0] * a.shape[1] * b.shape[1] > SMALL:
-            return NotImplemented
-        return (a.unsqueeze(2) * b.unsqueeze(0)).sum(1)
+        small = a.shape[0] * a.shape[1] * b.shape[1] <= SMALL
+        return (a.unsqueeze(2) * b.unsqueeze(0)).sum(1) if small else NotImplemented
 
-    def addmm(c: Tensor, a: Tensor, b: Tensor, beta: float = 1, alpha: float = 1) -> Any:
-        if a.shape[0] * a.shape[1] * b.shape[1] > SMALL or (beta, alpha) != (1, 1):
-            return NotImplemented
-        return c + (a.unsqueeze(2) * b.unsqueeze(0)).sum(1)
+    def addmm(c: Tensor, a: Tensor, b: Tensor) -> Any:
+        product = mm(a, b)
+        return NotImplemented if product is NotImplemented else c + product
 
-    def norms(tensors: Sequence[Tensor], order: float = 2, dtype: Any = None) -> list[Tensor]:
-        return [torch.linalg.vector_norm(t, order, dtype=dtype) for t in tensors]
+    def norms(tensors: Sequence[Tensor]) -> list[Tensor]:
+        return [torch.linalg.vector_norm(t) for t in tensors]
 
     return {aten.mm.default: mm, aten.addmm.default: addmm, aten._foreach_norm.Scalar: norms}
