@@ -17,7 +17,7 @@ GOLDEN: dict[str, list[float]] = {
     "normal": [0.4801515, -0.9257685, 0.291521],
     "uniform": [0.49772220849990845, 0.10231888294219971],
     "integers": [0, 8, 4, 5, 7, 2, 4, 1],
-    "keep": [0.0, 0.0, 2.0, 2.0, 0.0, 0.0, 0.0, 2.0],
+    "dropout_mask": [0.0, 0.0, 2.0, 2.0, 0.0, 0.0, 0.0, 2.0],
     "order": [1, 3, 5, 2, 3, 4, 6, 1, 0],
 }
 LARGE = st.integers(0, 2**40)
@@ -47,15 +47,15 @@ def test_the_nth_word_does_not_depend_on_how_it_is_asked_for(
     first=st.integers(0, 2**30),
     count=st.integers(1, 40),
     size=st.integers(1, 9),
-    law=st.sampled_from(["normal", "uniform", "unit", "keep", "integers"]),
+    law=st.sampled_from(["normal", "uniform", "unit", "dropout_mask", "integers"]),
 )
 def test_a_sample_depends_on_its_index_alone(first: int, count: int, size: int, law: str) -> None:
     """Bit for bit: the noise of picture i in a batch of 1 and of 40."""
     stream = Stream(1, law)
 
     def draw(first: int, count: int) -> np.ndarray:  # type: ignore[type-arg]
-        if law == "keep":
-            return stream.keep(first, count, size, 0.3)
+        if law == "dropout_mask":
+            return stream.dropout_mask(first, count, size, 0.3)
         if law == "integers":
             return stream.integers(first, count, 10)
         if law == "unit":
@@ -79,7 +79,7 @@ def test_golden_values() -> None:
     assert normal == pytest.approx(GOLDEN["normal"], abs=1e-6)  # logarithms differ in last bits
     assert Stream(0, "x").uniform(3, 1, 2)[0].tolist() == GOLDEN["uniform"]
     assert Stream(0, "x").integers(0, 8, 10).tolist() == GOLDEN["integers"]
-    assert Stream(0, "x").keep(0, 1, 8, 0.5)[0].tolist() == GOLDEN["keep"]
+    assert Stream(0, "x").dropout_mask(0, 1, 8, 0.5)[0].tolist() == GOLDEN["dropout_mask"]
     assert Order(0, 7).indices(5, 9).tolist() == GOLDEN["order"]
 
 
@@ -121,7 +121,7 @@ def test_uniform() -> None:
 @pytest.mark.parametrize("drop", [0.0, 0.1, 0.3, 0.5, 0.95, 0.999999])
 def test_keep(drop: float) -> None:
     size = 3
-    factors = Stream(3, "keep").keep(0, N // 2, size, drop)
+    factors = Stream(3, "dropout_mask").dropout_mask(0, N // 2, size, drop)
     assert set(np.unique(factors)) <= {np.float32(0), np.float32(1 / (1 - drop))}
     kept = int((factors > 0).sum())
     assert stats.binomtest(kept, factors.size, 1 - drop).pvalue > 1e-3 or drop > 0.99
@@ -188,7 +188,7 @@ def test_all_permutations_come_up() -> None:
 def test_global_generators_are_left_alone() -> None:
     before = (torch.get_rng_state(), np.random.get_state(), random.getstate())
     stream = Stream(0, "x")
-    stream.normal(0, 10, 3), stream.uniform(0, 10), stream.keep(0, 10, 3, 0.5)
+    stream.normal(0, 10, 3), stream.uniform(0, 10), stream.dropout_mask(0, 10, 3, 0.5)
     stream.integers(0, 10, 5), Order(0, 10).indices(0, 25)
     assert torch.equal(before[0], torch.get_rng_state())
     assert str(before[1]) == str(np.random.get_state())

@@ -70,7 +70,7 @@ class Stream:
             return self.uniform(first, count, size) * np.float32(2) - np.float32(1)
         raise ValueError(f"noise law {law!r}: normal or uniform")
 
-    def keep(self, first: int, count: int, size: int, drop: float) -> Floats:
+    def dropout_mask(self, first: int, count: int, size: int, drop: float) -> Floats:
         """Dropout factors, 0 with probability `drop` and 1 / (1 - drop) else; (count, size).
 
         One 16-bit half of a word each: the error of `drop` is below 2^-17.

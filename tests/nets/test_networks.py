@@ -340,7 +340,7 @@ def test_masks_keep_the_mean() -> None:
     networks = MLP((400,), (4,), generator_dropout=0.3, generator_activation="relu")
     g, _ = players(networks, VECTORS)
     z = torch.randn(1, Z).expand(20_000, Z)
-    mask = torch.from_numpy(Stream(0, "mask").keep(0, 20_000, 400, 0.3))
+    mask = torch.from_numpy(Stream(0, "mask").dropout_mask(0, 20_000, 400, 0.3))
     dropped = g(z, None, None, {"hidden0": mask})
     spread = dropped.std(0) / 20_000**0.5
     assert ((dropped.mean(0) - g(z[:1], None, None)[0]).abs() < 5 * spread).all()

@@ -27,13 +27,13 @@ from ganforge.nets import DCGAN, MLP
 from ganforge.nets.layers import SPECTRAL
 from ganforge.runs import folder
 from ganforge.training import build, device, loop
-from ganforge.training.compiled import compile
+from ganforge.training.compiled import compile, flat
 from ganforge.training.compiled.compile import Compiled
 from ganforge.training.compiled.flat import Block
 from ganforge.training.compiled.formulas import Formula
 from ganforge.training.cuda_graph import Captured
 from ganforge.training.inputs import NotCompiledError, due, tree_map
-from ganforge.training.random_inputs import RandomInputSource, assemble
+from ganforge.training.random_inputs import RandomInputSource, inputs_of
 from ganforge.training.trainer import Trainer
 from tests.helpers.tiny import StopAfter, copies, fp64_state, run, setting
 from tests.training.test_resume import outcome
@@ -86,10 +86,7 @@ class Play:
         label = torch.arange(b).remainder(3).expand(count, b) if self.config.labels else None
         place, block = self.drawer.block(step)
         rows = slice(place, place + count)
-        draws = {
-            side: [assemble(block, side, (rows, turn), (rows, -1)) for turn in range(turns)]
-            for side, turns in self.drawer.turns.items()
-        }
+        draws = inputs_of(block, self.drawer.turns, rows)
         batches = [Batch(real[:, j], label) for j in range(rules.d_steps)]
         return tree_map(lambda t: t.double() if t.is_floating_point() else t, batches, draws)
 
@@ -103,7 +100,14 @@ class Play:
 
 def eagerly(block: Block, given: Sequence[Tensor]) -> compile.Run:
     """In place of a compiler: the traced graph, played operation by operation."""
-    return lambda now: block.eager(*now)
+
+    def played(now: Sequence[Tensor]) -> list[Tensor]:
+        inputs, carried = now[1 : 1 + block.inputs], list(now[1 + block.inputs :])
+        for place in range(int(now[0])):
+            carried = block.step(torch.tensor(place), inputs, carried)
+        return carried
+
+    return played
 
 
 def replayed(step: Callable[[], Log]) -> tuple[Callable[[], None], Log]:
@@ -246,9 +250,9 @@ def wrong(block: Block, given: Sequence[Tensor]) -> compile.Run:
     """A compiler that gets the discriminator's update wrong by a twentieth."""
 
     def played(now: Sequence[Tensor]) -> list[Tensor]:
-        out = list(block.eager(*now))
-        place = block.names.index("discriminator.weights")
-        before = now[-1 - len(block.names) + place]
+        out = list(eagerly(block, given)(now))
+        place = list(flat.lists(Play(GAMES["gaussian"]).state)).index("discriminator.weights")
+        before = now[1 + block.inputs + place]
         out[place] = before + 1.05 * (out[place] - before)
         return out
 

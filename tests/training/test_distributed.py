@@ -199,8 +199,6 @@ def test_processes_that_cannot_meet_are_told(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("RANK", "0")
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(UsageError, match="2 processes do not meet"):
-        distributed.join(World(0, 2, 0), "cpu")
-    with pytest.raises(UsageError, match="2 processes do not meet"):
         meeting.met(World(0, 2, 0), 5.0)
 
 

@@ -46,20 +46,20 @@ def resolve(
     spec: of the data, pictures where None. Where the device that `auto` chose is gone the best of
     those that are there is taken. UsageError for a device named in the config that is not there.
     """
-    kept = before or {}
+    chosen = before or {}
     device = config.device
     if device == "auto":
-        device = kept.get("device", "")
+        device = chosen.get("device", "")
         if world.size > 1:  # each process takes its own GPU
             device = device.partition(":")[0]
-        device = device if there(device) else best_device()
+        device = device if is_there(device) else kinds()[0]
     if device == "cuda" and world.size > 1:
         device = f"cuda:{world.local}"
     check_device(device)
     precision = config.precision
     if precision == "auto":
-        precision = kept.get("precision", best_precision(device, spec))
-    threads = config.threads or kept.get("threads") or max(1, cores() // world.here)
+        precision = chosen.get("precision", best_precision(device, spec))
+    threads = config.threads or chosen.get("threads") or max(1, cores() // world.here)
     return Resolved(device, precision, threads, world.size, config.compile)
 
 
@@ -70,36 +70,26 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def best_device() -> str:
-    """CUDA, else Apple's MPS, else the CPU."""
-    if torch.cuda.is_available():
-        return "cuda"
-    if torch.backends.mps.is_available():
-        return "mps"
-    return "cpu"
-
-
 def kinds() -> list[str]:
-    """The kinds of device of this machine."""
-    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
-    return ["cpu", *(["cuda"] if cuda else []), *(["mps"] if mps else [])]
+    """The kinds of device of this machine, the fastest first."""
+    found = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    return [*(kind for kind in found if found[kind]), "cpu"]
 
 
-def there(device: str) -> bool:
+def is_there(device: str) -> bool:
     """Whether tensors can be put on `device`."""
     kind, _, index = device.partition(":")
     numbered = kind == "cuda" and index.isdecimal() and int(index) < torch.cuda.device_count()
-    return kind in kinds() and (numbered if ":" in device else True)
+    return kind in kinds() and (numbered or ":" not in device)
 
 
 def check_device(device: str) -> None:
     """UsageError unless tensors can be put on `device`."""
+    have = f"this machine has {torch.cuda.device_count()} CUDA devices, from cuda:0"
     if device.partition(":")[0] not in kinds():
-        have = ", ".join(kinds())
-        raise UsageError(f"device = {device!r}: not on this machine, which has {have}")
-    if not there(device):
-        count = torch.cuda.device_count()
-        raise UsageError(f"device = {device!r}: this machine has {count} CUDA devices, from cuda:0")
+        have = f"not on this machine, which has {', '.join(reversed(kinds()))}"
+    if not is_there(device):
+        raise UsageError(f"device = {device!r}: {have}")
 
 
 def best_precision(device: str, spec: DataSpec | None) -> str:

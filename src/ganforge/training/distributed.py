@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from torch import distributed as dist
 
-from ganforge.errors import UsageError, lacks_peer
+from ganforge.errors import UsageError
 
 if TYPE_CHECKING:
     from torch.distributed.distributed_c10d import Store
@@ -62,57 +62,39 @@ def from_environment() -> World:
     if os.environ.get("WORLD_SIZE", "1") == "1":
         return ALONE
     found = {key: os.environ.get(key, "") for key in ("RANK", "WORLD_SIZE", "LOCAL_RANK")}
+    found["LOCAL_WORLD_SIZE"] = os.environ.get("LOCAL_WORLD_SIZE", found["WORLD_SIZE"])
     for key, value in found.items():
-        if not value.isdecimal():
+        if not value.isdecimal() or (key.endswith("SIZE") and int(value) < 1):
             raise UsageError(
                 f"{key} = {value!r} beside WORLD_SIZE = {found['WORLD_SIZE']!r} in the environment:"
                 " start the processes with torchrun or --gpus, or unset WORLD_SIZE to train in one"
             )
-    rank, size, local = map(int, found.values())
-    return World(rank, size, local, here())
+    rank, size, local, here = map(int, found.values())
+    return World(rank, size, local, here)
 
 
-def here() -> int:
-    """Processes of the run on this machine, by the environment; all of them if it names none."""
-    size = os.environ.get("WORLD_SIZE", "1")
-    number = os.environ.get("LOCAL_WORLD_SIZE", size)
-    if not number.isdecimal() or int(number) < 1:
-        raise UsageError(
-            f"LOCAL_WORLD_SIZE = {number!r} beside WORLD_SIZE = {size!r} in the environment: start "
-            "the processes with torchrun or --gpus, or unset both to train in one"
-        )
-    return int(number)
-
-
-def join(world: World, device: str, store: Store | None = None, timeout: float = TIMEOUT) -> None:
+def join(world: World, device: str, store: Store | None, timeout: float) -> None:
     """Make the process group, over NCCL on GPUs and Gloo elsewhere.
 
-    store: in which the ranks find each other; None for the one that the environment names. timeout:
-    seconds, of every exchange.
+    Args:
+        store: in which the ranks find each other.
+        timeout: seconds, of every exchange.
     """
     if world.size > 1 and not dist.is_initialized():
-        if device.startswith("cuda"):
+        cuda = device.startswith("cuda")
+        if cuda:
             torch.cuda.set_device(device)  # NCCL's barrier would take device 0 on every rank
-        try:
-            dist.init_process_group(
-                "nccl" if device.startswith("cuda") else "gloo",
-                store=store,
-                rank=world.rank if store is not None else -1,
-                world_size=world.size if store is not None else -1,
-                timeout=timedelta(seconds=timeout),
-            )
-        except (ValueError, RuntimeError) as error:
-            if store is not None and lacks_peer(error):
-                raise  # they have met before: one has gone since
-            reason = " ".join(str(error).split())[:200]
-            raise UsageError(
-                f"the {world.size} processes do not meet ({reason}): start them with torchrun or "
-                "--gpus"
-            ) from None
+        dist.init_process_group(
+            "nccl" if cuda else "gloo",
+            store=store,
+            rank=world.rank,
+            world_size=world.size,
+            timeout=timedelta(seconds=timeout),
+        )
 
 
 def leave() -> None:
-    """Part from the other processes, where there were any."""
+    """Part from the other processes, if there are any."""
     if dist.is_initialized():
         dist.destroy_process_group()
 
@@ -163,9 +145,20 @@ def any_rank(world: World, flags: list[bool], device: str) -> list[bool]:
     """For each flag, whether it is set on any rank; the same answer everywhere."""
     if world.size == 1:
         return flags
-    told = torch.tensor([float(f) for f in flags], device=device)
-    dist.all_reduce(told, dist.ReduceOp.MAX)
-    return [bool(f) for f in told.tolist()]
+    numbers = torch.tensor([float(f) for f in flags], device=device)
+    dist.all_reduce(numbers, dist.ReduceOp.MAX)
+    return [bool(n) for n in numbers.tolist()]
+
+
+def from_leader(world: World, value: Any, device: str) -> Any:
+    """The leader's `value`, anything that can be pickled, on every rank.
+
+    device: of the exchange.
+    """
+    sent = [value]
+    if world.size > 1:
+        dist.broadcast_object_list(sent, 0, device=torch.device(device))
+    return sent[0]
 
 
 def broadcast(world: World, tensors: list[Tensor], device: str) -> None:
@@ -181,6 +174,6 @@ def broadcast(world: World, tensors: list[Tensor], device: str) -> None:
 
 
 def barrier(world: World) -> None:
-    """Wait for the other processes, where there are any."""
+    """Wait for the other processes, if there are any."""
     if world.size > 1:
         dist.barrier()

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from ganforge.config.schema import Config
 from ganforge.errors import DivergedError
 from ganforge.gan import state
 from ganforge.gan.state import State
@@ -47,7 +46,11 @@ def check(t: Trainer) -> str:
     count = max(1, t.counted)
     losses = {p: float(t.totals.get(f"loss_{p}", math.nan)) / count for p in "dg"}
     player = sick_player(t.state, losses)
-    message = describe(t.state.step, skipped, finite, player, losses)
+    what = f"{skipped} updates were not finite" if finite else "a weight is not finite"
+    message = (
+        f"diverged by step {t.state.step:,}: {what}, in the {player} (loss_d {losses['d']:.4g}, "
+        f"loss_g {losses['g']:.4g})"
+    )
     rollbacks = round(-math.log2(t.rate_scale))
     if t.config.on_nan == "rollback" and rollbacks < MAX_ROLLBACKS:
         scale = t.rate_scale / 2
@@ -56,29 +59,10 @@ def check(t: Trainer) -> str:
             restore.begin_again(t)
         t.rate_scale = scale
         return f"{message}; back at step {t.state.step:,} with the learning rates halved"
-    raise error(t.config, message, player, t.rate_scale, t.resolved.precision)
-
-
-def describe(
-    step: int, skipped: int, finite: bool, player: str, losses: Mapping[str, float]
-) -> str:
-    """What happened, as a sentence."""
-    what = f"{skipped} updates were not finite" if finite else "a weight is not finite"
-    return (
-        f"diverged by step {step:,}: {what}, in the {player} (loss_d {losses['d']:.4g}, "
-        f"loss_g {losses['g']:.4g})"
-    )
-
-
-def error(
-    config: Config, message: str, player: str, rate_scale: float, precision: str
-) -> DivergedError:
-    """The error, with what to try."""
-    rate = getattr(config, player).lr * rate_scale
-    tries = [f"a lower rate (--{player}.lr {rate / 3:.2g})"]
-    tries += ["--precision fp32"] if precision != "fp32" else []
-    tries += ["--on-nan rollback"] if config.on_nan == "stop" else []
-    return DivergedError(f"{message}. Try {' or '.join(tries)}; the last good checkpoint is kept")
+    tries = [f"a lower rate (--{player}.lr {getattr(t.config, player).lr * t.rate_scale / 3:.2g})"]
+    tries += ["--precision fp32"] if t.resolved.precision != "fp32" else []
+    tries += ["--on-nan rollback"] if t.config.on_nan == "stop" else []
+    raise DivergedError(f"{message}. Try {' or '.join(tries)}; the last good checkpoint is kept")
 
 
 def sick_player(now: State, losses: Mapping[str, float]) -> str:

@@ -237,9 +237,10 @@ def begin(
     other data, or other settings, ends all of them.
     """
     world = m.world
-    known = meeting.from_leader(
-        m, last_known(run, config, control.enough) if world.is_main_process else None
-    )
+    found: dict[str, Any] = {}
+    if world.is_main_process:  # before the data are loaded: they may be what differs
+        found = {"exists": run.exists(), "before": checks.require_folder(run, config)}
+    known = meeting.from_leader(m, found | {"enough": control.enough})
     before: dict[str, Any] = known["before"]
     control.enough |= known["enough"]
     data = checks.require_data(config, data)
@@ -254,42 +255,32 @@ def begin(
     return before, t
 
 
-def last_known(run: Run, config: Config, enough: bool) -> dict[str, Any]:
-    """What the leader finds in the run folder, for all processes, before the data are loaded.
-
-    Raises what `checks.require_folder` does: the data may be what differs.
-    """
-    exists = run.exists()
-    before = checks.require_folder(run, config)
-    return {"exists": exists, "before": before, "enough": enough}
-
-
 def same_everywhere(m: Meeting, config: Config, data: Dataset, resolved: Resolved) -> None:
-    """UsageError, DataError where a process would train otherwise than the leader."""
-    kind = resolved.device.partition(":")[0]
-    choices = {"device": kind, "precision": resolved.precision}
+    """UsageError or DataError if a process would train otherwise than the leader."""
     settings = convert.to_dict(config)
     for key in ("data", "device", "threads"):  # a path, a number of a GPU, cores: each machine's
         del settings[key]
-    found = meeting.gather(m, choices | {"settings": settings, "data": data.sha256})
+    kind = resolved.device.partition(":")[0]
+    ours = {"data": data.sha256, "device": kind, "precision": resolved.precision}
+    found = meeting.gather(m, ours | {"settings": settings})
+    first = found[0]
     for rank, there in enumerate(found):
         who = f"rank {rank} of {m.world.size}"
-        changed = convert.difference(found[0]["settings"], there["settings"])
-        for key, value, other in changed[:1]:
+        for key, value, other in convert.difference(first["settings"], there["settings"])[:1]:
             raise UsageError(
                 f"{who} has {key} = {other!r}, rank 0 has {value!r}: give all the same settings"
             )
-        if there["data"] != found[0]["data"]:
+        changed = [key for key in ours if there[key] != first[key]]
+        if "data" in changed:
             raise DataError(
                 f"{config.data}: {who} has other data than rank 0 (their sha256 differs): give "
                 "every machine the same"
             )
-        for key in choices:
-            if there[key] != found[0][key]:
-                raise UsageError(
-                    f"{key}: {who} would train with {there[key]}, rank 0 with {found[0][key]}: "
-                    f"give --{key}, the same for all"
-                )
+        for key in changed:
+            raise UsageError(
+                f"{key}: {who} would train with {there[key]}, rank 0 with {first[key]}: "
+                f"give --{key}, the same for all"
+            )
 
 
 def settle(t: Trainer, control: Control, before: dict[str, Any], race: bool) -> list[str]:

@@ -12,6 +12,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -51,7 +52,7 @@ NOBODY = Meeting()
 def attended(world: World, timeout: float = TIMEOUT) -> Iterator[Meeting]:
     """Meet the other processes; an error within ends all of them, with one line and one exit code.
 
-    Raises UsageError where this process cannot take part, BusyError where others are missing.
+    Raises UsageError if this process cannot take part, BusyError if others are missing.
     """
     if world.size == 1:
         yield NOBODY
@@ -59,17 +60,10 @@ def attended(world: World, timeout: float = TIMEOUT) -> Iterator[Meeting]:
     m = met(world, timeout)
     try:
         yield m
-    except PeerError:
-        post(m, {})
-        all_ended(m)
-        raise
-    except RuntimeError as error:
-        if not lacks_peer(error):
-            farewell(m, error)
-            raise
-        raise why(m) from error
     except BaseException as error:
-        farewell(m, error)
+        if lacks_peer(error):
+            raise why(m) from error
+        end(m, {} if isinstance(error, PeerError) else reason_of(m, error))
         raise
     finally:
         distributed.leave()
@@ -78,8 +72,8 @@ def attended(world: World, timeout: float = TIMEOUT) -> Iterator[Meeting]:
 def gather(m: Meeting, value: Any) -> list[Any]:
     """What each rank says, by rank: `value` on this one, anything that JSON holds.
 
-    All ranks call it in the same order. Raises PeerError where a rank has ended with an error,
-    BusyError where ranks have not answered in time.
+    All ranks call it in the same order. Raises PeerError if a rank has ended with an error,
+    BusyError if ranks have not answered in time.
     """
     if m.store is None:
         return [value]
@@ -98,7 +92,7 @@ def from_leader(m: Meeting, value: Any) -> Any:
 
 
 def look(m: Meeting, keys: list[str]) -> bool:
-    """Whether all keys are in the store; PeerError where a rank has ended with an error."""
+    """Whether all keys are in the store; PeerError if a rank has ended with an error."""
     store = m.store
     assert store is not None
     for rank, reason in ask(m, lambda: ended(store, m.world.size)).items():
@@ -122,29 +116,22 @@ def wait_until(seconds: float, true: Callable[[], bool]) -> bool:
 
 
 def ask(m: Meeting, question: Callable[[], T], seconds: float | None = None) -> T:
-    """The store's answer; BusyError where the process that serves it is still and does not.
+    """The store's answer; BusyError if the process that serves it is still and does not.
 
     torch waits for such an answer without end, so that a thread does it here.
     """
-    answer: list[T] = []
-    error: list[Exception] = []
+    answer: Future[T] = Future()
 
     def work() -> None:
         try:
-            answer.append(question())
+            answer.set_result(question())
         except Exception as caught:
-            error.append(caught)
+            answer.set_exception(caught)
 
-    thread = threading.Thread(target=work, name="ganforge-store", daemon=True)
-    thread.start()
-    limit = time.monotonic() + (m.timeout if seconds is None else seconds)
-    while thread.is_alive() and time.monotonic() < limit:
-        thread.join(min(PAUSES[1], max(0.0, limit - time.monotonic())))
-    if error:
-        raise error[0]
-    if not answer:
+    threading.Thread(target=work, name="ganforge-store", daemon=True).start()
+    if not wait([answer], m.timeout if seconds is None else seconds).done:
         raise missing(m, [0])
-    return answer[0]
+    return answer.result()
 
 
 # --- to find each other -----------------------------------------------------------------------
@@ -218,17 +205,14 @@ def connected(world: World, timeout: float) -> Store:
 # --- to end together --------------------------------------------------------------------------
 
 
-def post(m: Meeting, reason: dict[str, Any]) -> None:
-    """Say that this rank ends; reason: its error, nothing where it ends because of another."""
-    store, rank = m.store, m.world.rank
-    assert store is not None
-
-    def work() -> None:
-        store.set(f"ended/{rank}", json.dumps(reason))
-        store.set("ended", "")
-
-    with suppress(RuntimeError, BusyError):
-        ask(m, work, GRACE)
+def reason_of(m: Meeting, error: BaseException) -> dict[str, Any]:
+    """An error of this rank, as the others hear of it."""
+    code, prints = 1, True
+    if isinstance(error, GanforgeError):
+        code, prints = error.exit_code, error.printed_by(m.world.rank)
+    elif isinstance(error, Interrupted):
+        code, prints = 128 + error.signal, False
+    return {"code": code, "text": str(error) or type(error).__name__, "prints": prints}
 
 
 def ended(store: Store, size: int) -> dict[int, dict[str, Any]]:
@@ -239,40 +223,39 @@ def ended(store: Store, size: int) -> dict[int, dict[str, Any]]:
     return {rank: json.loads(text) for rank, text in enumerate(found) if text}
 
 
-def all_ended(m: Meeting) -> dict[int, dict[str, Any]]:
-    """The reasons of the ranks that end within a moment; of this rank alone where nobody answers.
+def end(m: Meeting, reason: dict[str, Any]) -> dict[int, dict[str, Any]]:
+    """Say that this rank ends; the reasons of the ranks that end within a moment, of this at least.
 
-    The process group is left first: that wakes those who still wait for this rank. The leader
-    stays until the others have read the reasons.
+    The process group is left: that wakes those who still wait for this rank. The leader, whose
+    process may serve the store, stays until the others have read the reasons.
+
+    Args:
+        reason: the rank's error, see `reason_of`; nothing if it ends because of another.
     """
-    store = m.store
-    found: dict[int, dict[str, Any]] = {m.world.rank: {}}
+    store, rank = m.store, m.world.rank
+    found: dict[int, dict[str, Any]] = {rank: {}}
     assert store is not None
-    distributed.leave()
+
+    def say() -> None:
+        store.set(f"ended/{rank}", json.dumps(reason))
+        store.set("ended", "")
 
     def everybody() -> bool:
         found.update(ask(m, lambda: ended(store, m.world.size), GRACE))
         return len(found) == m.world.size
 
     def read_by_all() -> bool:
-        return bool(ask(m, lambda: store.check([f"read/{rank}" for rank in found]), GRACE))
+        return bool(ask(m, lambda: store.check([f"read/{other}" for other in found]), GRACE))
 
+    with suppress(RuntimeError, BusyError):
+        ask(m, say, GRACE)
+    distributed.leave()
     with suppress(RuntimeError, BusyError):  # whoever serves the store has ended, or is still
         wait_until(GRACE, everybody)
-        ask(m, lambda: store.set(f"read/{m.world.rank}", ""), GRACE)
-        if m.world.is_main_process:  # the store may end with this process
+        ask(m, lambda: store.set(f"read/{rank}", ""), GRACE)
+        if m.world.is_main_process:
             wait_until(GRACE, read_by_all)
     return found
-
-
-def farewell(m: Meeting, error: BaseException) -> None:
-    """Tell the others of this rank's error, and wait for them a moment: it may serve the store."""
-    code = error.exit_code if isinstance(error, GanforgeError) else 1
-    code = 128 + error.signal if isinstance(error, Interrupted) else code
-    prints = error.printed_by(m.world.rank) if isinstance(error, GanforgeError) else code == 1
-    text = str(error) or type(error).__name__
-    post(m, {"code": code, "text": text, "prints": prints})
-    all_ended(m)
 
 
 def peer_error(rank: int, reason: dict[str, Any]) -> PeerError:
@@ -284,8 +267,7 @@ def peer_error(rank: int, reason: dict[str, Any]) -> PeerError:
 
 def why(m: Meeting) -> GanforgeError:
     """The reason of a broken exchange: another rank's error, or the ranks that are missing."""
-    post(m, {})
-    found = all_ended(m)
+    found = end(m, {})
     for rank, reason in sorted(found.items()):
         if "code" in reason:
             return peer_error(rank, reason)
@@ -294,14 +276,13 @@ def why(m: Meeting) -> GanforgeError:
 
 def missing(m: Meeting, ranks: list[int]) -> BusyError:
     """BusyError that names ranks that do not answer; the first of the others prints it."""
-    size = m.world.size
-    if ranks:
-        names = ", ".join(map(str, ranks[:16])) + (", ..." if len(ranks) > 16 else "")
+    size, names = m.world.size, ", ".join(map(str, ranks[:16]))
+    text = f"the connection between the {size} processes is broken"
+    if len(ranks) == 1:
         text = f"rank {names} of {size} does not answer"
-        if len(ranks) > 1:
-            text = f"ranks {names} of {size} do not answer"
-    else:
-        text = f"the connection between the {size} processes is broken"
+    elif ranks:
+        names += ", ..." if len(ranks) > 16 else ""
+        text = f"ranks {names} of {size} do not answer"
     error = BusyError(
         f"{text} (--timeout {m.timeout:g}): the last checkpoint is whole, and the same command "
         "goes on from there"

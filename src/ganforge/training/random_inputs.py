@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -35,7 +34,6 @@ Block = dict[str, dict[Path, Tensor]]  # side -> path -> (steps, turns, B, ...)
 class Draw:
     """One stream: `read(first, count)` gives (count, ...); `size` numbers an example."""
 
-    path: Path
     size: int
     read: Callable[[int, int], Array]
 
@@ -75,11 +73,8 @@ class RandomInputSource:
     @property
     def numbers_a_step(self) -> int:
         """How many numbers one step takes."""
-        return sum(
-            draw.size * self.turns[side] * self.count
-            for side, draws in self.draws.items()
-            for draw in draws
-        )
+        sizes = {side: sum(d.size for d in draws.values()) for side, draws in self.draws.items()}
+        return sum(sizes[side] * turns * self.count for side, turns in self.turns.items())
 
     def block(self, step: int) -> tuple[int, Block]:
         """The place of a step in its block, and the block.
@@ -89,7 +84,7 @@ class RandomInputSource:
         number, place = divmod(step, self.block_steps)
         if self._block_first != number * self.block_steps:
             self._block = {
-                side: {draw.path: self._read(draw, side, number) for draw in draws}
+                side: {path: self._read(draw, side, number) for path, draw in draws.items()}
                 for side, draws in self.draws.items()
             }
             self._block_first = number * self.block_steps
@@ -124,68 +119,66 @@ def inputs_of(
 ) -> dict[str, list[RandomInputs]]:
     """The random inputs of a step, or of several with their number in front, from a block."""
     return {
-        side: [assemble(block, side, (place, turn), (place, -1)) for turn in range(count)]
+        side: [assemble(block, side, place, turn) for turn in range(count)]
         for side, count in turns.items()
     }
 
 
-def assemble(
-    block: Block, side: str, place: tuple[Any, ...], last: tuple[Any, ...]
-) -> RandomInputs:
-    """One turn's inputs from a block; last: the place of D's last turn in that step."""
-    networks: dict[str, dict[str, Tensor]] = {}
-    drawn = {path: values[place] for path, values in block[side].items()}
+def assemble(block: Block, side: str, place: int | slice, turn: int) -> RandomInputs:
+    """One turn's inputs from a block."""
+    drawn = {path: values[place, turn] for path, values in block[side].items()}
     if ("z",) not in drawn:
         # G's turn reuses D's last fakes: all that they were made of, not new numbers
-        drawn |= {p: v[last] for p, v in block["discriminator"].items() if p[0] in OF_FAKES}
+        of_fakes = [path for path in block["discriminator"] if path[0] in OF_FAKES]
+        drawn |= {path: block["discriminator"][path][place, -1] for path in of_fakes}
 
     z, label = drawn.pop(("z",)), drawn.pop(("label",), None)
-    extra = {path[1]: value for path, value in drawn.items() if path[0] == "extra"}
-    for path, value in drawn.items():
-        if path[0] != "extra":
-            networks.setdefault(path[0], {})[path[1]] = value
+    networks: dict[str, dict[str, Tensor]] = {}
+    for (name, key), value in drawn.items():
+        networks.setdefault(name, {})[key] = value
+    extra = networks.pop("extra", {})
     return RandomInputs(z, label, networks, extra)
 
 
-def draws_of(config: Config, spec: DataSpec, players: Players, side: str) -> list[Draw]:
+def draws_of(config: Config, spec: DataSpec, players: Players, side: str) -> dict[Path, Draw]:
     """What a side's turn wants drawn."""
     game, seed = config.game, config.seed
-    draws = []
+    wanted: dict[Path, tuple[str, RandomInput]] = {}
+    draws: dict[Path, Draw] = {}
     makes_fakes = side == "discriminator" or game.fresh_noise
     if makes_fakes:
-        z = RandomInput(config.noise.law, (config.noise.size,))
-        draws.append(draw_of(Stream(seed, f"z/{side}"), ("z",), z))
+        wanted["z",] = (f"z/{side}", RandomInput(config.noise.law, (config.noise.size,)))
     if makes_fakes and config.labels and game.fake_labels == "uniform":
         labels = Stream(seed, f"label/{side}")
-        draws.append(Draw(("label",), 1, lambda f, n: labels.integers(f, n, spec.classes)))
+        draws["label",] = Draw(1, lambda f, n: labels.integers(f, n, spec.classes))
 
     for name, network in game.passes(side).items():
         module = players.network(network)
-        skipped = name == "generator" and not makes_fakes
-        if isinstance(module, Network) and not skipped:
-            for key, wanted in module.random_inputs().items():
-                draws.append(draw_of(Stream(seed, f"{side}/{name}/{key}"), (name, key), wanted))
+        if isinstance(module, Network) and (makes_fakes or name != "generator"):
+            for key, one in module.random_inputs().items():
+                wanted[name, key] = (f"{side}/{name}/{key}", one)
     for penalty in game.penalties:
         if penalty.player == side:
-            for key, wanted in penalty.random_inputs.items():
-                draws.append(draw_of(Stream(seed, f"{side}/{key}"), ("extra", key), wanted))
+            for key, one in penalty.random_inputs.items():
+                wanted["extra", key] = (f"{side}/{key}", one)
+    draws |= {path: draw_of(Stream(seed, name), one) for path, (name, one) in wanted.items()}
     return draws
 
 
-def draw_of(stream: Stream, path: Path, wanted: RandomInput) -> Draw:
+def draw_of(stream: Stream, wanted: RandomInput) -> Draw:
     """The numbers of a random input, by its law."""
-    size, shape = wanted.size, wanted.shape
+    size = wanted.size
 
     def read(first: int, count: int) -> Array:
         if wanted.law == "dropout":
-            values = stream.keep(first, count, size, wanted.drop)
+            values = stream.dropout_mask(first, count, size, wanted.drop)
         elif wanted.law == "unit":
             values = stream.uniform(first, count, size)
         else:
             values = stream.draw(wanted.law, first, count, size)
-        return values.reshape(count, *shape)
+        return values.reshape(count, *wanted.shape)
 
-    return Draw(path, size, read)
+    return Draw(size, read)
 
 
 def seed_user_modules(players: Players, seed: int, step: int) -> None:

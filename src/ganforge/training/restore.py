@@ -6,12 +6,12 @@ processes then have is compared, as sums over the gradients of different players
 
 from __future__ import annotations
 
-import hashlib
+from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
+from ganforge import files
 from ganforge.errors import DataError, UsageError
 from ganforge.gan import state
 from ganforge.runs import checkpoint, folder
@@ -24,29 +24,25 @@ from ganforge.training.trainer import Trainer
 def resume(t: Trainer) -> tuple[bool, list[str]]:
     """Load the newest good checkpoint into `t`, on every process.
 
-    Returns whether there is one, and what the user should know. Raises UsageError where processes
+    Returns whether there is one, and what the user should know. Raises UsageError if processes
     differ after it; nothing is written before that.
     """
+    found: Checkpoint | None = None
     notes: list[str] = []
-    table: dict[str, Any] = {}
     if t.world.is_main_process:
         found, notes = checkpoint.newest(t.run.checkpoints)
-        if found is not None:
-            load(t, found)
-            table = position(t) | {"planned": int(found.manifest.get("steps", t.steps))}
-    table = meeting.from_leader(t.meeting, table)
-    if table:
-        if not t.world.is_main_process:
-            follow(t, table)
-        everything = [*state.tensors(t.state).values(), *t.totals.values()]
-        distributed.broadcast(t.world, everything, t.resolved.device)
+    exists = bool(meeting.from_leader(t.meeting, found is not None))
+    if exists:
+        shared: Checkpoint = distributed.from_leader(t.world, found, t.resolved.device)
+        load(t, shared)
+        notes = notes + outlook(t, int(shared.manifest.get("steps", t.steps)))
     same_start(t)
     if t.world.is_main_process:
-        step = t.state.step if table else -1
+        step = t.state.step if exists else -1
         checkpoint.clean(t.run.checkpoints)
         checkpoint.set_aside(t.run.checkpoints, step)
         folder.cut_log(t.run.log_path, step)
-    return bool(table), notes + (outlook(t, table["planned"]) if table else [])
+    return exists, notes
 
 
 def load(t: Trainer, found: Checkpoint) -> None:
@@ -58,7 +54,7 @@ def load(t: Trainer, found: Checkpoint) -> None:
     device = torch.device(t.resolved.device)
     t.counted = int(log.pop("counted", torch.zeros(())))
     t.totals = {name: value.to(device) for name, value in log.items()}
-    t.state.aux.update({k[4:]: v.to(device) for k, v in saved.items() if k.startswith("aux.")})
+    t.state.aux = {k[4:]: v.to(device) for k, v in saved.items() if k.startswith("aux.")}
     state.load(t.state, saved, str(found.path))
     t.state.step = found.step
     t.clock.seconds = float(found.manifest.get("seconds", 0.0))
@@ -67,43 +63,6 @@ def load(t: Trainer, found: Checkpoint) -> None:
     t.rate_scale = float(found.manifest.get("rate_scale", 1.0))
     means = found.manifest.get("means", {})
     t.means = {k: v for k, v in means.items() if isinstance(v, int | float)}
-
-
-NUMBERS = ("skipped", "rate_scale", "counted", "means")  # of a trainer, beside tensors
-
-
-def position(t: Trainer) -> dict[str, Any]:
-    """Where `t` stands, as JSON: its numbers, and what tensors it has."""
-    return {name: getattr(t, name) for name in NUMBERS} | {
-        "step": t.state.step,
-        "seconds": t.clock.seconds,
-        "totals": kinds(t.totals),
-        "aux": kinds(t.state.aux),
-        "tensors": kinds(state.tensors(t.state)),
-    }
-
-
-def follow(t: Trainer, table: dict[str, Any]) -> None:
-    """Make `t` ready for the leader's tensors. table: the leader's `position`."""
-    device = torch.device(t.resolved.device)
-    for name in NUMBERS:
-        setattr(t, name, table[name])
-    t.clock.seconds = table["seconds"]
-    t.state.step = table["step"]
-    for target, listed in ((t.totals, table["totals"]), (t.state.aux, table["aux"])):
-        target.clear()
-        for name, (shape, dtype) in listed.items():
-            target[name] = torch.zeros(shape, dtype=getattr(torch, dtype), device=device)
-    if kinds(state.tensors(t.state)) != table["tensors"]:
-        raise UsageError(
-            f"the networks of rank {t.world.rank} are not those of the leader's checkpoint: give "
-            "every machine the same code and settings"
-        )
-
-
-def kinds(tensors: dict[str, Tensor]) -> dict[str, list[Any]]:
-    """Shape and dtype of each tensor, as JSON holds them."""
-    return {k: [list(v.shape), str(v.dtype).removeprefix("torch.")] for k, v in tensors.items()}
 
 
 def outlook(t: Trainer, planned: int) -> list[str]:
@@ -121,10 +80,11 @@ def outlook(t: Trainer, planned: int) -> list[str]:
 
 
 def same_start(t: Trainer) -> None:
-    """UsageError where a process stands elsewhere than the leader, or has another tensor."""
+    """UsageError if a process stands elsewhere than the leader, or has another tensor."""
     if t.world.size == 1:
         return
-    stands = meeting.gather(t.meeting, [t.state.step, t.rate_scale, digest(t)])
+    whole = files.digest(checkpoint.encode_tensors(state.tensors(t.state)))
+    stands = meeting.gather(t.meeting, [t.state.step, t.rate_scale, whole])
     for rank, there in enumerate(stands):
         if there != stands[0]:
             what = "stands at another step" if there[0] != stands[0][0] else "has other players"
@@ -134,25 +94,12 @@ def same_start(t: Trainer) -> None:
             )
 
 
-def digest(t: Trainer) -> str:
-    """sha256 of every tensor of the state, with its name."""
-    found = hashlib.sha256()
-    for name, tensor in sorted(state.tensors(t.state).items()):
-        found.update(name.encode())
-        flat = tensor.detach().cpu().contiguous().reshape(-1)
-        found.update(flat.view(torch.uint8).numpy().data)
-    return found.hexdigest()
-
-
 def begin_again(t: Trainer) -> None:
     """Back to the state before the first step, the log too."""
     device = torch.device(t.resolved.device)
     fresh = build.initial(t.config, t.data.spec, device, t.resolved.precision, data=t.data)
-    t.state.aux.clear()
-    state.load(t.state, state.tensors(fresh), "the first state")
-    t.state.step = t.skipped = t.counted = 0
-    t.totals, t.means = {}, {}
-    t.pending.clear()
+    numbers = {"step": 0, "seconds": t.clock.seconds, "rate_scale": t.rate_scale}
+    load(t, Checkpoint(Path("the first state"), numbers, state.tensors(fresh)))
     same_start(t)
     if t.world.is_main_process:
         folder.cut_log(t.run.log_path, -1)
@@ -172,11 +119,11 @@ def same_machine(t: Trainer, before: dict[str, Any]) -> list[str]:
 
 
 def different_machine(before: dict[str, Any], now: Resolved) -> str:
-    """What has changed of that on which bit-exactness depends, in words; empty where nothing."""
-    old = {**before.get("versions", {}), **before.get("resolved", {})}
-    new: dict[str, Any] = {**folder.versions(), **now.table()}
+    """What has changed of that on which bit-exactness depends, in words; empty if nothing."""
+    old = before.get("versions", {}) | before.get("resolved", {})
+    new: dict[str, Any] = folder.versions() | now.table()
     return "; ".join(
-        f"{key} was {old[key]}, is {new[key]}"
-        for key in new
-        if key in old and old[key] != new[key] and key not in ("ganforge", "python")
+        f"{key} was {old[key]}, is {value}"
+        for key, value in new.items()
+        if old.get(key, value) != value and key not in ("ganforge", "python")
     )

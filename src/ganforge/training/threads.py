@@ -48,12 +48,14 @@ def settle(t: Trainer, before: Mapping[str, Any], race: bool = True) -> None:
     t.rates = known(before)
     if not (race and undecided(t)):
         return
+    threads = t.resolved.threads
     if tiny(t):
-        take(t, 1)
+        threads = 1
     elif affordable(t):
-        t.rates = measured(t, candidates(t.resolved.threads))
-        if t.rates:
-            take(t, fastest(t.rates))
+        t.rates = measured(t, candidates(threads))
+        threads = fastest(t.rates) if t.rates else threads
+    t.resolved = replace(t.resolved, threads=threads)
+    torch.set_num_threads(threads)
 
 
 def planned(t: Trainer) -> str:
@@ -76,12 +78,6 @@ def undecided(t: Trainer) -> bool:
 def affordable(t: Trainer) -> bool:
     """Whether the shortest race is at most SHARE of the run's steps."""
     return 2 * len(candidates(t.resolved.threads)) <= SHARE * t.steps
-
-
-def take(t: Trainer, threads: int) -> None:
-    """Play the run with so many threads."""
-    t.resolved = replace(t.resolved, threads=threads)
-    torch.set_num_threads(threads)
 
 
 def candidates(cores: int) -> list[int]:
@@ -109,14 +105,11 @@ def fastest(rates: Rates) -> int:
 
 def known(before: Mapping[str, Any]) -> Rates:
     """The rates that run.json has of a race, none where it has none or holds anything else."""
-    table = before.get("race")
-    if not isinstance(table, dict):
+    try:
+        rates = {int(key): float(rate) for key, rate in before["race"].items()}
+    except (KeyError, AttributeError, TypeError, ValueError):
         return {}
-    good = all(
-        key.isdecimal() and isinstance(rate, int | float) and rate > 0
-        for key, rate in table.items()
-    )
-    return {int(key): float(rate) for key, rate in table.items()} if good else {}
+    return rates if all(rate > 0 for rate in rates.values()) else {}
 
 
 def measured(t: Trainer, numbers: Sequence[int]) -> Rates:
@@ -145,15 +138,17 @@ def race(numbers: Sequence[int], measure: Measure, glance: Glance, steps: int) -
     measure(1, 0, 1)  # for which its kernels are made
     single = measure(1, 0, 1)
     seconds = {1: single}
+    turns: dict[int, list[float]] = {1: []}
     for n in numbers[1:]:
         if parts[n] > GLANCE + FAR * parts[1]:
             seconds[n] = single * parts[n] / parts[1]
         elif (warm := measure(n, 0, 1)) > SECONDS + FAR * single:
             seconds[n] = warm
-    if set(numbers) <= set(seconds):
+        else:
+            turns[n] = []
+    if len(turns) == 1:
         return seconds
     count = max(1, min(int(TURN / max(single, 1e-9)), steps))
-    turns: dict[int, list[float]] = {n: [] for n in numbers if n == 1 or n not in seconds}
     spent, first = 0.0, 0
     while spent < SECONDS and len(turns[1]) < ROUNDS:
         for n, each in turns.items():
@@ -220,14 +215,14 @@ class Pace:
         """A note where that is so, once; empty else."""
         t = self.t
         threads, single = t.resolved.threads, t.rates.get(1, 0.0)
-        seconds = t.clock.timing.get("step", 0.0) - self.seconds
-        if self.said or threads == 1 or not single or seconds < LEAST_LOOK:
+        spent = t.clock.timing.get("step", 0.0)
+        if self.said or threads == 1 or not single or spent - self.seconds < LEAST_LOOK:
             return ""
-        rate = (t.samples_seen - self.images) / seconds
-        self.images, self.seconds = t.samples_seen, t.clock.timing["step"]
-        if rate >= SLOW * single:
+        rate = (t.samples_seen - self.images) / (spent - self.seconds)
+        self.images, self.seconds = t.samples_seen, spent
+        self.said = rate < SLOW * single
+        if not self.said:
             return ""
-        self.said = True
         return (
             f"{threads} threads now make {rate:,.0f} images/s, 1 thread made {single:,.0f} at the "
             "start: other programs use the cores; stop and go on with --threads 1 (not bit-exact "

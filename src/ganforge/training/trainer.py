@@ -85,7 +85,7 @@ class Trainer:
         part = self.world.part(config.batch)
         self.batches = batches or Batches(data, device=device, seed=config.seed)
         self.inputs = inputs or RandomInputSource(config, data.spec, begun.players, device, part)
-        self.steps = step.steps_for(config.images(len(data)), config.batch, config.game)
+        self.steps = checks.steps_of(config, data)
         self.clock = Clock()
         self.totals: dict[str, Tensor] = {}
         self.means: dict[str, Any] = {}

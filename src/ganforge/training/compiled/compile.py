@@ -30,6 +30,7 @@ from ganforge.errors import one_line
 from ganforge.gan.batch import Batch
 from ganforge.gan.state import State, StepHyperparameters
 from ganforge.nets import SIDES, Network
+from ganforge.runs.folder import cpu_name
 from ganforge.training.compiled import flat
 from ganforge.training.compiled.flat import Block
 from ganforge.training.inputs import Drawn, NotCompiledError, StaticInputs, due, steps_by_due
@@ -83,14 +84,25 @@ class Compiled:
         self.blocks = {pattern: self.built(step) for pattern, step in steps.items()}
 
     def built(self, step: int) -> tuple[tuple[str, ...], Run]:
-        """The block for the penalties due at a step, its first step compared."""
+        """The block for the penalties due at a step.
+
+        Its first update is compared with that of the game, in length and not number by number: if
+        a gradient is 0 but for its last bits, as of the bias under a loss that sees only
+        differences, Adam makes a step of those.
+        """
         carry = flat.read(self.lists)
         block = flat.traced(self.state, carry, self.inputs, step)
-        before = [*carry.values()]
-        sums = before[0].new_zeros(len(block.logged))
-        given = [torch.tensor(1), *self.inputs.tensors, *before, sums]
+        sums = next(iter(carry.values())).new_zeros(len(block.logged))
+        carried = [*carry.values(), sums]
+        given = [torch.tensor(1), *self.inputs.tensors, *carried]
         run = self.compile_block(block, given)
-        compare(block.names, before, run(given), block.eager(*given))
+        wanted = block.step(torch.tensor(0), self.inputs.tensors, carried)
+        for (name, before), found, ours in zip(carry.items(), run(given), wanted, strict=False):
+            gap, length = (found - ours).norm().item(), (ours - before).norm().item()
+            if not gap <= CLOSE * length + 1e-6:
+                raise NotCompiledError(
+                    f"its compiled step is not the game's: {name} is off by {gap:.2g}"
+                )
         return block.logged, run
 
     def play(
@@ -115,22 +127,6 @@ class Compiled:
         flat.write(self.lists, dict(zip(carry, news, strict=True)))
         self.state.step += len(hypers)
         return dict(zip(logged, sums.unbind(), strict=True))
-
-
-def compare(
-    names: Sequence[str], old: Sequence[Tensor], found: Sequence[Tensor], wanted: Sequence[Tensor]
-) -> None:
-    """NotCompiledError if a compiled update is not that of the game.
-
-    Of a length, not of each number: if a gradient is 0 but for its last bits, as of the bias
-    under a loss that sees only differences, Adam makes a step of those.
-    """
-    for name, before, a, b in zip(names, old, found, wanted, strict=False):
-        gap, length = (a - b).norm().item(), (b - before).norm().item()
-        if not gap <= CLOSE * length + 1e-6:
-            raise NotCompiledError(
-                f"its compiled step is not the game's: {name} is off by {gap:.2g}"
-            )
 
 
 def refuse(state: State, config: Config) -> None:
@@ -204,7 +200,7 @@ def read(path: Path) -> Run:
 def folder() -> Path:
     """The cache folder: GANFORGE_CACHE, or ganforge/compiled in the user's; nobody else may write.
 
-    NotCompiledError where it belongs to, or is open to, somebody else.
+    NotCompiledError if it belongs to, or is open to, somebody else.
     """
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     path = Path(os.environ.get("GANFORGE_CACHE") or f"{base}/ganforge/compiled").expanduser()
@@ -228,10 +224,5 @@ def compiler() -> str | None:
 
 def key() -> str:
     """All that compiled code depends on besides its graph."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = [platform.processor()]
-    model = next((line for line in lines if line.startswith("model name")), lines[0])
-    capability = torch.backends.cpu.get_cpu_capability()
-    return json.dumps([__version__, torch.__version__, platform.machine(), capability, model])
+    machine = [platform.machine(), torch.backends.cpu.get_cpu_capability(), cpu_name()]
+    return json.dumps([__version__, torch.__version__, *machine])

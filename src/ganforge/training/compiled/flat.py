@@ -91,13 +91,11 @@ class Block:
     Args:
         body: the traced step, without side effects: (place of the step, inputs..., carry...) ->
             (carry..., what it logs).
-        names: of the vectors of the carry.
         logged: names of what a step logs.
         inputs: the number of input tensors.
     """
 
     body: torch.fx.GraphModule
-    names: tuple[str, ...]
     logged: tuple[str, ...]
     inputs: int
 
@@ -126,25 +124,18 @@ class Block:
         done: tuple[Tensor, ...] = while_loop_op(unfinished, body, start, (count, *inputs))
         return done[1:]
 
-    def eager(self, count: Tensor, *given: Tensor) -> list[Tensor]:
-        """The same without a compiler."""
-        inputs, carried = given[: self.inputs], list(given[self.inputs :])
-        for place in range(int(count)):
-            carried = self.step(torch.tensor(place), inputs, carried)
-        return carried
-
 
 def traced(state: State, carry: Carry, inputs: StaticInputs, number: int) -> Block:
     """The step `number` (for the penalties due in it) as a flat graph without side effects."""
     from torch.func import functionalize
     from torch.fx.experimental.proxy_tensor import make_fx
 
-    names, count = tuple(carry), len(inputs.tensors)
+    count = len(inputs.tensors)
     logged: list[str] = []
 
     def one(place: Tensor, *given: Tensor) -> tuple[Tensor, ...]:
         row = [t.index_select(0, place.view(1)).squeeze(0) for t in given[:count]]
-        before = dict(zip(names, given[count:], strict=True))
+        before = dict(zip(carry, given[count:], strict=True))
         new, log = step(state, inputs.game, before, inputs.shown(row), number)
         logged[:] = list(log)
         return (*new.values(), torch.stack([v.to(given[-1].dtype) for v in log.values()]))
@@ -155,13 +146,13 @@ def traced(state: State, carry: Carry, inputs: StaticInputs, number: int) -> Blo
     join_sums(pure.graph)
     pure.graph.eliminate_dead_code()
     pure.recompile()
-    return Block(pure, names, tuple(logged), count)
+    return Block(pure, tuple(logged), count)
 
 
 def join_sums(graph: torch.fx.Graph) -> None:
     """The sum of two sums over the same axes as one sum of sums.
 
-    Where a loss sees only differences of logits, the gradient of the head's bias is a sum and the
+    If a loss sees only differences of logits, the gradient of the head's bias is a sum and the
     same sum with the other sign. Compiled apart they differ in their last bits, of which Adam makes
     steps of full length, always one way; together every term is 0.
     """
