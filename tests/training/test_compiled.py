@@ -135,12 +135,12 @@ def eager_steps(config: Config, count: int) -> tuple[State, dict[str, Tensor]]:
 def compiled_steps(config: Config, count: int, most: int = 64) -> tuple[State, dict[str, Tensor]]:
     play = Play(config)
     steps = Compiled(play.state, config, eagerly)
-    steps.prepare(*play.given(0, 1), [play.hyper(0)])
+    steps.prepare((*play.given(0, 1), [play.hyper(0)]))
     totals: dict[str, Tensor] = {}
     while (step := play.state.step) < count:
         n = steps.reach(min(most, count - step))
         hypers = [play.hyper(s) for s in range(step, step + n)]
-        totals = steps.play(*play.given(step, n), hypers, totals)
+        totals = steps.play((*play.given(step, n), hypers), totals)
     return play.state, totals
 
 
@@ -208,8 +208,8 @@ def test_an_update_that_is_not_finite_is_skipped_and_counted() -> None:
     given, drawn = play.given(0, 3)
     given[0].real[1, 0, 0] = torch.nan
     steps = Compiled(play.state, config, eagerly)
-    steps.prepare(*play.given(0, 1), [play.hyper(0)])
-    totals = steps.play(given, drawn, [play.hyper(s) for s in range(3)], {})
+    steps.prepare((*play.given(0, 1), [play.hyper(0)]))
+    totals = steps.play((given, drawn, [play.hyper(s) for s in range(3)]), {})
     assert totals["skipped_d"] == 1 and totals["skipped_g"] == 0
     for step in range(3):
         batches, draws = tree_map(lambda t, s=step: t[s], given, drawn)
@@ -263,7 +263,7 @@ def test_a_wrong_compiler_is_found_out() -> None:
     play = Play(GAMES["gaussian"])
     steps = Compiled(play.state, GAMES["gaussian"], wrong)
     with pytest.raises(NotCompiledError, match=r"discriminator\.weights is off"):
-        steps.prepare(*play.given(0, 1), [play.hyper(0)])
+        steps.prepare((*play.given(0, 1), [play.hyper(0)]))
 
 
 # --- in a run -----------------------------------------------------------------------------------
@@ -441,10 +441,10 @@ def test_a_captured_step_is_the_step(name: str) -> None:
     play = Play(config)
     steps = Captured(play.state, config.game, StepOptions(), replayed)
     sums: dict[str, Tensor] = {}
-    steps.prepare(*play.given(0, 1), [play.hyper(0)])
+    steps.prepare((*play.given(0, 1), [play.hyper(0)]))
     for step in range(14):
         batches, draws = play.given(step, 1)
-        sums = steps.play(batches, draws, [play.hyper(step)], sums)
+        sums = steps.play((batches, draws, [play.hyper(step)]), sums)
         for old in (*batches, *draws["generator"]):  # its own places are read, not these
             (old.real if isinstance(old, Batch) else old.z).fill_(torch.nan)
     assert play.state.step == 14
@@ -456,12 +456,12 @@ def test_a_captured_step_is_the_step(name: str) -> None:
 def test_a_captured_step_that_is_not_finite_is_skipped() -> None:
     play, other = Play(NORMED), Play(NORMED)
     steps = Captured(play.state, NORMED.game, StepOptions(), replayed)
-    steps.prepare(*play.given(0, 1), [play.hyper(0)])
+    steps.prepare((*play.given(0, 1), [play.hyper(0)]))
     for step in range(4):
         stacked, rows = play.given(step, 1)
         if step == 2:
             stacked[0].real[0, 0] = torch.inf
-        stats = steps.play(stacked, rows, [play.hyper(step)], {})
+        stats = steps.play((stacked, rows, [play.hyper(step)]), {})
         batches, draws = tree_map(lambda t: t[0], stacked, rows)
         game.step(other.state, NORMED.game, batches, draws, other.hyper(step), StepOptions())
         assert stats["skipped_d"] == float(step == 2)
@@ -473,7 +473,7 @@ def test_recordings_are_made_before_the_first_step() -> None:
     play = Play(config)
     before = copies(state.tensors(play.state))
     steps = Captured(play.state, config.game, StepOptions(), replayed)
-    steps.prepare(*play.given(0, 1), [play.hyper(0)])
+    steps.prepare((*play.given(0, 1), [play.hyper(0)]))
     assert set(steps.recordings) == {due(config.game, s) for s in range(6)}
     assert play.state.step == 0
     assert gap(state.tensors(play.state), before) == 0

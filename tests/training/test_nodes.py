@@ -49,12 +49,12 @@ OTHER_START = """
     build.initial = start
 """
 OTHER_TENSOR = """
-    broadcast = distributed.broadcast
-    def tampered(world, tensors, device):
-        broadcast(world, tensors, device)
-        for tensor in tensors[:1]:
-            tensor.view(-1)[0] += 1e-6
-    distributed.broadcast = tampered
+    shared = distributed.from_leader
+    def tampered(world, value, device):
+        found = shared(world, value, device)
+        next(iter(found.tensors.values())).view(-1)[0] += 1e-6
+        return found
+    distributed.from_leader = tampered
 """
 SICK_ONCE = """
     pass

@@ -12,20 +12,20 @@ and sets of penalties.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from ganforge.errors import one_line
 from ganforge.gan import step as game
-from ganforge.gan.batch import Batch, Log
-from ganforge.gan.state import State, StepHyperparameters
+from ganforge.gan.batch import Log
+from ganforge.gan.state import State
 from ganforge.gan.step import Game, StepOptions, sum_logs
 from ganforge.nets import SIDES, PlainModule
-from ganforge.training.inputs import Drawn, NotCompiledError, StaticInputs, due, steps_by_due
+from ganforge.training.inputs import Inputs, NotCompiledError, StaticInputs, due, steps_by_due
 
-WARM = 3  # steps on a side stream before a recording: kernels are chosen, workspaces taken
+WARM = 3  # steps on a side stream before a recording: it chooses kernels and workspaces
 
 Record = Callable[[Callable[[], Log]], tuple[Callable[[], None], Log]]
 
@@ -50,28 +50,19 @@ class Captured:
         """One step at a time."""
         return 1
 
-    def prepare(
-        self, batches: Sequence[Batch], drawn: Drawn, hypers: Sequence[StepHyperparameters]
-    ) -> None:
+    def prepare(self, inputs: Inputs) -> None:
         """Record the coming steps, one for every set of penalties due together.
 
         Raises:
             NotCompiledError: that fails.
         """
-        self.inputs = StaticInputs(batches, drawn, hypers[0], self.game, 1)
-        self.inputs.fill(batches, drawn, hypers)
+        self.inputs = StaticInputs(inputs, self.game, 1)
         steps = steps_by_due(self.game, self.state.step)
         self.recordings = {pattern: self.recorded(step) for pattern, step in steps.items()}
 
-    def play(
-        self,
-        batches: Sequence[Batch],
-        drawn: Drawn,
-        hypers: Sequence[StepHyperparameters],
-        totals: Log,
-    ) -> Log:
+    def play(self, inputs: Inputs, totals: Log) -> Log:
         """One step, by the recording for the penalties due now; `totals` with what it logs."""
-        self.inputs.fill(batches, drawn, hypers)
+        self.inputs.fill(inputs)
         replay, log = self.recordings[due(self.game, self.state.step)]
         number = self.state.step
         replay()

@@ -1,4 +1,4 @@
-"""What `auto` means on this machine: device, precision, threads; resolved once, then kept."""
+"""What `auto` means on this machine: device, precision, threads; resolved once for a run."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ def resolve(
 ) -> Resolved:
     """The machine's answer to every `auto`; what a run chose `before` stays chosen.
 
-    spec: of the data, pictures where None. Where the device that `auto` chose is gone the best of
-    those that are there is taken. UsageError for a device named in the config that is not there.
+    spec: of the data, pictures if None. If the device that `auto` chose is gone, it is the best of
+    those that are there. UsageError for a device named in the config that is not there.
     """
     chosen = before or {}
     device = config.device
     if device == "auto":
         device = chosen.get("device", "")
-        if world.size > 1:  # each process takes its own GPU
+        if world.size > 1:  # each process has a GPU of its own
             device = device.partition(":")[0]
         device = device if is_there(device) else kinds()[0]
     if device == "cuda" and world.size > 1:
@@ -93,7 +93,7 @@ def check_device(device: str) -> None:
 
 
 def best_precision(device: str, spec: DataSpec | None) -> str:
-    """bf16 where the machine multiplies it natively and the data are pictures, fp32 elsewhere.
+    """bf16 if the machine multiplies it natively and the data are pictures, fp32 elsewhere.
 
     Games on vectors are too narrow to gain by it: the casts cost more than the products save
     (docs/notes/performance.md), and three digits are few for points in a plane.

@@ -73,11 +73,11 @@ def from_environment() -> World:
     return World(rank, size, local, here)
 
 
-def join(world: World, device: str, store: Store | None, timeout: float) -> None:
+def join(world: World, device: str, store: Store | None = None, timeout: float = TIMEOUT) -> None:
     """Make the process group, over NCCL on GPUs and Gloo elsewhere.
 
     Args:
-        store: in which the ranks find each other.
+        store: in which the ranks find each other; None for the one that the environment names.
         timeout: seconds, of every exchange.
     """
     if world.size > 1 and not dist.is_initialized():

@@ -15,8 +15,9 @@ from ganforge.gan.state import StepHyperparameters
 from ganforge.gan.step import Game
 from ganforge.nets import SIDES
 
-Inputs = tuple[list[Batch], dict[str, list[RandomInputs]]]
 Drawn = Mapping[str, Sequence[RandomInputs]]
+# batches, random inputs and hyperparameters of some steps, tensors with their number in front
+Inputs = tuple[Sequence[Batch], Drawn, Sequence[StepHyperparameters]]
 
 
 class NotCompiledError(UsageError):
@@ -27,38 +28,30 @@ class StaticInputs:
     """Examples, random inputs and hyperparameters of up to `rows` steps, in tensors that stay.
 
     Args:
-        batches, drawn: as of some steps, each tensor with their number in front.
-        hyper: of the first of them.
+        inputs: like those that will come.
         game: that is played.
         rows: the most steps at a time.
     """
 
-    def __init__(
-        self,
-        batches: Sequence[Batch],
-        drawn: Drawn,
-        hyper: StepHyperparameters,
-        game: Game,
-        rows: int,
-    ):
-        self.form, self.hyper, self.game = (batches, drawn), hyper, game
+    def __init__(self, inputs: Inputs, game: Game, rows: int):
+        self.form, self.hyper, self.game = inputs[:2], inputs[2][0], game
         # zeros_like: pictures of one step stay channels_last
         self.tensors = [
             torch.zeros_like(t) if len(t) == rows else t.new_zeros(rows, *t.shape[1:])
-            for t in leaves(batches, drawn)
+            for t in leaves(*self.form)
         ]
-        row = torch.tensor(numbers(hyper, game), dtype=torch.float64)
+        row = torch.tensor(numbers(self.hyper, game), dtype=torch.float64)
         self.tensors.append(row.to(self.tensors[0].device).repeat(rows, 1))
+        self.fill(inputs)
 
-    def fill(
-        self, batches: Sequence[Batch], drawn: Drawn, hypers: Sequence[StepHyperparameters]
-    ) -> None:
-        """Copy the inputs of `len(hypers)` steps in."""
+    def fill(self, inputs: Inputs) -> None:
+        """Copy the inputs of some steps in."""
+        batches, drawn, hypers = inputs
         table = torch.tensor([numbers(h, self.game) for h in hypers], dtype=torch.float64)
         for place, new in zip(self.tensors, [*leaves(batches, drawn), table], strict=True):
             place[: len(hypers)].copy_(new)
 
-    def shown(self, row: Sequence[Tensor]) -> tuple[*Inputs, StepHyperparameters]:
+    def shown(self, row: Sequence[Tensor]) -> tuple[Any, Any, StepHyperparameters]:
         """One step's part of `self.tensors`, in their order, as what `gan.step.step` takes."""
         *tensors, table = row
         source = iter(tensors)
@@ -66,7 +59,9 @@ class StaticInputs:
         return batches, drawn, from_numbers(table.unbind(), self.hyper, batches[0].real.dtype)
 
 
-def tree_map(f: Callable[[Tensor], Tensor], batches: Sequence[Batch], drawn: Drawn) -> Inputs:
+def tree_map(
+    f: Callable[[Tensor], Tensor], batches: Sequence[Batch], drawn: Drawn
+) -> tuple[list[Batch], dict[str, list[RandomInputs]]]:
     """The same batches and inputs, each tensor replaced by f of it, in a fixed order."""
     mapped = [batch.map(f) for batch in batches]
     return mapped, {side: [one.map(f) for one in drawn[side]] for side in SIDES}

@@ -6,7 +6,7 @@
     L.Trainer(max_epochs=5).fit(module, data)
     eights = module.sampler().sample(16, labels=8)
 
-The update is `game.step` on the same draws as in our own loop (manual optimisation: Lightning never
+The update is `game.step` on the same draws as in `loop.train` (manual optimisation: Lightning never
 sees a loss). Length, device, precision and checkpoints are the Trainer's; the rest is the config's.
 """
 
@@ -52,7 +52,7 @@ except ModuleNotFoundError as missing:
         "pip install 'ganforge[lightning]'"
     ) from None
 
-PRECISIONS = {"32-true": "fp32", "bf16-mixed": "bf16"}  # Trainer's word -> ours
+PRECISIONS = {"32-true": "fp32", "bf16-mixed": "bf16"}  # the Trainer's name -> ours
 SHOWN = ("loss_d", "loss_g", "d_real", "d_fake")  # on the progress bar too
 
 
@@ -63,9 +63,9 @@ class GANModule(L.LightningModule):
     the k turns of D, label (k B,). `GANData` gives them; any loader of that batch size will do.
     One batch is one step of `trainer.global_step`, however many turns it holds.
 
-    Arguments:
+    Args:
         config: of the run, or its table (`config.to_dict`).
-        spec: of the data, or its table; where it is not given, the config's data are loaded.
+        spec: of the data, or its table; if it is not given, the config's data are loaded.
         class_names: of the labels, for whoever samples; `GANData` brings its own.
 
     Raises UsageError or DataError for a config that cannot be played on the data.
@@ -117,7 +117,7 @@ class GANModule(L.LightningModule):
         return x
 
     def sampler(self) -> Sampler:
-        """The generator as it is now (the averaged one where there is one)."""
+        """The generator as it is now (the averaged one if there is one)."""
         return trainer.sampler(self.config, self.spec, self.state, self.class_names)
 
     def grid(self) -> Array:
@@ -223,7 +223,7 @@ class GANModule(L.LightningModule):
         self.inputs = None  # a trained module can be pickled
 
     def turns(self, batch: Any) -> list[Batch]:
-        """The k batches of D's turns; UsageError where the loader's batch is another."""
+        """The k batches of D's turns; UsageError if the loader's batch is another."""
         rows = [batch] if isinstance(batch, Tensor) else list(batch)
         real, label = rows[0], rows[1] if len(rows) > 1 else None
         k, size = self.config.game.d_steps, world_of(self.trainer).part(self.config.batch)[1]
@@ -256,9 +256,9 @@ class GANModule(L.LightningModule):
 
 
 class GANData(L.LightningDataModule):
-    """The config's data, in the order of our own loop: batch n is a function of (seed, n).
+    """The config's data, in the order of `loop.train`: batch n is a function of (seed, n).
 
-    Arguments:
+    Args:
         config: of the run.
         data: in place of what `config.data` names.
     """

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -160,29 +160,29 @@ def play(
         with clock.phase("step"):
             step()
         due = due_now(t, control)
-        stop, note = due.stop, ""
-        if due.check:
+        stop, note = "stop" in due, ""
+        if "check" in due:
             with clock.phase("log"):
                 note = check()
             if note:  # back at an earlier step
                 yield t.progress(note=note)
                 continue
-        if due.log:
+        if "log" in due:
             with clock.phase("log"):
                 t.log()
-        if not (due.log or due.samples or due.save):
+        if not due & {"log", "sample", "save"}:
             continue
         grid = path = None
-        if due.samples:
+        if "sample" in due:
             with clock.phase("sample"):
                 grid = t.save_samples()
-        if due.save:
+        if "save" in due:
             with clock.phase("save"):
                 path = t.save()
             control.save = False
         if t.disk:
             note = f"{t.disk}; training goes on"
-        elif due.log and pace is not None:
+        elif "log" in due and pace is not None:
             note = pace.look()
         with clock.left_out():
             yield replace(t.progress(), grid=grid, saved=path, note=note)
@@ -193,18 +193,7 @@ def play(
     yield end
 
 
-@dataclass(frozen=True)
-class Due:
-    """What is to be done after a step."""
-
-    check: bool
-    log: bool
-    samples: bool
-    save: bool
-    stop: bool
-
-
-def due_now(t: Playable, control: Control) -> Due:
+def due_now(t: Playable, control: Control) -> set[str]:
     """What is due after this step, the same on every process."""
     output, step, last = t.config.output, t.state.step, t.state.step == t.steps
     asked, stop = distributed.any_rank(
@@ -212,9 +201,14 @@ def due_now(t: Playable, control: Control) -> Due:
     )
     log = last or step % output.log_every == 0
     early = t.steps - step >= t.min_gap  # the last step saves and draws samples anyway
-    save = asked or (early and (t.is_due(output.save_every) or t.is_due(output.score_every)))
-    samples = last or (early and t.is_due(output.sample_every))
-    return Due(log or step % CHECK_STEPS == 0, log, samples, save, stop)
+    due = {
+        "check": log or step % CHECK_STEPS == 0,
+        "log": log,
+        "sample": last or (early and t.is_due(output.sample_every)),
+        "save": asked or (early and (t.is_due(output.save_every) or t.is_due(output.score_every))),
+        "stop": stop,
+    }
+    return {name for name, is_due in due.items() if is_due}
 
 
 def should_stop(t: Playable, control: Control) -> bool:

@@ -1,4 +1,4 @@
-"""A second signal leaves at once, also where Python's own handlers do not run.
+"""A second signal leaves at once, also if Python's handlers do not run.
 
 Python runs a handler between two instructions of the main thread: inside one long native call it
 never does. The system's handler still writes each signal's number to a descriptor, which a thread

@@ -22,7 +22,7 @@ from ganforge.data.load import Dataset
 from ganforge.data.spec import DataSpec
 from ganforge.errors import BusyError, DiskError, DivergedError, OutOfMemoryError, lacks_memory
 from ganforge.gan import schedules, state, step
-from ganforge.gan.batch import Batch, RandomInputs
+from ganforge.gan.batch import Batch
 from ganforge.gan.state import State, StepHyperparameters
 from ganforge.gan.step import StepOptions
 from ganforge.runs import checkpoint, folder, lock, model
@@ -35,7 +35,7 @@ from ganforge.training.compiled.compile import Compiled
 from ganforge.training.cuda_graph import Captured
 from ganforge.training.device import Resolved
 from ganforge.training.distributed import World
-from ganforge.training.inputs import NotCompiledError
+from ganforge.training.inputs import Inputs, NotCompiledError
 from ganforge.training.meeting import NOBODY, Meeting
 from ganforge.training.random_inputs import RandomInputSource
 from ganforge.types import Array
@@ -156,7 +156,7 @@ class Trainer:
         """One step of the game, or a block of compiled ones; what it logs is added up."""
         if self.compiled is not None:
             count = self.compiled.reach(self.next_event() - self.state.step)
-            self.totals = self.compiled.play(*self.stacked_inputs(count), self.totals)
+            self.totals = self.compiled.play(self.stacked_inputs(count), self.totals)
             self.counted += count
             return
         random_inputs.seed_user_modules(self.state.players, self.config.seed, self.state.step)
@@ -181,10 +181,8 @@ class Trainer:
         """Learning rates and the like at a step."""
         return schedules.hyperparameters(self.config, now, self.steps, self.rate_scale)
 
-    def stacked_inputs(
-        self, count: int
-    ) -> tuple[list[Batch], dict[str, list[RandomInputs]], list[StepHyperparameters]]:
-        """The inputs of the next `count` steps, stacked: tensors have their number in front."""
+    def stacked_inputs(self, count: int) -> Inputs:
+        """The inputs of the next `count` steps."""
         k, batch, now = self.config.game.d_steps, self.config.batch, self.state.step
         rows = Batch(*self.batches.at(now * k * batch, count * k * batch))
         stacked = rows.map(lambda t: t.view(count, k, batch, *t.shape[1:]))
@@ -260,7 +258,7 @@ class Trainer:
             return []
         began = time.perf_counter()
         try:
-            self.compiled.prepare(*self.stacked_inputs(1))
+            self.compiled.prepare(self.stacked_inputs(1))
         except NotCompiledError as reason:
             return self._step_by_step(reason)
         return [f"compiled in {time.perf_counter() - began:.1f} s"]

@@ -1,11 +1,11 @@
 """One small game on the CPU: many steps at a call, compiled by torch's C++ compiler.
 
 A step of a game of some hundred parameters takes two milliseconds, of which all but some dozen
-microseconds are Python and calls of kernels. Here `game.step` is traced once into a graph of
+microseconds are Python and calls of kernels. Here `gan.step.step` is traced once into a graph of
 tensor operations, put into a loop, and compiled by AOTInductor; the state goes in and comes out
 as a few vectors, so everything else of a run goes on as ever.
 
-Compiled code is kept in a folder of this user's, named by all it depends on. It is machine code:
+Compiled code is stored in a folder of this user's, named by all it depends on. It is machine code:
 it is never read from a run or model folder, nor from a folder that others may write to.
 """
 
@@ -18,7 +18,7 @@ import platform
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -27,13 +27,13 @@ from torch import Tensor, nn
 from ganforge._version import __version__
 from ganforge.config.schema import Config
 from ganforge.errors import one_line
-from ganforge.gan.batch import Batch
-from ganforge.gan.state import State, StepHyperparameters
+from ganforge.gan.batch import Log
+from ganforge.gan.state import State
 from ganforge.nets import SIDES, Network
 from ganforge.runs.folder import cpu_name
 from ganforge.training.compiled import flat
 from ganforge.training.compiled.flat import Block
-from ganforge.training.inputs import Drawn, NotCompiledError, StaticInputs, due, steps_by_due
+from ganforge.training.inputs import Inputs, NotCompiledError, StaticInputs, due, steps_by_due
 
 ROWS = 64  # steps a call, at the most
 WIDEST = 100_000  # parameters, from where on the arithmetic takes longer than its calls
@@ -49,9 +49,6 @@ class Compiled:
     Args:
         state, config: of the run.
         compile_block: makes a function of a traced block, given arguments like those it will get.
-
-    Tensors given to `prepare` and `play` have the number of steps in front: real (n, B, ...),
-    z (n, B, Z).
     """
 
     def __init__(self, state: State, config: Config, compile_block: Compile | None = None):
@@ -69,17 +66,14 @@ class Compiled:
             count += 1
         return count
 
-    def prepare(
-        self, batches: Sequence[Batch], drawn: Drawn, hypers: Sequence[StepHyperparameters]
-    ) -> None:
+    def prepare(self, inputs: Inputs) -> None:
         """Compile the blocks of the coming steps, given one step's inputs.
 
         Raises:
             NotCompiledError: that fails, or a block's first step is not the game's.
         """
         game = self.config.game
-        self.inputs = StaticInputs(batches, drawn, hypers[0], game, ROWS)
-        self.inputs.fill(batches, drawn, hypers)
+        self.inputs = StaticInputs(inputs, game, ROWS)
         steps = steps_by_due(game, self.state.step)
         self.blocks = {pattern: self.built(step) for pattern, step in steps.items()}
 
@@ -105,27 +99,21 @@ class Compiled:
                 )
         return block.logged, run
 
-    def play(
-        self,
-        batches: Sequence[Batch],
-        drawn: Drawn,
-        hypers: Sequence[StepHyperparameters],
-        totals: Mapping[str, Tensor],
-    ) -> dict[str, Tensor]:
-        """The next steps, one for each of `hypers`; changes the state in place.
+    def play(self, inputs: Inputs, totals: Log) -> Log:
+        """The next steps; changes the state in place.
 
         Returns:
             `totals` with what each step logs added, one step after the other.
         """
-        self.inputs.fill(batches, drawn, hypers)
+        self.inputs.fill(inputs)
         logged, run = self.blocks[due(self.config.game, self.state.step)]
         carry = flat.read(self.lists)
         zero = next(iter(carry.values())).new_zeros(())
         sums = torch.stack([totals.get(name, zero).to(zero.dtype) for name in logged])
-        count = torch.tensor(len(hypers))
-        *news, sums = run([count, *self.inputs.tensors, *carry.values(), sums])
+        count = len(inputs[2])
+        *news, sums = run([torch.tensor(count), *self.inputs.tensors, *carry.values(), sums])
         flat.write(self.lists, dict(zip(carry, news, strict=True)))
-        self.state.step += len(hypers)
+        self.state.step += count
         return dict(zip(logged, sums.unbind(), strict=True))
 
 
@@ -176,7 +164,7 @@ def write(block: Block, given: Sequence[Tensor], path: Path) -> None:
     made = Path(tempfile.mkdtemp(dir=path.parent)) / path.name
     try:
         with warnings.catch_warnings(), settings.patch({"cpp.threads": 1}):
-            warnings.simplefilter("ignore")  # torch's own, about its own code
+            warnings.simplefilter("ignore")  # torch's, about its code
             graph = make_fx(block.loop)(*given)
             program = torch.export.export(graph, tuple(t.clone() for t in given))
             torch._inductor.aoti_compile_and_package(program, package_path=str(made))
