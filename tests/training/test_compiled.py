@@ -23,7 +23,7 @@ from ganforge.gan.batch import Log, RandomInputs
 from ganforge.gan.penalties import R1, R2, GradientPenalty
 from ganforge.gan.state import State, StepHyperparameters
 from ganforge.gan.step import Batch, StepOptions
-from ganforge.nets import DCGAN, MLP
+from ganforge.nets import DCGAN, MLP, PlainModule
 from ganforge.nets.layers import SPECTRAL
 from ganforge.runs import folder
 from ganforge.training import build, device, loop
@@ -364,9 +364,10 @@ def test_pictures_and_own_modules_are_refused() -> None:
     with pytest.raises(NotCompiledError, match="convolutions"):
         Compiled(made, config, eagerly)
     play = Play(BASE)
-    play.state.players = replace(play.state.players, discriminator=Own())
-    with pytest.raises(NotCompiledError, match="not of this package"):
-        Compiled(play.state, BASE, eagerly)
+    for foreign in (Own(), PlainModule(Own(), conditional=False)):
+        play.state.players = replace(play.state.players, discriminator=foreign)
+        with pytest.raises(NotCompiledError, match="not of this package"):
+            Compiled(play.state, BASE, eagerly)
 
 
 def test_code_is_kept_where_nobody_else_writes(

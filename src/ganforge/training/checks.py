@@ -39,13 +39,11 @@ class Trainable:
     """Runs of one config that may be trained.
 
     data, validation: the examples; no validation part if nothing is scored during training.
-    before: what was last known of each run, {} for a new one. resolved: what `auto` means. begun:
-    the state before the first step. steps: the budget.
+    resolved: what `auto` means. begun: the state before the first step. steps: the budget.
     """
 
     data: Dataset
     validation: Dataset | None
-    before: tuple[dict[str, Any], ...]
     resolved: Resolved
     begun: State
     steps: int
@@ -70,14 +68,14 @@ def require_trainable(
     config = next(iter(runs.values()))
     for path in runs:
         validation = require_callbacks(config, path, data, validation)
-    before = tuple(require_folder(Run(path), each) for path, each in runs.items())
+    before = {path: require_folder(Run(path), each) for path, each in runs.items()}
     data = require_data(config, data)
-    for path, known in zip(runs, before, strict=True):
+    for path, known in before.items():
         require_same_run(Run(path), config, known, data)
-    chosen: dict[str, Any] = next((known.get("resolved", {}) for known in before if known), {})
-    resolved = device.resolve(config, chosen, world, data.spec)
+    chosen: dict[str, Any] = next(filter(None, before.values()), {})
+    resolved = device.resolve(config, chosen.get("resolved", {}), world, data.spec)
     begun = require_playable(config, data.spec, data, resolved.device, resolved.precision, world)
-    return Trainable(data, validation, before, resolved, begun, steps_of(config, data))
+    return Trainable(data, validation, resolved, begun, steps_of(config, data))
 
 
 def steps_of(config: Config, data: Dataset) -> int:

@@ -183,8 +183,7 @@ class GANModule(L.LightningModule):
         part = world.part(self.config.batch)
         self.inputs = RandomInputSource(self.config, self.spec, state.players, self.device, part)
         self.skipped = torch.zeros((), device=self.device)
-        for module in self.children():
-            module.train()
+        self.train()
 
     def training_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
         """One iteration of Algorithm 1; returns what `game.step` logs, for callbacks."""

@@ -126,7 +126,11 @@ def training(
             yield t, t.progress(note="compiling the step, or loading it from the cache")
             with control.may_be_interrupted():
                 notes += t.prepare_steps()
-        notes += settle(t, control, before, race)
+        notes += openmp.switch_off()
+        # if interrupted, `play` ends before the first step
+        with suppress(Interrupted), control.may_be_interrupted():
+            threads.settle(t, before, race)
+        notes += restore.same_machine(t, before)
         if world.is_main_process:
             run.write_info(**t.facts("running"))
         try:
@@ -275,15 +279,6 @@ def same_everywhere(m: Meeting, config: Config, data: Dataset, resolved: Resolve
                 f"{key}: {who} would train with {there[key]}, rank 0 with {first[key]}: "
                 f"give --{key}, the same for all"
             )
-
-
-def settle(t: Trainer, control: Control, before: dict[str, Any], race: bool) -> list[str]:
-    """Choose the threads, now that it is known how steps are played; what the user should know."""
-    notes = openmp.switch_off()
-    # if interrupted, `play` ends before the first step
-    with suppress(Interrupted), control.may_be_interrupted():
-        threads.settle(t, before, race)
-    return notes + restore.same_machine(t, before)
 
 
 def claim_run_folder(stack: ExitStack, run: Run, config: Config, take_over: bool = False) -> None:

@@ -15,7 +15,7 @@ from ganforge.training import second_signal
 
 
 @contextmanager
-def handling(control: Control) -> Iterator[list[int]]:
+def handling(control: Control) -> Iterator[None]:
     """SIGINT and SIGTERM end the loop after its step, SIGUSR1 saves; a second one leaves at once.
 
     So does SIGHUP, of a terminal that was closed, unless it is ignored already (nohup). What need
@@ -23,18 +23,19 @@ def handling(control: Control) -> Iterator[list[int]]:
 
     The second one does so inside a native call too (see `second_signal`).
 
-    Yields a list to which the number of the signal is added. Outside the main thread, where
-    handlers cannot be set, nothing is changed.
+    Outside the main thread, where handlers cannot be set, nothing is changed.
     """
-    caught: list[int] = []
     if threading.current_thread() is not threading.main_thread():
-        yield caught
+        yield
         return
 
+    first = True
+
     def stop(number: int, frame: FrameType | None) -> None:
-        if caught:
+        nonlocal first
+        if not first:
             os._exit(128 + number)  # checkpoints are renamed into place: nothing is half written
-        caught.append(number)
+        first = False
         control.interrupt(number)
 
     def save(number: int, frame: FrameType | None) -> None:
@@ -49,7 +50,7 @@ def handling(control: Control) -> Iterator[list[int]]:
     stops = frozenset(number for number, handler in handlers.items() if handler is stop)
     try:
         with second_signal.watched(stops):
-            yield caught
+            yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

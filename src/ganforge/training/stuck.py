@@ -5,18 +5,17 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import ParamSpec, TypeVar
+from contextlib import contextmanager, nullcontext
+from typing import TypeVar
 
 DELAY = 60.0  # seconds
 
-P = ParamSpec("P")
 R = TypeVar("R")
 
 
 @contextmanager
 def first_step(speaks: bool = True) -> Iterator[None]:
-    """Round the first step: a line on standard error where it has not ended after DELAY seconds.
+    """Round the first step: a line on standard error if it has not ended after DELAY seconds.
 
     speaks: False for the other processes of several, of which one speaks.
     """
@@ -32,18 +31,13 @@ def first_step(speaks: bool = True) -> Iterator[None]:
         timer.cancel()
 
 
-def first_watched(step: Callable[P, R], speaks: bool = True) -> Callable[P, R]:
+def first_watched(step: Callable[[], R], speaks: bool = True) -> Callable[[], R]:
     """`step`, whose first call is watched."""
-    begun = False
+    watch = [first_step(speaks)]
 
-    def call(*arguments: P.args, **options: P.kwargs) -> R:
-        nonlocal begun
-        if begun:
-            return step(*arguments, **options)
-        with first_step(speaks):
-            out = step(*arguments, **options)
-        begun = True
-        return out
+    def call() -> R:
+        with watch.pop() if watch else nullcontext():
+            return step()
 
     return call
 

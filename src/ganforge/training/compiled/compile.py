@@ -123,9 +123,10 @@ def refuse(state: State, config: Config) -> None:
     modules = [m for player in players.values() for m in player.modules()]
     parameters = [p for player in players.values() for p in player.parameters()]
     count = sum(p.numel() for p in parameters)
-    parts = [config.networks, config.game, *config.game.penalties, *players.values()]
+    parts = [config.networks, config.game, *config.game.penalties, *modules]
     normed = state.players.buffers or any(isinstance(m, nn.Conv2d) for m in modules)
-    foreign = any(not type(part).__module__.startswith("ganforge.") for part in parts)
+    homes = ("ganforge.", "torch.nn.")
+    foreign = any(not type(part).__module__.startswith(homes) for part in parts)
     single = all(isinstance(player, Network) for player in players.values())
     trained = sum(len(o.param_groups[0]["params"]) for o in state.optimizers.values())
     reasons = {
