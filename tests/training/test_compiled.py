@@ -23,7 +23,7 @@ from ganforge.gan.batch import Log, RandomInputs
 from ganforge.gan.penalties import R1, R2, GradientPenalty
 from ganforge.gan.state import State, StepHyperparameters
 from ganforge.gan.step import Batch, StepOptions
-from ganforge.nets import DCGAN, MLP, PlainModule
+from ganforge.nets import DCGAN, MLP, SIDES, PlainModule
 from ganforge.nets.layers import SPECTRAL
 from ganforge.runs import folder
 from ganforge.training import build, device, loop
@@ -32,7 +32,7 @@ from ganforge.training.compiled.compile import Compiled
 from ganforge.training.compiled.flat import Block
 from ganforge.training.compiled.formulas import Formula
 from ganforge.training.cuda_graph import Captured
-from ganforge.training.inputs import NotCompiledError, due, tree_map
+from ganforge.training.inputs import NotCompiledError, StaticInputs, due, tree_map
 from ganforge.training.random_inputs import RandomInputSource, inputs_of
 from ganforge.training.trainer import Trainer
 from tests.helpers.tiny import StopAfter, copies, fp64_state, run, setting
@@ -509,6 +509,17 @@ def test_a_captured_run_is_the_run_also_where_recording_fails(
     a, b = (loaded(tmp_path / n, c, data) for n, c in
             (("a", config), ("plain", replace(config, compile=False))))  # fmt: skip
     assert gap(a, b) == 0
+
+
+def test_pictures_of_a_recorded_step_stay_channels_last() -> None:
+    real = torch.randn(6, 3, 4, 4).to(memory_format=torch.channels_last).view(1, 2, 3, 3, 4, 4)
+    drawn = {side: [RandomInputs(torch.zeros(1, 3, 2))] for side in SIDES}
+    hyper = StepHyperparameters(dict.fromkeys(SIDES, 0.1))
+    given = ([Batch(real[:, 0]), Batch(real[:, 1])], drawn, [hyper])
+    places = StaticInputs(given, BASE.game, 1)
+    batches, _, _ = places.shown([t[0] for t in places.tensors])
+    assert torch.equal(batches[1].real, real[0, 1])
+    assert batches[1].real.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_what_is_not_captured() -> None:
