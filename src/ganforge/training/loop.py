@@ -14,13 +14,12 @@ from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from ganforge.config import convert
 from ganforge.config.schema import Config
 from ganforge.data.load import Dataset
 from ganforge.errors import DataError, DivergedError, Interrupted, UsageError
-from ganforge.gan.state import State
 from ganforge.runs import folder
 from ganforge.runs.folder import Run
 from ganforge.runs.records import Control, Progress
@@ -36,39 +35,8 @@ from ganforge.training import (
 )
 from ganforge.training.clock import Clock
 from ganforge.training.device import Resolved, resolve
-from ganforge.training.distributed import World
 from ganforge.training.meeting import Meeting
 from ganforge.training.trainer import CHECK_STEPS, Trainer
-
-
-class Playable(Protocol):
-    """What the loop asks of a run, or of many seeds in one."""
-
-    clock: Clock
-    disk: str
-
-    @property
-    def config(self) -> Config: ...
-    @property
-    def state(self) -> State: ...
-    @property
-    def steps(self) -> int: ...
-    @property
-    def resolved(self) -> Resolved: ...
-    @property
-    def world(self) -> World: ...
-    @property
-    def samples_seen(self) -> int: ...
-    @property
-    def min_gap(self) -> int: ...
-
-    def step(self) -> None: ...
-    def is_due(self, epochs: float) -> bool: ...
-    def log(self) -> None: ...
-    def save_samples(self) -> Path | None: ...
-    def save(self) -> Path | None: ...
-    def finish(self, enough: bool = False) -> Progress: ...
-    def progress(self, **more: Any) -> Progress: ...
 
 
 def train(
@@ -143,14 +111,14 @@ def training(
 
 
 def play(
-    t: Playable, control: Control, notes: list[str], check: Callable[[], str]
+    t: Trainer, control: Control, notes: list[str], check: Callable[[], str]
 ) -> Iterator[Progress]:
     """The steps from where `t` stands to its last, with logs, samples and checkpoints between.
 
     check: whether the game has diverged; a note if the run is back at an earlier step.
     """
     t.clock = clock = Clock(t.clock.seconds, t.samples_seen)
-    pace = threads.Pace(t) if isinstance(t, Trainer) else None
+    pace = threads.Pace(t)
     step = stuck.first_watched(t.step, t.world.is_main_process)
     for note in notes:
         yield t.progress(note=note)
@@ -186,7 +154,7 @@ def play(
             control.save = False
         if t.disk:
             note = f"{t.disk}; training goes on"
-        elif "log" in due and pace is not None:
+        elif "log" in due:
             note = pace.look()
         with clock.left_out():
             yield replace(t.progress(), grid=grid, saved=path, note=note)
@@ -197,7 +165,7 @@ def play(
     yield end
 
 
-def due_now(t: Playable, control: Control) -> set[str]:
+def due_now(t: Trainer, control: Control) -> set[str]:
     """What is due after this step, the same on every process."""
     output, step, last = t.config.output, t.state.step, t.state.step == t.steps
     asked, stop = distributed.any_rank(
@@ -215,7 +183,7 @@ def due_now(t: Playable, control: Control) -> set[str]:
     return {name for name, is_due in due.items() if is_due}
 
 
-def should_stop(t: Playable, control: Control) -> bool:
+def should_stop(t: Trainer, control: Control) -> bool:
     """Whether a signal, the body or a score has asked any process to stop after this step."""
     asked = [control.stop or control.enough]
     return distributed.any_rank(t.world, asked, t.resolved.device)[0]
