@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Generator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
@@ -13,6 +13,7 @@ from ganforge.errors import UsageError
 
 if TYPE_CHECKING:
     from ganforge.runs.model import OwnNetworks
+    from ganforge.types import Pixels
 
 Flag = Parameter(negative="")
 Count = Annotated[int, Parameter(alias="-n")]
@@ -33,8 +34,7 @@ def user_networks(code: Path | None, path: Path) -> OwnNetworks | None:
         name = json.loads(files.read_file(folder / "config.json"))["networks"]["name"]
     except (ValueError, KeyError, TypeError):
         name = "networks"
-    found: OwnNetworks = registry.load_function(code, str(name))
-    return found
+    return registry.load_function(code, str(name))
 
 
 def output_path(output: Path | None, default: Path, *kinds: str) -> Path:
@@ -43,3 +43,15 @@ def output_path(output: Path | None, default: Path, *kinds: str) -> Path:
     if out.suffix.lower() not in kinds:
         raise UsageError(f"{out}: expected a file name ending in {' or '.join(kinds)}")
     return out
+
+
+def picture_file(pictures: Pixels, columns: int) -> bytes:
+    """Pictures (N, H, W, C), uint8, as a PNG file of a grid; small ones are enlarged."""
+    from ganforge import images
+
+    return images.png(images.grid(pictures, columns), scale=max(1, 64 // pictures.shape[2]))
+
+
+def given(**options: Any) -> dict[str, Any]:
+    """The options that have a value."""
+    return {name: value for name, value in options.items() if value is not None}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from cyclopts import App
 
-from ganforge.cli.options import Output, output_path
+from ganforge.cli.options import Output, output_path, picture_file
 
 if TYPE_CHECKING:
     from ganforge.data.load import Dataset
@@ -28,7 +28,7 @@ def show(source: str, /, *, size: int | None = None, output: Output = None) -> s
     """
     import numpy as np
 
-    from ganforge import files, images
+    from ganforge import files
     from ganforge.data.describe import preview
     from ganforge.data.load import load
     from ganforge.experiments import naming
@@ -38,8 +38,7 @@ def show(source: str, /, *, size: int | None = None, output: Output = None) -> s
     out = output_path(output, Path(f"data-{naming.joined([source])}.png"), ".png")
     if found.spec.is_image:
         count, columns = preview_layout(found)
-        grid = images.grid(preview(found, count), columns)
-        picture = images.png(grid, scale=max(1, 64 // found.spec.shape[1]))
+        picture = picture_file(preview(found, count), columns)
     else:
         picture = style.png(points.vectors(np.asarray(found.values[:2000]), None))
     files.save_file(out, picture)
@@ -78,9 +77,9 @@ def preview_layout(found: Dataset) -> tuple[int, int]:
 
     from ganforge import images
 
-    classes = found.spec.classes
-    if found.labels is not None and 2 <= classes <= images.LABEL_ROWS:
-        fewest = int(np.bincount(found.labels, minlength=classes).min())
+    classes, labels = found.spec.classes, found.labels
+    if labels is not None and 2 <= classes <= images.LABEL_ROWS:
+        fewest = int(np.bincount(labels, minlength=classes).min())
         if fewest:
             return classes * min(8, fewest), classes
     return 64, images.layout(min(64, len(found)), 0)[1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ganforge.cli.options import Output, output_path, user_networks
+from ganforge.cli.options import Output, output_path, picture_file, user_networks
 from ganforge.errors import UsageError
 
 
@@ -47,8 +47,8 @@ def interpolate(
         frames = pixels.reshape(rows, steps, *walk.shape[1:])
         columns = images.layout(rows, 0)[1]
         grids = [images.grid(frames[:, i], columns) for i in range(steps)]
-        files.save_file(out, images.gif([*grids, *grids[-2:0:-1]]))
+        data = images.gif([*grids, *grids[-2:0:-1]])
     else:
-        scale = max(1, 64 // sampler.spec.shape[1])
-        files.save_file(out, images.png(images.grid(pixels, steps), scale=scale))
+        data = picture_file(pixels, steps)
+    files.save_file(out, data)
     return f"{rows} paths of {steps} samples in {out}"

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ganforge.cli.options import Lines, Output
-from ganforge.errors import UsageError, choice
+from ganforge.cli.options import Lines, Output, output_path
+from ganforge.errors import choice
 from ganforge.text import columns
-
-FOLDER = Path("runs/lab")
 
 
 def lab(name: str | None = None, /, *, output: Output = None, seed: int = 0) -> Lines:
@@ -33,10 +31,8 @@ def lab(name: str | None = None, /, *, output: Output = None, seed: int = 0) -> 
         yield f"{table}\n\n`ganforge lab NAME` trains what it needs and draws."
         return 0
     choice("experiment", name, list(theory.EXPERIMENTS))
-    out = output or FOLDER / (f"{name}-seed-{seed}.png" if seed else f"{name}.png")
-    if out.suffix.lower() != ".png":
-        raise UsageError(f"{out}: expected a file name ending in .png; a film is put beside it")
-
+    default = Path(f"runs/lab/{name}-seed-{seed}.png" if seed else f"runs/lab/{name}.png")
+    out = output_path(output, default, ".png")
     shown = yield from theory.EXPERIMENTS[name](seed)
     yield str(files.save_file(out, style.png(shown.figure, page.COLOURS)))
     if shown.film:

@@ -23,6 +23,6 @@ def plot(run: Path, /, *, output: Output = None) -> str:
 
     found = folder.open_run(run)
     out = output_path(output, run / api.PLOT, ".png", ".gif")
-    gif = out.suffix.lower() == ".gif"
-    files.save_file(out, strips.animation(found) if gif else overview.overview(found))
+    draw = strips.animation if out.suffix.lower() == ".gif" else overview.overview
+    files.save_file(out, draw(found))
     return str(out)

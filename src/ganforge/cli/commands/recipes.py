@@ -11,10 +11,7 @@ def recipes(name: str | None = None, /) -> str:
     from ganforge.recipes import RECIPES, describe, find
 
     if name is not None:
-        settings = convert.dumps(find(name))
-        return f"{describe(name)}\n\n{settings}".rstrip()
-    rows = []
-    for known in RECIPES:
-        first = describe(known).splitlines()[0]
-        rows.append((known, first.partition(":")[2].strip().rstrip(".")))
+        return f"{describe(name)}\n\n{convert.dumps(find(name))}".rstrip()
+    firsts = {known: describe(known).splitlines()[0] for known in RECIPES}
+    rows = [(known, line.partition(":")[2].strip(" .")) for known, line in firsts.items()]
     return f"{columns(rows)}\n\n`ganforge recipes NAME` describes one; `ganforge train NAME`."

@@ -7,8 +7,6 @@ from pathlib import Path
 from ganforge.cli.options import Output, output_path, user_networks
 from ganforge.errors import UsageError
 
-NAME = "report.html"
-
 
 def report(*run: Path, output: Output = None, code: Path | None = None) -> str:
     """Describe a run on one HTML page, or compare several: opens anywhere, needs no network.
@@ -31,8 +29,9 @@ def report(*run: Path, output: Output = None, code: Path | None = None) -> str:
 
     for path in run:
         folder.open_run(path)  # before --code is read for its networks
-    several = f"report-{naming.joined([str(path) for path in run])}.html"
-    out = output_path(output, run[0] / NAME if len(run) == 1 else Path(several), ".html")
+    several = Path(f"report-{naming.joined([str(path) for path in run])}.html")
+    default = run[0] / "report.html" if len(run) == 1 else several
+    out = output_path(output, default, ".html")
     networks = None if code is None else [user_networks(code, path) for path in run]
     written = pages.write(run, out, networks)
     lines = [f"{page.label}: {page.verdict.text}" for page in written]

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
 
 from ganforge.cli.arguments import again
-from ganforge.cli.options import Lines
+from ganforge.cli.options import Lines, given
 from ganforge.errors import check, choice
 
 
@@ -49,8 +48,8 @@ def reproduce(
         check(valid, "budget", budget, "a number of epochs above 0")
         check(threads >= 0, "threads", threads, "0 (all) or more")
         folder = out or Path("runs") / f"reproduce-{experiment}"
-        options: dict[str, Any] = {} if seeds is None else {"seeds": parse(seeds)}
-        text = EXPERIMENTS[experiment](folder, budget=budget, threads=threads, **options)
+        numbers = given(seeds=None if seeds is None else parse(seeds))
+        text = EXPERIMENTS[experiment](folder, budget=budget, threads=threads, **numbers)
     except KeyboardInterrupt:
         yield f"stopped; to go on from the last checkpoint: {again()}"
         return 130

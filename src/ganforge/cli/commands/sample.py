@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from ganforge.cli.options import Count, Output, output_path, user_networks
+from ganforge.cli.options import Count, Output, given, output_path, picture_file, user_networks
 
 
 def sample(
@@ -45,18 +45,14 @@ def sample(
 
     sampler = load.open_sampler(run, user_networks(code, run))
     out = output_path(output, run / "sample.png", ".png", ".npz")
-    drawn = sampler.sample(n, label, seed)
-    used = sampler.labels(n, label)
-
+    drawn, used = sampler.sample(n, label, seed), sampler.labels(n, label)
     if out.suffix.lower() == ".npz":
-        arrays = {"samples": drawn} | ({} if used is None else {"labels": used})
-        files.save_file(out, files.npz(**arrays))
+        data = files.npz(samples=drawn, **given(labels=used))
     elif sampler.spec.is_image:
-        by_class = used is not None and label is None and sampler.spec.classes
-        grid = images.grid(
-            spec.as_uint8(drawn, sampler.spec), by_class or images.layout(len(drawn), 0)[1]
-        )
-        files.save_file(out, images.png(grid, scale=max(1, 64 // sampler.spec.shape[1])))
+        by_class = sampler.spec.classes if used is not None and label is None else 0
+        pixels = spec.as_uint8(drawn, sampler.spec)
+        data = picture_file(pixels, by_class or images.layout(n, 0)[1])
     else:
-        files.save_file(out, style.png(points.vectors(None, drawn)))
+        data = style.png(points.vectors(None, drawn))
+    files.save_file(out, data)
     return f"{n} samples in {out}"

@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from ganforge.cli.app import loading
 from ganforge.cli.arguments import again, overrides, typed
-from ganforge.cli.options import Flag, Lines
+from ganforge.cli.options import Flag, Lines, given
 from ganforge.config import convert
 from ganforge.config.schema import Config
 from ganforge.errors import UsageError, check, choice
 
 if TYPE_CHECKING:
     from ganforge.api import Trained
-    from ganforge.experiments.seeds.plan import Plan
+    from ganforge.training.distributed import World
+
+UNTOUCHED = "nothing was trained or written"
 
 
 def train(
@@ -107,18 +109,22 @@ def train(
     with loading():
         from ganforge import api
 
-    options = {
-        "data": data, "size": size, "batch": batch, "epochs": epochs, "kimg": kimg, "seed": seed,
-        "device": device, "precision": precision, "sync_bn": sync_bn or None,
-        "compile": compile or None,
-    }  # fmt: skip
-    chosen = assemble(recipe, config, options, overrides, tensorboard, every, stop)
+    settings = given(
+        data=data, size=size, batch=batch, epochs=epochs, kimg=kimg, seed=seed, device=device,
+        precision=precision, sync_bn=sync_bn or None, compile=compile or None,
+    )  # fmt: skip
+    output = given(tensorboard=tensorboard or None, score_every=every)
+    chosen = assemble(recipe, config, settings, output, stop)
     if print_config:
         yield convert.dumps(chosen).removesuffix("\n")
         return 0
     if seeds is not None:
-        numbers = seed_numbers(seeds, seed, gpus)
-        return (yield from train_seeds(chosen, numbers, out, at_once, dry_run, take_over))
+        for name, value in given(seed=seed, gpus=gpus).items():
+            raise UsageError(
+                f"--{name} {value} and --seeds {seeds}: give one of them; a population is trained "
+                "by one process"
+            )
+        return (yield from train_seeds(chosen, seeds, out, at_once, dry_run, take_over))
     if at_once is not None:
         raise UsageError(f"--at-once {at_once} is for several seeds: give --seeds too")
     path = out or api.default_folder(chosen)
@@ -126,7 +132,7 @@ def train(
         yield from rehearse(chosen, path, gpus)
         return 0
     if gpus is not None:
-        return launch(gpus, chosen, typed)
+        return launch(gpus, chosen)
     return (yield from train_one(chosen, path, take_over, timeout))
 
 
@@ -145,55 +151,19 @@ def train_one(config: Config, path: Path, take_over: bool, timeout: float) -> Li
 
 
 def train_seeds(
-    config: Config,
-    numbers: Sequence[int],
-    out: Path | None,
-    at_once: int | None,
-    dry_run: bool,
-    take_over: bool,
+    config: Config, text: str, out: Path | None, at_once: int | None, dry_run: bool, take_over: bool
 ) -> Lines:
     """Train a run for each seed, with one summary of all."""
     from ganforge.experiments import seeds
-    from ganforge.experiments.seeds.plan import make
+    from ganforge.experiments.seeds.plan import make, parse, size
     from ganforge.experiments.seeds.summary import lines
     from ganforge.runs.records import Control
 
-    plan = make(config, out, numbers, at_once)
-    yield from described(plan)
-    if dry_run:
-        on = plan.resolved
-        yield f"budget: {plan.steps:,} steps of {plan.config.batch} for each"
-        yield f"device: {on.device}, {on.precision}, {on.threads} threads"
-        yield "nothing was trained or written"
-        return 0
-    trained = seeds.carry_out(plan, "auto", Control(take_over=take_over))
-    yield from ("", *lines(trained.summary), f"summary  {trained.path}/summary.json")
-    return (yield from stopped(trained.signal, True))
-
-
-def seed_numbers(text: str, seed: int | None, gpus: int | None) -> tuple[int, ...]:
-    """The seeds of `--seeds TEXT`; UsageError for options that contradict it."""
-    from ganforge.experiments.seeds.plan import parse
-
-    numbers = parse(text)
-    if seed is not None:
-        raise UsageError(f"--seed {seed} and --seeds {text}: give one of them")
-    if gpus is not None:
-        raise UsageError(
-            f"--gpus {gpus} and --seeds {text}: a population is trained by one process; give "
-            "--gpus for the run of one seed"
-        )
-    return numbers
-
-
-def described(plan: Plan) -> Iterator[str]:
-    """What a plan comes to: seeds, folder, how they are trained, memory."""
-    from ganforge.experiments.seeds.plan import size
-
+    plan = make(config, out, parse(text), at_once)
     left = sum(map(plan.pending, plan.seeds))
     yield (
-        f"{len(plan.seeds)} seeds of {plan.config.name} on {plan.config.data}, {left} to be "
-        f"trained, in {plan.folder}"
+        f"{len(plan.seeds)} seeds of {config.name} on {config.data}, {left} to be trained, in "
+        f"{plan.folder}"
     )
     if plan.one_by_one and left:
         yield f"one by one: {plan.one_by_one}"
@@ -205,6 +175,15 @@ def described(plan: Plan) -> Iterator[str]:
             f"({size(plan.cost.member)} a game), {size(plan.free)} are free; figures are of all "
             "seeds together"
         )
+    if dry_run:
+        on = plan.resolved
+        yield f"budget: {plan.steps:,} steps of {config.batch} for each"
+        yield f"device: {on.device}, {on.precision}, {on.threads} threads"
+        yield UNTOUCHED
+        return 0
+    trained = seeds.carry_out(plan, "auto", Control(take_over=take_over))
+    yield from ("", *lines(trained.summary), f"summary  {trained.path}/summary.json")
+    return (yield from stopped(trained.signal, True))
 
 
 def stopped(number: int, says: bool) -> Lines:
@@ -217,61 +196,63 @@ def stopped(number: int, says: bool) -> Lines:
 def assemble(
     recipe: str | None,
     file: Path | None,
-    options: Mapping[str, Any],
-    overrides: Mapping[str, str],
-    tensorboard: bool,
-    every: float | None = None,
-    stop: str | None = None,
+    options: dict[str, Any],
+    output: dict[str, Any],
+    stop: str | None,
 ) -> Config:
-    """Settings from the defaults, the recipe, the file and the command line; the last one wins."""
-    from ganforge import files, recipes, registry
+    """Settings from the defaults, the recipe, the file and the command line; the last one wins.
+
+    Args:
+        recipe: its name. [default: the one that the file names, or cdcgan]
+        file: TOML, all settings of a config or some of them.
+        options: settings as options of the command line; those with dots are `overrides`.
+        output: such settings of the config's `output`.
+        stop: "auto" for an end when no better score comes.
+    """
+    from ganforge import registry
     from ganforge.callbacks import evaluate
 
-    table: dict[str, Any] = {}
-    if file is not None:
-        try:
-            table = tomllib.loads(files.read_file(file).decode())
-        except (ValueError, RecursionError) as error:
-            raise UsageError(f"{file}: not valid TOML: {error}") from None
-        if options.get("data") is None:
-            stay_inside(file, str(table.get("data", "")))
-    name = str(table.get("name", "cdcgan")) if recipe is None else recipe
-    whole = recipe is None and {"networks", "game"} <= set(table)
-    if recipe is None and not whole:  # a file may not name code that is run: only the user may
-        choice("name", name, list(recipes.RECIPES))
-    chosen = recipes.RECIPES["cdcgan"]() if whole else recipes.find(name)
-    if table:
-        try:
-            chosen = (
-                convert.from_dict(Config, {"name": name, **table}, registry.PARTS)
-                if whole
-                else convert.merge(chosen, table, registry.PARTS)
-            )
-        except UsageError as error:
-            raise UsageError(f"{file}: {error}") from None
-    given = {key: value for key, value in options.items() if value is not None}
-    if "epochs" in given and "kimg" in given:
+    chosen = base(recipe, file, "data" in options)
+    if {"epochs", "kimg"} <= options.keys():
         raise UsageError("--epochs and --kimg both state the budget: give one of them")
-    if "epochs" in given:
-        given["kimg"] = None
+    if "epochs" in options:
+        options["kimg"] = None
     if overrides:
         chosen = convert.override(chosen, overrides, registry.PARTS)
-    output: dict[str, Any] = {"tensorboard": True} if tensorboard else {}
-    output |= {} if every is None else {"score_every": every}
     if stop is not None:
         choice("stop", stop, ("auto",))
-        rule = evaluate.end_rule(every, chosen.output.score_every)
-        output |= dict(zip(("score_every", "patience"), rule, strict=True))
-    return replace(chosen, **given, output=replace(chosen.output, **output))
+        rule = evaluate.end_rule(output.get("score_every"), chosen.output.score_every)
+        output["score_every"], output["patience"] = rule
+    return replace(chosen, **options, output=replace(chosen.output, **output))
 
 
-def stay_inside(file: Path, data: str) -> None:
-    """UsageError if a config, perhaps from a stranger, names data outside the current folder."""
-    if Path(data).is_absolute() or ".." in Path(data).parts or data.startswith("~"):
+def base(recipe: str | None, file: Path | None, data_given: bool) -> Config:
+    """The recipe with the settings of the file over it, or the config that is all in the file."""
+    from ganforge import files, recipes, registry
+
+    if file is None:
+        return recipes.find(recipe or "cdcgan")
+    try:
+        table = tomllib.loads(files.read_file(file).decode())
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{file}: not valid TOML: {error}") from None
+    data, name = str(table.get("data", "")), recipe or str(table.get("name", "cdcgan"))
+    outside = Path(data).is_absolute() or ".." in Path(data).parts or data.startswith("~")
+    if outside and not data_given:  # the file is perhaps a stranger's
         raise UsageError(
             f"{file}: data = {data!r} is outside this folder: if you mean it, say so with "
             f"--data {data}"
         )
+    whole = recipe is None and {"networks", "game"} <= table.keys()
+    if recipe is None and not whole:  # a file may not name code that is run: only the user may
+        choice("name", name, list(recipes.RECIPES))
+    start = None if whole else recipes.find(name)
+    try:
+        if start is None:
+            return convert.from_dict(Config, {"name": name, **table}, registry.PARTS)
+        return convert.merge(start, table, registry.PARTS)
+    except UsageError as error:
+        raise UsageError(f"{file}: {error}") from None
 
 
 def rehearse(chosen: Config, path: Path, gpus: int | None = None) -> Iterator[str]:
@@ -281,10 +262,7 @@ def rehearse(chosen: Config, path: Path, gpus: int | None = None) -> Iterator[st
     from ganforge.training.meeting import Meeting
     from ganforge.training.trainer import Trainer
 
-    world = distributed.from_environment()
-    if gpus is not None:
-        count = processes(gpus, chosen)
-        world = distributed.World(0, count, here=count)
+    world = distributed.from_environment() if gpus is None else processes(gpus, chosen)
     found = checks.require_trainable({path: chosen}, world=world)
     data, resolved = found.data, found.resolved
     t = Trainer(chosen, data, folder.Run(path), resolved, found.begun, Meeting(world))
@@ -298,24 +276,25 @@ def rehearse(chosen: Config, path: Path, gpus: int | None = None) -> Iterator[st
     yield f"budget         {t.steps:,} steps of {chosen.batch}"
     yield f"device         {resolved.device}, {resolved.precision}, {threads.planned(t)}"
     yield f"folder         {path}"
-    yield "nothing was trained or written"
+    yield UNTOUCHED
 
 
-def processes(gpus: int, chosen: Config) -> int:
+def processes(gpus: int, chosen: Config) -> World:
     """The processes of `--gpus`; UsageError if the batch cannot be split over them."""
-    from ganforge.training import distributed
+    from ganforge.training.distributed import World
 
     check(gpus >= 1, "gpus", gpus, "at least 1 process")
-    distributed.World(0, gpus).part(chosen.batch)
-    return gpus
+    world = World(0, gpus, here=gpus)
+    world.part(chosen.batch)
+    return world
 
 
-def launch(gpus: int, chosen: Config, arguments: Sequence[str]) -> int:
+def launch(gpus: int, chosen: Config) -> int:
     """The same command in several processes, without its --gpus; the exit code."""
     from ganforge.training import distributed
 
     processes(gpus, chosen)  # refused once, not by each process
-    words = [w for w in arguments if not w.startswith("--gpus=")]
+    words = [w for w in typed if not w.startswith("--gpus=")]
     if "--gpus" in words:
         at = words.index("--gpus")
         del words[at : at + 2]
@@ -329,13 +308,9 @@ def summary(trained: Trained) -> Iterator[str]:
 
     path, spec = trained.path, trained.sampler.spec
     yield closing_losses(trained.run.log())
-    if not spec.is_image:
-        yield from moments(trained)
-    yield f"model    {trained.run.model}"
-    if trained.grid:
-        yield f"samples  {trained.grid}"
-    if trained.plot:
-        yield f"plot     {trained.plot}"
+    yield from moments(trained)
+    places = {"model": trained.run.model, "samples": trained.grid, "plot": trained.plot}
+    yield from (f"{name:<8} {place}" for name, place in places.items() if place)
     label = f" --label {8 if spec.classes > 8 else 0}" if spec.classes else ""
     out = "-o samples.png" if spec.is_image else "-n 1000 -o samples.npz"
     yield f"sample   ganforge sample {path}{label} {out}"
@@ -350,30 +325,27 @@ def summary(trained: Trained) -> Iterator[str]:
 
 def closing_losses(log: Sequence[Mapping[str, Any]]) -> str:
     """Both losses over the last quarter of a run, for one interval is noisy."""
+    if not log:
+        return "no step has been logged yet"
     count = max(1, len(log) // 4)
     last = log[-count:]
-    if not last:
-        return "no step has been logged yet"
     d, g = (sum(r.get(k, math.nan) for r in last) / count for k in ("loss_d", "loss_g"))
     first = log[-count - 1].get("epoch", 0.0) if len(log) > count else 0.0
     return f"loss_D {d:.3f}, loss_G {g:.3f} (mean of epochs {first:.1f} to {last[-1]['epoch']:.1f})"
 
 
-def moments(trained: Trained, count: int = 10_000) -> Iterator[str]:
+def moments(trained: Trained) -> Iterator[str]:
     """Mean and covariance of the samples beside those of the law, for vectors of 1 to 4 numbers."""
     import numpy as np
 
     from ganforge.plotting import points
 
-    def shown(values: Any) -> str:
-        text = np.array2string(np.asarray(values, dtype=float), precision=2, separator=", ")
-        return text.replace("\n", "")
-
-    if trained.sampler.spec.size > 4:
-        return
-    samples = trained.sample(count, seed=trained.run.info().get("seed", 0))
+    spec = trained.sampler.spec
     truth = points.true_moments(trained.run.settings()["data"])
-    if truth is not None:
-        generated = samples.mean(0), np.atleast_2d(np.cov(samples.T))
-        for name, (mean, covariance) in {"generated": generated, "true": truth}.items():
-            yield f"{name:<10} mean {shown(mean)}  covariance {shown(covariance)}"
+    if truth is None or spec.is_image or spec.size > 4:
+        return
+    samples = trained.sample(10_000, seed=trained.run.info().get("seed", 0))
+    generated = samples.mean(0), np.atleast_2d(np.cov(samples.T))
+    for name, found in (("generated", generated), ("true", truth)):
+        mean, covariance = (np.asarray(v, dtype=float).round(2).tolist() for v in found)
+        yield f"{name:<10} mean {mean}  covariance {covariance}"
