@@ -80,11 +80,9 @@ def sample_spec(run: Run, settings: Mapping[str, Any]) -> tuple[DataSpec, tuple[
     """What one sample looks like, with classes = 0 in an unconditional game; class names."""
     path = run.model / model.CONFIG
     if path.is_file():
-        try:
+        with model.undamaged(path):
             table = json.loads(files.read_file(path))
             return model.read_spec(table["spec"]), model.read_names(table)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise damaged(path, error) from None
     data = load.load(str(settings.get("data")), size=settings.get("size"))
     if settings.get("labels"):
         return data.spec, data.class_names

@@ -4,7 +4,7 @@ step-000001000/state.safetensors   every tensor of the run
 step-000001000/manifest.json       format, step, sha256 of every file, versions, and its own sha256
 
 Written under a temporary name, every file fsynced, renamed, the parent fsynced; never overwritten.
-A reader takes the newest that verifies. A crash at any point leaves the previous ones untouched.
+A reader uses the newest that verifies. A crash at any point leaves the previous ones untouched.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any
 from torch import Tensor
 
 from ganforge.errors import DataError, DiskError
-from ganforge.files import digest, disk_error, read_file, sync_folder, write_file
+from ganforge.files import digest, disk_error, read_file, sync_folder, write_file, writing
 
 FORMAT = 1
 STATE, MANIFEST = "state.safetensors", "manifest.json"
@@ -76,14 +76,18 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 def seal(manifest: Mapping[str, Any]) -> bytes:
     """The manifest as JSON, with the sha256 of all the rest of it as its last key."""
-    body = json.dumps(manifest, indent=1, sort_keys=True)
-    return json.dumps({**manifest, "sha256": digest(body.encode())}, indent=1).encode()
+    return json.dumps({**manifest, "sha256": body_digest(manifest)}, indent=1).encode()
+
+
+def body_digest(manifest: Mapping[str, Any]) -> str:
+    """The sha256 of a manifest without its own."""
+    return digest(json.dumps(manifest, indent=1, sort_keys=True).encode())
 
 
 def save(folder: Path, step: int, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> Path:
-    """Write checkpoint `step` below `folder`; DiskError where there is no room or no permission.
+    """Write checkpoint `step` below `folder`; DiskError without room or permission.
 
-    facts: what else the manifest holds (samples_seen, seconds, config_hash, versions).
+    facts: what else the manifest says (samples_seen, seconds, config_hash, versions).
     """
     final = folder / folder_name(step)
     if final.exists():
@@ -111,44 +115,41 @@ def save(folder: Path, step: int, tensors: Mapping[str, Tensor], facts: Mapping[
 
 def verify(path: Path) -> tuple[dict[str, Any], bytes]:
     """The manifest and state bytes of a checkpoint; DataError says what is damaged."""
-    raw = read_file(path / MANIFEST)
     try:
-        manifest = json.loads(raw)
-        claimed = manifest.pop("sha256")
-        body = json.dumps(manifest, indent=1, sort_keys=True)
-        files, version = manifest["files"], manifest["format"]
-        size, sha = files[STATE]["bytes"], files[STATE]["sha256"]
+        manifest = json.loads(read_file(path / MANIFEST))
+        sealed = manifest.pop("sha256") == body_digest(manifest)
+        state, version = dict(manifest["files"][STATE]), manifest["format"]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise DataError(f"{path}: its manifest is damaged") from None
-    if claimed != digest(body.encode()):
-        raise DataError(f"{path}: its manifest is damaged")
-    if version != FORMAT:
+        sealed, version = False, FORMAT
+    if sealed and version != FORMAT:
         raise DataError(f"{path}: format {version}, this ganforge reads {FORMAT}")
-    if not sound(manifest):  # sealed by somebody else
+    if not sealed or not sound(manifest):  # damaged, or sealed by somebody else
         raise DataError(f"{path}: its manifest is damaged")
     data = read_file(path / STATE)
-    if len(data) != size or digest(data) != sha:
+    if state != {"sha256": digest(data), "bytes": len(data)}:
         raise DataError(f"{path}: {STATE} is damaged")
     return manifest, data
 
 
 def sound(manifest: Mapping[str, Any]) -> bool:
     """Whether a manifest's facts have the types and ranges they are written with."""
-    numbers = [manifest[key] for key in NUMBERS if key in manifest]
+    numbers = [manifest.get(key, 0) for key in NUMBERS]
     return (
         isinstance(manifest.get("step"), int)
         and all(isinstance(manifest.get(key, {}), dict) for key in TABLES)
-        and all(
-            isinstance(n, int | float) and not isinstance(n, bool) and 0 <= n < 2**63
-            for n in numbers
-        )
+        and all(type(number) in (int, float) and 0 <= number < 2**63 for number in numbers)
     )
+
+
+def step_of(path: Path) -> int:
+    """The step of a checkpoint, by its name."""
+    return int(path.name[5:])
 
 
 def listed(folder: Path) -> list[Path]:
     """The checkpoints below `folder`, newest first."""
     found = [p for p in folder.glob("step-*") if p.is_dir() and p.name[5:].isdigit()]
-    return sorted(found, key=lambda p: int(p.name[5:]), reverse=True)
+    return sorted(found, key=step_of, reverse=True)
 
 
 def newest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
@@ -175,13 +176,13 @@ def prune(folder: Path, keep: int, also: frozenset[int] = frozenset()) -> None:
     What the disk does not let go of stays for the next time: nothing is lost by it.
     """
     for path in listed(folder)[keep:]:
-        if int(path.name[5:]) not in also:
+        if step_of(path) not in also:
             with contextlib.suppress(OSError):
                 remove(path)
 
 
 def remove(path: Path) -> None:
-    """Remove a checkpoint; OSError where the disk does not let go of it.
+    """Remove a checkpoint; OSError if the disk does not let go of it.
 
     Renamed first: a kill halfway through the removal must not leave a broken checkpoint.
     """
@@ -192,21 +193,20 @@ def remove(path: Path) -> None:
 
 def set_aside(folder: Path, newer_than: int) -> None:
     """Rename the damaged checkpoints after a step, so that their steps can be written again."""
-    for path in listed(folder):
-        if int(path.name[5:]) > newer_than:
+    for path in after(folder, newer_than):
+        with writing(path):
             doomed = path.with_name(f"damaged-{path.name}")
             shutil.rmtree(doomed, ignore_errors=True)
-            try:
-                os.replace(path, doomed)
-            except OSError as error:
-                raise disk_error(path, error) from error
+            os.replace(path, doomed)
 
 
 def drop_after(folder: Path, step: int) -> None:
     """Remove the checkpoints after a step: games that share their steps go back together."""
-    for path in listed(folder):
-        if int(path.name[5:]) > step:
-            try:
-                remove(path)
-            except OSError as error:
-                raise disk_error(path, error) from error
+    for path in after(folder, step):
+        with writing(path):
+            remove(path)
+
+
+def after(folder: Path, step: int) -> list[Path]:
+    """The checkpoints after a step, newest first."""
+    return [path for path in listed(folder) if step_of(path) > step]

@@ -36,7 +36,7 @@ EXPERIMENT = "experiment.json"  # what `reproduce` writes into a folder before i
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder. Nothing is held open; every property reads what is on disk now."""
+    """A run folder; every call reads what is on disk now."""
 
     path: Path
 
@@ -71,14 +71,9 @@ class Run:
         return table
 
     def info(self) -> dict[str, Any]:
-        """run.json: status, versions, seed, device, precision, threads, steps; {} where missing."""
+        """run.json: status, versions, seed, device, precision, threads, steps; {} if missing."""
         path = self.path / INFO
-        if not path.is_file():
-            return {}
-        try:
-            info = json.loads(files.read_file(path))
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{path}: not valid JSON ({error}): {LOST}") from None
+        info = files.read_json(path, {}, LOST)
         if not isinstance(info, dict) or not all(map(well_typed, info.items())):
             raise DataError(f"{path}: not what a run writes there: {LOST}")
         return info
@@ -95,7 +90,7 @@ class Run:
 
 
 def last_known(run: Run) -> dict[str, Any]:
-    """run.json; where that is lost, the newest checkpoint's manifest, which says the same."""
+    """run.json; if that is lost, the newest checkpoint's manifest, which says the same."""
     if info := run.info():
         return info
     found, _ = checkpoint.newest(run.checkpoints)
@@ -112,7 +107,7 @@ def well_typed(item: tuple[str, Any]) -> bool:
         return isinstance(value, dict) and (key != "resolved" or machine(value))
     if key in TEXTS:
         return isinstance(value, str)
-    number = isinstance(value, int | float) and not isinstance(value, bool)
+    number = type(value) in (int, float)
     if key in COUNTS:
         return number and abs(value) < 2**53
     return number or key not in NUMBERS
@@ -120,41 +115,40 @@ def well_typed(item: tuple[str, Any]) -> bool:
 
 def machine(resolved: Mapping[str, Any]) -> bool:
     """Whether what `auto` chose is something that it can have chosen, as far as it is known."""
-    known = {"device": "", "precision": "fp32", "threads": 1, "stacked": 0, **resolved}
-    if not isinstance(known["device"], str) or known["precision"] not in ("fp32", "bf16"):
-        return False
-    whole = all(type(known[key]) is int for key in ("threads", "stacked"))
-    return whole and 1 <= known["threads"] < 2**16
+    threads = resolved.get("threads", 1)
+    return (
+        isinstance(resolved.get("device", ""), str)
+        and resolved.get("precision", "fp32") in ("fp32", "bf16")
+        and type(threads) is type(resolved.get("stacked", 0)) is int
+        and 1 <= threads < 2**16
+    )
 
 
 def open_run(path: Path | str) -> Run:
-    """An existing run; DataError where there is none."""
+    """An existing run; DataError if there is none."""
     run = Run(Path(path))
     if not run.path.is_dir():
         raise DataError(f"{path}: no such run folder (`ganforge runs` lists what there is)")
     if not run.exists():
         inside = find_runs(path)
         some = f"; its runs are inside, such as {inside[0].path}" if inside else ""
-        raise DataError(f"{path}: not a run folder, it holds no {CONFIG}{some}")
+        raise DataError(f"{path}: not a run folder, it has no {CONFIG}{some}")
     return run
 
 
 def prepare(path: Path | str, wanted: Config) -> Run:
-    """The run folder for `wanted`: made, or found to hold the same run.
+    """The run folder for `wanted`: made, or found with the same run in it.
 
-    UsageError where the folder holds something else, or a run whose settings differ in more than
-    what may continue (the budget may grow; see `config.CONTINUABLE`).
+    UsageError if something else is in the folder, or a run whose settings differ in more than may
+    change on the way (the budget may grow; see `config.CONTINUABLE`).
     """
     run = Run(Path(path))
     refuse_other(run, wanted)
-    if run.exists():
-        if run.settings() == convert.to_dict(wanted):
-            return run
-    else:
-        try:
+    if not run.exists():
+        with files.writing(run.path):
             run.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise files.disk_error(run.path, error) from error
+    elif run.settings() == convert.to_dict(wanted):
+        return run
     files.replace_file(run.path / CONFIG, convert.dumps(wanted).encode())
     return run
 
@@ -194,7 +188,8 @@ def refuse_unwritable(path: Path) -> None:
     """DiskError if the folder `path` cannot be made, or cannot be written in."""
     nearest = next(p for p in (path, *path.absolute().parents) if os.path.lexists(p))
     reason = 0 if os.access(nearest, os.W_OK | os.X_OK) else errno.EACCES
-    reason = reason if nearest.is_dir() else errno.ENOTDIR
+    if not nearest.is_dir():
+        reason = errno.ENOTDIR
     if reason:
         raise files.disk_error(path, OSError(reason, os.strerror(reason)))
 
@@ -217,7 +212,7 @@ def leftover(path: Path) -> bool:
 
 
 def clean(run: Run) -> None:
-    """Remove what killed writers left; the caller holds the lock."""
+    """Remove what killed writers left; the caller has the lock."""
     for folder in (run.path, *(p for p in run.path.iterdir() if p.is_dir())):
         for path in folder.glob(".*.tmp"):
             pid = path.name.split(".")[-2]
@@ -266,28 +261,25 @@ def append_log(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
 def cut_log(path: Path, step: int) -> None:
     """Drop every record after `step` and any torn tail, so that a resumed run logs them anew."""
     if path.exists():
-        kept = [r for r in read_log(path) if r["step"] <= step]
-        files.replace_file(path, files.json_lines(kept))
+        before = [r for r in read_log(path) if r["step"] <= step]
+        files.replace_file(path, files.json_lines(before))
 
 
 @contextlib.contextmanager
 def locked(run: Run, take_over: bool = False) -> Iterator[None]:
-    """Keep a second trainer out of the folder (see `lock`); BusyError where one has it."""
+    """Keep a second trainer out of the folder (see `lock`); BusyError if one has it."""
     path = run.path / LOCK
     with contextlib.ExitStack() as stack:
-        try:
+        with files.writing(path):
             lock.hold(path, stack, take_over)
-        except OSError as error:
-            raise files.disk_error(path, error) from error
         yield
 
 
 def state(run: Run) -> str:
-    """The status that run.json tells; "interrupted" where it says running and nobody trains it."""
+    """The status in run.json; "interrupted" if it says running and nobody trains the run."""
     status = str(run.info().get("status", "unknown"))
-    if status == "running" and lock.holder(run.path / LOCK) is None:
-        return "interrupted"
-    return status
+    nobody = status == "running" and lock.holder(run.path / LOCK) is None
+    return "interrupted" if nobody else status
 
 
 def find_runs(folder: Path | str) -> list[Run]:
@@ -313,7 +305,7 @@ def versions() -> dict[str, str]:
 
 
 def cpu_name() -> str:
-    """The CPU's model, as far as the system tells."""
+    """The CPU's model, if the system says."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):

@@ -35,24 +35,21 @@ def open_sampler(
 ) -> Sampler:
     """The generator of a run folder or a model folder (`gf.load`).
 
-    networks: your own function, where the model was trained with one.
-    Raises DataError where there is no model, or it is damaged.
+    networks: your function, if the model was trained with one.
+    Raises DataError if there is no model, or it is damaged.
     """
     folder = Path(path)
     if not folder.exists():
         raise DataError(f"{folder}: no such run or model folder (`ganforge runs` lists the runs)")
-    if (folder / model.CONFIG).is_file():
-        return model.load(folder, networks, torch.device(device))
-    run = runs.open_run(folder)
-    if not (run.model / model.CONFIG).is_file():
-        raise DataError(
-            f"{folder}: this run has no model yet; it gets one with its first checkpoint"
-        )
-    return model.load(run.model, networks, torch.device(device))
+    if not (folder / model.CONFIG).is_file():
+        folder = runs.open_run(folder).model
+        if not (folder / model.CONFIG).is_file():
+            raise DataError(f"{path}: this run has no model yet; its first checkpoint makes one")
+    return model.load(folder, networks, device)
 
 
 def run_of(path: Path | str) -> Run | None:
-    """The run a path belongs to, where it is a run folder."""
+    """The run of a path, if it is a run folder."""
     run = Run(Path(path))
     return run if run.exists() else None
 
@@ -81,10 +78,8 @@ def load_spec(run: Run) -> DataSpec | None:
     path = run.model / model.CONFIG
     if not path.is_file():
         return None
-    try:
+    with model.undamaged(path):
         return model.read_spec(json.loads(read_file(path))["spec"])
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise DataError(f"{path}: damaged ({error}): restore it from a copy") from None
 
 
 def newest_checkpoint(run: Run) -> checkpoint.Checkpoint | None:
@@ -118,16 +113,12 @@ def load_players(
         UsageError: the networks are code of the user's that was not given.
     """
     with torch.random.fork_rng(devices=[]):
-        modules: dict[str, nn.Module] = {**nets.build(config.networks, spec, config.noise.size)}
+        modules = nets.build(config.networks, spec, config.noise.size)
     if config.ema:
         modules["ema"] = copy.deepcopy(modules["generator"])
     for side, module in modules.items():
-        prefix = f"{side}."
-        tensors = {
-            name.removeprefix(prefix): tensor
-            for name, tensor in saved.tensors.items()
-            if name.startswith(prefix)
-        }
+        found = ((k.partition("."), tensor) for k, tensor in saved.tensors.items())
+        tensors = {name: tensor for (of, _, name), tensor in found if of == side}
         require_same_tensors(module.state_dict(), tensors, f"{saved.path}: {side}")
         module.load_state_dict(tensors)
         module.eval().requires_grad_(False)
@@ -135,7 +126,7 @@ def load_players(
 
 
 def discriminator(run: Run) -> Callable[[Array], Array] | None:
-    """D of the newest checkpoint, stored vectors (N, F) -> D(x) (N,); None where there is none."""
+    """D of the newest checkpoint, stored vectors (N, F) -> D(x) (N,); None if there is none."""
     try:
         spec, saved = load_spec(run), newest_checkpoint(run)
         if spec is None or saved is None:
@@ -147,6 +138,6 @@ def discriminator(run: Run) -> Callable[[Array], Array] | None:
     def judge(x: Array) -> Array:
         with torch.no_grad():
             values = encode(torch.from_numpy(np.asarray(x, dtype=np.float32)), spec)
-            return np.asarray(torch.sigmoid(player(values, None, None)).flatten().double().numpy())
+            return torch.sigmoid(player(values, None, None)).flatten().double().numpy()
 
     return judge

@@ -6,7 +6,8 @@ Hugging Face layout; no time and no path in it, so the same weights make the sam
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,6 @@ from torch.overrides import TorchFunctionMode
 from ganforge import files, nets, registry
 from ganforge.config import convert
 from ganforge.config.schema import Config, Noise
-from ganforge.config.user_code import UserCode
 from ganforge.data.spec import DataSpec
 from ganforge.errors import DataError, GanforgeError, UsageError
 from ganforge.files import save_file
@@ -37,9 +37,9 @@ OwnNetworks = Callable[[DataSpec, int], dict[str, nn.Module]]
 
 
 def save(folder: Path, sampler: Sampler, of: Config, facts: dict[str, Any]) -> Path:
-    """Write the model folder: the generator `sampler` holds, and how to build it again.
+    """Write the model folder: the generator of `sampler`, and how to build it again.
 
-    facts: what else the card should tell (step, samples_seen, data_sha256, ...).
+    facts: what else the card should say (step, samples_seen, data_sha256, ...).
     """
     table = {
         "library": "ganforge",
@@ -62,30 +62,38 @@ def load(
 ) -> Sampler:
     """The sampler of a model folder.
 
-    networks: the user's own function, for a model whose networks are code of theirs.
-    Raises DataError where the folder is none, or damaged.
+    networks: the user's function, for a model whose networks are code of the user's.
+    Raises DataError if the folder is none, or damaged.
     """
     folder = Path(folder)
     path = folder / CONFIG
     if not path.is_file():
-        raise DataError(f"{folder}: not a model folder, it holds no {CONFIG}")
-    try:
+        raise DataError(f"{folder}: not a model folder, it has no {CONFIG}")
+    with undamaged(path):
         table = json.loads(files.read_file(path))
         spec = read_spec(table["spec"])
         noise = convert.from_dict(Noise, table["noise"], {}, "noise")
         name, class_names = printable(str(table["name"])), read_names(table)
-        saved, version = table["networks"], table["format"]
+        networks = networks or convert.read_part(table["networks"], registry.PARTS, "networks")
+        version = table["format"]
+        if max(*spec.shape, spec.classes, noise.size) >= MOST:
+            raise ValueError(f"a size beyond {MOST:,}")
+    if version != FORMAT:
+        raise DataError(f"{path}: format {version}, this ganforge reads {FORMAT}")
+    tensors = checkpoint.read_tensors(folder / WEIGHTS)
+    model = built(networks, spec, noise.size, tensors, folder)
+    return Sampler(model.to(device).eval().requires_grad_(False), spec, noise, name, class_names)
+
+
+@contextmanager
+def undamaged(path: Path) -> Iterator[None]:
+    """Turns what a damaged file raises while it is read into a DataError that names it."""
+    try:
+        yield
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(f"{path}: damaged ({error}): restore it from a copy") from None
     except GanforgeError as error:
         raise DataError(f"{path}: {error}") from None
-    if version != FORMAT:
-        raise DataError(f"{path}: format {version}, this ganforge reads {FORMAT}")
-    if max(*spec.shape, spec.classes, noise.size) >= MOST:
-        raise DataError(f"{path}: damaged (a size beyond {MOST:,}): restore it from a copy")
-    tensors = checkpoint.read_tensors(folder / WEIGHTS)
-    model = built(networks or read_networks(saved, path), spec, noise.size, tensors, folder)
-    return Sampler(model.to(device).eval().requires_grad_(False), spec, noise, name, class_names)
 
 
 class Unfilled(TorchFunctionMode):
@@ -106,8 +114,8 @@ def built(
 ) -> nn.Module:
     """The generator that the tensors of a folder fit, with them in it.
 
-    The package's own networks are laid out without memory first, and get it once the tensors fit: a
-    damaged config.json that asks for terabytes takes none.
+    Networks of the package are laid out without memory first, and get it once the tensors fit: a
+    damaged config.json that asks for terabytes allocates none.
     """
     ours = nets.is_built_in(networks)
     model: nn.Module = (
@@ -123,7 +131,7 @@ def built(
 
 
 def laid_out(networks: OwnNetworks, spec: DataSpec, noise: int, folder: Path) -> nn.Module:
-    """The generator without memory; DataError where there can be none of these sizes."""
+    """The generator without memory; DataError if there can be none of these sizes."""
     try:
         with torch.device("meta"), Unfilled():
             return nets.build(networks, spec, noise)["generator"]
@@ -134,68 +142,33 @@ def laid_out(networks: OwnNetworks, spec: DataSpec, noise: int, folder: Path) ->
 def training(folder: Path) -> dict[str, Any]:
     """data, size, data_sha256 and step of a model's training, as far as its config.json says.
 
-    Raises DataError where it is damaged.
+    Raises DataError if it is damaged.
     """
     path = folder / CONFIG
-    try:
-        told = dict(json.loads(files.read_file(path)).get("training", {}))
-        settings = dict(told.get("config", {}))
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise DataError(f"{path}: damaged ({error}): restore it from a copy") from None
-    found = {key: settings.get(key) for key in ("data", "size")}
-    found |= {key: told.get(key) for key in ("data_sha256", "step")}
-    for key, value in found.items():
-        if value is not None and type(value) is not (int if key in ("size", "step") else str):
-            raise DataError(f"{path}: damaged ({key} = {value!r}): restore it from a copy")
+    with undamaged(path):
+        facts = dict(json.loads(files.read_file(path)).get("training", {}))
+        facts |= dict(facts.get("config", {}))
+        found = {key: facts.get(key) for key in ("data", "size", "data_sha256", "step")}
+        for key, value in found.items():
+            if value is not None and type(value) is not (int if key in ("size", "step") else str):
+                raise TypeError(f"{key} = {value!r}")
     return found
 
 
 def read_spec(table: dict[str, Any]) -> DataSpec:
-    """The DataSpec of a config.json; KeyError, TypeError or ValueError where it is none."""
-    spec = DataSpec(
-        tuple(map(whole, table["shape"])),
-        whole(table["classes"]),
-        str(table["dtype"]),
-        bool(table["bounded"]),
-        tuple(map(finite, table["offset"])),
-        tuple(map(finite, table["scale"])),
-    )
+    """The DataSpec of a config.json; raises what `undamaged` turns into a DataError."""
+    spec = convert.from_dict(DataSpec, table, {}, "spec")
     for numbers in (spec.offset, spec.scale):
         if len(numbers) != 1 and (spec.is_image or len(numbers) != spec.size):
             raise ValueError("offset and scale do not fit the shape")
+        if not all(abs(number) <= LARGEST for number in numbers):
+            raise ValueError(f"{numbers} are too large")
     return spec
 
 
 def read_names(table: dict[str, Any]) -> tuple[str, ...]:
-    """The class names of a config.json; KeyError or TypeError where there are none."""
+    """The class names of a config.json; raises what `undamaged` turns into a DataError."""
     return tuple(printable(str(name)) for name in table["class_names"])
-
-
-def whole(value: Any) -> int:
-    """A whole number of a config.json; TypeError where it is none."""
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{value!r} is no whole number")
-    return value
-
-
-def finite(value: Any) -> float:
-    """A number of a config.json; TypeError or ValueError where it is none, or not finite."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{value!r} is no number")
-    if not abs(value) <= LARGEST:
-        raise ValueError(f"{value!r} is too large")
-    return float(value)
-
-
-def read_networks(table: Any, path: Path) -> Any:
-    """The networks named in a config.json; never code."""
-    try:
-        part = convert.read_part(table, registry.PARTS, "networks")
-    except GanforgeError as error:
-        raise DataError(f"{path}: {error}") from None
-    if isinstance(part, UserCode):
-        part(DataSpec((1,)), 1)  # raises, saying how to name the code
-    return part
 
 
 def card(table: dict[str, Any]) -> str:
