@@ -35,6 +35,7 @@ from ganforge.text import ERRORS
 from ganforge.training import openmp
 
 NOTHING = "stopped before the first step, nothing new was saved; to start: {}"
+BUG = "a bug of ours: {}: {}\nAdd --debug for the traceback, and please report it."
 LONGEST = 1000  # letters of an error's line
 FULL_OR_BROKEN = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
@@ -57,19 +58,19 @@ def application() -> App:
 
 def main(given: Sequence[str] | None = None) -> int:
     """The `ganforge` command; returns the exit code."""
-    if given is None and hasattr(signal, "SIGUSR1"):  # "save": harmless before there is a run
-        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-    if given is None:
+    entry = given is None  # of the console script, not a call from Python
+    if entry:
+        if hasattr(signal, "SIGUSR1"):  # "save": harmless before there is a run
+            signal.signal(signal.SIGUSR1, signal.SIG_IGN)
         _streams()
     left_out = openmp.unset()  # before torch is imported
-    if left_out and os.environ.get("RANK", "0") == "0":
+    if left_out and _rank() == 0:
         print(f"ganforge: {left_out}", file=sys.stderr)
-    code = run(given)
-    gone = code > 128 or code == BusyError.exit_code
-    if given is None and gone:  # unloading torch costs a second, or waits for a lost process
+    code = run(sys.argv[1:] if given is None else given)
+    if entry and (code > 128 or code == BusyError.exit_code):
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(code)
+        os._exit(code)  # unloading torch costs a second, or waits for a lost process
     return code
 
 
@@ -95,26 +96,20 @@ def loading() -> Iterator[None]:
 
 def _streams() -> None:
     """Discard output to a closed stream; escape letters that the terminal lacks."""
-    sys.stdout = sys.stdout or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
-    sys.stderr = sys.stderr or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
-    for stream in (sys.stdout, sys.stderr):
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name) or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+        setattr(sys, name, stream)
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=ERRORS)
 
 
-def run(given: Sequence[str] | None) -> int:
-    """Run one command, by default the words of the command line; returns the exit code."""
-    words = list(sys.argv[1:] if given is None else given)
-    debug = "--debug" in words
-    words = [w for w in words if w != "--debug"]
+def run(given: Sequence[str]) -> int:
+    """Run one command; returns the exit code."""
+    words = [word for word in given if word != "--debug"]
     try:
         code = show(application()(read(words), exit_on_error=False, print_error=False))
         sys.stdout.flush()
         return code
-    except CycloptsError as error:
-        return _fail(mistyped(error), debug)
-    except GanforgeError as error:
-        return _fail(error, debug)
     except KeyboardInterrupt as error:
         if _rank() == 0:
             print(NOTHING.format(again()))
@@ -123,9 +118,15 @@ def run(given: Sequence[str] | None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
-        if debug:
-            raise
-        return _unforeseen(error)
+        known = explained(error)
+        if len(words) < len(given):
+            traceback.print_exception(known or error)
+        elif known is None or known.printed_by(_rank()):
+            text = str(known or BUG.format(type(error).__name__, error))
+            if len(text) > LONGEST:  # somebody typed a value of thousands of letters
+                text = f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"
+            print(f"ganforge: {text}", file=sys.stderr)
+        return known.exit_code if known else 1
 
 
 def show(result: Any) -> int:
@@ -139,6 +140,22 @@ def show(result: Any) -> int:
             print(next(result), flush=True)
         except StopIteration as end:
             return int(end.value)
+
+
+def explained(error: Exception) -> GanforgeError | None:
+    """What happened, as an error with a remedy; None for a bug."""
+    if isinstance(error, GanforgeError):
+        return error
+    if isinstance(error, CycloptsError):
+        return mistyped(error)
+    if lacks_memory(error):
+        return OutOfMemoryError(
+            "the machine has too little memory for this: use smaller networks, --size or --batch"
+        )
+    if isinstance(error, OSError) and (error.filename or error.errno in FULL_OR_BROKEN):
+        where = error.filename or "standard output"
+        return DiskError(f"{where}: {error.strerror}: choose another path, or check the disk")
+    return None
 
 
 def mistyped(error: CycloptsError) -> UsageError:
@@ -163,35 +180,7 @@ def usage(command: Sequence[str]) -> str:
     return text.getvalue().strip().splitlines()[0].removeprefix("Usage: ")
 
 
-def _unforeseen(error: Exception) -> int:
-    if lacks_memory(error):
-        text = "the machine has too little memory for this: use smaller networks, --size or --batch"
-        return _fail(OutOfMemoryError(text), False)
-    if isinstance(error, OSError) and (error.filename or error.errno in FULL_OR_BROKEN):
-        where = error.filename or "standard output"
-        text = f"{where}: {error.strerror}: choose another path, or check the disk"
-        return _fail(DiskError(text), False)
-    print(
-        f"ganforge: a bug of ours: {type(error).__name__}: {error}\n"
-        "Add --debug for the traceback, and please report it.",
-        file=sys.stderr,
-    )
-    return 1
-
-
 def _rank() -> int:
     """The number of this process, 0 if there is only one."""
     rank = os.environ.get("RANK", "0")
     return int(rank) if rank.isdecimal() else 0
-
-
-def _fail(error: GanforgeError, debug: bool) -> int:
-    if debug:
-        traceback.print_exception(error)
-        return error.exit_code
-    if error.printed_by(_rank()):
-        text = str(error)
-        if len(text) > LONGEST:  # somebody typed a value of thousands of letters
-            text = f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"
-        print(f"ganforge: {text}", file=sys.stderr)
-    return error.exit_code

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from itertools import pairwise
 
 from ganforge.config.convert import TOP_LEVEL
 from ganforge.errors import UsageError
 from ganforge.text import command_line
 
+WITH_OVERRIDES = ("train", "compare")  # commands that have settings as --a.b value
 COUNTS = ("--size", "--batch", "--n", "-n", "--rows", "--steps", "--gpus", "--at-once")
-WHOLE = (*COUNTS, "--seed")
 MOST = 2**31 - 1  # of anything that is counted; arrays end not far above
-WITH_OVERRIDES = ("train", "compare")  # commands that take settings as --a.b value
 
 typed: list[str] = []  # the words of the command that runs
 overrides: dict[str, str] = {}  # its settings
@@ -24,7 +24,7 @@ def read(words: Sequence[str]) -> list[str]:
     overrides.clear()
     rest = list(words)
     if rest and rest[0] in WITH_OVERRIDES:
-        rest, found = split_overrides(rest)
+        rest, found = split_overrides(words)
         overrides.update(found)
     whole_numbers(rest)
     return rest
@@ -44,24 +44,25 @@ def split_overrides(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]
     words = iter(arguments)
     for word in words:
         key, equals, value = word.removeprefix("--").partition("=")
+        key = key.replace("-", "_")
         if not word.startswith("--") or not ("." in key or key in TOP_LEVEL):
             rest.append(word)
             continue
         if not equals:
-            following = next(words, None)
-            if following is None or (following.startswith("--") and len(following) > 2):
+            value = next(words, "--missing")
+            if value.startswith("--") and len(value) > 2:
                 raise UsageError(f"{word} needs a value, as {word} VALUE")
-            value = following
-        found[key.replace("-", "_")] = value
+        found[key] = value
     return rest, found
 
 
 def whole_numbers(words: Sequence[str]) -> None:
     """UsageError for 7.6 as a whole number, which the parser rounds, and for counts above MOST."""
-    for word, following in zip(words, [*words, ""][1:], strict=True):
+    for word, following in pairwise([*words, ""]):
         key, equals, value = word.partition("=")
         text = value if equals else following
-        if key in WHOLE and "." in text and text.replace(".", "", 1).lstrip("-").isdecimal():
+        fraction = "." in text and text.replace(".", "", 1).lstrip("-").isdecimal()
+        if fraction and key in (*COUNTS, "--seed"):
             raise UsageError(f"{key} = {text!r}: expected a whole number")
         if key in COUNTS and text.isdecimal() and (len(text) > 18 or int(text) > MOST):
             raise UsageError(f"{key} = {text}: expected {MOST:,} at most")

@@ -19,22 +19,18 @@ from ganforge.errors import UsageError, check, did_you_mean, in_range
 T = TypeVar("T")
 
 # Settings without an option in the command line, set as --name value like the dotted ones.
-TOP_LEVEL = ("ema", "labels", "threads", "micro-batch", "micro_batch", "on-nan", "on_nan")
+TOP_LEVEL = ("ema", "labels", "threads", "micro_batch", "on_nan")
 
 
-def to_dict(part: Any) -> dict[str, Any]:
+def to_dict(part: Any) -> Any:
     """A config, or a part of one, as plain tables, lists and values; None is left out."""
+    if isinstance(part, tuple):
+        return [to_dict(value) for value in part]
+    if not dataclasses.is_dataclass(part):
+        return to_dict(record(part)) if callable(part) else part
     table: dict[str, Any] = {"kind": part.kind} if isinstance(part, Part) else {}
-    values = {f.name: getattr(part, f.name) for f in dataclasses.fields(part)}
-    return table | {name: _plain(value) for name, value in values.items() if value is not None}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return [_plain(v) for v in value]
-    if dataclasses.is_dataclass(value):
-        return to_dict(value)
-    return to_dict(record(value)) if callable(value) else value
+    table |= {f.name: to_dict(getattr(part, f.name)) for f in dataclasses.fields(part)}
+    return {name: value for name, value in table.items() if value is not None}
 
 
 def from_dict(cls: type[T], table: Mapping[str, Any], parts: Parts, where: str = "") -> T:
@@ -51,20 +47,18 @@ def from_dict(cls: type[T], table: Mapping[str, Any], parts: Parts, where: str =
     """
     if not isinstance(table, Mapping):
         raise UsageError(f"{where or 'config'} = {table!r}: expected a table of settings")
-    hints = typing.get_type_hints(cls)
-    fields = {f.name: f for f in dataclasses.fields(typing.cast(Any, cls))}
+    kind: Any = cls
+    hints = typing.get_type_hints(kind)
+    fields = {f.name: f for f in dataclasses.fields(kind)}
     values = {}
-
     for key, value in table.items():
         path = f"{where}.{key}" if where else key
-        if key == "kind" and hasattr(cls, "kind"):
+        if key == "kind" and hasattr(cls, key):
             continue
         if key not in fields:
             raise UsageError(f"unknown setting {path!r}: {did_you_mean(key, list(fields))}")
-        tag = fields[key].metadata.get("parts")
-        read = _value if tag is None else read_part
-        values[key] = read(value, parts, tag or hints[key], path)
-
+        hint = fields[key].metadata.get("parts", hints[key])
+        values[key] = _value(value, parts, hint, path)
     for name, f in fields.items():
         if name not in values and f.default is f.default_factory is dataclasses.MISSING:
             raise UsageError(f"{where or 'config'}: the setting {name!r} is missing")
@@ -99,7 +93,9 @@ def read_part(value: Any, parts: Parts, tag: str, path: str = "") -> Any:
 
 
 def _value(value: Any, parts: Parts, hint: Any, path: str) -> Any:
-    """`value` as the annotated type, or a UsageError that names both."""
+    """`value` as the annotated type, or as a part if `hint` is a tag; a UsageError names both."""
+    if isinstance(hint, str):
+        return read_part(value, parts, hint, path)
     args = typing.get_args(hint)
     if type(None) in args:
         return None if value is None else _value(value, parts, args[0], path)
@@ -110,7 +106,7 @@ def _value(value: Any, parts: Parts, hint: Any, path: str) -> Any:
     if typing.get_origin(hint) is tuple:
         if not isinstance(value, list | tuple):
             raise UsageError(f"{path} = {value!r}: expected a list such as [1, 2]")
-        if args[-1] is not Ellipsis and len(value) != len(args):
+        if ... not in args and len(value) != len(args):
             raise UsageError(f"{path} = {value!r}: expected {len(args)} values")
         return tuple(_value(v, parts, args[0], path) for v in value)
     if hint is float and type(value) is int:
@@ -162,15 +158,16 @@ def override(config: T, settings: Mapping[str, str], parts: Parts) -> T:
 
 def rebuild(config: T, table: Mapping[str, Any], parts: Parts) -> T:
     """`config` with the settings of `table`; a user's function stays if its table is unchanged."""
+    whole: Any = config
     known = {tag: dict(kinds) for tag, kinds in parts.items()}
     functions = {}
-    for f in dataclasses.fields(typing.cast(Any, config)):
+    for f in dataclasses.fields(whole):
         part, tag = getattr(config, f.name), f.metadata.get("parts")
         if tag and isinstance(part, Part):
             known[tag].setdefault(part.kind, type(part))
-        elif tag and callable(part) and table.get(f.name) == _plain(part):
+        elif tag and callable(part) and table.get(f.name) == to_dict(part):
             functions[f.name] = part
-    read: Any = from_dict(type(config), table, known)
+    read: Any = from_dict(type(whole), table, known)
     return typing.cast(T, dataclasses.replace(read, **functions))
 
 
@@ -197,7 +194,7 @@ def loads(text: str, parts: Parts, source: str = "config") -> Config:
 
 
 def merge(config: Config, table: Mapping[str, Any], parts: Parts) -> Config:
-    """`config` with the settings of a (partial) TOML table in the place of its own."""
+    """`config` with the settings of a (partial) TOML table over it."""
     average = table.get("ema")
     base = _with_average(to_dict(config), average if isinstance(average, Mapping) else {})
     return rebuild(config, _merged(base, table), parts)
@@ -257,5 +254,5 @@ def config_hash(config: Config) -> str:
 def _number(value: Any) -> Any:
     """1.0 as 1: Python code may give either, TOML always gives the annotated type."""
     if isinstance(value, list):
-        return [_number(v) for v in value]
+        return list(map(_number, value))
     return int(value) if isinstance(value, float) and value.is_integer() else value

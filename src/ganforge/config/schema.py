@@ -16,8 +16,7 @@ from ganforge.text import printable
 
 Parts = Mapping[str, Mapping[str, type]]  # field name -> kind -> dataclass
 
-DEVICES = ("auto", "cpu", "cuda", "mps")
-PRECISIONS = ("auto", "fp32", "bf16")
+FRACTION = "a fraction in [0, 1]"
 
 
 @runtime_checkable
@@ -25,6 +24,12 @@ class Part(Protocol):
     """A frozen dataclass that names its kind."""
 
     kind: ClassVar[str]
+
+
+def require(part: object, **rules: tuple[bool, str]) -> None:
+    """UsageError for the first setting of a part whose rule (holds, what was expected) fails."""
+    for key, (holds, expected) in rules.items():
+        check(holds, key, getattr(part, key), expected)
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,7 @@ class Noise:
     law: str = "normal"
 
     def __post_init__(self) -> None:
-        check(self.size >= 1, "size", self.size, "at least 1")
+        require(self, size=(self.size >= 1, "at least 1"))
         choice("law", self.law, ("normal", "uniform"))
 
 
@@ -73,17 +78,22 @@ class Optimizer:
 
     def __post_init__(self) -> None:
         choice("name", self.name, ("adam", "sgd", "rmsprop"))
-        check(self.least <= self.lr < math.inf, "lr", self.lr, f"a number from {self.least} up")
-        valid = len(self.betas) == 2 and all(0 <= b < 1 for b in self.betas)
-        check(valid, "betas", self.betas, "two numbers in [0, 1)")
+        pair = len(self.betas) == 2 and all(0 <= b < 1 for b in self.betas)
+        require(
+            self,
+            lr=(self.least <= self.lr < math.inf, f"a number from {self.least} up"),
+            betas=(pair, "two numbers in [0, 1)"),
+            momentum=(0 <= self.momentum < 1, "in [0, 1)"),
+            momentum_to=(0 <= self.momentum_to < 1, "in [0, 1)"),
+            decay_from=(0 <= self.decay_from <= 1, FRACTION),
+            decay_to=(0 <= self.decay_to <= 1, FRACTION),
+            weight_decay=(self.weight_decay >= 0, "0 or more"),
+            least=(self.least >= 0, "0 or more"),
+            momentum_steps=(self.momentum_steps >= 0, "0 or more"),
+            shrink=(self.shrink >= 1, "1 or more"),
+        )
         # torch's Adam refuses a whole number beside a float
         object.__setattr__(self, "betas", tuple(map(float, self.betas)))
-        for key in ("momentum", "momentum_to"):
-            check(0 <= getattr(self, key) < 1, key, getattr(self, key), "in [0, 1)")
-        for key in ("decay_from", "decay_to"):
-            check(0 <= getattr(self, key) <= 1, key, getattr(self, key), "a fraction in [0, 1]")
-        for key, low in (("weight_decay", 0), ("least", 0), ("momentum_steps", 0), ("shrink", 1)):
-            check(getattr(self, key) >= low, key, getattr(self, key), f"{low} or more")
 
     def rate(self, progress: float, step: int = 0) -> float:
         """The learning rate at a step, after the fraction `progress` of the budget."""
@@ -127,19 +137,27 @@ class Average:
     buffers: str = "copy"
 
     def __post_init__(self) -> None:
-        check(0 <= self.decay < 1, "decay", self.decay, "a decay in [0, 1)")
-        check(0 <= self.half_life < math.inf, "half_life", self.half_life, "0 or more images")
-        check(self.start >= 0, "start", self.start, "step 0 or a later one")
-        check(0 <= self.ramp_up <= 1, "ramp_up", self.ramp_up, "a fraction in [0, 1]")
+        decays, halves = self.decay > 0, self.half_life > 0
+        require(
+            self,
+            decay=(0 <= self.decay < 1, "a decay in [0, 1)"),
+            start=(self.start >= 0, "step 0 or a later one"),
+            ramp_up=(0 <= self.ramp_up <= 1, FRACTION),
+            half_life=(0 <= self.half_life < math.inf, "0 or more images"),
+        )
         choice("buffers", self.buffers, ("copy", "average"))
-        both = self.decay > 0 and self.half_life > 0
-        rule = f"0 beside decay = {self.decay}, or decay = 0: give one of the two"
-        check(not both, "half_life", self.half_life, rule)
-        for key, form in (("start", "decay"), ("warmup", "decay"), ("ramp_up", "half_life")):
-            value = getattr(self, key)
-            check(not value or getattr(self, form) > 0, key, value, f"{form} > 0 beside it")
-        needed = self.buffers == "copy" or self.decay > 0 or self.half_life > 0
-        check(needed, "buffers", self.buffers, "decay > 0 or half_life > 0 beside it")
+        one = f"0 beside decay = {self.decay}, or decay = 0: give one of the two"
+        require(self, half_life=(not (decays and halves), one))
+        require(
+            self,
+            start=(decays or not self.start, "decay > 0 beside it"),
+            warmup=(decays or not self.warmup, "decay > 0 beside it"),
+            ramp_up=(halves or not self.ramp_up, "half_life > 0 beside it"),
+            buffers=(
+                decays or halves or self.buffers == "copy",
+                "decay > 0 or half_life > 0 beside it",
+            ),
+        )
 
     @classmethod
     def of(cls, value: float | Average) -> Average:
@@ -189,7 +207,7 @@ class Output:
             check(0 < getattr(self, key) < math.inf, key, getattr(self, key), "more than 0 epochs")
         for key in ("keep_every", "score_every", "patience"):
             check(0 <= getattr(self, key) < math.inf, key, getattr(self, key), "0 or more")
-        check(self.score_every > 0 or not self.patience, "patience", self.patience, "score_every>0")
+        require(self, patience=(self.score_every > 0 or not self.patience, "score_every>0"))
 
 
 @dataclass(frozen=True)
@@ -246,22 +264,25 @@ class Config:
     output: Output = Output()
 
     def __post_init__(self) -> None:
-        for key, text in (("name", self.name), ("data", self.data)):
+        for key, text in {"name": self.name, "data": self.data}.items():
             check(isinstance(text, str), key, text, "a string")
             object.__setattr__(self, key, printable(text))  # TOML holds no other; see on_disk
-        check(self.size is None or 1 <= self.size <= 4096, "size", self.size, "1 to 4096 pixels")
-        check(self.batch >= 1, "batch", self.batch, "at least 1")
-        check(self.micro_batch >= 0, "micro_batch", self.micro_batch, "0 (off) or more")
-        choice("on_nan", self.on_nan, ("stop", "rollback"))
-        check(0 < self.epochs < math.inf, "epochs", self.epochs, "more than 0")
-        check(self.kimg is None or 0 < self.kimg < math.inf, "kimg", self.kimg, "more than 0")
+        require(
+            self,
+            size=(self.size is None or 1 <= self.size <= 4096, "1 to 4096 pixels"),
+            batch=(self.batch >= 1, "at least 1"),
+            micro_batch=(self.micro_batch >= 0, "0 (off) or more"),
+            epochs=(0 < self.epochs < math.inf, "more than 0"),
+            kimg=(self.kimg is None or 0 < self.kimg < math.inf, "more than 0"),
+            threads=(0 <= self.threads <= 1024, "0 (auto) to 1024"),
+        )
         if isinstance(self.ema, Average):
             object.__setattr__(self, "ema", self.ema.shortest())
         else:
             check(0 <= self.ema < 1, "ema", self.ema, "a decay in [0, 1), or an Average")
-        choice("device", self.device.split(":")[0], DEVICES)
-        choice("precision", self.precision, PRECISIONS)
-        check(0 <= self.threads <= 1024, "threads", self.threads, "0 (auto) to 1024")
+        choice("on_nan", self.on_nan, ("stop", "rollback"))
+        choice("device", self.device.split(":")[0], ("auto", "cpu", "cuda", "mps"))
+        choice("precision", self.precision, ("auto", "fp32", "bf16"))
         check_numbers(self)
 
     def images(self, examples: int) -> int:

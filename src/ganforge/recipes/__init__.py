@@ -51,15 +51,11 @@ def find(name: str) -> Config:
     Raises:
         UsageError: an unknown name, or a file that cannot be run or gives no Config.
     """
-    if ".py" in name:
-        path, _, function = name.partition(":")
-        return from_file(Path(path), function or "run")
-    choice("recipe", name, list(RECIPES))
-    return RECIPES[name]()
-
-
-def from_file(path: Path, function: str) -> Config:
-    """The config that a function of a user's file returns; the file is executed."""
+    if ".py" not in name:
+        choice("recipe", name, list(RECIPES))
+        return RECIPES[name]()
+    file, _, function = name.partition(":")
+    path, function = Path(file), function or "run"
     config = call_user_code(path, load_function(path, function))
     if not isinstance(config, Config):
         raise UsageError(f"{path}:{function} returned {type(config).__name__}: expected a Config")

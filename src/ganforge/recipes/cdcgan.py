@@ -23,22 +23,12 @@ from ganforge.nets import DCGAN
 
 def cdcgan() -> Config:
     adam = Optimizer(lr=2e-3, betas=(0.0, 0.99), decay_from=0.5)
+    penalties = (R1(0.1, 4), R2(0.1, 4))
     return Config(
         name="cdcgan",
         labels=True,
-        networks=DCGAN(
-            generator_width=32,
-            discriminator_width=32,
-            discriminator_norm="none",
-            biases=True,
-            label="projection",
-        ),
-        game=Adversarial(
-            loss="relativistic",
-            classify=0.1,
-            fake_labels="data",
-            penalties=(R1(0.1, 4), R2(0.1, 4)),
-        ),
+        networks=DCGAN(32, 32, discriminator_norm="none", biases=True, label="projection"),
+        game=Adversarial("relativistic", classify=0.1, fake_labels="data", penalties=penalties),
         epochs=5,
         ema=0.998,
         generator=adam,

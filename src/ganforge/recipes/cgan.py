@@ -19,16 +19,12 @@ from ganforge.nets import MLP, Init
 
 def cgan() -> Config:
     adam = Optimizer(lr=1e-4)
+    init = Init("normal", 0.01, biases=True)
     return Config(
         name="cgan",
         labels=True,
-        networks=MLP(
-            generator=(256, 512, 1024),
-            discriminator=(1024, 512, 256),
-            discriminator_dropout=0.3,
-            init=Init("normal", 0.01, biases=True),
-        ),
-        game=Adversarial(loss="non-saturating"),
+        networks=MLP(discriminator=(1024, 512, 256), discriminator_dropout=0.3, init=init),
+        game=Adversarial(),
         epochs=50,
         generator=adam,
         discriminator=adam,

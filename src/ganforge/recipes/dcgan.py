@@ -17,12 +17,5 @@ from ganforge.nets import DCGAN
 
 
 def dcgan() -> Config:
-    adam = Optimizer(lr=2e-4, betas=(0.5, 0.999))
-    return Config(
-        name="dcgan",
-        networks=DCGAN(),
-        game=Adversarial(loss="non-saturating"),
-        epochs=10,
-        generator=adam,
-        discriminator=adam,
-    )
+    adam = Optimizer(betas=(0.5, 0.999))
+    return Config("dcgan", DCGAN(), Adversarial(), generator=adam, discriminator=adam)

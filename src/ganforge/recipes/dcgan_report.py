@@ -19,10 +19,5 @@ from ganforge.recipes.mnist_dropout import mnist_dropout
 
 
 def dcgan_report() -> Config:
-    return replace(
-        mnist_dropout(),
-        name="dcgan-report",
-        networks=DCGAN(
-            generator_width=32, discriminator_width=32, project_norm=False, init=Init("default")
-        ),
-    )
+    networks = DCGAN(32, 32, project_norm=False, init=Init())
+    return replace(mnist_dropout(), name="dcgan-report", networks=networks)

@@ -23,21 +23,18 @@ from ganforge.nets import MLP
 def figure1() -> Config:
     # D learns faster and plays twice, for a D that lags lets G fold the line onto itself for good;
     # a little R1 keeps it from chasing G into one mode
+    networks = MLP((64, 64), (64, 64), generator_activation="tanh", discriminator_activation="tanh")
+    g, d = (Optimizer(lr=lr, betas=(0.5, 0.99), decay_from=0.3) for lr in (1e-3, 5e-3))
     return Config(
         name="figure1",
         data="mixture1d",
-        networks=MLP(
-            generator=(64, 64),
-            discriminator=(64, 64),
-            generator_activation="tanh",
-            discriminator_activation="tanh",
-        ),
-        game=Adversarial(loss="non-saturating", d_steps=2, penalties=(R1(0.003),)),
+        networks=networks,
+        game=Adversarial(d_steps=2, penalties=(R1(0.003),)),
         noise=Noise(1, "uniform"),
         batch=512,
         kimg=3072,
-        generator=Optimizer(lr=1e-3, betas=(0.5, 0.99), decay_from=0.3),
-        discriminator=Optimizer(lr=5e-3, betas=(0.5, 0.99), decay_from=0.3),
+        generator=g,
+        discriminator=d,
         ema=0.99,
         output=Output(grid=2000, save_every=20, sample_every=5),
     )

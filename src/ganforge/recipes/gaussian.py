@@ -18,16 +18,12 @@ from ganforge.nets import MLP, Init
 
 
 def gaussian() -> Config:
+    init = Init("normal", 0.02, biases=True)
     return Config(
         name="gaussian",
         data="gaussian",
-        networks=MLP(
-            generator=(),
-            discriminator=(5, 3),
-            discriminator_activation="tanh",
-            init=Init("normal", 0.02, biases=True),
-        ),
-        game=Adversarial(loss="non-saturating", reduction="sum", halve=True, fresh_noise=False),
+        networks=MLP((), (5, 3), discriminator_activation="tanh", init=init),
+        game=Adversarial(reduction="sum", halve=True, fresh_noise=False),
         noise=Noise(2),
         batch=8,
         epochs=20,

@@ -24,8 +24,8 @@ def gaussian_stable() -> Config:
     return replace(
         gaussian(),
         name="gaussian-stable",
-        networks=MLP(generator=(), discriminator=(32, 32)),
-        game=Adversarial(loss="relativistic", penalties=(R1(0.1), R2(0.1))),
+        networks=MLP((), (32, 32)),
+        game=Adversarial("relativistic", penalties=(R1(0.1), R2(0.1))),
         generator=adam,
         discriminator=adam,
         batch=64,

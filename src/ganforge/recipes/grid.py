@@ -21,17 +21,11 @@ from ganforge.nets import MLP
 
 def grid() -> Config:
     adam = Optimizer(lr=1e-3, betas=(0.0, 0.99), decay_from=0.5)
+    penalties = (R1(1.0, 4, 0.003, 0.5), R2(1.0, 4, 0.003, 0.5))
     return Config(
         name="grid",
-        networks=MLP(
-            generator=(128,) * 4,
-            discriminator=(128,) * 3,
-            generator_sines=64,
-            discriminator_sines=64,
-        ),
-        game=Adversarial(
-            loss="relativistic", penalties=(R1(1.0, 4, 0.003, 0.5), R2(1.0, 4, 0.003, 0.5))
-        ),
+        networks=MLP((128,) * 4, (128,) * 3, generator_sines=64, discriminator_sines=64),
+        game=Adversarial("relativistic", penalties=penalties),
         data="grid",
         noise=Noise(2),
         batch=100,

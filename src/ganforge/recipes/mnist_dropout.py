@@ -17,16 +17,12 @@ from ganforge.nets import MLP
 
 def mnist_dropout() -> Config:
     adam = Optimizer(lr=2e-3)
+    sizes = (32, 64, 128)
     return Config(
         name="mnist-dropout",
-        networks=MLP(
-            generator=(32, 64, 128),
-            discriminator=(128, 64, 32),
-            generator_dropout=0.3,
-            discriminator_dropout=0.3,
-        ),
-        game=Adversarial(loss="non-saturating", smoothing=0.1),
-        noise=Noise(100, "uniform"),
+        networks=MLP(sizes, sizes[::-1], generator_dropout=0.3, discriminator_dropout=0.3),
+        game=Adversarial(smoothing=0.1),
+        noise=Noise(law="uniform"),
         epochs=100,
         generator=adam,
         discriminator=adam,

@@ -21,10 +21,9 @@ from ganforge.nets import MLP
 def mnist_mlp() -> Config:
     return Config(
         name="mnist-mlp",
-        networks=MLP(generator=(256, 512, 1024), discriminator=(512, 256), generator_norm="batch"),
-        game=Adversarial(loss="non-saturating", halve=True, d_steps=3, fresh_noise=False),
+        networks=MLP(generator_norm="batch"),
+        game=Adversarial(halve=True, d_steps=3, fresh_noise=False),
         epochs=200,
         generator=Optimizer(lr=1e-4),
-        discriminator=Optimizer(lr=2e-4),
         output=Output(grid=25),
     )

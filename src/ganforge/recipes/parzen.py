@@ -2,7 +2,7 @@
 
 System   z ~ N(0, I_100). G 100-1200-1200-784 ReLU, sigmoid, weights U(-.05, .05), output bias
          from the pixels' means. D two layers of 240 maxout units of 5 pieces, weights
-         U(-.005, .005), inputs of its layers kept with probability .8, .5, .5. Non-saturating
+         U(-.005, .005), inputs of its layers stay with probability .8, .5, .5. Non-saturating
          loss, k = 1, both players' gradients at one point. Both by SGD, batch 100, rate
          .1 / 1.000004^step but at least 1e-6, momentum .5 rising to .7 over 250 epochs. MNIST's
          first 50,000.
@@ -14,7 +14,7 @@ Takes    about 45 minutes on one CPU core with bf16 (`ganforge reproduce parzen`
 Command  ganforge train parzen
 """
 
-from ganforge.config.schema import Config, Noise, Optimizer, Output
+from ganforge.config.schema import Config, Optimizer, Output
 from ganforge.gan.adversarial import Adversarial
 from ganforge.nets import MLP, Init
 
@@ -43,9 +43,8 @@ def parzen() -> Config:
             init=Init("uniform", 0.05),
             discriminator_init=Init("uniform", 0.005),
         ),
-        game=Adversarial(loss="non-saturating", halve=True, fresh_noise=False, simultaneous=True),
+        game=Adversarial(halve=True, fresh_noise=False, simultaneous=True),
         data="mnist-50000",
-        noise=Noise(100),
         batch=100,
         epochs=200,
         generator=sgd,

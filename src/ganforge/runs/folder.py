@@ -239,10 +239,9 @@ def refuse_changes(run: Run, wanted: Config) -> None:
 def settings_now(run: Run) -> dict[str, Any]:
     """A run's settings as this version writes them: one that came since is at its default."""
     saved = run.settings()
-    try:
-        return convert.to_dict(convert.from_dict(Config, saved, PARTS))
-    except UsageError:  # settings that are no longer known: compared as they stand
-        return saved
+    with contextlib.suppress(UsageError):  # settings that are no longer known: compared as they are
+        saved = convert.to_dict(convert.from_dict(Config, saved, PARTS))
+    return saved
 
 
 def read_log(path: Path) -> Iterator[dict[str, Any]]:
