@@ -9,12 +9,12 @@ To put your code into the loop, iterate over `gf.iterate(...)` instead.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ganforge.callbacks import display
+from ganforge import files
+from ganforge.callbacks import display, log
 from ganforge.callbacks.diagnose import Budget, DiagnoseCallback
 from ganforge.callbacks.evaluate import Scorer
 from ganforge.config.schema import Config
@@ -38,7 +38,7 @@ class Trained:
 
     run: its folder. progress: its last record. sampler: its generator. signal: the number of the
     signal that stopped it, 0 for none. scores: at its end, on the validation split;
-    unscored: why there are none. diagnosis: healthy or not, at its end, where it was looked at.
+    unscored: why there are none. diagnosis: healthy or not, at its end, if it was diagnosed.
     """
 
     run: Run
@@ -77,13 +77,12 @@ def train(
 ) -> Trained:
     """Train a config in the folder `out`, or go on with the run that is there.
 
-    out: `runs/<name>` where none is given. show: "auto" (a bar on a terminal, pictures in a
-    notebook, lines elsewhere), "terminal", "plain", "notebook", "quiet", or an object like those.
-    data: a `Dataset` of your own in place of what `config.data` names; validation: examples held
-    out of it, to score by. race: whether `threads = 0` is settled by a race at the start of a fresh
-    run (see `threads`); False takes all cores.
-    Ctrl-C, SIGTERM: the step is finished, the run saved, and what is there returned; before there
-    is a run, while data are loaded, Interrupted (a KeyboardInterrupt) is raised.
+    out: `runs/<name>` if none is given. show: "auto" (a bar on a terminal, pictures in a notebook,
+    lines elsewhere), "terminal", "plain", "notebook", "quiet", or an object like those. data: a
+    `Dataset` in place of what `config.data` names; validation: examples that are not in it, to
+    score by. race: whether `threads = 0` is settled by a race at the start of a fresh run (see
+    `threads`); False for all cores. Ctrl-C, SIGTERM: the step is finished, the run saved, and what
+    is there returned; before there is a run, Interrupted (a KeyboardInterrupt) is raised.
     """
     if not isinstance(config, Config):
         raise UsageError(f"{config!r}: expected a Config; call the recipe, as gf.recipes.cdcgan()")
@@ -97,40 +96,28 @@ def train(
             validation = checks.require_callbacks(config, path, data, validation)
             scorer = Scorer(config, path, control, data, validation)
         diagnosing = DiagnoseCallback(config, path, Budget(scorer.validation))
-        last = None
-        with shown, events(config, path) as record:
-            for last in loop.training(config, path, control, data, race):
-                record(last[1])
-                told = diagnosing.on_record(last[0], scorer.watch(*last))
+        with shown, log.Events(path) if config.output.tensorboard else nullcontext() as events:
+            for t, progress in loop.training(config, path, control, data, race):
+                if events:
+                    events.add(progress)
+                noted = diagnosing.on_record(t, scorer.watch(t, progress))
                 with suppress(OSError):  # nobody reads any more, or a full disk: the run goes on
-                    shown.show(told)
-        if last is None:
-            raise DataError(f"{path}: the run gave no record")
-        training, progress = last
-        plot = None
-        # a process that was told to go has seconds: `ganforge plot` draws the same
+                    shown.show(noted)
+        plot = diagnosis = None
+        # a process that was asked to end has seconds: `ganforge plot` draws the same
         with suppress(Interrupted), control.may_be_interrupted():
-            plot = draw(training.run) if leads else None
-        scores, unscored = scorer.close(training)
-        found = None
+            plot = draw(t.run) if leads else None
+        scores, unscored = scorer.close(t)
         with suppress(Interrupted), control.may_be_interrupted():
-            found = diagnosing.on_end(training, scores)
-    grids = sorted(training.run.samples.glob("*.*"))
+            diagnosis = diagnosing.on_end(t, scores)
+    grid = max(t.run.samples.glob("*.*"), default=None)
     return Trained(
-        training.run,
-        progress,
-        training.sampler(),
-        grids[-1] if grids else None,
-        plot,
-        control.signal,
-        scores,
-        unscored,
-        found,
+        t.run, progress, t.sampler(), grid, plot, control.signal, scores, unscored, diagnosis
     )
 
 
 def default_folder(config: Config) -> Path:
-    """runs/<recipe>, with the data and the seed in the name where they are not the recipe's."""
+    """runs/<recipe>, with the data and the seed in the name if they are not the recipe's."""
     from ganforge.recipes import RECIPES
 
     # a name from somebody's config file must not lead out of runs/
@@ -143,22 +130,8 @@ def default_folder(config: Config) -> Path:
     return Path("runs") / name
 
 
-@contextmanager
-def events(config: Config, path: Path) -> Iterator[Callable[[Progress], None]]:
-    """Where records go beside the log: TensorBoard event files, where the config asks for them."""
-    if not (config.output.tensorboard and distributed.from_environment().is_main_process):
-        yield lambda progress: None
-        return
-    from ganforge.callbacks import log
-
-    with log.Events(path) as writer:
-        yield writer.add
-
-
 def draw(run: Run) -> Path | None:
-    """The run's overview as plot.png; None where there is nothing to draw yet."""
-    from ganforge import files
-
+    """The run's overview as plot.png; None if there is nothing to draw yet."""
     try:
         return files.save_file(run.path / PLOT, overview.overview(run))
     except DataError:

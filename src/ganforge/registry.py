@@ -1,6 +1,6 @@
 """The parts of a game by kind, and functions from a user's file.
 
-A new network, game or penalty is one file of its own and one entry in `PARTS`.
+A new network, game or penalty is one file and one entry in `PARTS`.
 """
 
 from __future__ import annotations
@@ -8,7 +8,8 @@ from __future__ import annotations
 import importlib.util
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -40,22 +41,23 @@ def load_function(path: Path, name: str) -> Callable[..., Any]:
         raise UsageError(f"{path}: not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[path.stem] = module
-    loader = spec.loader
-    call_user_code(path, lambda: loader.exec_module(module))
+    with user_code(path):
+        spec.loader.exec_module(module)
     found = getattr(module, name, None)
     if not callable(found):
         raise UsageError(f"{path} defines no function {name!r}: name it, as {path}:run")
     return found  # type: ignore[no-any-return]
 
 
-def call_user_code(path: Path, call: Callable[[], Any]) -> Any:
-    """The result of `call`, which runs code of the file `path`.
+@contextmanager
+def user_code(path: Path) -> Iterator[None]:
+    """Around a run of code of the user's file `path`.
 
     Raises:
         UsageError: any exception of that code, with the line of the file that raised it.
     """
     try:
-        return call()
+        yield
     except GanforgeError:
         raise
     except Exception as error:  # a user's code may raise anything

@@ -145,7 +145,7 @@ def all_reduce() -> None:
 
 def lock() -> None:
     """A run folder is open to any number of trainers."""
-    locks.hold = lambda path, stack, take_over=False: None
+    locks.acquire = lambda path, stack, take_over=False: None
 
 
 def paths() -> None:

@@ -44,7 +44,7 @@ class Budget:
     """The time of diagnosis, allowed and spent, of one run or of several that train together.
 
     Args:
-        load_held_out: gives examples held out of training; a GanforgeError says why there are none.
+        load_held_out: gives the validation examples; a GanforgeError says why there are none.
         share: of the training time that checks of samples may need.
         samples: of such a check.
         final_samples: of the diagnosis at the end.

@@ -128,7 +128,7 @@ class Lines(Quiet):
 class Plain(Lines):
     """Lines for a file or a pipe: the first, the last, and one about every five seconds.
 
-    A record that brings a note has no line of its own: its figures are those of an earlier one.
+    A record with a note has no line: its figures are those of an earlier one.
     """
 
     def __init__(self, stream: TextIO | None = None, now: Callable[[], float] = time.monotonic):

@@ -1,6 +1,6 @@
 """Scores while a run goes on: at intervals, with the best model saved, and at its end.
 
-Everything here is done between two steps and draws from random streams of its own, so that a run
+Everything here is done between two steps and draws from separate random streams, so that a run
 that is scored has the same weights, bit for bit, as one that is not.
 
 scores.jsonl           one record a score, cut on resume as the log is
@@ -178,7 +178,7 @@ class Scorer:
 
 
 def record(t: Trainer, frechet: Score, scores: Sequence[Score]) -> dict[str, Any]:
-    """A line of scores.jsonl: where the run stands, its Frechet distance, and every card."""
+    """A line of scores.jsonl: the position of the run, its Frechet distance, and every score."""
     return {
         "step": t.state.step,
         "epoch": t.epoch,

@@ -5,7 +5,7 @@
             events.add(progress)
 
 They lie in `events/` of the run folder: `tensorboard --logdir runs` shows all runs. They are a
-copy of what log.jsonl and samples/ hold, so a disk that takes none of it stops no run.
+copy of log.jsonl and samples/, so a disk that refuses them stops no run.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ TAGS = {
 
 
 class Events:
-    """The event files of one run; made with the first record that holds something to show.
+    """The event files of one run; made with the first record that has something to show.
 
     run_path: the run folder. Of several processes only the leader writes.
     Raises UsageError if tensorboard is not installed, or cannot write to such a path.

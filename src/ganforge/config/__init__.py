@@ -1,4 +1,4 @@
-"""The settings of a run: fields and ranges, TOML to configs and back, a user's own code."""
+"""The settings of a run: fields and ranges, TOML to configs and back, a user's code."""
 
 from __future__ import annotations
 

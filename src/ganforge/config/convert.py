@@ -136,7 +136,7 @@ def override(config: T, settings: Mapping[str, str], parts: Parts) -> T:
         *parents, last = path.split(".")
         for name in parents:
             try:
-                target = target[int(name)] if isinstance(target, list) else target[name]
+                target = target[int(name) if isinstance(target, list) else name]
             except (KeyError, ValueError, IndexError, TypeError):
                 known = list(target) if isinstance(target, dict) else []
                 raise UsageError(f"unknown setting {path!r}: {did_you_mean(name, known)}") from None
@@ -145,13 +145,12 @@ def override(config: T, settings: Mapping[str, str], parts: Parts) -> T:
             check(last.isdecimal() and int(last) < len(target), path, text, "an index in the list")
             target[int(last)] = value
         elif not isinstance(target, dict):
-            raise UsageError(f"unknown setting {path!r}: {parents[-1]!r} holds no settings")
-        elif last == "kind" and target.get("kind", value) != value:
-            target.clear()
-            target["kind"] = value
+            raise UsageError(f"unknown setting {path!r}: {parents[-1]!r} has no settings")
         elif value == "none":
             target.pop(last, None)
         else:
+            if last == "kind" and target.get(last, value) != value:
+                target.clear()
             target[last] = value
     return rebuild(config, table, parts)
 

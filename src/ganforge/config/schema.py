@@ -1,6 +1,6 @@
 """The settings of a run as frozen dataclasses: their fields, defaults and ranges.
 
-A config is complete: it holds everything that decides the outcome of a run. Parts of several kinds
+A config is complete: it has everything that decides the outcome of a run. Parts of several kinds
 (networks, games, penalties) name theirs in `kind`, which `registry.PARTS` maps to a dataclass.
 """
 
@@ -27,9 +27,9 @@ class Part(Protocol):
 
 
 def require(part: object, **rules: tuple[bool, str]) -> None:
-    """UsageError for the first setting of a part whose rule (holds, what was expected) fails."""
-    for key, (holds, expected) in rules.items():
-        check(holds, key, getattr(part, key), expected)
+    """UsageError for the first setting of a part whose rule (valid, what is expected) fails."""
+    for key, (valid, expected) in rules.items():
+        check(valid, key, getattr(part, key), expected)
 
 
 @dataclass(frozen=True)
@@ -266,7 +266,7 @@ class Config:
     def __post_init__(self) -> None:
         for key, text in {"name": self.name, "data": self.data}.items():
             check(isinstance(text, str), key, text, "a string")
-            object.__setattr__(self, key, printable(text))  # TOML holds no other; see on_disk
+            object.__setattr__(self, key, printable(text))  # TOML has no other letters; see on_disk
         require(
             self,
             size=(self.size is None or 1 <= self.size <= 4096, "1 to 4096 pixels"),

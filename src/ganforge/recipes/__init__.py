@@ -24,7 +24,7 @@ from ganforge.recipes.mnist_dropout import mnist_dropout
 from ganforge.recipes.mnist_mlp import mnist_mlp
 from ganforge.recipes.parzen import parzen
 from ganforge.recipes.ring import ring
-from ganforge.registry import call_user_code, load_function
+from ganforge.registry import load_function, user_code
 
 RECIPES: dict[str, Callable[[], Config]] = {
     recipe.__name__.replace("_", "-"): recipe
@@ -56,7 +56,9 @@ def find(name: str) -> Config:
         return RECIPES[name]()
     file, _, function = name.partition(":")
     path, function = Path(file), function or "run"
-    config = call_user_code(path, load_function(path, function))
+    recipe = load_function(path, function)
+    with user_code(path):
+        config = recipe()
     if not isinstance(config, Config):
         raise UsageError(f"{path}:{function} returned {type(config).__name__}: expected a Config")
     return config

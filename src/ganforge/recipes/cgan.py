@@ -1,7 +1,7 @@
 """`cgan`: the conditional perceptron GAN: ask for a digit, get that digit.
 
 System   G: a label's embedding (10 numbers) joined to z in R^100 ~ N(0, I), 110-256-512-1024-784,
-         leaky ReLU, tanh. D: the picture joined to an embedding of its own, 794-1024-512-256-1,
+         leaky ReLU, tanh. D: the picture joined to another embedding, 794-1024-512-256-1,
          leaky ReLU and dropout 0.3. All parameters N(0, 0.01). Fakes' labels uniform over all ten.
 Source   Mirza & Osindero 2014, "Conditional generative adversarial nets"; the report on three GANs
          (its third model).

@@ -6,7 +6,7 @@ System   z in R^100 ~ N(0, I). G 100-256-512-1024-784, batch norm and leaky ReLU
 Source   the 'paper explained' article on Goodfellow et al. 2014 and its PyTorch code.
 Differs  Its inner loop skips `backward` in all but the last of the k steps, so its D takes one step
          and not k; ours takes k, each on fresh data and noise, where its k share one real batch.
-         An epoch of ours is one pass of D, so 200 epochs hold a third of its G steps. Its text has
+         An epoch of ours is one pass of D, so 200 epochs are a third of its G steps. Its text has
          uniform z, its code normal: ours is the code's. Its batch size is not stated: ours is 64.
 Reaches  digits late, mode collapse early: in its first epochs it emits a few shapes only.
 Takes    about 25 s an epoch on two CPU cores.

@@ -1,7 +1,7 @@
 """Checkpoints: a directory that is whole or is not there.
 
 step-000001000/state.safetensors   every tensor of the run
-step-000001000/manifest.json       format, step, sha256 of every file, versions, and its own sha256
+step-000001000/manifest.json       format, step, versions, sha256 of every file and of all that
 
 Written under a temporary name, every file fsynced, renamed, the parent fsynced; never overwritten.
 A reader uses the newest that verifies. A crash at any point leaves the previous ones untouched.
@@ -29,7 +29,7 @@ STATE, MANIFEST = "state.safetensors", "manifest.json"
 NUMBERS = ("step", "steps", "samples_seen", "data_size", "seed", "skipped", "epoch", "seconds",
            "rate_scale")  # fmt: skip
 TABLES = ("means", "resolved", "versions", "timing")
-HEADER_CAP = 16 * 2**20  # bytes of a safetensors header; a large network's takes 100 kB
+HEADER_CAP = 16 * 2**20  # bytes of a safetensors header; a large network's has 100 kB
 SPARE = 16 * 2**20  # free bytes wanted beyond the checkpoint itself
 
 
@@ -80,7 +80,7 @@ def seal(manifest: Mapping[str, Any]) -> bytes:
 
 
 def body_digest(manifest: Mapping[str, Any]) -> str:
-    """The sha256 of a manifest without its own."""
+    """The sha256 of a manifest that has none yet."""
     return digest(json.dumps(manifest, indent=1, sort_keys=True).encode())
 
 

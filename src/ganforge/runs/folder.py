@@ -100,7 +100,7 @@ def last_known(run: Run) -> dict[str, Any]:
 def well_typed(item: tuple[str, Any]) -> bool:
     """Whether a (key, value) of run.json or of the log has the type and range it is written with.
 
-    Other keys may hold anything.
+    Other keys may have any value.
     """
     key, value = item
     if key in TABLES:
@@ -202,7 +202,7 @@ def of_seeds(path: Path) -> bool:
 
 
 def of_experiment(path: Path) -> bool:
-    """Whether a file or folder shows that its folder holds a population or an experiment."""
+    """Whether a file or folder shows that its folder is of a population or an experiment."""
     return of_seeds(path) or path.name == EXPERIMENT
 
 
@@ -270,7 +270,7 @@ def locked(run: Run, take_over: bool = False) -> Iterator[None]:
     path = run.path / LOCK
     with contextlib.ExitStack() as stack:
         with files.writing(path):
-            lock.hold(path, stack, take_over)
+            lock.acquire(path, stack, take_over)
         yield
 
 

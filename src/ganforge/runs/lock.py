@@ -30,14 +30,14 @@ WINDOWS = os.name == "nt"
 PROC = Path("/proc")  # Linux: what the system knows of every process
 
 locks: dict[Path, bool] = {}  # the lock files of this process, and whether each is a lease
-ended = threading.Event()  # set where `locks` is empty
+ended = threading.Event()  # set if `locks` is empty
 
 
-def hold(path: Path, stack: ExitStack, take_over: bool = False) -> None:
-    """Have the lock file `path` for as long as `stack` lives; BusyError where another process has.
+def acquire(path: Path, stack: ExitStack, take_over: bool = False) -> None:
+    """Have the lock file `path` until `stack` ends; BusyError if another process has it.
 
-    take_over: a lease of another trainer, which is known to be gone. A system's lock is not taken
-    over: its process lives.
+    take_over: a lease of another trainer, which is known to be gone, is no obstacle. A system's
+    lock always is: its process lives.
     """
     while True:
         file = stack.enter_context(path.open("a+b", buffering=0))
@@ -57,7 +57,7 @@ def hold(path: Path, stack: ExitStack, take_over: bool = False) -> None:
 
 
 def take(file: IO[bytes]) -> bool | None:
-    """Whether this process now has the system's lock on `file`; None where there are no locks."""
+    """Whether this process now has the system's lock on `file`; None without locks."""
     try:
         return filelock.lock_descriptor(file.fileno(), blocking=False)
     except OSError:
@@ -81,7 +81,7 @@ def lease(path: Path, stack: ExitStack, file: IO[bytes], take_over: bool) -> Non
     except filelock.Timeout:
         raise BusyError(
             f"{path.parent}: another process has been looking at its lock for {PATIENCE:.0f} s: "
-            f"wait for it; where it is gone, remove {path}.gate"
+            f"wait for it; if it is gone, remove {path}.gate"
         ) from None
     stack.callback(lambda: remove(path, file) if signed_here(path) else file.close())
 
@@ -117,14 +117,14 @@ def refuse(path: Path, found: Mapping[str, Any] | None, leased: bool) -> NoRetur
         where, remedy = f" on {found['host']}", "wait for it, or stop it there"
     if leased:
         remedy = (
-            f"wait for it, or, where it is known to be gone, give --take-over to `ganforge train` "
+            f"wait for it, or, if it is known to be gone, give --take-over to `ganforge train` "
             f"(its last sign of life is {age(path):.0f} s old; this file system has no locks)"
         )
     raise BusyError(f"{path.parent} is being trained by process {pid}{where}: {remedy}")
 
 
 def lost(path: Path) -> bool:
-    """Whether this process had a lease on `path` that another has taken over."""
+    """Whether this process had a lease on `path` that another process took over."""
     return locks.get(path, False) and not signed_here(path)
 
 
@@ -162,10 +162,10 @@ def renew() -> None:
 
 
 def holder(path: Path) -> dict[str, Any] | None:
-    """What a lock file says of a trainer that may still live; None where it is gone.
+    """What a lock file says of a trainer that may still live; None if it is gone.
 
-    A process of this machine is looked up. Of another machine's, or where the system does not
-    tell, the time since its last sign of life decides.
+    A process of this machine is looked up. Of another machine's, or if the system does not
+    say, the time since its last sign of life decides.
     """
     found = read(path)
     if found is None:
@@ -180,7 +180,7 @@ def holder(path: Path) -> dict[str, Any] | None:
 
 
 def read(path: Path) -> dict[str, Any] | None:
-    """A lock file's pid, started, host and boot; None where its writer died before it signed."""
+    """A lock file's pid, started, host and boot; None if its writer died before it signed."""
     try:
         with path.open("rb", buffering=0) as file:
             try:
@@ -204,12 +204,12 @@ def age(path: Path) -> float:
 
 
 def host() -> str:
-    """This machine's name, as lock files hold it."""
+    """This machine's name, as lock files have it."""
     return platform.node()
 
 
 def boot() -> str:
-    """What this machine calls the time since its last start; empty where it has no name."""
+    """What this machine calls the time since its last start; empty without a name."""
     try:
         return (PROC / "sys/kernel/random/boot_id").read_text().strip()
     except OSError:
@@ -217,9 +217,9 @@ def boot() -> str:
 
 
 def living(pid: int, since: float | None = None) -> bool | None:
-    """Whether a process of this machine lives; None where the system does not tell.
+    """Whether a process of this machine lives; None if the system does not say.
 
-    since: when it started, where its number may have been given again. A process that was killed
+    since: when it started: its number may have been given again. A process that was killed
     and that nobody has waited for yet does not live.
     """
     if (PROC / "self/stat").exists():
@@ -236,7 +236,7 @@ def living(pid: int, since: float | None = None) -> bool | None:
 
 
 def started(pid: int) -> float | None:
-    """When a living process started, in the system's ticks; None where there is none, or no /proc.
+    """When a living process started, in the system's ticks; None for others, or without /proc.
 
     The states Z and X are of processes that have ended.
     """

@@ -98,7 +98,7 @@ def undamaged(path: Path) -> Iterator[None]:
 
 class Unfilled(TorchFunctionMode):
     """Layers are laid out and not filled: on the meta device that arithmetic would import torch's
-    compiler, which takes a second and makes a folder in the system's scratch space."""
+    compiler, which costs a second and makes a folder in the system's scratch space."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
@@ -201,6 +201,6 @@ samples = gf.load("path/to/this/folder").sample(16{labels}, seed=0)
 | recipe | {table["name"]} |
 | data | {Path(data).name} |
 {facts}
-The settings of the run are in `config.json`. What a generator shows is what its data held: say
-where they come from before you share it.
+The settings of the run are in `config.json`. What a generator shows is in its training data:
+say where they come from before you share it.
 """

@@ -75,33 +75,29 @@ def progress(record: Mapping[str, Any]) -> list[str]:
     """What a log record says of the progress: passes over the data, real examples seen."""
     epoch, seen = record.get("epoch"), record.get("samples_seen")
     out = []
-    if isinstance(epoch, int | float):
-        text = epoch_text(float(epoch))
+    if epoch is not None:
+        text = epoch_text(epoch)
         out.append(f"{text} {'epoch' if text == '1' else 'epochs'}")
-    if isinstance(seen, int):
+    if seen is not None:
         out.append(f"{seen:,} real examples seen")
     return out
 
 
 def moments(run: Run) -> list[Moment]:
     """The sample files of a run by step: grids, or vectors, as the newest file is."""
-    steps = {
-        int(p.stem): p for p in run.samples.glob("*.*")
-        if p.stem.isdigit() and p.suffix in (".png", ".npz")
-    }  # fmt: skip
-    if not steps:
-        return []
-    pace = epochs_a_step(run)
+    steps = {int(p.stem): p for p in run.samples.glob("*.*")
+             if p.stem.isdigit() and p.suffix in (".png", ".npz")}  # fmt: skip
+    pace = epochs_a_step(run) if steps else 0.0
     found = [Moment(s, s * pace if s else 0.0, p) for s, p in sorted(steps.items())]
     return [m for m in found if m.is_picture == found[-1].is_picture]
 
 
 def epochs_a_step(run: Run) -> float:
     """Passes over the data in one step, from the log or run.json; NaN if neither says."""
-    for record in [*reversed(run.log()), run.info()]:
+    for record in (*reversed(run.log()), run.info()):
         step, epoch = record.get("step"), record.get("epoch")
-        if isinstance(step, int) and isinstance(epoch, int | float) and step and epoch:
-            return float(epoch) / step
+        if step and epoch:
+            return float(epoch / step)
     return np.nan
 
 

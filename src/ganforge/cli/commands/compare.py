@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ganforge.cli.arguments import overrides
-from ganforge.cli.options import Count, Lines, user_networks
+from ganforge.cli.options import Count, Lines, given, user_networks
 from ganforge.errors import UsageError
-
-if TYPE_CHECKING:
-    from ganforge.experiments.compare import Budget, Comparison, Scoring
 
 FOLDER = Path("runs/compare")
 
@@ -75,62 +71,43 @@ def compare(
     code
         Your FILE.py, for runs whose networks are your code.
     """
-    from ganforge.experiments.compare import Budget, Scoring
+    from ganforge.experiments import compare as comparing
+    from ganforge.experiments.compare import jobs as training
+    from ganforge.experiments.compare import recipes as planning
+    from ganforge.experiments.compare import runs as finished
+    from ganforge.experiments.seeds.plan import parse
 
     if bool(runs) == (recipes is not None):
         raise UsageError(
             "compare: name runs (`ganforge compare runs/a runs/b`) or recipes (`ganforge compare "
             "--recipes a,b`)" + (", not both" if runs else "")
         )
-    scoring = Scoring(tuple(parts(metric)), n, split, space)
-    budget = {"epochs": epochs, "kimg": kimg, "seconds": seconds}
-    options = {"data": data, "size": size, "batch": batch}
-    settings = {k: str(v) for k, v in options.items() if v is not None} | overrides
+    scoring = comparing.Scoring(tuple(parts(metric)), n, split, space)
+    budget = given(epochs=epochs, kimg=kimg, seconds=seconds)
+    options = given(data=data, size=size, batch=batch)
+    settings = {key: str(value) for key, value in options.items()} | overrides
     if recipes is None:
-        limits = budget | {"seeds": seeds}
-        extra = [*settings, *(name for name, value in limits.items() if value is not None)]
-        if extra:
-            raise UsageError(f"--{extra[0]} is for training: it needs --recipes")
-        yield from of_runs(runs, scoring, out, code)
-        return 0
-    if code is not None:
-        raise UsageError("--code is for runs that are there: a recipe in your code is FILE.py:NAME")
-    yield from of_recipes(recipes, settings, seeds or "0..4", Budget(**budget), scoring, out)
+        for name in (*settings, *budget, *given(seeds=seeds)):
+            raise UsageError(f"--{name} is for training: it needs --recipes")
+        groups = finished.by_recipe(runs)
+        named = {k: [(int(r.settings()["seed"]), r.path) for r in v] for k, v in groups.items()}
+        folder = result_folder(named, out)
+        found = finished.judge(groups, dict.fromkeys(groups, user_networks(code, runs[0])), scoring)
+    else:
+        if code is not None:
+            raise UsageError(
+                "--code is for runs that are there: a recipe in your code is FILE.py:NAME"
+            )
+        numbers, trained = parse(seeds or "0..4"), out or FOLDER
+        configs = planning.variants(parts(recipes), settings)
+        named = {k: [(s, planning.run_folder(trained, k, s)) for s in numbers] for k in configs}
+        folder = result_folder(named, out)
+        jobs = planning.plan_jobs(configs, numbers, comparing.Budget(**budget), trained)
+        yield from training.progress_lines(jobs, scoring)
+        found = planning.of_jobs(jobs, scoring)
+    yield "\n" + comparing.text(found)
+    yield "\nsaved in " + " and ".join(map(str, comparing.save(found, folder)))
     return 0
-
-
-def of_runs(
-    paths: Sequence[Path], scoring: Scoring, out: Path | None, code: Path | None
-) -> Iterator[str]:
-    """Compare runs that are there; yields the lines to print."""
-    from ganforge.experiments.compare import runs
-
-    groups = runs.by_recipe(paths)
-    named = {k: [(int(r.settings()["seed"]), r.path) for r in v] for k, v in groups.items()}
-    folder = result_folder(named, out)
-    networks = dict.fromkeys(groups, user_networks(code, paths[0]))
-    yield from saved(runs.judge(groups, networks, scoring), folder)
-
-
-def of_recipes(
-    names: str,
-    settings: Mapping[str, str],
-    seed_text: str,
-    budget: Budget,
-    scoring: Scoring,
-    out: Path | None,
-) -> Iterator[str]:
-    """Train recipes and compare them; yields the lines to print, run by run."""
-    from ganforge.experiments.compare import jobs, recipes
-    from ganforge.experiments.seeds.plan import parse
-
-    trained, seeds = out or FOLDER, parse(seed_text)
-    configs = recipes.variants(parts(names), settings)
-    named = {k: [(s, recipes.run_folder(trained, k, s)) for s in seeds] for k in configs}
-    folder = result_folder(named, out)
-    planned = recipes.plan_jobs(configs, seeds, budget, trained)
-    yield from jobs.progress_lines(planned, scoring)
-    yield from saved(recipes.of_jobs(planned, scoring), folder)
 
 
 def result_folder(runs: Mapping[str, Sequence[tuple[int, Path]]], out: Path | None) -> Path:
@@ -143,14 +120,6 @@ def result_folder(runs: Mapping[str, Sequence[tuple[int, Path]]], out: Path | No
     folder = out or FOLDER / subject.name({k: [seed for seed, _ in v] for k, v in runs.items()})
     subject.refuse_another(folder, subject.subject(runs, folder))
     return folder
-
-
-def saved(found: Comparison, folder: Path) -> Iterator[str]:
-    """The comparison as text, and the files it is saved in."""
-    from ganforge.experiments import compare
-
-    yield "\n" + compare.text(found)
-    yield "\nsaved in " + " and ".join(map(str, compare.save(found, folder)))
 
 
 def parts(text: str) -> list[str]:

@@ -75,7 +75,7 @@ def train(
     seeds
         0..63 or 0,3,7: a run for each of them, trained at once, in RUN FOLDER/seed-N.
     at_once
-        With --seeds: games in memory at a time. [default: what half of the free memory holds]
+        With --seeds: games in memory at a time. [default: what fits half of the free memory]
     device
         auto, cpu, cuda or mps.
     precision

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ganforge import api
-from ganforge.callbacks import display
+from ganforge.callbacks import display, log
 from ganforge.config.schema import Config
 from ganforge.data.load import Dataset
 from ganforge.errors import DivergedError, GanforgeError, UsageError
@@ -183,8 +183,8 @@ def train_groups(plan: Plan, control: Control, diverged: dict[int, str]) -> Iter
         with ExitStack() as stack:
             with control.may_be_interrupted():
                 group = ensembles.begin(stack, plan, seeds, control)
-            log = [stack.enter_context(api.events(t.config, t.run.path))
-                   for t in group.members] if plan.config.output.tensorboard else []  # fmt: skip
+            events = [stack.enter_context(log.Events(t.run.path))
+                      for t in group.members] if plan.config.output.tensorboard else []  # fmt: skip
             if len(plan.groups) > 1:
                 which = f"group {number} of {len(plan.groups)}"
                 group.notes.insert(0, f"{which}: {len(seeds)} seeds from {seeds[0]}")
@@ -192,8 +192,8 @@ def train_groups(plan: Plan, control: Control, diverged: dict[int, str]) -> Iter
             for progress in loop.play(group, control, [], group.check):
                 if not progress.done and group.is_due(plan.config.output.score_every):
                     group.score(control)
-                for i in group.live if log else ():
-                    log[i](group.members[i].progress())
+                for i in group.live if events else ():
+                    events[i].add(group.members[i].progress())
                 group.diagnose()
                 note = group.note()
                 if note:
