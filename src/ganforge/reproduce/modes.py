@@ -13,9 +13,10 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from ganforge import files, recipes
 from ganforge.config import convert
@@ -36,9 +37,6 @@ from ganforge.runs.folder import EXPERIMENT
 from ganforge.runs.load import open_sampler
 from ganforge.text import columns
 from ganforge.types import Array
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 # modes, high quality %, reverse KL
 PUBLISHED = {
@@ -182,8 +180,9 @@ def train_and_score(
     trained = train(config, folder, seeds, show=display, data=data)
     if trained.signal:
         raise StoppedError(f"{name}, {len(trained)} seeds", trained.signal)
-    for seed, status in ((row["seed"], row["status"]) for row in trained.summary["table"]):
-        if status == "diverged":
+    for row in trained.summary["table"]:
+        if row["status"] == "diverged":
+            seed = row["seed"]
             raise DivergedError(f"seed {seed} diverged, see {folder}/seed-{seed}: {name} is not "
                                 "scored without it")  # fmt: skip
     results = []
@@ -253,14 +252,15 @@ def report(name: str, ours: Sequence[Result], table: dict[str, Any], config: Con
 def picture(name: str, ours: Sequence[Result], folder: Path) -> Figure:
     """Every seed's samples over real ones, five to a line."""
     real = load(name, part="test").values[:SAMPLES]
+    known = Truth(2, points.extent(real, None), real)
     across, side = min(5, len(ours)), 190.0
     lines = -(-len(ours) // across)
     figure = style.page(lines * (side + 30) + 10, across * (side + 10) + 10)
     for i, one in enumerate(ours):
         left, top = 10 + (i % across) * (side + 10), 30 + (i // across) * (side + 30)
-        axes = style.add_axes(figure, left, top, side, side)
+        title = f"seed {one.seed}: {one.held} modes, {one.high_quality:.0f} %"
+        axes = style.add_axes(figure, left, top, side, side, title)
         fake = files.read_npz(folder / f"seed-{one.seed}.npz")["samples"]
-        points.draw(axes, fake, Truth(2, points.extent(real, real), real), small=True)
+        points.draw(axes, fake, known, small=True)
         style.frame(axes)
-        style.add_title(axes, f"seed {one.seed}: {one.held} modes, {one.high_quality:.0f} %")
     return figure

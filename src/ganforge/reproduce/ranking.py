@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from matplotlib.figure import Figure
 
 from ganforge import files, recipes
 from ganforge.callbacks.evaluate import BEST_MODEL
@@ -36,9 +37,6 @@ from ganforge.runs import load
 from ganforge.runs.folder import Run
 from ganforge.types import Pixels
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 NAMES = {
     "mnist-dropout": "GAN (perceptrons)",
     "dcgan-report": "DCGAN",
@@ -50,7 +48,7 @@ SEEDS, EPOCHS, N = range(5), 3.0, evaluate.N
 METRIC = "frechet"
 METRICS = (METRIC, "precision", "recall", "label-accuracy", "worst-class")
 LEVEL = 0.05
-ROWS, COLUMNS, SCALE, GAP = 10, 7, 2, 4  # of the grids; device pixels
+ROWS, COLUMNS, SCALE = 10, 7, 2  # of the grids; device pixels to a pixel
 PICTURE = "ranking.png"
 
 
@@ -125,7 +123,7 @@ def picture(found: Comparison) -> Figure:
     """Samples and losses of the first seed's runs, side by side, with the scores over the seeds."""
     edge, gap = 40.0, 24.0
     wide = (style.WIDTH - 2 * edge - gap * (len(found.groups) - 1)) / len(found.groups)
-    high = (ROWS * (28 * SCALE + GAP) - GAP) / 2
+    high = (ROWS * (28 * SCALE + strips.GAP) - strips.GAP) / 2
     figure = style.page(high + 360)
     images = max(e.images for e in found.entries)
     seed = found.groups[0].entries[0].seed
@@ -139,7 +137,7 @@ def picture(found: Comparison) -> Figure:
 def column(figure: Figure, left: float, wide: float, group: Group, found: Comparison) -> None:
     """One system: its name and scores, a grid of samples, the losses of the same run."""
     shown = next((e for e in group.entries if not e.diverged), None)
-    style.add_text(figure, left, 58, NAMES.get(group.label, group.label), 11, weight="bold")
+    style.add_text(figure, left, 58, NAMES[group.label], 11, weight="bold")
     names = {METRIC: f"FD[{found.scoring.space}]", "label-accuracy": "obeys its label"}
     for row, (metric, name) in enumerate(names.items()):
         if group.values(metric):
@@ -149,7 +147,7 @@ def column(figure: Figure, left: float, wide: float, group: Group, found: Compar
         style.add_text(figure, left, 130, "diverged", 11)
         return
     tiles = samples(shown, found.model == "best")
-    mosaic = strips.mosaic(tiles, COLUMNS, SCALE, GAP)
+    mosaic = strips.mosaic(tiles, COLUMNS, SCALE)
     style.add_picture(figure, left, 124, mosaic)
     run = Run(shown.path)
     log, game = run.log(), run.settings()["game"]
