@@ -26,10 +26,10 @@ def user_networks(code: Path | None, path: Path) -> OwnNetworks | None:
     if code is None:
         return None
     from ganforge import files, registry
-    from ganforge.runs import load
+    from ganforge.runs.folder import Run
 
-    run = load.run_of(path)
-    folder = run.model if run else path
+    run = Run(path)
+    folder = run.model if run.exists() else path
     try:
         name = json.loads(files.read_file(folder / "config.json"))["networks"]["name"]
     except (ValueError, KeyError, TypeError):

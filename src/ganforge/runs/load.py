@@ -48,12 +48,6 @@ def open_sampler(
     return model.load(folder, networks, device)
 
 
-def run_of(path: Path | str) -> Run | None:
-    """The run of a path, if it is a run folder."""
-    run = Run(Path(path))
-    return run if run.exists() else None
-
-
 def load_config(run: Run, networks: OwnNetworks | None = None) -> Config:
     """The config of a run; `networks` takes the place of networks that are code of the user's.
 
