@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from ganforge import files
-from ganforge.errors import DataError, DiskError
+from ganforge.errors import DataError, DiskError, UnreadableError, UsageError
 
 
 def test_save_file_makes_the_folder_and_replace_file_does_not(tmp_path: Path) -> None:
@@ -28,6 +29,20 @@ def test_a_file_that_does_not_exist_and_one_that_cannot_be_read(tmp_path: Path) 
         files.read_file(tmp_path / "a")
     with pytest.raises(DiskError, match=r"cannot be read \(Is a directory"):
         files.read_file(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("raised", "error", "says"),
+    [
+        (ValueError("bad"), UnreadableError, r"^a: no list \(bad\)$"),
+        (OSError("truncated"), UnreadableError, r"^a: no list \(truncated\)$"),
+        (OSError(errno.EIO, "I/O error"), DiskError, r"^a: cannot be read \(I/O error\)$"),
+        (UsageError("above the cap"), UsageError, r"^above the cap$"),
+    ],
+)
+def test_what_a_parser_raises(raised: Exception, error: type[Exception], says: str) -> None:
+    with pytest.raises(error, match=says), files.parsing("a", "a: no list"):
+        raise raised
 
 
 def test_json_both_ways(tmp_path: Path) -> None:

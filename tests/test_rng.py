@@ -123,8 +123,8 @@ def test_keep(drop: float) -> None:
     size = 3
     factors = Stream(3, "dropout_mask").dropout_mask(0, N // 2, size, drop)
     assert set(np.unique(factors)) <= {np.float32(0), np.float32(1 / (1 - drop))}
-    kept = int((factors > 0).sum())
-    assert stats.binomtest(kept, factors.size, 1 - drop).pvalue > 1e-3 or drop > 0.99
+    passed = int((factors > 0).sum())
+    assert stats.binomtest(passed, factors.size, 1 - drop).pvalue > 1e-3 or drop > 0.99
     for a, b in ((0, 1), (1, 2)):  # halves of one word
         together = int(((factors[:, a] > 0) & (factors[:, b] > 0)).sum())
         assert drop > 0.99 or stats.binomtest(together, N // 2, (1 - drop) ** 2).pvalue > 1e-3

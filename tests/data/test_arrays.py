@@ -102,7 +102,7 @@ def test_keys_of_npz(tmp_path: Path, key: str, label_key: str | None, save: Any)
     save(tmp_path / "a.npz", **{key: GREYS}, **labels)
     data = load.load(str(tmp_path / "a.npz"))
     assert data.spec.shape == (1, 6, 5) and data.spec.classes == (3 if label_key else 0)
-    (tmp_path / "a.npz").rename(tmp_path / "a.zip")  # told by what it holds
+    (tmp_path / "a.npz").rename(tmp_path / "a.zip")  # found by what it holds
     assert np.array_equal(load.load(str(tmp_path / "a.zip")).values, data.values)
 
 
@@ -151,9 +151,9 @@ def test_npy_headers_that_lie(tmp_path: Path) -> None:
 
 
 def test_an_npz_member_whose_header_lies(tmp_path: Path) -> None:
-    held = io.BytesIO()
-    np.save(held, GREYS)
-    raw = held.getvalue().replace(b"(40, 6, 5)", b"(99, 6, 5)")
+    buffer = io.BytesIO()
+    np.save(buffer, GREYS)
+    raw = buffer.getvalue().replace(b"(40, 6, 5)", b"(99, 6, 5)")
     with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
         archive.writestr("images.npy", raw)
     with pytest.raises(DataError, match=r"a.npz: images: is cut short"):

@@ -39,16 +39,16 @@ NAMES = {
 
 @cache
 def good(kind: str) -> bytes:
-    held = io.BytesIO()
+    buffer = io.BytesIO()
     if kind in ("idx", "gz"):
         raw = bytes([0, 0, 8, 3, 0, 0, 0, 12, 0, 0, 0, 6, 0, 0, 0, 6]) + GREYS.tobytes()
         return gzip.compress(raw) if kind == "gz" else raw
     if kind == "npy":
-        np.save(held, GREYS)
+        np.save(buffer, GREYS)
     elif kind == "npz":
-        np.savez_compressed(held, images=GREYS, labels=np.arange(12) % 3)
+        np.savez_compressed(buffer, images=GREYS, labels=np.arange(12) % 3)
     elif kind == "zip":
-        with zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as archive:
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
             for i in range(3):
                 archive.writestr(f"{i}.png", good("png"))
     elif kind == "csv":
@@ -58,8 +58,8 @@ def good(kind: str) -> bytes:
     else:
         Image.init()  # fills the table of extensions
         image = Image.fromarray(RNG.integers(0, 256, (9, 9, 3), dtype=np.uint8))
-        image.convert("L" if kind == "pgm" else "RGB").save(held, Image.EXTENSION[f".{kind}"])
-    return held.getvalue()
+        image.convert("L" if kind == "pgm" else "RGB").save(buffer, Image.EXTENSION[f".{kind}"])
+    return buffer.getvalue()
 
 
 @cache

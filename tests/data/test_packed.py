@@ -78,12 +78,12 @@ def test_another_size_is_made_when_asked_for(tmp_path: Path) -> None:
 
 def test_what_is_not_packed(tmp_path: Path) -> None:
     given = make(tmp_path, "greys")
-    (tmp_path / "taken").mkdir()
-    (tmp_path / "taken" / "a.txt").write_text("mine")
-    for out in (tmp_path / "taken", tmp_path / "taken" / "a.txt"):
+    (tmp_path / "used").mkdir()
+    (tmp_path / "used" / "a.txt").write_text("mine")
+    for out in (tmp_path / "used", tmp_path / "used" / "a.txt"):
         with pytest.raises(UsageError, match="exists and is no packed folder"):
             pack(given, out)
-    assert (tmp_path / "taken" / "a.txt").read_text() == "mine"
+    assert (tmp_path / "used" / "a.txt").read_text() == "mine"
     with pytest.raises(UsageError, match="'ring' is a law"):
         pack("ring", tmp_path / "out")
     pack(given, tmp_path / "out")

@@ -36,7 +36,7 @@ def test_pictures_are_channels_last_without_a_copy() -> None:
 
 
 def test_what_is_stored_is_left_alone() -> None:
-    """`encode` works in place on its own copy, never on the data set."""
+    """`encode` works in place on a copy, never on the data set."""
     for dtype in (torch.uint8, torch.float32):
         stored = torch.full((2, 4, 4, 1), 7).to(dtype)
         name = "uint8" if dtype == torch.uint8 else "float32"
@@ -99,7 +99,9 @@ def test_what_a_spec_says() -> None:
     "bad",
     [{"shape": (2, 3)}, {"shape": ()}, {"shape": (0,)}, {"shape": (1, 0, 4)},
      {"shape": (2,), "dtype": "float64"}, {"shape": (2,), "scale": (0.0,)},
-     {"shape": (2,), "scale": (float("nan"),)}, {"shape": (2,), "scale": (-1.0,)}],
+     {"shape": (2,), "scale": (float("nan"),)}, {"shape": (2,), "scale": (-1.0,)},
+     {"shape": (3,), "offset": (0.0, 0.0)}, {"shape": (3,), "scale": (1.0, 1.0)},
+     {"shape": (3, 3, 3), "offset": (0.0, 0.0, 0.0)}],
 )  # fmt: skip
 def test_specs_that_cannot_be(bad: dict[str, Any]) -> None:
     with pytest.raises(DataError):

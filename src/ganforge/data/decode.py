@@ -149,25 +149,23 @@ def _as_mode(image: Image.Image, mode: str) -> Image.Image:
 
 def _open(file: IO[bytes], name: str) -> Image.Image:
     """The picture with its header read and its pixels not yet decoded."""
+    cap, pixels = MAX_PIXELS, "far too many"
     try:
         image = Image.open(file, formats=FORMATS)
+        cap = MAX_WEBP if image.format == "WEBP" else cap
+        if image.width * image.height > cap:
+            pixels = f"{image.width} x {image.height}"
+            raise Image.DecompressionBombError
     except UnidentifiedImageError:
         raise UnreadableError(f"not a picture in one of {', '.join(FORMATS)}") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise _too_large(name, "far too many", MAX_PIXELS) from None
-    cap = MAX_WEBP if image.format == "WEBP" else MAX_PIXELS
-    if image.width * image.height > cap:
-        raise _too_large(name, f"{image.width} x {image.height}", cap)
+        raise DataError(
+            f"picture {name}: {pixels} pixels, above the cap of {cap:,}: make it smaller or "
+            "move it away"
+        ) from None
     if min(image.size) < 1:
         raise UnreadableError("it has no pixels")
     return image
-
-
-def _too_large(name: str, pixels: str, cap: int) -> DataError:
-    return DataError(
-        f"picture {name}: {pixels} pixels, above the cap of {cap:,}: make it smaller or "
-        "move it away"
-    )
 
 
 def _is_grey(image: Image.Image) -> bool:

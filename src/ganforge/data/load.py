@@ -19,7 +19,7 @@ from ganforge.data.dataset import (
 )
 from ganforge.data.formats import FORMATS, idx, packed
 from ganforge.data.spec import DataSpec
-from ganforge.errors import DataError, UsageError, choice, did_you_mean
+from ganforge.errors import DataError, UsageError, choice, did_you_mean, one_line
 from ganforge.files import reading
 from ganforge.text import on_disk, printable
 
@@ -77,8 +77,9 @@ def locate(data: str) -> Path:
         if path.exists():
             return path
     except (OSError, ValueError, RuntimeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise DataError(f"data {data[:200]!r}: not a path that can be read ({reason})") from None
+        raise DataError(
+            f"data {data[:200]!r}: not a path that can be read ({one_line(error)})"
+        ) from None
     if os.sep in data or path.suffix:
         raise DataError(f"data {data[:200]!r}: no such file or folder")
     known = did_you_mean(data[:200], list(NAMED))

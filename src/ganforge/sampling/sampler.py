@@ -127,9 +127,8 @@ class Sampler:
                 f"{rows} rows of {steps} steps: expected at least 1 row of 2 steps, and fewer than "
                 "2^31 samples"
             )
-        a, b = self.z(2 * rows, seed, stream="interpolate/z").chunk(2)
-        t = torch.linspace(0, 1, steps, device=self.device).view(1, -1, 1)
-        a, b = a.unsqueeze(1), b.unsqueeze(1)
+        a, b = self.z(2 * rows, seed, stream="interpolate/z").unsqueeze(1).chunk(2)
+        t = torch.linspace(0, 1, steps, device=self.device).unsqueeze(1)
         if self.noise.law == "normal":
             cosine = nn.functional.cosine_similarity(a, b, dim=2).unsqueeze(2)
             angle = torch.acos(cosine.clamp(-1 + 1e-6, 1 - 1e-6))
