@@ -321,9 +321,13 @@ def test_a_population_with_an_empty_seat_goes_on_bit_for_bit(
 
 
 def test_all_diverged_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It comes as soon as nobody is left to train."""
     monkeypatch.setattr(stack.Ensemble, "batches", poisoned(slice(None), 5))
+    step, played = stack.Ensemble.step, []
+    monkeypatch.setattr(stack.Ensemble, "step", lambda self: played.append(0) or step(self))
     with pytest.raises(DivergedError, match="all 3 seeds"):
         gf.population(gaussian(50), out=tmp_path / "g", seeds=THREE, show="quiet")
+    assert len(played) == 20
     assert json.loads((tmp_path / "g/summary.json").read_text())["statuses"] == {"diverged": 3}
 
 
@@ -372,9 +376,16 @@ def plain(spec: DataSpec, noise: int) -> dict[str, nn.Module]:
     return {"generator": nn.Linear(noise, 2), "discriminator": d}
 
 
+def tied(spec: DataSpec, noise: int) -> dict[str, nn.Module]:
+    first, second = nn.Linear(2, 2), nn.Linear(2, 2)
+    second.weight = first.weight
+    d = nn.Sequential(first, nn.LeakyReLU(0.2), second, nn.LeakyReLU(0.2), nn.Linear(2, 1))
+    return {"generator": nn.Linear(noise, 2), "discriminator": d}
+
+
 @pytest.mark.parametrize(
     ("networks", "why"),
-    [(with_dropout, "stacked"), (over_the_batch, "other gradients"), (plain, "")],
+    [(with_dropout, "stacked"), (over_the_batch, "other gradients"), (plain, ""), (tied, "")],
 )
 def test_own_networks(networks: Any, why: str, tmp_path: Path) -> None:
     config = replace(gaussian(100), networks=networks)
@@ -529,7 +540,7 @@ def test_progress_is_of_all(tmp_path: Path) -> None:
 
     gf.population(gaussian(50), out=tmp_path / "g", seeds=range(4), at_once=2, show=Kept())
     assert noted[-1].done and noted[-1].step == noted[-1].steps == 4 * 50
-    assert noted[-1].samples_seen == 4 * 50 * 8
+    assert noted[-1].samples_seen == 4 * 50 * 8 and noted[-1].images_per_second > 0
     half = [p for p in noted if p.step == 2 * 50]
     assert half and half[0].seconds_left > 0  # the second group is still to come
     assert any("group 2 of 2" in p.note for p in noted)

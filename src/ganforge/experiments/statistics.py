@@ -126,7 +126,7 @@ def t_test(differences: Sequence[float] | Doubles) -> float:
     return 2 * float(stdtr(found.count - 1, -abs(found.mean / found.error)))
 
 
-def sign_flips(differences: Sequence[float] | Doubles, seed: int = 0) -> float:
+def sign_flips(differences: Sequence[float] | Doubles) -> float:
     """Two-sided p of the sign-flip test: the share of sign flips whose sum is as far from 0.
 
     All 2^n flips are counted up to n = `EXACT`, so that p is at least 2 / 2^n; beyond, p is
@@ -134,7 +134,6 @@ def sign_flips(differences: Sequence[float] | Doubles, seed: int = 0) -> float:
 
     Args:
         differences: d, (N,), one per seed.
-        seed: of the random flips.
 
     Returns:
         p in (0, 1]; nan for fewer than two differences or if one is not finite.
@@ -153,7 +152,7 @@ def sign_flips(differences: Sequence[float] | Doubles, seed: int = 0) -> float:
     more = 0
     for start in range(0, FLIPS, 10_000):
         count = min(10_000, FLIPS - start)
-        signs = Stream(seed, "sign-flips").integers(start * len(d), count * len(d), 2) * 2.0 - 1
+        signs = Stream(0, "sign-flips").integers(start * len(d), count * len(d), 2) * 2.0 - 1
         more += int((abs(signs.reshape(count, len(d)) @ d) >= far).sum())
     return (1 + more) / (1 + FLIPS)
 

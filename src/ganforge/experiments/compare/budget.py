@@ -47,25 +47,21 @@ def with_budget(configs: Mapping[str, Config], budget: Budget, out: Path) -> dic
         UsageError: the budgets of the recipes are needed and differ.
         DataError: speeds.json is damaged.
     """
-    if not any(vars(budget).values()):
-        each = {k: f"{c.epochs:g} epochs" if c.kimg is None else f"{c.kimg:g} kimg"
-                for k, c in configs.items()}  # fmt: skip
-        if len(set(each.values())) > 1:
-            raise UsageError(
-                f"{', '.join(map(' '.join, each.items()))}: no equal budget; give one for all with "
-                "--epochs, --kimg or --seconds"
-            )
-        return dict(configs)
-
-    def limited(label: str, config: Config) -> Config:
-        if budget.epochs is not None:
-            return replace(config, epochs=budget.epochs, kimg=None)
+    if budget.epochs is not None:
+        return {k: replace(c, epochs=budget.epochs, kimg=None) for k, c in configs.items()}
+    if budget.kimg is not None:
+        return {k: replace(c, kimg=budget.kimg) for k, c in configs.items()}
+    if budget.seconds is not None:
         seconds = budget.seconds
-        return replace(
-            config, kimg=budget.kimg if seconds is None else kimg_in(label, config, seconds, out)
+        return {k: replace(c, kimg=kimg_in(k, c, seconds, out)) for k, c in configs.items()}
+    each = {k: f"{c.epochs:g} epochs" if c.kimg is None else f"{c.kimg:g} kimg"
+            for k, c in configs.items()}  # fmt: skip
+    if len(set(each.values())) > 1:
+        raise UsageError(
+            f"{', '.join(map(' '.join, each.items()))}: no equal budget; give one for all with "
+            "--epochs, --kimg or --seconds"
         )
-
-    return {label: limited(label, config) for label, config in configs.items()}
+    return dict(configs)
 
 
 def kimg_in(label: str, config: Config, seconds: float, out: Path) -> float:

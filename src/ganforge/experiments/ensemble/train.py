@@ -45,7 +45,7 @@ class EnsembleTrainer(Trainer):
         ensemble: the games.
         members: a trainer for each.
         live: the indices of those that are trained; the others are inactive.
-        control: of the session; a signal keeps members from their last score.
+        control: of the session; after a signal no member is scored.
         budget: of the diagnosis of all members, which is that of one run; they take turns.
 
     Attributes:
@@ -181,14 +181,14 @@ class EnsembleTrainer(Trainer):
             self.note_disk(t)
         return path
 
-    def score(self, control: Control) -> None:
+    def score(self) -> None:
         """Score everyone if that is due; members that have reached their goal are finished.
 
         A signal leaves those that are still to come to the session that continues.
         """
         with self.clock.left_out():
             for i in list(self.live) if self.scorers else ():
-                if control.stop:
+                if self.control.stop:
                     break
                 t, scorer = self.member(i), self.scorers[i]
                 note = scorer.watch(t, t.progress()).note

@@ -188,10 +188,10 @@ def train_groups(plan: Plan, control: Control, diverged: dict[int, str]) -> Iter
             if len(plan.groups) > 1:
                 which = f"group {number} of {len(plan.groups)}"
                 group.notes.insert(0, f"{which}: {len(seeds)} seeds from {seeds[0]}")
-            group.score(control)  # what a kill has prevented
+            group.score()  # what a kill has prevented
             for progress in loop.play(group, control, [], group.check):
                 if not progress.done and group.is_due(plan.config.output.score_every):
-                    group.score(control)
+                    group.score()
                 for i in group.live if events else ():
                     events[i].add(group.members[i].progress())
                 group.diagnose()
