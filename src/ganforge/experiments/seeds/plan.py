@@ -74,7 +74,7 @@ class Plan:
     def pending(self, seed: int) -> bool:
         """Whether a seed has not reached its last step, an early stop, or divergence."""
         run = self.run(seed)
-        info = run.info() if run.exists() else {}
+        info = run.info()
         if info.get("status") != "finished":
             return info.get("status") != "diverged"
         early_stop = float(run.settings()["output"].get("patience", 0)) > 0
@@ -89,8 +89,8 @@ class Plan:
         """Seconds of training so far of each group, of a seed trained alone as a group of one."""
         group_of = {seed: group for group in read_groups(self.folder) for seed in group}
         out: dict[tuple[int, ...], float] = {}
-        for seed, run in zip(self.seeds, self.runs, strict=True):
-            spent = float(run.info().get("seconds", 0.0)) if run.exists() else 0.0
+        for seed in self.seeds:
+            spent = float(self.run(seed).info().get("seconds", 0.0))
             group = group_of.get(seed, (seed,))
             out[group] = max(out.get(group, 0.0), spent)
         return out

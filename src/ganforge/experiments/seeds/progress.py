@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ganforge.experiments.ensemble.train import EnsembleTrainer
 from ganforge.experiments.seeds.plan import Plan
 from ganforge.runs.records import Progress
@@ -20,23 +18,20 @@ class AggregateProgress:
     def __init__(self, plan: Plan):
         self.plan = plan
         self.seconds = plan.seconds()
-        infos = [run.info() if run.exists() else {} for run in plan.runs]
-        steps = (int(info.get("step", 0)) for info in infos)
-        self.steps = dict(zip(plan.seeds, steps, strict=True))
+        self.steps = {seed: int(plan.run(seed).info().get("step", 0)) for seed in plan.seeds}
         self.ended = {seed for seed in plan.seeds if not plan.pending(seed)}
         self.speed = 0.0
-        self.medians: dict[str, Any] = {}
+        self.medians: dict[str, float] = {}
 
     def update(self, group: EnsembleTrainer) -> None:
         """Read a group's steps, seconds, speed and losses."""
         live = [group.members[i] for i in group.live]
-        named = tuple(t.config.seed for t in group.members)
-        trained = {t.config.seed for t in live}
+        named, trained = group.ensemble.seeds, {t.config.seed for t in live}
         self.steps |= dict.fromkeys(trained, group.state.step)
-        self.ended |= set(named) - trained
+        self.ended |= {*named} - trained
         self.seconds[named] = group.clock.seconds
         self.speed = group.progress().images_per_second * len(live)
-        columns = {n: sorted(t.means[n] for t in live if n in t.means) for n in MEDIANS}
+        columns = {name: sorted(t.means[name] for t in live if name in t.means) for name in MEDIANS}
         self.medians = {n: values[len(values) // 2] for n, values in columns.items() if values}
 
     def record(

@@ -53,7 +53,7 @@ def score(plan: Plan, control: Control) -> str:
 
 def unscored(run: Run) -> bool:
     """Whether a run is finished, was trained for long enough, and has no scores of its end."""
-    info = run.info() if run.exists() else {}
+    info = run.info()
     return info.get("status") == "finished" and info.get("epoch", 0) >= SHORTEST and not cards(run)
 
 
@@ -63,8 +63,7 @@ def cards(run: Run) -> list[Score]:
     They are of the validation split of the data that trained the run, with N samples or as many as
     there are; none if there are no such scores.
     """
-    step = run.info().get("step") if run.exists() else None
-    return store.of_step(run, step, N, SEED)
+    return store.of_step(run, run.info().get("step"), N, SEED)
 
 
 def row(seed: int, run: Run) -> dict[str, Any]:
