@@ -107,7 +107,7 @@ class EnsembleTrainer(Trainer):
     def check(self) -> str:
         """Members that have diverged are trained no more; the others continue."""
         columns = [v for name, v in self.totals.items() if name.startswith("skipped")]
-        skipped = sum(columns, torch.zeros(len(self.members))).tolist()
+        skipped = torch.stack(columns).sum(0).tolist()
         finite = self.ensemble.finite().tolist()
         for i in list(self.live):
             count = self.members[i].skipped + int(skipped[i])
