@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ganforge.augment.adaptive import Adaptive
+from ganforge.augment.diffaugment import DiffAugment
 from ganforge.config.schema import Parts
 from ganforge.config.user_code import UserCode
 from ganforge.errors import GanforgeError, UsageError
@@ -25,6 +27,7 @@ PARTS: Parts = {
     "networks": {"mlp": MLP, "dcgan": DCGAN, "python": UserCode},
     "games": {"adversarial": Adversarial},
     "penalties": {"r1": R1, "r2": R2, "gradient-penalty": GradientPenalty},
+    "augmentations": {"diffaugment": DiffAugment, "adaptive": Adaptive},
 }
 
 

@@ -20,6 +20,7 @@ from ganforge.config.schema import Config, Noise, Optimizer
 from ganforge.data import load
 from ganforge.data.dataset import Dataset, digest
 from ganforge.data.spec import DataSpec
+from ganforge.data.toy import LAWS
 from ganforge.gan import optimizers
 from ganforge.gan.adversarial import Adversarial
 from ganforge.gan.penalties import R1
@@ -48,7 +49,7 @@ def pictures(
 
 def data_for(config: Config, **options: Any) -> Dataset:
     """The recipe's own data where they are a toy law, pictures of their shape elsewhere."""
-    return pictures(**options) if config.data.startswith("mnist") else load.load(config.data)
+    return load.load(config.data) if config.data in LAWS else pictures(**options)
 
 
 def narrow(config: Config) -> Config:

@@ -227,6 +227,10 @@ class Config:
             for networks without batch norm.
         epochs: the budget, in passes of D over the real data.
         kimg: the budget in thousands of real images; replaces `epochs` unless it is None.
+        minutes: what `kimg` was chosen for, by a measurement at the start of the run; None if it
+            was not.
+        mirror: half of the pictures, drawn anew in every pass, are shown as their mirror images.
+        init_from: a run or model folder whose weights the run begins with; empty for new ones.
         noise: the law of z.
         generator, discriminator: their optimisers.
         ema: the averaged generator: an `Average`, or a decay with warm-up; 0 for none. An
@@ -251,6 +255,9 @@ class Config:
     micro_batch: int = 0
     epochs: float = 10.0
     kimg: float | None = None
+    minutes: float | None = None
+    mirror: bool = False
+    init_from: str = ""
     noise: Noise = Noise()
     generator: Optimizer = Optimizer()
     discriminator: Optimizer = Optimizer()
@@ -264,7 +271,8 @@ class Config:
     output: Output = Output()
 
     def __post_init__(self) -> None:
-        for key, text in {"name": self.name, "data": self.data}.items():
+        for key in ("name", "data", "init_from"):
+            text = getattr(self, key)
             check(isinstance(text, str), key, text, "a string")
             object.__setattr__(self, key, printable(text))  # TOML has no other letters; see on_disk
         require(
@@ -273,6 +281,7 @@ class Config:
             batch=(self.batch >= 1, "at least 1"),
             micro_batch=(self.micro_batch >= 0, "0 (off) or more"),
             epochs=(0 < self.epochs < math.inf, "more than 0"),
+            minutes=(self.minutes is None or 0 < self.minutes < math.inf, "more than 0"),
             kimg=(self.kimg is None or 0 < self.kimg < math.inf, "more than 0"),
             threads=(0 <= self.threads <= 1024, "0 (auto) to 1024"),
         )
@@ -305,4 +314,6 @@ def check_numbers(value: Any, key: str = "") -> None:
 
 
 # A run may continue with other values of these settings: none of them changes a past step.
-CONTINUABLE = ("epochs", "kimg", "device", "precision", "threads", "compile", "on_nan", "output.")
+CONTINUABLE = (
+    "epochs", "kimg", "minutes", "device", "precision", "threads", "compile", "on_nan", "output.",
+)  # fmt: skip

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ganforge import rng
 from ganforge.data.dataset import Dataset
 from ganforge.data.spec import encode
 from ganforge.rng import Order
@@ -52,6 +53,8 @@ class Batches:
         device: where the batches are wanted.
         seed: of the order; every pass is a fresh permutation (`rng.Order`).
         resident_bytes: the largest data set that is put on the device, in bytes of stored values.
+        mirror: each example of a batch is, with probability 1/2, the mirror image of the stored
+            picture, left to right; its source with it. Drawn by position.
         group_bytes: of the requests that are prepared together.
     """
 
@@ -61,10 +64,12 @@ class Batches:
         *,
         device: torch.device,
         seed: int,
+        mirror: bool = False,
         resident_bytes: int = 2**31,
         group_bytes: int = GROUP_BYTES,
     ):
         self.spec, self.source_spec, self.device = dataset.spec, dataset.source_spec, device
+        self.mirror = rng.Stream(seed, "mirror") if mirror else None
         examples = {"real": dataset.values}
         if dataset.labels is not None:
             examples["label"] = dataset.labels
@@ -95,12 +100,22 @@ class Batches:
         source = None
         if self.source_spec is not None:
             source = encode(found["source"], self.source_spec)
-        return Rows(encode(found["real"], self.spec), found.get("label"), source)
+        real = encode(found["real"], self.spec)
+        if self.mirror is not None:
+            flipped = torch.from_numpy(self.mirror.uniform(position, count)).to(self.device) < 0.5
+            real = mirrored(real, flipped)
+            source = None if source is None else mirrored(source, flipped)
+        return Rows(real, found.get("label"), source)
 
     def close(self) -> None:
         """Stop the background threads; `at` may not be called afterwards on a mapped data set."""
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def mirrored(x: Tensor, chosen: Tensor) -> Tensor:
+    """Pictures x (B, C, H, W), those of `chosen` (B, 1) left to right."""
+    return torch.where(chosen.view(-1, 1, 1, 1), x.flip(3), x)
 
 
 def resident(arrays: dict[str, Array], order: Order, device: torch.device) -> Stream:

@@ -29,7 +29,8 @@ class Adversarial(Game):
     d_steps: k. g_steps: generator steps. fresh_noise: False lets G's turn reuse D's last z, labels
     and dropout of G, and so its fakes. simultaneous: both gradients at one point, before either
     player moves (k = 1 only); the published code of 2014 does so. fake_labels: of the fakes,
-    "uniform" over all K or those of the real batch ("data").
+    "uniform" over all K or those of the real batch ("data"). augment: what changes every picture in
+    front of D.
     """
 
     kind: ClassVar[str] = "adversarial"
@@ -44,6 +45,7 @@ class Adversarial(Game):
     simultaneous: bool = False
     fake_labels: str = "uniform"
     penalties: tuple[Any, ...] = field(default=(), metadata={"parts": "penalties"})
+    augment: tuple[Any, ...] = field(default=(), metadata={"parts": "augmentations"})
 
     def __post_init__(self) -> None:
         choice("loss", self.loss, list(LOSSES))
@@ -88,6 +90,8 @@ class Adversarial(Game):
         log: Log = {}
         for name, logit in (("real", real_logit.detach()), ("fake", fake_logit.detach())):
             log |= {f"logit_{name}": logit, f"d_{name}": torch.sigmoid(logit)}
+        if self.augment:
+            log["sign_real"] = torch.sign(real_logit.detach())  # what controllers follow
         return Objective(terms, batch, log)
 
     def generator_objective(

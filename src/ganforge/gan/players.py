@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ganforge.augment.base import Augmentation
 from ganforge.gan.batch import Batch
 from ganforge.nets import networks_of
 from ganforge.nets.base import Inputs, TwoPartDiscriminator
@@ -28,12 +29,14 @@ class Players:
         generator, discriminator: a network each, or an `nn.ModuleDict` of several by name.
         autocast: the precision of every forward pass.
         classes: K, 0 without labels.
+        augment: what changes every picture in front of D, in this order.
     """
 
     generator: nn.Module
     discriminator: nn.Module
     autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
     classes: int = 0
+    augment: tuple[Augmentation, ...] = ()
 
     def network(self, name: str) -> nn.Module:
         """A network by name: "generator", or "generator.ab" of a side that holds several."""
@@ -77,6 +80,7 @@ class Players:
 
         all_classes: D is asked for every label in turn, and the logits are (B, K).
         """
+        x = self.augmented(x, inputs)
         queries = self.label_queries(x, label, all_classes)
         with self.autocast():
             logits: Tensor = self.network(network)(x, queries, source, inputs)
@@ -106,6 +110,7 @@ class Players:
                 self.discriminate(fake, batch.fake_label, batch.source, on_fake, all_classes),
             )
 
+        real, fake = self.augmented(real, on_real), self.augmented(fake, on_fake)
         both = None
         if on_real and on_fake:
             both = {name: torch.cat([value, on_fake[name]]) for name, value in on_real.items()}
@@ -121,6 +126,16 @@ class Players:
             real_logit = d.out(features[: len(real)], real_queries)
             fake_logit = d.out(features[len(real) :], fake_queries)
         return real_logit.to(real.dtype), fake_logit.to(fake.dtype)
+
+    def augmented(self, x: Tensor, inputs: Inputs | None) -> Tensor:
+        """x (B, ...) as D sees it in a pass with these random inputs; x itself without any."""
+        if inputs is None:
+            return x
+        for place, augmentation in enumerate(self.augment):
+            first = f"augment.{place}."
+            numbers = {n.removeprefix(first): v for n, v in inputs.items() if n.startswith(first)}
+            x = augmentation(x, numbers)
+        return x
 
     def label_queries(self, x: Tensor, label: Tensor | None, all_classes: bool) -> Tensor | None:
         """The labels D is asked for: each example's (B,), or all of them (B, K)."""

@@ -28,7 +28,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from ganforge.gan import ema, optimizers
+from ganforge.gan import augmentation, ema, optimizers
 from ganforge.gan.batch import Batch, Log, RandomInputs
 from ganforge.gan.objective import Objective, Reduce, Term
 from ganforge.gan.players import Players
@@ -51,6 +51,7 @@ class Game:
     simultaneous: bool = False
     fake_labels: str = "uniform"
     penalties: tuple[Any, ...] = ()
+    augment: tuple[Any, ...] = ()
 
     def passes(self, side: str) -> Mapping[str, str]:
         """The forward passes of a turn that want separate random inputs -> their network."""
@@ -100,6 +101,9 @@ def step(
         update = compute_gradients(state, game, "discriminator", batch, drawn, hyper, options)
         if not game.simultaneous:
             merge(log, options.apply_gradients(state, update))
+
+    images = (options.batch or len(batches[-1].real)) * game.d_steps
+    log |= augmentation.adjust(game.augment, state.aux, update.log, state.step, images)
 
     # the same z through the same G: its turn starts from D's fakes, unless they came in pieces
     batch = batches[-1]
@@ -155,6 +159,7 @@ def compute_gradients(
         for weight in state.players.spectral_weights:
             spectral.iterate(*weight)
 
+    inputs = augmentation.with_strengths(game.augment, inputs, state.aux)
     log: Log = {}
     gradients: list[Tensor] = []
     with nullcontext() if ours and not game.fresh_noise else frozen(others):

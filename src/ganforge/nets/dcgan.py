@@ -1,4 +1,4 @@
-"""Convolutional players for pictures of any size from 16 to 128, square or not, any channels.
+"""Convolutional players for pictures of any size from 16 to 256, square or not, any channels.
 
 Radford et al. 2015. The discriminator halves each side with 4x4/2 convolutions, n times; the
 generator starts from the picture's size halved n times (rounding up) and undoes each halving:
@@ -23,7 +23,8 @@ from ganforge.nets.base import Inputs, Network, TwoPartDiscriminator
 from ganforge.nets.init import Init
 from ganforge.nets.layers import LABELS, SPECTRAL, Join, Projection, required
 
-SMALLEST, LARGEST = 16, 128
+SMALLEST, LARGEST = 16, 256
+UPSAMPLING = ("transposed", "bilinear")
 
 
 def halvings(height: int, width: int) -> int:
@@ -52,7 +53,8 @@ class Generator(Network):
         channels, height, width = spec.shape
         levels = halvings(height, width)
         rows, columns = sides(height, levels), sides(width, levels)
-        maps = [*widths(config.generator_width, levels)[::-1], channels]
+        wide = widths(config.generator_width, levels)[::-1]
+        maps = [*wide, channels if config.upsampling == "transposed" else wide[-1]]
         self.join = Join(noise, spec.classes, config.embedding)
         self.grid = (maps[0], rows[0], columns[0])
         bias = not config.project_norm
@@ -60,6 +62,17 @@ class Generator(Network):
         norm = [nn.BatchNorm2d(maps[0]), nn.ReLU()] if config.project_norm else []
         self.project_norm = nn.Sequential(*norm)
         layers: list[nn.Module] = []
+        if config.upsampling == "bilinear":
+            # the norm before the doubling costs a quarter; the last convolution removes its rings
+            for i in range(levels):
+                layers += [
+                    nn.Conv2d(maps[i], maps[i + 1], 3, padding=1, bias=False),
+                    nn.BatchNorm2d(maps[i + 1]),
+                    nn.ReLU(),
+                    nn.Upsample((rows[i + 1], columns[i + 1]), mode="bilinear"),
+                ]
+            self.body = nn.Sequential(*layers, nn.Conv2d(maps[-1], channels, 3, padding=1))
+            return
         for i in range(levels):
             kernel = (4 - rows[i + 1] % 2, 4 - columns[i + 1] % 2)
             layers.append(
@@ -137,12 +150,14 @@ class DCGAN:
     embedding: int = 10
     label: str = "concat"
     init: Init = Init("normal", 0.02)
+    upsampling: str = "transposed"
 
     def __post_init__(self) -> None:
         for key in ("generator_width", "discriminator_width", "embedding"):
             check(getattr(self, key) >= 1, key, getattr(self, key), "at least 1")
         choice("discriminator_norm", self.discriminator_norm, ("none", "batch", SPECTRAL))
         choice("label", self.label, LABELS)
+        choice("upsampling", self.upsampling, UPSAMPLING)
 
     def __call__(self, spec: DataSpec, noise: int) -> dict[str, nn.Module]:
         if not spec.is_image:

@@ -23,6 +23,7 @@ from ganforge.recipes.grid import grid
 from ganforge.recipes.mnist_dropout import mnist_dropout
 from ganforge.recipes.mnist_mlp import mnist_mlp
 from ganforge.recipes.parzen import parzen
+from ganforge.recipes.pictures import pictures
 from ganforge.recipes.ring import ring
 from ganforge.registry import load_function, user_code
 
@@ -38,6 +39,7 @@ RECIPES: dict[str, Callable[[], Config]] = {
         dcgan,
         cgan,
         cdcgan,
+        pictures,
         parzen,
         ring,
         grid,

@@ -1,4 +1,4 @@
-"""`dcgan`: the convolutional GAN everybody means by the name, for 16 to 128 pixels.
+"""`dcgan`: the convolutional GAN everybody means by the name, for 16 to 256 pixels.
 
 System   Transposed convolutions up, strided convolutions down, batch norm in both (not at G's
          output or D's input), ReLU in G, leaky ReLU in D; weights N(0, 0.02); Adam 2e-4 with betas

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
+from safetensors.torch import load_file
+from torch import Tensor, nn
 
 from ganforge import nets, registry
 from ganforge.config import convert
@@ -87,6 +88,28 @@ def newest_checkpoint(run: Run) -> checkpoint.Checkpoint | None:
         if found is not None or not checkpoint.listed(run.checkpoints):
             return found
     raise DataError(f"{run.checkpoints}: every checkpoint is damaged: restore one from a copy")
+
+
+def saved_players(path: Path) -> dict[str, Tensor]:
+    """The players of a run's newest checkpoint; of a model folder the generator alone.
+
+    Names are those of a state: generator.*, discriminator.*, ema.*.
+
+    Raises:
+        DataError: no run or model, or a damaged one.
+    """
+    if Run(path).exists():
+        found = newest_checkpoint(Run(path))
+        if found is None:
+            raise DataError(f"{path}: this run has no checkpoint yet")
+        return found.tensors
+    if not (path / model.CONFIG).is_file():
+        raise DataError(f"{path}: no such run or model folder (`ganforge runs` lists the runs)")
+    try:
+        weights = load_file(path / model.WEIGHTS)
+    except Exception as error:  # safetensors has no class of its own for a damaged file
+        raise DataError(f"{path}: its weights are damaged ({error})") from None
+    return {f"{side}.{k}": v for k, v in weights.items() for side in ("generator", "ema")}
 
 
 def load_players(

@@ -17,7 +17,7 @@ from ganforge.config.schema import Config
 from ganforge.data.load import Dataset
 from ganforge.data.spec import DataSpec, encode
 from ganforge.errors import UsageError
-from ganforge.gan import optimizers
+from ganforge.gan import augmentation, optimizers
 from ganforge.gan.players import Players
 from ganforge.gan.state import State
 from ganforge.nets import norm
@@ -60,11 +60,17 @@ def initial(
             module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         trained = [p for p in module.parameters() if p.requires_grad]
         built[side] = optimizers.build(getattr(config, side), trained, fused)
-    players = Players(**modules, autocast=autocast(device, precision), classes=shown.classes)
+    players = Players(
+        **modules,
+        autocast=autocast(device, precision),
+        classes=shown.classes,
+        augment=config.game.augment,
+    )
     return State(
         players,
         built,
         average=copy.deepcopy(players.generator).requires_grad_(False) if config.ema else None,
+        aux={k: v.to(device) for k, v in augmentation.initial(config.game.augment).items()},
     )
 
 

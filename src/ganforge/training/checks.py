@@ -26,9 +26,10 @@ from ganforge.gan.penalties import GradientPenalty
 from ganforge.gan.state import State
 from ganforge.nets.dcgan import DCGAN
 from ganforge.nets.layers import Projection
-from ganforge.runs import folder
+from ganforge.runs import checkpoint, folder
+from ganforge.runs import load as load_run
 from ganforge.runs.folder import Run
-from ganforge.text import printable
+from ganforge.text import on_disk, printable
 from ganforge.training import build, device
 from ganforge.training.device import Resolved
 from ganforge.training.distributed import ALONE, World
@@ -146,6 +147,8 @@ def event_writer(path: Path) -> Any:
 def require_folder(run: Run, config: Config) -> dict[str, Any]:
     """What was last known of the run, {} for a new one; raises if the folder is not for it."""
     folder.refuse_other(run, config)
+    if config.init_from and not checkpoint.listed(run.checkpoints):
+        load_run.saved_players(on_disk(Path(config.init_from)))
     return folder.last_known(run) if run.exists() else {}
 
 
@@ -175,6 +178,10 @@ def require_data(config: Config, data: Dataset | None = None) -> Dataset:
     """
     require_config(config)
     data = data or load(config.data, size=config.size)
+    if not data.spec.is_image:
+        for key, used in (("mirror", config.mirror), ("game.augment", config.game.augment)):
+            if used:
+                raise UsageError(f"{key} changes pictures, and {config.data} are vectors")
     build.players_spec(config, data.spec)
     if config.labels and data.labels is not None:
         counts = np.bincount(data.labels, minlength=data.spec.classes)

@@ -288,7 +288,9 @@ class GANData(L.LightningDataModule):
         if self.trainer is not None:
             device = self.trainer.strategy.root_device
         self.teardown("fit")
-        self._batches = Batches(self.dataset, device=device, seed=self.config.seed)
+        self._batches = Batches(
+            self.dataset, device=device, seed=self.config.seed, mirror=self.config.mirror
+        )
         return Steps(self, self._batches)
 
     def teardown(self, stage: str) -> None:

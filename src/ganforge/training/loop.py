@@ -32,6 +32,7 @@ from ganforge.training import (
     restore,
     stuck,
     threads,
+    transfer,
 )
 from ganforge.training.clock import Clock
 from ganforge.training.device import Resolved, resolve
@@ -84,7 +85,12 @@ def training(
             before, t = begin(stack, m, config, run, control, data)
         if world.is_main_process:
             claim_run_folder(stack, run, config, control.take_over)
-        notes = t.choose_steps() + restore.resume(t)[1]
+        notes = t.choose_steps()
+        resumed, found = restore.resume(t)
+        notes += found
+        if config.init_from and not resumed:
+            notes.append(transfer.begin_from(t))
+            restore.same_start(t)
         if world.is_main_process:
             folder.prepare(run.path, config)
         if before.get("status") == "finished" and (t.state.step >= t.steps or control.enough):

@@ -157,6 +157,11 @@ def draws_of(config: Config, spec: DataSpec, players: Players, side: str) -> dic
         if isinstance(module, Network) and (makes_fakes or name != "generator"):
             for key, one in module.random_inputs().items():
                 wanted[name, key] = (f"{side}/{name}/{key}", one)
+        if network.startswith("discriminator"):
+            for place, each in enumerate(game.augment):
+                for key, one in each.random_inputs().items():
+                    number = f"augment.{place}.{key}"
+                    wanted[name, number] = (f"{side}/{name}/{number}", one)
     for penalty in game.penalties:
         if penalty.player == side:
             for key, one in penalty.random_inputs.items():

@@ -16,7 +16,7 @@ from ganforge.errors import DataError, UsageError
 from ganforge.gan import state
 from ganforge.runs import checkpoint, folder
 from ganforge.runs.checkpoint import Checkpoint
-from ganforge.training import build, distributed, meeting
+from ganforge.training import build, distributed, meeting, transfer
 from ganforge.training.device import Resolved
 from ganforge.training.trainer import Trainer
 
@@ -100,6 +100,8 @@ def begin_again(t: Trainer) -> None:
     fresh = build.initial(t.config, t.data.spec, device, t.resolved.precision, data=t.data)
     numbers = {"step": 0, "seconds": t.clock.seconds, "rate_scale": t.rate_scale}
     load(t, Checkpoint(Path("the first state"), numbers, state.tensors(fresh)))
+    if t.config.init_from:
+        transfer.begin_from(t)
     same_start(t)
     if t.world.is_main_process:
         folder.cut_log(t.run.log_path, -1)

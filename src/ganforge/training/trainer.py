@@ -83,7 +83,9 @@ class Trainer:
         self.state, self.meeting = begun, meeting
         self.options = step_options(config, self.world)
         part = self.world.part(config.batch)
-        self.batches = batches or Batches(data, device=device, seed=config.seed)
+        self.batches = batches or Batches(
+            data, device=device, seed=config.seed, mirror=config.mirror
+        )
         self.inputs = inputs or RandomInputSource(config, data.spec, begun.players, device, part)
         self.steps = checks.steps_of(config, data)
         self.clock = Clock()

@@ -64,23 +64,9 @@ def read(path: Path, options: PictureOptions) -> Examples:
         DiskError: a file cannot be read.
     """
     check_size(options.size)
-    store = Folder(path) if path.is_dir() else Archive(path)
-    every = store.names()
-    names = sorted(filter(_is_picture, every))
-    if not names:
-        formats = ", ".join(FORMATS)
-        raise DataError(f"{path}: no pictures found: put files of the formats {formats} in it")
+    store, names, every = pictures_of(path)
     labels, classes = find_labels(store, names, every)
-
-    skipped: list[str] = []
-    good: dict[str, tuple[int, int, int]] = {}
-    with quiet(), executor(options) as pool:
-        for name, found in _results(pool, probe, store, names):
-            if isinstance(found, str):
-                skipped.append(f"{name}: {found}")
-            else:
-                good[name] = found
-    _check_share(path, skipped, len(names))
+    good, skipped = headers(store, names, options)
 
     shape = _shape(list(good.values()), options.size, path)
     values = _allocate((len(good), *shape), options, path)
@@ -100,6 +86,33 @@ def read(path: Path, options: PictureOptions) -> Examples:
     _check_share(path, skipped, len(names))
     numbers = np.array([labels[name] for name in decoded], np.int64) if labels else None
     return Examples(values[: len(decoded)], numbers, classes, tuple(skipped))
+
+
+def pictures_of(path: Path) -> tuple[Store, list[str], list[str]]:
+    """A folder or zip, its picture files in order of name, and all of its files."""
+    store = Folder(path) if path.is_dir() else Archive(path)
+    every = store.names()
+    names = sorted(filter(_is_picture, every))
+    if not names:
+        formats = ", ".join(FORMATS)
+        raise DataError(f"{path}: no pictures found: put files of the formats {formats} in it")
+    return store, names, every
+
+
+def headers(
+    store: Store, names: list[str], options: PictureOptions
+) -> tuple[dict[str, tuple[int, int, int]], list[str]]:
+    """(H, W, C) of each picture by name, and why others have none; DataError if too many do."""
+    good: dict[str, tuple[int, int, int]] = {}
+    skipped: list[str] = []
+    with quiet(), executor(options) as pool:
+        for name, found in _results(pool, probe, store, names):
+            if isinstance(found, str):
+                skipped.append(f"{name}: {found}")
+            else:
+                good[name] = found
+    _check_share(store.path, skipped, len(names))
+    return good, skipped
 
 
 def executor(options: PictureOptions, pixels: int = 0) -> Executor:

@@ -64,8 +64,15 @@ def why_alone(config: Config, resolved: Resolved, count: int) -> str:
     for penalty in config.game.penalties:
         if type(penalty) not in (R1, R2, GradientPenalty):
             return f"the penalty {penalty.kind} is not stacked"
-    if config.micro_batch:
-        return "micro_batch asks for little memory at a time"
+    single = {
+        "augmentation is not stacked": config.game.augment,
+        "mirror images are not stacked": config.mirror,
+        "weights of another run are not stacked": config.init_from,
+        "micro_batch asks for little memory at a time": config.micro_batch,
+    }
+    for why, used in single.items():
+        if used:
+            return why
     if not resolved.device.startswith(("cpu", "cuda")):
         return f"games are not stacked on {resolved.device}"
     return ""

@@ -1,0 +1,68 @@
+"""What a data set is, read from the headers of its pictures: enough to choose a recipe for it."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from dataclasses import dataclass, field
+
+from ganforge.data.dataset import PictureOptions
+from ganforge.data.formats import image_folder
+from ganforge.data.load import NAMED, load, locate
+from ganforge.errors import DataError
+
+
+@dataclass(frozen=True)
+class Survey:
+    """A data set before it is decoded.
+
+    Args:
+        examples: that can be read, over all parts.
+        channels: of a picture; 0 for vectors.
+        classes: K, 0 without labels.
+        sizes: (height, width) -> number of pictures, the most common first; empty for vectors.
+    """
+
+    examples: int
+    channels: int
+    classes: int
+    sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
+
+    @property
+    def pictures(self) -> bool:
+        """Whether the examples are pictures."""
+        return self.channels > 0
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """The most common (height, width)."""
+        return self.sizes.most_common(1)[0][0]
+
+
+def survey(data: str) -> Survey:
+    """Look at a data set by name or path; a folder or zip of pictures is not decoded.
+
+    Raises:
+        UsageError, DataError, DiskError: as `load`.
+    """
+    path = None if data in NAMED else locate(data)
+    if path is not None and (path.is_dir() or path.suffix.lower() == ".zip"):
+        try:
+            return of_pictures(os.fspath(path))
+        except DataError:  # another format in a folder, or a fault that `load` says better
+            pass
+    found = load(data)
+    if not found.spec.is_image:
+        return Survey(len(found), 0, found.spec.classes)
+    channels, height, width = found.spec.shape
+    return Survey(len(found), channels, found.spec.classes, Counter({(height, width): len(found)}))
+
+
+def of_pictures(data: str) -> Survey:
+    """Look at a folder or zip of pictures by their headers."""
+    store, names, every = image_folder.pictures_of(locate(data))
+    _, classes = image_folder.find_labels(store, names, every)
+    good, _ = image_folder.headers(store, names, PictureOptions())
+    channels = max(channels for _, _, channels in good.values())
+    sizes = Counter((height, width) for height, width, _ in good.values())
+    return Survey(len(good), channels, len(classes), sizes)

@@ -1,0 +1,71 @@
+"""A budget in minutes, resolved once into images by a measurement on this machine.
+
+The learning rates fall over the whole budget, so a run needs to know it at its start; the images
+are stored with the run, and resuming it measures nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from ganforge.config.schema import Config
+from ganforge.data.load import load
+from ganforge.errors import GanforgeError, UsageError
+from ganforge.runs.folder import Run
+from ganforge.training import distributed, threads
+from ganforge.training.device import resolve
+from ganforge.training.trainer import Trainer
+
+LEAST_KIMG = 0.1
+SECONDS, WARM, MOST_STEPS = 3.0, 16, 512  # of the measurement; WARM steps have every lazy penalty
+
+
+def resolved(config: Config, path: Path) -> Config:
+    """`config` with `kimg` for its minutes: those of the run in `path`, else measured.
+
+    Raises:
+        UsageError: several processes, which do not share a measurement.
+        UsageError, DataError: the config may not be trained.
+    """
+    if config.minutes is None or config.kimg is not None:
+        return config
+    known = stored(Run(path))
+    if known is not None and known[0] == config.minutes:
+        return replace(config, kimg=known[1])
+    if distributed.from_environment().size > 1:
+        raise UsageError(
+            f"minutes = {config.minutes:g}: measured in one process only: give the budget as kimg"
+        )
+    kimg = config.minutes * 60 * rate(config, path) / 1000
+    return replace(config, kimg=round(max(kimg, LEAST_KIMG), 1))
+
+
+def stored(run: Run) -> tuple[float, float] | None:
+    """(minutes, kimg) of a run whose budget was measured; None for any other."""
+    try:
+        table = run.settings() if run.exists() else {}
+    except GanforgeError:  # said when the run is resumed
+        return None
+    minutes, kimg = table.get("minutes"), table.get("kimg")
+    if isinstance(minutes, int | float) and isinstance(kimg, int | float):
+        return float(minutes), float(kimg)
+    return None
+
+
+def rate(config: Config, path: Path) -> float:
+    """Images a second that this machine trains, by steps of a copy of the run."""
+    data = load(config.data, size=config.size)
+    wanted = replace(config, minutes=None, kimg=1000.0)
+    t = Trainer.build(wanted, Run(path), data, resolve(wanted, {}, distributed.ALONE, data.spec))
+    try:
+        threads.settle(t, {})
+        steps, seconds = 0, 0.0
+        with threads.twin(t) as (measure, _):
+            measure(t.resolved.threads, 0, WARM)
+            while seconds < SECONDS and steps < MOST_STEPS:
+                seconds += measure(t.resolved.threads, steps, WARM)
+                steps += WARM
+        return steps * t.images_a_step / seconds
+    finally:
+        t.batches.close()
