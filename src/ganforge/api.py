@@ -26,7 +26,7 @@ from ganforge.plotting import overview
 from ganforge.runs.folder import Run
 from ganforge.runs.records import Control, Progress
 from ganforge.sampling.sampler import Labels, Sampler
-from ganforge.training import checks, distributed, loop, signals
+from ganforge.training import checks, distributed, loop, minutes, signals
 from ganforge.types import Array
 
 PLOT = "plot.png"
@@ -93,6 +93,7 @@ def train(
     control = Control(take_over=take_over, timeout=timeout)
     with signals.handling(control):
         with control.may_be_interrupted():
+            config = minutes.resolved(config, path, data)
             validation = checks.require_callbacks(config, path, data, validation)
             scorer = Scorer(config, path, control, data, validation)
         diagnosing = DiagnoseCallback(config, path, Budget(scorer.validation))

@@ -123,7 +123,7 @@ def noise(side: int = 16, classes: int = 0) -> Dataset:
 def test_minutes_become_images_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Resolved by the measured rate, stored, and the same at every later start."""
     rates = iter([100.0, 900.0])
-    monkeypatch.setattr(minutes, "rate", lambda config, path: next(rates))
+    monkeypatch.setattr(minutes, "rate", lambda config, path, data: next(rates))
     asked = small(minutes=0.02, kimg=None)
     first = minutes.resolved(asked, tmp_path / "run")
     assert first.kimg == 0.1  # 0.02 * 60 * 100 / 1000 = .12

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from ganforge.errors import DataError, UsageError, did_you_mean
+from ganforge.config import convert
+from ganforge.config.schema import Config
+from ganforge.errors import DataError, UsageError, choice, did_you_mean
 
 
 @dataclass(frozen=True)
@@ -52,3 +57,79 @@ def target(text: str | None) -> Target:
             raise UsageError(f"{text[:200]!r}: no such recipe, file or folder") from None
         raise
     return Target(data=text)
+
+
+@dataclass(frozen=True)
+class Start:
+    """The config that the settings of the command line change.
+
+    run: the folder of a run that goes on. reasons: a line for each choice that was made.
+    """
+
+    config: Config
+    run: Path | None = None
+    reasons: tuple[str, ...] = ()
+
+    def folder(self, out: Path | None) -> Path | None:
+        """The run folder, if the user or the run says; UsageError if they say different ones."""
+        if out is not None and self.run is not None:
+            raise UsageError(f"--out {out}: the run {self.run} goes on in its folder: leave it out")
+        return out or self.run
+
+
+def start(what: str | None, file: Path | None, options: Mapping[str, Any]) -> Start:
+    """What a command begins with: a recipe with the settings of a file, a run, or data.
+
+    Args:
+        what: see `target`.
+        file: TOML, all settings of a config or some of them.
+        options: of the command line.
+
+    Raises:
+        UsageError, DataError: see `target`, `base` and `fitting.fit`.
+    """
+    from ganforge.runs.folder import Run
+    from ganforge.runs.load import load_config
+    from ganforge.training.fitting import fit
+
+    named = target(what)
+    if (named.run or named.data) and file is not None:
+        raise UsageError(f"--config {file} and {what}: the file is for a recipe: give one of them")
+    if named.run is not None:
+        return Start(load_config(Run(named.run)), named.run)
+    if named.data is not None:
+        if "data" in options:
+            raise UsageError(f"{what} and --data {options['data']} both name data: give one")
+        size, device = options.get("size"), options.get("device", "auto")
+        found = fit(named.data, size=size, device=device)
+        return Start(found.config, None, found.reasons)
+    return Start(base(named.recipe, file, "data" in options))
+
+
+def base(recipe: str | None, file: Path | None, data_given: bool) -> Config:
+    """The recipe with the settings of the file over it, or the config that is all in the file."""
+    from ganforge import files, recipes, registry
+
+    if file is None:
+        return recipes.find(recipe or "cdcgan")
+    try:
+        table = tomllib.loads(files.read_file(file).decode())
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{file}: not valid TOML: {error}") from None
+    data, name = str(table.get("data", "")), recipe or str(table.get("name", "cdcgan"))
+    outside = Path(data).is_absolute() or ".." in Path(data).parts or data.startswith("~")
+    if outside and not data_given:  # the file is perhaps a stranger's
+        raise UsageError(
+            f"{file}: data = {data!r} is outside this folder: if you mean it, say so with "
+            f"--data {data}"
+        )
+    whole = recipe is None and {"networks", "game"} <= table.keys()
+    if recipe is None and not whole:  # a file may not name code that is run: only the user may
+        choice("name", name, list(recipes.RECIPES))
+    start = None if whole else recipes.find(name)
+    try:
+        if start is None:
+            return convert.from_dict(Config, {"name": name, **table}, registry.PARTS)
+        return convert.merge(start, table, registry.PARTS)
+    except UsageError as error:
+        raise UsageError(f"{file}: {error}") from None

@@ -28,6 +28,7 @@ from ganforge.training import (
     distributed,
     divergence,
     meeting,
+    minutes,
     openmp,
     restore,
     stuck,
@@ -81,6 +82,7 @@ def training(
     with ExitStack() as stack:
         with control.may_be_interrupted():
             world = distributed.from_environment()
+            config = minutes.resolved(config, run.path, data)
             m = stack.enter_context(meeting.attended(world, control.timeout))
             before, t = begin(stack, m, config, run, control, data)
         if world.is_main_process:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ganforge.config.schema import Config
-from ganforge.data.load import load
+from ganforge.data.load import Dataset, load
 from ganforge.errors import GanforgeError, UsageError
 from ganforge.runs.folder import Run
 from ganforge.training import distributed, threads
@@ -21,7 +21,7 @@ LEAST_KIMG = 0.1
 SECONDS, WARM, MOST_STEPS = 3.0, 16, 512  # of the measurement; WARM steps have every lazy penalty
 
 
-def resolved(config: Config, path: Path) -> Config:
+def resolved(config: Config, path: Path, data: Dataset | None = None) -> Config:
     """`config` with `kimg` for its minutes: those of the run in `path`, else measured.
 
     Raises:
@@ -37,8 +37,16 @@ def resolved(config: Config, path: Path) -> Config:
         raise UsageError(
             f"minutes = {config.minutes:g}: measured in one process only: give the budget as kimg"
         )
-    kimg = config.minutes * 60 * rate(config, path) / 1000
+    kimg = config.minutes * 60 * rate(config, path, data) / 1000
     return replace(config, kimg=round(max(kimg, LEAST_KIMG), 1))
+
+
+def estimate(config: Config, path: Path) -> str:
+    """A line: how long this machine takes for the budget of a config, by a measurement."""
+    data = load(config.data, size=config.size)
+    a_second = rate(config, path, data)
+    minutes = config.images(len(data)) / a_second / 60
+    return f"takes    about {minutes:,.0f} minutes here ({a_second:,.0f} pictures/s)"
 
 
 def stored(run: Run) -> tuple[float, float] | None:
@@ -53,9 +61,9 @@ def stored(run: Run) -> tuple[float, float] | None:
     return None
 
 
-def rate(config: Config, path: Path) -> float:
+def rate(config: Config, path: Path, data: Dataset | None = None) -> float:
     """Images a second that this machine trains, by steps of a copy of the run."""
-    data = load(config.data, size=config.size)
+    data = data or load(config.data, size=config.size)
     wanted = replace(config, minutes=None, kimg=1000.0)
     t = Trainer.build(wanted, Run(path), data, resolve(wanted, {}, distributed.ALONE, data.spec))
     try:

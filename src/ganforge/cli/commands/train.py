@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+from cyclopts import Parameter
+
 from ganforge.cli.app import loading
 from ganforge.cli.arguments import again, overrides, typed
 from ganforge.cli.options import Flag, Lines, given
+from ganforge.cli.target import start
 from ganforge.config import convert
 from ganforge.config.schema import Config
 from ganforge.errors import UsageError, check, choice
@@ -24,7 +26,7 @@ UNTOUCHED = "nothing was trained or written"
 
 
 def train(
-    recipe: str | None = None,
+    what: str | None = None,
     /,
     *,
     data: str | None = None,
@@ -32,6 +34,9 @@ def train(
     batch: int | None = None,
     epochs: float | None = None,
     kimg: float | None = None,
+    minutes: float | None = None,
+    mirror: Annotated[bool, Flag] = False,
+    from_: Annotated[Path | None, Parameter(name="--from")] = None,
     seed: int | None = None,
     seeds: str | None = None,
     at_once: int | None = None,
@@ -50,15 +55,16 @@ def train(
     dry_run: Annotated[bool, Flag] = False,
     print_config: Annotated[bool, Flag] = False,
 ) -> Lines:
-    """Train a recipe; the same command goes on with a run that was stopped.
+    """Train a recipe, or pictures; the same command goes on with a run that was stopped.
 
     Every setting of a recipe can be changed as --a.b value (see `ganforge recipes NAME`):
     --game.loss hinge, --generator.lr 1e-4, --networks.generator_width 64.
 
     Parameters
     ----------
-    recipe
-        A recipe's name, or FILE.py:FUNCTION for a recipe in your code. [default: cdcgan]
+    what
+        A recipe's name, or FILE.py:FUNCTION for a recipe in your code; data, by name or path, for
+        which a recipe is chosen; or a run folder, to go on with it. [default: cdcgan]
     data
         mnist, fashion-mnist, cifar10, a toy law, or a path: folder or zip of pictures, idx, npy,
         npz, packed store.
@@ -70,6 +76,12 @@ def train(
         The budget, in passes over the data.
     kimg
         The budget, in thousands of real images.
+    minutes
+        The budget, in minutes of training on this machine: measured once, at the start.
+    mirror
+        Half of the pictures, drawn anew in every pass, are shown as their mirror images.
+    from
+        A run or model folder whose weights the run begins with, for fine-tuning.
     seed
         Of every random number of the run.
     seeds
@@ -110,11 +122,13 @@ def train(
         from ganforge import api
 
     settings = given(
-        data=data, size=size, batch=batch, epochs=epochs, kimg=kimg, seed=seed, device=device,
-        precision=precision, sync_bn=sync_bn or None, compile=compile or None,
+        data=data, size=size, batch=batch, epochs=epochs, kimg=kimg, minutes=minutes, seed=seed,
+        device=device, precision=precision, sync_bn=sync_bn or None, compile=compile or None,
+        mirror=mirror or None, init_from=None if from_ is None else str(from_),
     )  # fmt: skip
     output = given(tensorboard=tensorboard or None, score_every=every)
-    chosen = assemble(recipe, config, settings, output, stop)
+    begun = start(what, config, settings)
+    chosen = assemble(begun.config, settings, output, stop)
     if print_config:
         yield convert.dumps(chosen).removesuffix("\n")
         return 0
@@ -127,22 +141,29 @@ def train(
         return (yield from train_seeds(chosen, seeds, out, at_once, dry_run, take_over))
     if at_once is not None:
         raise UsageError(f"--at-once {at_once} is for several seeds: give --seeds too")
-    path = out or api.default_folder(chosen)
+    path = begun.folder(out) or api.default_folder(chosen)
     if dry_run:
+        yield from begun.reasons
         yield from rehearse(chosen, path, gpus)
         return 0
     if gpus is not None:
         return launch(gpus, chosen)
-    return (yield from train_one(chosen, path, take_over, timeout))
+    return (yield from train_one(chosen, path, take_over, timeout, begun.reasons))
 
 
-def train_one(config: Config, path: Path, take_over: bool, timeout: float) -> Lines:
-    """Train one run, as this process or as one of several."""
+def train_one(
+    config: Config, path: Path, take_over: bool, timeout: float, reasons: Sequence[str] = ()
+) -> Lines:
+    """Train one run, as this process or as one of several. reasons: what was chosen for it."""
     from ganforge import api
-    from ganforge.training import distributed
+    from ganforge.runs.folder import Run
+    from ganforge.training import distributed, minutes
 
     leads = distributed.from_environment().is_main_process
     if leads:
+        yield from reasons
+        if reasons and not Run(path).exists():
+            yield minutes.estimate(config, path)
         yield f"{config.name} on {config.data}, seed {config.seed}, in {path}"
     trained = api.train(config, path, take_over=take_over, timeout=timeout)
     if leads:
@@ -194,17 +215,15 @@ def stopped(number: int, says: bool) -> Lines:
 
 
 def assemble(
-    recipe: str | None,
-    file: Path | None,
+    chosen: Config,
     options: dict[str, Any],
     output: dict[str, Any],
     stop: str | None,
 ) -> Config:
-    """Settings from the defaults, the recipe, the file and the command line; the last one wins.
+    """A config with the settings of the command line over it.
 
     Args:
-        recipe: its name. [default: the one that the file names, or cdcgan]
-        file: TOML, all settings of a config or some of them.
+        chosen: the recipe, with the settings of a file.
         options: settings as options of the command line; those with dots are `overrides`.
         output: such settings of the config's `output`.
         stop: "auto" for an end when no better score comes.
@@ -212,11 +231,11 @@ def assemble(
     from ganforge import registry
     from ganforge.callbacks import evaluate
 
-    chosen = base(recipe, file, "data" in options)
-    if {"epochs", "kimg"} <= options.keys():
-        raise UsageError("--epochs and --kimg both state the budget: give one of them")
-    if "epochs" in options:
-        options["kimg"] = None
+    budgets = [f"--{name}" for name in ("epochs", "kimg", "minutes") if name in options]
+    if len(budgets) > 1:
+        raise UsageError(f"{' and '.join(budgets)} both state the budget: give one of them")
+    if budgets:
+        options = {"kimg": None, "minutes": None} | options
     if overrides:
         chosen = convert.override(chosen, overrides, registry.PARTS)
     if stop is not None:
@@ -226,43 +245,15 @@ def assemble(
     return replace(chosen, **options, output=replace(chosen.output, **output))
 
 
-def base(recipe: str | None, file: Path | None, data_given: bool) -> Config:
-    """The recipe with the settings of the file over it, or the config that is all in the file."""
-    from ganforge import files, recipes, registry
-
-    if file is None:
-        return recipes.find(recipe or "cdcgan")
-    try:
-        table = tomllib.loads(files.read_file(file).decode())
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"{file}: not valid TOML: {error}") from None
-    data, name = str(table.get("data", "")), recipe or str(table.get("name", "cdcgan"))
-    outside = Path(data).is_absolute() or ".." in Path(data).parts or data.startswith("~")
-    if outside and not data_given:  # the file is perhaps a stranger's
-        raise UsageError(
-            f"{file}: data = {data!r} is outside this folder: if you mean it, say so with "
-            f"--data {data}"
-        )
-    whole = recipe is None and {"networks", "game"} <= table.keys()
-    if recipe is None and not whole:  # a file may not name code that is run: only the user may
-        choice("name", name, list(recipes.RECIPES))
-    start = None if whole else recipes.find(name)
-    try:
-        if start is None:
-            return convert.from_dict(Config, {"name": name, **table}, registry.PARTS)
-        return convert.merge(start, table, registry.PARTS)
-    except UsageError as error:
-        raise UsageError(f"{file}: {error}") from None
-
-
 def rehearse(chosen: Config, path: Path, gpus: int | None = None) -> Iterator[str]:
     """Everything of a run except its steps: what it would train, on what, for how long."""
     from ganforge.runs import folder
-    from ganforge.training import checks, distributed, threads
+    from ganforge.training import checks, distributed, minutes, threads
     from ganforge.training.meeting import Meeting
     from ganforge.training.trainer import Trainer
 
     world = distributed.from_environment() if gpus is None else processes(gpus, chosen)
+    chosen = minutes.resolved(chosen, path)
     found = checks.require_trainable({path: chosen}, world=world)
     data, resolved = found.data, found.resolved
     t = Trainer(chosen, data, folder.Run(path), resolved, found.begun, Meeting(world))
