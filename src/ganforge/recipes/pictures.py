@@ -18,6 +18,7 @@ from ganforge.config.schema import Average, Config, Optimizer
 from ganforge.gan.adversarial import Adversarial
 from ganforge.gan.penalties import R1, R2
 from ganforge.nets import DCGAN
+from ganforge.nets.init import Init
 
 
 def pictures() -> Config:
@@ -30,6 +31,7 @@ def pictures() -> Config:
             discriminator_norm="none",
             biases=True,
             label="projection",
+            init=Init("default"),
             upsampling="bilinear",
         ),
         game=Adversarial(
