@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ganforge.config import Average, Config, Noise, Optimizer, Output
     from ganforge.data.load import Dataset
     from ganforge.data.load import load as load_data
-    from ganforge.errors import GanforgeError
+    from ganforge.errors import DataError, GanforgeError, UsageError
     from ganforge.experiments import compare
     from ganforge.experiments.seeds import train as population
     from ganforge.gan import losses, penalties
@@ -38,6 +38,7 @@ _PLACES = {
     "Average": "config:Average",
     "Config": "config:Config",
     "DCGAN": "nets:DCGAN",
+    "DataError": "errors:DataError",
     "Dataset": "data.load:Dataset",
     "GanforgeError": "errors:GanforgeError",
     "MLP": "nets:MLP",
@@ -45,6 +46,7 @@ _PLACES = {
     "Optimizer": "config:Optimizer",
     "Output": "config:Output",
     "Trained": "api:Trained",
+    "UsageError": "errors:UsageError",
     "compare": "experiments.compare",
     "config": "config",
     "data": "data",
@@ -61,10 +63,10 @@ _PLACES = {
 }
 
 __all__ = [
-    "DCGAN", "MLP", "Adversarial", "Average", "Config", "Dataset", "GanforgeError", "Noise",
-    "Optimizer", "Output", "Trained", "__version__", "compare", "config", "data", "iterate",
-    "lightning", "load", "load_data", "losses", "nets", "penalties", "population", "recipes",
-    "train",
+    "DCGAN", "MLP", "Adversarial", "Average", "Config", "DataError", "Dataset", "GanforgeError",
+    "Noise", "Optimizer", "Output", "Trained", "UsageError", "__version__", "compare", "config",
+    "data", "iterate", "lightning", "load", "load_data", "losses", "nets", "penalties",
+    "population", "recipes", "train",
 ]  # fmt: skip
 
 _deprecated.install()

@@ -59,9 +59,16 @@ class Trained:
     def finished(self) -> bool:
         return self.progress.step >= self.progress.steps
 
-    def sample(self, count: int = 16, labels: Labels = None, seed: int = 0) -> Array:
-        """`count` samples, see `Sampler.sample`."""
-        return self.sampler.sample(count, labels, seed)
+    def sample(
+        self,
+        count: int = 16,
+        labels: Labels = None,
+        seed: int = 0,
+        first: int = 0,
+        truncation: float = 1.0,
+    ) -> Array:
+        """Samples first .. first + count - 1 of a seed, see `Sampler.sample`."""
+        return self.sampler.sample(count, labels, seed, first, truncation)
 
 
 def train(

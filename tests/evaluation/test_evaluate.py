@@ -150,7 +150,7 @@ class FakeSampler:
     def z(self, count: int, seed: int) -> int:
         return count
 
-    def generate(self, z: int, labels: Any) -> Any:
+    def generate(self, z: int, labels: Any, batch: int) -> Any:
         return np.zeros((z, *self.spec.stored_shape), np.uint8)
 
 

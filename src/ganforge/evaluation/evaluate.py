@@ -21,7 +21,7 @@ from ganforge.evaluation.score import Score
 from ganforge.runs import folder as runs
 from ganforge.runs import model
 from ganforge.runs.model import OwnNetworks
-from ganforge.sampling.sampler import Sampler
+from ganforge.sampling.sampler import FAST, Sampler
 from ganforge.types import Array
 
 N = 10_000  # samples, if no other number is given
@@ -233,7 +233,7 @@ def draw(sampler: Sampler, train: Dataset, n: int, seed: int) -> tuple[Array, Ar
         )
     else:
         labels = labels[subset(len(train), n, seed, "labels")]
-    return sampler.generate(sampler.z(n, seed), labels), labels
+    return sampler.generate(sampler.z(n, seed), labels, batch=FAST), labels
 
 
 def quick_metrics(real: Real, conditional: bool) -> tuple[str, ...]:

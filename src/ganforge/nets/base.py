@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -45,7 +46,14 @@ class Network(nn.Module):
     """A network with no randomness inside: all random numbers are inputs.
 
     In eval mode, with `inputs` None, it is a plain function.
+
+    truncation: what a sample with truncation t changes in a generator, "noise" or "style". With
+    "noise" z becomes t z before the call. With "style" the call has the input "truncation", (B, 1)
+    numbers t, and the generator moves each style w to w_mean + t (w - w_mean): other layers read z
+    there by its direction alone, so that a smaller z changes nothing.
     """
+
+    truncation: ClassVar[str] = "noise"
 
     def random_inputs(self) -> dict[str, RandomInput]:
         """What the network wants drawn for each example, by name."""

@@ -6,7 +6,7 @@ Hugging Face layout; no time and no path in it, so the same weights make the sam
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -24,7 +24,7 @@ from ganforge.errors import DataError, GanforgeError, UsageError
 from ganforge.files import save_file
 from ganforge.gan.state import require_same_tensors
 from ganforge.runs import checkpoint
-from ganforge.sampling.sampler import Sampler
+from ganforge.sampling.sampler import MICRO_BATCH, Sampler
 from ganforge.text import encoded, printable
 
 FORMAT = 1
@@ -49,6 +49,10 @@ def save(folder: Path, sampler: Sampler, of: Config, facts: dict[str, Any]) -> P
         "noise": convert.to_dict(sampler.noise),
         "networks": convert.to_dict(of)["networks"],
         "class_names": list(sampler.class_names),
+        "sampling": {
+            "micro_batch": dict(sampler.micro_batch),
+            "truncation": {"law": sampler.truncation_law, "above": 0, "at_most": 1},
+        },
         "training": {**facts, "config": convert.to_dict(of)},
     }
     save_file(folder / WEIGHTS, checkpoint.encode_tensors(sampler.model.state_dict()))
@@ -75,14 +79,21 @@ def load(
         noise = convert.from_dict(Noise, table["noise"], {}, "noise")
         name, class_names = printable(str(table["name"])), read_names(table)
         networks = networks or convert.read_part(table["networks"], registry.PARTS, "networks")
-        version = table["format"]
+        version, (law, micro_batch) = table["format"], read_sampling(table)
         if max(*spec.shape, spec.classes, noise.size) >= MOST:
             raise ValueError(f"a size beyond {MOST:,}")
     if version != FORMAT:
         raise DataError(f"{path}: format {version}, this ganforge reads {FORMAT}")
     tensors = checkpoint.read_tensors(folder / WEIGHTS)
     model = built(networks, spec, noise.size, tensors, folder)
-    return Sampler(model.to(device).eval().requires_grad_(False), spec, noise, name, class_names)
+    model.to(device).eval().requires_grad_(False)
+    sampler = Sampler(model, spec, noise, name, class_names, micro_batch)
+    if law not in ("", sampler.truncation_law):
+        raise DataError(
+            f"{path}: truncation by {law!r}, but these networks truncate by "
+            f"{sampler.truncation_law!r}: use the ganforge that made the model"
+        )
+    return sampler
 
 
 @contextmanager
@@ -169,6 +180,16 @@ def read_spec(table: dict[str, Any]) -> DataSpec:
 def read_names(table: dict[str, Any]) -> tuple[str, ...]:
     """The class names of a config.json; raises what `undamaged` turns into a DataError."""
     return tuple(printable(str(name)) for name in table["class_names"])
+
+
+def read_sampling(table: dict[str, Any]) -> tuple[str, Mapping[str, int]]:
+    """The law of truncation and the micro-batches of a config.json, "" and the usual ones if it
+    has none; raises what `undamaged` turns into a DataError."""
+    sampling = table.get("sampling", {})
+    sizes = sampling.get("micro_batch", MICRO_BATCH)
+    if not all(type(size) is int and 0 < size < MOST for size in sizes.values()):
+        raise ValueError(f"micro_batch = {sizes!r}")
+    return str(sampling.get("truncation", {}).get("law", "")), {**MICRO_BATCH, **sizes}
 
 
 def card(table: dict[str, Any]) -> str:
