@@ -251,4 +251,4 @@ def check_truncation(value: object) -> None:
     """UsageError unless the truncation is a number in (0, 1]."""
     numbers = int | float | np.integer | np.floating
     valid = isinstance(value, numbers) and not isinstance(value, bool) and 0 < value <= 1
-    check(valid, "truncation", value, "a number, more than 0 and at most 1")
+    check(bool(valid), "truncation", value, "a number, more than 0 and at most 1")
