@@ -84,6 +84,8 @@ def test_another_augmentation_by_its_kind(place: Path) -> None:
         (["pics", "--data", "mnist"], 2, "both name data"),
         (["pics", "--epochs", "1", "--minutes", "2"], 2, "--epochs and --minutes both state"),
         (["pics", "--minutes", "-1"], 2, "minutes = -1.0"),
+        (["pics", "--seeds", "0..1", "--minutes", "2"], 2, "--minutes 2.0 and --seeds 0..1"),
+        (["pics", "--gpus", "2", "--minutes", "2"], 2, "give --kimg with --gpus 2"),
         (["spirals"], 2, "ganforge train gaussian-stable --data spirals"),
         (["nowhere/"], 65, "no such file or folder"),
         (["picz"], 2, "is no recipe, no data set and no path"),

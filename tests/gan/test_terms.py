@@ -16,7 +16,7 @@ from ganforge.gan.batch import Batch, RandomInputs
 from ganforge.gan.objective import Objective, Term
 from ganforge.gan.players import Players
 from ganforge.gan.state import State, StepHyperparameters
-from ganforge.gan.step import StepOptions, compute_gradients, reduce_batch, step
+from ganforge.gan.step import Game, StepOptions, compute_gradients, reduce_batch, step
 from ganforge.nets import networks_of
 from ganforge.nets.base import Network
 from tests.helpers.tiny import normal
@@ -51,17 +51,11 @@ class Painter(nn.Module):
 
 
 @dataclass(frozen=True)
-class PatchAndDistance:
+class PatchAndDistance(Game):
     """A patch loss (B, 1, 3, 3) beside an L1 distance (B,), which would broadcast at B = 3."""
 
     kind: ClassVar[str] = "test"
-    d_steps: int = 1
-    g_steps: int = 1
-    reduction: str = "mean"
-    fresh_noise: bool = True
-    simultaneous: bool = False
     fake_labels: str = "data"
-    penalties: tuple[Any, ...] = ()
     weight: float = 100.0
     seen: dict[str, Tensor] = field(default_factory=dict)
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
-from ganforge.errors import check, choice, in_range
+from ganforge.errors import UsageError, check, choice, in_range
 from ganforge.text import printable
 
 Parts = Mapping[str, Mapping[str, type]]  # field name -> kind -> dataclass
@@ -296,6 +296,8 @@ class Config:
 
     def images(self, examples: int) -> int:
         """The budget in real images, for a train part of `examples` examples."""
+        if self.minutes is not None and self.kimg is None:
+            raise UsageError(f"minutes = {self.minutes:g}: a budget only for the start of one run")
         images = self.kimg * 1000 if self.kimg is not None else self.epochs * examples
         check(images < 2**53, "budget", f"{images:.3g} images", "fewer than 9e15")
         return round(images)

@@ -133,11 +133,7 @@ def train(
         yield convert.dumps(chosen).removesuffix("\n")
         return 0
     if seeds is not None:
-        for name, value in given(seed=seed, gpus=gpus).items():
-            raise UsageError(
-                f"--{name} {value} and --seeds {seeds}: give one of them; a population is trained "
-                "by one process"
-            )
+        refuse_with_seeds(seeds, given(seed=seed, gpus=gpus, minutes=minutes))
         return (yield from train_seeds(chosen, seeds, out, at_once, dry_run, take_over))
     if at_once is not None:
         raise UsageError(f"--at-once {at_once} is for several seeds: give --seeds too")
@@ -162,13 +158,22 @@ def train_one(
     leads = distributed.from_environment().is_main_process
     if leads:
         yield from reasons
-        if reasons and not Run(path).exists():
+        if reasons and config.minutes is None and not Run(path).exists():
             yield minutes.estimate(config, path)
         yield f"{config.name} on {config.data}, seed {config.seed}, in {path}"
     trained = api.train(config, path, take_over=take_over, timeout=timeout)
     if leads:
         yield from summary(trained)
     return (yield from stopped(trained.signal, leads and not trained.finished))
+
+
+def refuse_with_seeds(seeds: str, options: dict[str, Any]) -> None:
+    """UsageError for options that many seeds do not have."""
+    for name, value in options.items():
+        raise UsageError(
+            f"--{name} {value} and --seeds {seeds}: give one of them; a population is trained by "
+            "one process, to one budget in pictures"
+        )
 
 
 def train_seeds(
@@ -285,6 +290,8 @@ def launch(gpus: int, chosen: Config) -> int:
     from ganforge.training import distributed
 
     processes(gpus, chosen)  # refused once, not by each process
+    if chosen.minutes is not None and chosen.kimg is None:
+        raise UsageError(f"--minutes is measured in one process: give --kimg with --gpus {gpus}")
     words = [w for w in typed if not w.startswith("--gpus=")]
     if "--gpus" in words:
         at = words.index("--gpus")
