@@ -19,6 +19,7 @@ from ganforge.callbacks.diagnose import Budget, DiagnoseCallback
 from ganforge.callbacks.evaluate import Scorer
 from ganforge.config.schema import Config
 from ganforge.data.load import Dataset
+from ganforge.data.settings import short_name
 from ganforge.diagnosis import Diagnosis
 from ganforge.errors import WHOLE, DataError, Interrupted, UsageError, check
 from ganforge.evaluation.score import Score
@@ -128,11 +129,10 @@ def default_folder(config: Config) -> Path:
     """runs/<recipe>, with the data and the seed in the name if they are not the recipe's."""
     from ganforge.recipes import RECIPES
 
-    # a name from somebody's config file must not lead out of runs/
-    name = re.sub(r"[^\w.-]+", "-", config.name).strip(".-") or "run"
     usual = RECIPES[config.name]().data if config.name in RECIPES else config.data
-    if config.data != usual:
-        name += f"-{Path(config.data).name.split('.')[0]}"
+    name = config.name if config.data == usual else f"{config.name}-{short_name(config.data)}"
+    # a name from somebody's config file must not lead out of runs/
+    name = re.sub(r"[^\w.-]+", "-", name).strip(".-") or "run"
     if config.seed:
         name += f"-seed{config.seed}"
     return Path("runs") / name

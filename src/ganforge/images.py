@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from ganforge.types import Array, Pixels
 
+MARK = "ganforge"  # in the files that are drawn here, so that they are never read as data
 LABEL_ROWS = 20  # most rows of a grid of labelled pictures
 
 
@@ -50,8 +52,15 @@ def png(picture: Pixels, scale: int = 1) -> bytes:
     """(H, W, 3) uint8 as a PNG file's bytes, each pixel enlarged to `scale` x `scale`."""
     picture = picture.repeat(scale, axis=0).repeat(scale, axis=1)
     buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "PNG")
+    Image.fromarray(picture).save(buffer, "PNG", pnginfo=marked())
     return buffer.getvalue()
+
+
+def marked() -> PngInfo:
+    """What the PNG files of this package say in their header."""
+    info = PngInfo()
+    info.add_text("Software", MARK)
+    return info
 
 
 def gif(pictures: Sequence[Pixels], milliseconds: int = 150) -> bytes:
@@ -59,7 +68,8 @@ def gif(pictures: Sequence[Pixels], milliseconds: int = 150) -> bytes:
     frames = [Image.fromarray(p) for p in pictures]
     times = [milliseconds] * (len(frames) - 1) + [1000]
     buffer = io.BytesIO()
-    frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:], duration=times, loop=0)
+    options = {"append_images": frames[1:], "duration": times, "loop": 0, "comment": MARK}
+    frames[0].save(buffer, "GIF", save_all=True, **options)
     return buffer.getvalue()
 
 

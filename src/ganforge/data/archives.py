@@ -53,27 +53,47 @@ CAPS = Caps()
 
 @dataclass(frozen=True)
 class Folder:
-    """The files of a folder and of its subfolders."""
+    """The files of a folder and of its subfolders, links to folders included."""
 
     path: Path
 
     def names(self) -> list[str]:
-        """Paths of all files relative to the folder, with forward slashes."""
+        """Paths of all files relative to the folder, with forward slashes.
+
+        A link to a folder that contains it is not followed, and is listed like a file.
+        """
+        found: list[str] = []
 
         def stop(error: OSError) -> None:
             with reading(error.filename):
                 raise error
 
-        return [
-            (Path(folder).relative_to(self.path) / name).as_posix()
-            for folder, _, names in os.walk(self.path, onerror=stop)
-            for name in names
-        ]
+        for folder, folders, names in os.walk(self.path, onerror=stop, followlinks=True):
+            place = Path(folder)
+            loops = [name for name in folders if self._is_loop(place / name)]
+            folders[:] = [name for name in folders if name not in loops]
+            inside = place.relative_to(self.path)
+            found += [(inside / name).as_posix() for name in (*names, *loops)]
+        return found
+
+    def _is_loop(self, folder: Path) -> bool:
+        """Whether a folder is a link to one of those on the way to it, or to one around them."""
+        if not folder.is_symlink():
+            return False
+        target, way = folder.resolve(), folder.relative_to(self.path).parents
+        return any((self.path / place).resolve().is_relative_to(target) for place in way)
+
+    def folders(self) -> list[str]:
+        """Names of the folders at the top."""
+        with reading(self.path):
+            return [entry.name for entry in os.scandir(self.path) if entry.is_dir()]
 
     def open(self, name: str) -> IO[bytes]:
         """The open file; UnreadableError for a pipe, a device or a file above the cap."""
         file = self.path / name
         with reading(file):
+            if file.is_symlink() and not file.exists():
+                raise UnreadableError("a link that leads nowhere")
             found = file.stat()
             if not stat.S_ISREG(found.st_mode):  # reading a pipe would wait for ever
                 raise UnreadableError(f"{file}: not a file but a pipe, a folder or a device")
@@ -89,8 +109,13 @@ class Archive:
     path: Path
 
     def names(self) -> list[str]:
-        """Names of all members; DataError if one of them is refused."""
+        """Names of all members, with forward slashes; DataError if one of them is refused."""
         return list(members(self.path))
+
+    def folders(self) -> list[str]:
+        """Names of the folders at the top that have a member for themselves."""
+        names = map(_plain, _archive(self.path, CAPS).namelist())
+        return [name[:-1] for name in names if name.find("/") == len(name) - 1]
 
     def open(self, name: str) -> IO[bytes]:
         """The uncompressed member."""
@@ -101,21 +126,22 @@ Store = Folder | Archive  # a place where picture files lie; worker processes ar
 
 
 def members(path: Path, caps: Caps = CAPS) -> dict[str, int]:
-    """Name -> uncompressed bytes of the files in a zip, each of them checked.
+    """Name, with forward slashes -> uncompressed bytes of the files in a zip, each checked.
 
     Raises:
         DataError: no zip file, or a member that is refused, with its name and the reason.
     """
     sizes: dict[str, int] = {}
     for info in _archive(path, caps).infolist():
-        if _safe(info.filename) and info.is_dir() and info.file_size == 0:
+        name = _plain(info.filename)
+        if _safe(name) and name.endswith("/") and info.file_size == 0:
             continue
         where = f"{path}: member {info.filename[:200]!r}"
-        if info.filename in sizes:
+        if name in sizes:
             raise DataError(f"{where} occurs twice: make the archive again")
         if fault := _fault(info, caps):
             raise DataError(f"{where} {fault}")
-        sizes[info.filename] = info.file_size
+        sizes[name] = info.file_size
     if (total := sum(sizes.values())) > caps.total:
         raise DataError(
             f"{path}: {total} bytes uncompressed, above the cap of {caps.total}: {_UNPACK}"
@@ -131,7 +157,8 @@ def read(path: Path, name: str, caps: Caps = CAPS) -> bytes:
         DiskError: the archive cannot be read.
     """
     with parsing(path, f"{path}: member {name[:200]!r} is damaged"), _LOCK:
-        return _archive(path, caps).read(name)
+        archive = _archive(path, caps)
+        return archive.read(archive.NameToInfo[name])
 
 
 def _fault(info: zipfile.ZipInfo, caps: Caps) -> str | None:
@@ -150,6 +177,11 @@ def _fault(info: zipfile.ZipInfo, caps: Caps) -> str | None:
         cap = f"{caps.member} bytes" if large else f"{caps.ratio} times its compressed size"
         return f"has {info.file_size} bytes, above the cap of {cap}: {_UNPACK}"
     return None
+
+
+def _plain(name: str) -> str:
+    """The name of a member with forward slashes: old tools of Windows write the other ones."""
+    return name.replace("\\", "/")
 
 
 def _safe(name: str) -> bool:
@@ -174,6 +206,7 @@ def _opened(path: Path, caps: Caps, size: int, _: int) -> zipfile.ZipFile:
                 f"{caps.directory}: {_UNPACK}"
             )
         archive = zipfile.ZipFile(path)
+        archive.NameToInfo = {_plain(info.filename): info for info in archive.filelist}
     if (count := len(archive.filelist)) > caps.members:
         archive.close()
         raise DataError(f"{path}: {count} members, above the cap of {caps.members}: {_UNPACK}")

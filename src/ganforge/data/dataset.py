@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from functools import partial
 
 import numpy as np
 
+from ganforge.data.settings import Reading
 from ganforge.data.spec import DataSpec
 from ganforge.errors import DataError, UsageError, check
 from ganforge.rng import Stream
@@ -23,7 +26,7 @@ _BLOCK_BYTES = 2**26  # of a memory-mapped array that are read at once
 
 @dataclass(frozen=True)
 class PictureOptions:
-    """How pictures are read from their files; formats that hold arrays do not use it.
+    """How data are read from their files; formats that hold arrays use the settings alone.
 
     Args:
         size: side in pixels to which the central square of each picture is resized; None if all
@@ -33,6 +36,7 @@ class PictureOptions:
         allocate: makes the uint8 array of a shape.
         threads: most threads that share one interpreter without waiting for each other.
         many: pixels from which processes save more time than they take to start.
+        reading: settings behind the name of the data.
     """
 
     size: int | None = None
@@ -40,6 +44,7 @@ class PictureOptions:
     allocate: Callable[[tuple[int, ...]], Array] = partial(np.empty, dtype=np.uint8)
     threads: int = 4
     many: int = 5 * 10**8
+    reading: Reading = Reading()
 
 
 @dataclass(frozen=True)
@@ -52,12 +57,13 @@ class Examples:
         class_names: K names, or none.
         skipped: files that were left out, each as "name: reason".
         test: the last `test` rows are a published test part; 0 if there is none.
-        validation: how many of the other rows validate, if there is a published test part.
-        drawn: those rows are drawn by the seed; False takes the last of them, as some papers do.
+        validation: how many of the other rows validate; 0 for the usual fraction of them.
+        drawn: those rows are drawn by the seed; False takes the last of them.
         source: what a game translates from, stored like `values`, of any size; None if it
             translates nothing.
         unpaired: source is a separate set of any length; else row i of source belongs to row i of
             values.
+        notes: what the user should know of how the data were read.
     """
 
     values: Array
@@ -69,6 +75,7 @@ class Examples:
     drawn: bool = True
     source: Array | None = None
     unpaired: bool = False
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_source(self, "these examples")
@@ -102,6 +109,8 @@ class Dataset:
         source: what a game translates from, (N, ...) or, unpaired, (M, ...); or None.
         source_spec: what one source looks like; None without a source.
         unpaired: source has a separate order; else row i of source belongs to row i of values.
+        counts: examples of the train, validation and test part; empty if they are not known.
+        notes: what the user should know of how the data were read.
     """
 
     name: str
@@ -115,6 +124,8 @@ class Dataset:
     source: Array | None = field(default=None, repr=False)
     source_spec: DataSpec | None = None
     unpaired: bool = False
+    counts: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_source(self, f"data {self.name!r}")
@@ -123,6 +134,13 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.values)
+
+    def remarks(self) -> list[str]:
+        """What a user should know before training on these examples."""
+        remarks = list(self.notes)
+        if self.skipped:
+            remarks.append(f"{len(self.skipped)} files left out, the first: {self.skipped[0]}")
+        return [f"data: {remark}" for remark in remarks]
 
     def mean(self) -> Array:
         """The mean of all examples, float64, in stored units and of the stored shape."""
@@ -144,7 +162,15 @@ def check_source(data: Examples | Dataset, where: str) -> None:
         )
 
 
-def select(examples: Examples, name: str, part: str, *, size: int | None, seed: int) -> Dataset:
+def select(
+    examples: Examples,
+    name: str,
+    part: str,
+    *,
+    size: int | None,
+    seed: int,
+    held_out: float = Reading.held_out,
+) -> Dataset:
     """One part of `examples`.
 
     Args:
@@ -154,18 +180,20 @@ def select(examples: Examples, name: str, part: str, *, size: int | None, seed: 
         size: side in pixels to which pictures, of values and source, are cropped and resized; None
             leaves them.
         seed: of the split.
+        held_out: see `split`.
 
     Raises:
         DataError: the part is empty.
         UsageError: a size that pictures cannot have.
     """
-    parts = split(examples, name, part, seed)
+    parts = split(examples, name, part, seed, held_out)
+    counts = tuple(len(parts[each]) for each in PARTS)
     values, spec = _chosen(examples.values, parts, part, size, name, examples.classes)
     labels = None if examples.labels is None else examples.labels[parts[part]]
     source = source_spec = None
     if examples.source is not None:
         if examples.unpaired:
-            parts = split(Examples(examples.source), f"{name} (source)", part, seed)
+            parts = split(Examples(examples.source), f"{name} (source)", part, seed, held_out)
         scaled = size if examples.source.ndim == 4 else None  # a vector has no size
         source, source_spec = _chosen(examples.source, parts, part, scaled, name)
     sha256 = digest(values, labels, source, unpaired=examples.unpaired)
@@ -174,6 +202,8 @@ def select(examples: Examples, name: str, part: str, *, size: int | None, seed: 
         source=source,
         source_spec=source_spec,
         unpaired=examples.unpaired,
+        counts=counts,
+        notes=examples.notes,
     )  # fmt: skip
 
 
@@ -185,38 +215,47 @@ def _chosen(
     return resize(np.ascontiguousarray(values[parts[part]]), size), spec
 
 
-def split(examples: Examples, name: str, part: str, seed: int) -> dict[str, Ints]:
+def split(
+    examples: Examples, name: str, part: str, seed: int, held_out: float = Reading.held_out
+) -> dict[str, Ints]:
     """Row numbers of each part, ascending; disjoint, and together all rows.
 
-    Without a published test part, the last rows, the split is 90/5/5 %, rounded, with at least one
-    row for training. See `Examples` for the rows that validate.
+    A part that is not published is drawn from the other rows: by default 90/5/5 %, rounded, with at
+    least one row for training. See `Examples` for the rows that validate.
 
     Args:
         examples: all of them.
         name: of the data set, for errors.
         part: the part that is wanted.
         seed: of the split.
+        held_out: fraction of the rows that validates, and as large a one that tests.
 
     Raises:
         DataError: there are no examples, or none in `part`.
     """
-    shape, test, validation = examples.values.shape, examples.test, examples.validation
+    shape, test = examples.values.shape, examples.test
     if 0 in shape:
         raise DataError(f"data {name!r} holds no examples: an array of shape {shape}")
     rest = shape[0] - test
     order = np.arange(rest)[::-1]
     if examples.drawn:
         order = np.argsort(Stream(seed, "split").words(0, rest), kind="stable")
-    v, t = (validation, 0) if test else ((rest + 10) // 20,) * 2
+    share = math.floor(Fraction(str(held_out)) * (rest - examples.validation) + Fraction(1, 2))
+    v, t = examples.validation or share, 0 if test else share
     if v + t >= rest:
         v = t = 0
-    parts = {"train": order[v + t :], "validation": order[:v], "test": order[v : v + t]}
+    last, tested = order[:v], order[v : v + t]
+    if not examples.drawn and t:  # a published validation part, and a test part that is drawn
+        order = order[v:][np.argsort(Stream(seed, "split").words(0, rest - v), kind="stable")]
+        tested, v = order[:t], 0
+    parts = {"train": order[v + t :], "validation": last, "test": tested}
     if test:
         parts["test"] = np.arange(rest, shape[0])
     if not len(parts[part]):
         raise DataError(
-            f"data {name!r} has {shape[0]} examples, too few for a {part} part: "
-            "10 or more are split 90/5/5; add examples, or use the train part"
+            f"data {name!r} has {shape[0]} examples, too few for a {part} part: 10 or more are "
+            "split 90/5/5; add examples, set more of them aside (@held_out=0.2 behind the name), "
+            "or use the train part"
         )
     return {part: np.sort(rows) for part, rows in parts.items()}
 

@@ -9,27 +9,59 @@ import logging
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
-from typing import IO, TypeVar
+from contextlib import contextmanager, nullcontext, suppress
+from typing import IO, NamedTuple, TypeVar
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+import numpy.typing as npt
+from PIL import Image, ImageOps, UnidentifiedImageError, features
 
 from ganforge.data.archives import Store
 from ganforge.errors import DataError, UnreadableError
 from ganforge.files import parsing
-from ganforge.types import Pixels
+from ganforge.images import MARK
+from ganforge.types import Array, Pixels
 
 T = TypeVar("T")
 Work = Callable[[IO[bytes], str], T]  # of an open file and its name
 
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
-SUFFIXES = (
-    ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff",
-    ".ppm", ".pgm", ".pbm", ".pnm",
+FORMATS: tuple[str, ...] = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+SUFFIXES: tuple[str, ...] = (
+    ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".webp", ".bmp", ".dib", ".gif",
+    ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm",
 )  # fmt: skip
+_HEIF, _RAW, _CONVERT = (".heic", ".heif", ".hif"), "a camera's raw data", "convert it to PNG"
+if features.check("avif"):
+    FORMATS, SUFFIXES = (*FORMATS, "AVIF"), (*SUFFIXES, ".avif")
+with suppress(ImportError):
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
+    FORMATS, SUFFIXES = (*FORMATS, "HEIF"), (*SUFFIXES, *_HEIF)
+# Suffixes of pictures that are not read, and what to do.
+UNREAD = {
+    **dict.fromkeys(_HEIF, "HEIC: pip install 'ganforge[heic]', or convert it to JPEG"),
+    ".avif": "AVIF: install Pillow 11.3 or later, or convert it to PNG",
+    ".svg": f"a drawing: {_CONVERT}",
+    **dict.fromkeys((".svgz", ".eps", ".ai", ".wmf", ".emf", ".cdr"), f"a drawing: {_CONVERT}"),
+    **dict.fromkeys((".psd", ".psb", ".xcf", ".kra", ".ora"), f"a document: {_CONVERT}"),
+    **dict.fromkeys(
+        (".dng", ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".srf", ".sr2", ".orf", ".rw2",
+         ".raf", ".pef", ".srw", ".raw", ".3fr", ".iiq", ".rwl", ".x3f", ".kdc"),
+        f"{_RAW}: {_CONVERT}",
+    ),
+    **dict.fromkeys((".exr", ".hdr", ".pfm", ".fits", ".fit", ".dcm", ".nii", ".mha", ".nrrd"),
+                    "no 8 or 16 bits: give such pictures as .npy"),
+    **dict.fromkeys(
+        (".jxl", ".jp2", ".j2k", ".jpf", ".jpx", ".jpc", ".jxr", ".wdp", ".tga", ".icb", ".vda",
+         ".vst", ".dds", ".ico", ".cur", ".icns", ".pcx", ".sgi", ".rgb", ".ras", ".xbm", ".xpm",
+         ".qoi", ".bpg", ".flif", ".pam", ".avifs", ".heics", ".pict", ".pct", ".blp"),
+        f"a format that is not read: {_CONVERT}",
+    ),
+}  # fmt: skip
 MAX_PIXELS = 50_000_000
 MAX_WEBP = 30_000_000  # its decoder holds several copies; with this, all stay under 1 GB
+_SEVERAL_COPIES = ("WEBP", "AVIF", "HEIF")
 _GREY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N")
 _BIG = 4_000_000  # pixels; larger pictures are decoded one at a time, or memory would not hold
 _ONE_BIG = threading.Lock()
@@ -70,20 +102,44 @@ def work_on(store: Store, names: list[str], work: Work[T]) -> list[tuple[str, T 
     return results
 
 
-def probe(file: IO[bytes], name: str) -> tuple[int, int, int]:
-    """(H, W, C) of a picture from its header, turned as its EXIF data say; C is 1 or 3.
+class Header(NamedTuple):
+    """What the header of a picture says.
+
+    height, width: turned as its EXIF data say. channels: 1 or 3. deep: more than 8 bits a channel.
+    more: further pages of a TIFF file, or frames of an animation. paged: those are pages. ours:
+    this package has drawn it.
+    """
+
+    height: int
+    width: int
+    channels: int
+    deep: bool = False
+    more: int = 0
+    paged: bool = False
+    ours: bool = False
+
+
+def probe(file: IO[bytes], name: str) -> Header:
+    """The header of a picture.
 
     Raises:
         UnreadableError: the picture is damaged.
         DataError: the picture has more than MAX_PIXELS pixels.
     """
     with parsing(name, "damaged"), _open(file, name) as image:
-        channels = 1 if _is_grey(image) else 3
         height, width = image.size if _turned(image) else (image.height, image.width)
-        return height, width, channels
+        return Header(
+            height,
+            width,
+            1 if _is_grey(image) else 3,
+            image.mode.startswith("I"),
+            getattr(image, "n_frames", 1) - 1,
+            image.format == "TIFF",
+            image.info.get("Software") == MARK or image.info.get("comment") == MARK.encode(),
+        )
 
 
-def decode(file: IO[bytes], name: str, size: int | None, channels: int) -> Pixels:
+def decode(file: IO[bytes], name: str, size: int | None, channels: int, white: int = 0) -> Pixels:
     """A picture as uint8 (H, W, channels), alpha over white, turned as its EXIF data say.
 
     Args:
@@ -91,6 +147,7 @@ def decode(file: IO[bytes], name: str, size: int | None, channels: int) -> Pixel
         name: of the file, for errors.
         size: side in pixels to which the central square is resized, antialiased; None leaves it.
         channels: 1 for grey, 3 for RGB.
+        white: the number that becomes 255, 0 for the largest one of the file's kind.
 
     Raises:
         UnreadableError, DataError: as `probe`.
@@ -100,10 +157,10 @@ def decode(file: IO[bytes], name: str, size: int | None, channels: int) -> Pixel
         _open(file, name) as image,
         _ONE_BIG if image.width * image.height > _BIG else nullcontext(),
     ):
-        return _decode(image, size, channels)
+        return _decode(image, size, channels, white)
 
 
-def _decode(image: Image.Image, size: int | None, channels: int) -> Pixels:
+def _decode(image: Image.Image, size: int | None, channels: int, white: int) -> Pixels:
     if size is not None and image.format == "JPEG":
         # Decodes at 1/2, 1/4 or 1/8 of the size if that is still twice the wanted one.
         image.draft(None, (2 * size, 2 * size))
@@ -116,30 +173,41 @@ def _decode(image: Image.Image, size: int | None, channels: int) -> Pixels:
         left, top = (image.width - side) // 2, (image.height - side) // 2
         if image.size != (side, side):  # a crop is a copy
             image = image.crop((left, top, left + side, top + side))
-    plain = flatten(image, channels)
+    plain = flatten(image, channels, white)
     if size is not None and plain.size != (size, size):
         plain = plain.resize((size, size), Image.Resampling.LANCZOS)
     return np.array(plain, dtype=np.uint8).reshape(plain.height, plain.width, channels)
 
 
-def flatten(image: Image.Image, channels: int) -> Image.Image:
+def brightest(file: IO[bytes], name: str) -> int:
+    """The largest number in a picture, as it is stored; UnreadableError if it is damaged."""
+    with parsing(name, "damaged"), _open(file, name) as image:
+        return int(np.asarray(image).max())
+
+
+def flatten(image: Image.Image, channels: int, white: int = 0) -> Image.Image:
     """`image` without alpha, palette or deep pixels: mode L (channels 1) or RGB (channels 3)."""
     if image.mode.startswith("I"):
         deep = np.asarray(image)
-        if deep.min() < 0 or deep.max() > 65_535:
+        if deep.min() < 0 or (deep.max() > 65_535 and not white):
             raise UnreadableError("more than 16 bits a pixel; give such pictures as .npy")
-        levels = deep.astype(np.uint32)  # to be scaled by 255 / 65535 and rounded
-        levels += 128
-        levels //= 257
-        image = Image.fromarray(levels.astype(np.uint8))
+        image = Image.fromarray(to_bytes(deep, white or 65_535))
+    elif 0 < white < 255 and image.mode in ("L", "RGB"):
+        image = Image.fromarray(to_bytes(np.asarray(image), white))
     elif image.mode == "F":
         raise UnreadableError("floating-point pixels; give such pictures as .npy")
     if image.has_transparency_data:
         image = _as_mode(image, "RGBA")
-        white = Image.new("RGB", image.size, (255, 255, 255))
-        white.paste(image, mask=image.getchannel("A"))
-        image = white
+        ground = Image.new("RGB", image.size, (255, 255, 255))
+        ground.paste(image, mask=image.getchannel("A"))
+        image = ground
     return _as_mode(image, "L" if channels == 1 else "RGB")
+
+
+def to_bytes(values: Array, white: int) -> Pixels:
+    """Whole numbers scaled so that 0 stays and `white` and more become 255, rounded."""
+    levels: npt.NDArray[np.uint64] = np.minimum(values, white).astype(np.uint64)
+    return ((levels * 255 + white // 2) // white).astype(np.uint8)
 
 
 def _as_mode(image: Image.Image, mode: str) -> Image.Image:
@@ -152,7 +220,7 @@ def _open(file: IO[bytes], name: str) -> Image.Image:
     cap, pixels = MAX_PIXELS, "far too many"
     try:
         image = Image.open(file, formats=FORMATS)
-        cap = MAX_WEBP if image.format == "WEBP" else cap
+        cap = MAX_WEBP if image.format in _SEVERAL_COPIES else cap
         if image.width * image.height > cap:
             pixels = f"{image.width} x {image.height}"
             raise Image.DecompressionBombError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ganforge.data.dataset import Dataset, blocks
+from ganforge.data.dataset import PARTS, Dataset, blocks
 from ganforge.data.spec import as_uint8
 from ganforge.errors import UsageError, check
 from ganforge.rng import Order
@@ -28,8 +28,12 @@ def describe(dataset: Dataset) -> list[tuple[str, str]]:
         rows.append(("mean", _numbers(values.mean(0, dtype=np.float64))))
         rows.append(("standard deviation", _numbers(values.std(0, dtype=np.float64))))
     rows += _classes(dataset)
+    if dataset.counts:
+        sizes = zip(PARTS, dataset.counts, strict=True)
+        rows.append(("parts", ", ".join(f"{part} {count:,}" for part, count in sizes)))
+    rows += [("note", note) for note in dataset.notes]
     if dataset.skipped:
-        rows.append(("skipped", f"{len(dataset.skipped)} files"))
+        rows.append(("left out", f"{len(dataset.skipped)} files that cannot be read"))
         rows += [("", reason) for reason in dataset.skipped[:_LISTED]]
     return [*rows, ("sha256", dataset.sha256)]
 

@@ -18,6 +18,7 @@ from ganforge.data.dataset import (
     select,
 )
 from ganforge.data.formats import FORMATS, idx, packed
+from ganforge.data.settings import Reading, split_off
 from ganforge.data.spec import DataSpec
 from ganforge.errors import DataError, UsageError, choice, did_you_mean, one_line
 from ganforge.files import reading
@@ -39,7 +40,7 @@ def load(data: str, *, part: str = "train", size: int | None = None, seed: int =
     Args:
         data: a name in `NAMED`, or the path of a folder or .zip of pictures, a packed folder, a
             .npy, .npz or idx file, or CIFAR-10's batches. A name comes before a path: ./mnist is a
-            path.
+            path. Settings may stand behind it, see `settings.Reading`: photos@held_out=0.1.
         part: "train", "validation" or "test". Sets with a published test file keep it, and a part
             of the training file validates; everything else is split 90/5/5 %.
         size: side in pixels to which pictures are cropped and resized; None leaves them.
@@ -51,19 +52,31 @@ def load(data: str, *, part: str = "train", size: int | None = None, seed: int =
         DiskError: data that cannot be read.
     """
     choice("part", part, PARTS)
-    entry = NAMED.get(data)
+    bare, reading = split_off(data)
+    entry = NAMED.get(bare)
     if isinstance(entry, toy.Law):
+        refuse_settings(data, reading, "is drawn from a law")
         return _toy(data, entry, part, size, seed)
+    name, held_out = printable(data), reading.held_out
     if entry is not None:
-        return select(entry(), data, part, size=size, seed=seed)
-    path = locate(data)
+        refuse_settings(data, reading, "has published parts")
+        return select(entry(), name, part, size=size, seed=seed)
+    path = locate(bare)
     if packed.is_store(path):
-        return packed.load(path, part=part, size=size, name=printable(data))
-    return select(read(path, PictureOptions(size)), printable(data), part, size=size, seed=seed)
+        refuse_settings(data, reading, "is packed already: give the settings to ganforge data pack")
+        return packed.load(path, part=part, size=size, name=name)
+    examples = read(path, PictureOptions(size, reading=reading))
+    return select(examples, name, part, size=size, seed=seed, held_out=held_out)
+
+
+def refuse_settings(data: str, reading: Reading, reason: str) -> None:
+    """UsageError if settings stand behind the name of data that have none."""
+    if reading != Reading():
+        raise UsageError(f"data {data[:200]!r}: {reason}: leave the settings behind @ out")
 
 
 def locate(data: str) -> Path:
-    """The existing path that `data` names.
+    """The existing path that `data` names, without the settings behind it.
 
     Raises:
         DataError: something written like a path that does not exist.
@@ -71,7 +84,7 @@ def locate(data: str) -> Path:
     """
     if not data:
         raise UsageError(f"no data given: {did_you_mean('', list(NAMED))}, or a path")
-    path = Path(data)
+    path = Path(split_off(data)[0])
     try:
         path = on_disk(path.expanduser())
         if path.exists():

@@ -16,6 +16,7 @@ from ganforge.data import toy
 from ganforge.data.dataset import PictureOptions
 from ganforge.data.formats import packed
 from ganforge.data.load import NAMED, locate, read
+from ganforge.data.settings import split_off
 from ganforge.errors import UsageError
 from ganforge.files import writing
 from ganforge.types import Array
@@ -40,7 +41,8 @@ def pack(data: str, out: Path, size: int | None = None, seed: int = 0, *, worker
         DataError: as in `load.load`.
     """
     _check_free(out)
-    entry = NAMED.get(data)
+    bare, reading = split_off(data)
+    entry = NAMED.get(bare)
     if isinstance(entry, toy.Law):
         raise UsageError(f"data {data!r} is a law that is drawn when needed: nothing to pack")
     with _building(out) as folder:
@@ -48,11 +50,12 @@ def pack(data: str, out: Path, size: int | None = None, seed: int = 0, *, worker
         if entry is not None:
             examples = entry()
         else:
-            path = locate(data)
+            path = locate(bare)
             if packed.is_store(path):
                 raise UsageError(f"{data} is a packed folder already: pack what it was made from")
-            examples = read(path, PictureOptions(size, workers, partial(_mapped_file, decoded)))
-        packed.write(folder, examples, Path(data).name, size, seed)
+            allocate = partial(_mapped_file, decoded)
+            examples = read(path, PictureOptions(size, workers, allocate, reading=reading))
+        packed.write(folder, examples, Path(data).name, size, seed, reading.held_out)
         decoded.unlink(missing_ok=True)
     return out
 

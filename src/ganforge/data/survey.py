@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from ganforge.data.dataset import PictureOptions
 from ganforge.data.formats import image_folder
 from ganforge.data.load import NAMED, load, locate
+from ganforge.data.settings import split_off
 from ganforge.errors import DataError
 
 
@@ -60,9 +61,9 @@ def survey(data: str) -> Survey:
 
 def of_pictures(data: str) -> Survey:
     """Look at a folder or zip of pictures by their headers."""
-    store, names, every = image_folder.pictures_of(locate(data))
-    _, classes = image_folder.find_labels(store, names, every)
-    good, _ = image_folder.headers(store, names, PictureOptions())
-    channels = max(channels for _, _, channels in good.values())
-    sizes = Counter((height, width) for height, width, _ in good.values())
-    return Survey(len(good), channels, len(classes), sizes)
+    bare, reading = split_off(data)
+    seen = image_folder.look(locate(bare), PictureOptions(reading=reading))
+    channels = max(header.channels for header in seen.good.values())
+    sizes = Counter((header.height, header.width) for header in seen.good.values())
+    classes = {*seen.said.labels.values(), *seen.said.empty}
+    return Survey(len(seen.good), channels, len(classes), sizes)

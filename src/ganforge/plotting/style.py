@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ganforge.images import marked
 from ganforge.types import Pixels
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def png(figure: Figure, colours: int | None = None) -> bytes:
     if colours:
         image = image.quantize(colours, dither=Image.Dither.NONE)
     buffer = io.BytesIO()
-    image.save(buffer, "PNG", optimize=bool(colours), dpi=(DPI, DPI))
+    image.save(buffer, "PNG", optimize=bool(colours), dpi=(DPI, DPI), pnginfo=marked())
     return buffer.getvalue()
 
 

@@ -187,10 +187,11 @@ def require_data(config: Config, data: Dataset | None = None) -> Dataset:
         counts = np.bincount(data.labels, minlength=data.spec.classes)
         empty = np.flatnonzero(counts == 0)
         if len(empty):
-            shown = ", ".join(map(str, empty[:8])) + (", ..." if len(empty) > 8 else "")
+            names = data.class_names or range(data.spec.classes)
+            shown = ", ".join(str(names[k]) for k in empty[:8]) + ", ..." * (len(empty) > 8)
             raise DataError(
-                f"{config.data}: no training example has the label {shown}, of 0 to "
-                f"{data.spec.classes - 1}: number the labels 0..K-1 without gaps, or add examples"
+                f"{config.data}: no training example has the label {shown}, of "
+                f"{data.spec.classes} classes: add examples of it, or leave the class out"
             )
     return data
 

@@ -87,7 +87,7 @@ def training(
             before, t = begin(stack, m, config, run, control, data)
         if world.is_main_process:
             claim_run_folder(stack, run, config, control.take_over)
-        notes = t.choose_steps()
+        notes = t.data.remarks() + t.choose_steps()
         resumed, found = restore.resume(t)
         notes += found
         if config.init_from and not resumed:

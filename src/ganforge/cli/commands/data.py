@@ -29,13 +29,15 @@ def show(source: str, /, *, size: int | None = None, output: Output = None) -> s
     import numpy as np
 
     from ganforge import files
+    from ganforge.data import settings
     from ganforge.data.describe import preview
     from ganforge.data.load import load
     from ganforge.experiments import naming
     from ganforge.plotting import points, style
 
     found = load(source, size=size)
-    out = output_path(output, Path(f"data-{naming.joined([source])}.png"), ".png")
+    name = naming.joined([source if naming.slug(source) else settings.short_name(source)])
+    out = output_path(output, Path(f"data-{name}.png"), ".png")
     if found.spec.is_image:
         count, columns = preview_layout(found)
         picture = picture_file(preview(found, count), columns)

@@ -266,6 +266,10 @@ def rehearse(chosen: Config, path: Path, gpus: int | None = None) -> Iterator[st
 
     yield f"recipe         {chosen.name}"
     yield f"data           {chosen.data}: {len(data):,} examples of shape {data.spec.shape}"
+    if data.counts:
+        train, validation, test = data.counts
+        yield f"parts          train {train:,}, validation {validation:,}, test {test:,}"
+    yield from data.remarks()
     for side in ("generator", "discriminator"):
         count = sum(p.numel() for p in getattr(t.state.players, side).parameters())
         yield f"{side:<14} {count:,} parameters"

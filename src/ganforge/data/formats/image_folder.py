@@ -1,44 +1,32 @@
-"""A folder or a zip of pictures as one array, with labels from labels.csv or from subfolders."""
+"""A folder or a zip of pictures as one array, with the parts and labels that `labels` finds."""
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import os
-import posixpath
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing import get_context
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
-from ganforge.data.archives import Archive, Folder, Store
-from ganforge.data.dataset import MAX_CLASSES, Examples, PictureOptions, check_size
-from ganforge.data.decode import (
-    FORMATS,
-    SUFFIXES,
-    Work,
-    decode,
-    probe,
-    quiet,
-    set_filters,
-    work_on,
-)
+from ganforge.data import labels
+from ganforge.data.archives import Store
+from ganforge.data.dataset import Examples, PictureOptions, check_size
+from ganforge.data.decode import Header, Work, decode, probe, quiet, set_filters, work_on
+from ganforge.data.listing import listed, summary
 from ganforge.errors import DataError
-from ganforge.files import parsing
 from ganforge.text import printable
 from ganforge.types import Array
 
 T = TypeVar("T")
 
 CORRUPT_PERCENT = 1
-CSV = "labels.csv"
-_SPLITS = {"train", "training", "val", "valid", "validation", "test"}
 _CHUNK = 32  # pictures that a worker is given at a time
 _WINDOW = 32  # most chunks at work, so that results do not pile up
 
@@ -51,68 +39,134 @@ def recognises(path: Path, head: bytes) -> bool:
 def read(path: Path, options: PictureOptions) -> Examples:
     """Every picture in a folder or zip, in order of name, uint8 (N, H, W, C).
 
-    C = 1 if all pictures are grey, else 3. Damaged pictures are left out and listed.
+    C = 1 if all pictures are grey, else 3. Damaged pictures are left out and listed; see `labels`
+    for parts and labels.
 
     Args:
         path: of the folder or zip.
         options: size, workers and memory.
 
     Raises:
-        DataError: no pictures, more than 1 % of them damaged, one above the pixel cap, sizes that
-            differ without `options.size`, or a labels.csv that does not fit.
+        DataError: no pictures, more than 1 % of them left out, one above the pixel cap, sizes that
+            differ without `options.size`, or a table of labels that does not fit.
         UsageError: an impossible size.
         DiskError: a file cannot be read.
     """
     check_size(options.size)
-    store, names, every = pictures_of(path)
-    labels, classes = find_labels(store, names, every)
-    good, skipped = headers(store, names, options)
+    seen = look(path, options)
+    values, decoded, damaged = decode_all(seen.store, seen.good, options)
+    skipped = seen.skipped | damaged
+    check_share(path, skipped, len(seen.good) + len(seen.skipped))
 
-    shape = _shape(list(good.values()), options.size, path)
-    values = _allocate((len(good), *shape), options, path)
-    decoded: list[str] = []
-    pixels = sum(height * width for height, width, _ in good.values())
-    work = partial(decode, size=options.size, channels=shape[-1])
-    with quiet(), executor(options, pixels) as pool:
-        for name, picture in _results(pool, work, store, list(good)):
-            if isinstance(picture, str):
-                skipped.append(f"{name}: {picture}")
-            elif picture.shape != shape:
-                skipped.append(f"{name}: turned by EXIF data behind its pixels; give a size")
-            else:
-                values[len(decoded)] = picture
-                decoded.append(name)
-    skipped = [printable(reason) for reason in sorted(skipped)]
-    _check_share(path, skipped, len(names))
-    numbers = np.array([labels[name] for name in decoded], np.int64) if labels else None
-    return Examples(values[: len(decoded)], numbers, classes, tuple(skipped))
+    said = seen.said
+    number, classes = labels.numbered(path, said.labels, said.empty)
+    refuse_empty(path, classes, [*{said.labels[name] for name in decoded}] if number else [])
+    counts = {part: len(set(inside) & set(decoded)) for part, inside in said.names.items()}
+    return Examples(
+        values,
+        np.array([number[name] for name in decoded], np.int64) if number else None,
+        classes if number else (),
+        tuple(printable(f"{name}: {reason}") for name, reason in sorted(skipped.items())),
+        test=counts.get("test", 0),
+        validation=counts.get("validation", 0),
+        drawn=not counts.get("validation", 0),
+        notes=tuple(map(printable, [*seen.notes, *said.notes])),
+    )
 
 
-def pictures_of(path: Path) -> tuple[Store, list[str], list[str]]:
-    """A folder or zip, its picture files in order of name, and all of its files."""
-    store = Folder(path) if path.is_dir() else Archive(path)
-    every = store.names()
-    names = sorted(filter(_is_picture, every))
-    if not names:
-        formats = ", ".join(FORMATS)
-        raise DataError(f"{path}: no pictures found: put files of the formats {formats} in it")
-    return store, names, every
+@dataclass(frozen=True)
+class Seen:
+    """Pictures whose headers have been read.
+
+    good: the headers of those that are data, in order of part and name. said: their parts and
+    labels. skipped: what cannot be read, and why. notes: what else is left out.
+    """
+
+    store: Store
+    good: dict[str, Header]
+    said: labels.Labelled
+    skipped: dict[str, str]
+    notes: list[str]
+
+
+def look(path: Path, options: PictureOptions) -> Seen:
+    """The pictures of a folder or zip by their names and headers; errors as in `read`."""
+    files, notes = listed(path)
+    found, damaged = headers(files.store, files.names, options)
+    names, drawn = own_pictures(found)
+    notes += drawn + frames(path, {name: found[name] for name in names})
+    skipped = files.unread | damaged
+    check_share(path, skipped, len(names) + len(skipped))
+    said = labels.find(replace(files, names=names, unread=skipped), options.reading.level)
+    good = {name: found[name] for part in said.names.values() for name in part}
+    return Seen(files.store, good, said, skipped, notes)
 
 
 def headers(
     store: Store, names: list[str], options: PictureOptions
-) -> tuple[dict[str, tuple[int, int, int]], list[str]]:
-    """(H, W, C) of each picture by name, and why others have none; DataError if too many do."""
-    good: dict[str, tuple[int, int, int]] = {}
-    skipped: list[str] = []
+) -> tuple[dict[str, Header], dict[str, str]]:
+    """The header of each picture by its name, and why other pictures cannot be read."""
+    good: dict[str, Header] = {}
+    skipped: dict[str, str] = {}
     with quiet(), executor(options) as pool:
         for name, found in _results(pool, probe, store, names):
             if isinstance(found, str):
-                skipped.append(f"{name}: {found}")
+                skipped[name] = found
             else:
                 good[name] = found
-    _check_share(store.path, skipped, len(names))
     return good, skipped
+
+
+def own_pictures(found: dict[str, Header]) -> tuple[list[str], list[str]]:
+    """Pictures that are not drawn by this package, and a note on the others.
+
+    If it has drawn all of them, they are samples that somebody wants as data.
+    """
+    names = [name for name, header in found.items() if not header.ours]
+    drawn = len(found) - len(names)
+    if not drawn or not names:
+        return list(found), []
+    return names, [f"left out, drawn by ganforge: {drawn} pictures"]
+
+
+def frames(path: Path, found: dict[str, Header]) -> list[str]:
+    """A note on the frames of animations behind the first; DataError for many further pages."""
+    pages = {name: header.more for name, header in found.items() if header.paged and header.more}
+    if (total := sum(pages.values())) * 100 > CORRUPT_PERCENT * (len(found) + total):
+        name = next(iter(pages))
+        raise DataError(
+            f"{path}: {total} pages of {len(pages)} files are behind the first and would be left "
+            f"out, {pages[name]} of them in {name}: save each page as a file"
+        )
+    moving = [h.more for h in found.values() if h.more and not h.paged]
+    notes = {"pages": pages.values(), "frames": moving}
+    return [
+        f"left out: {sum(more)} {kind} behind the first of {len(more)} files"
+        for kind, more in notes.items()
+        if more
+    ]
+
+
+def decode_all(
+    store: Store, good: dict[str, Header], options: PictureOptions
+) -> tuple[Array, list[str], dict[str, str]]:
+    """Decoded pictures (N, H, W, C), their names, and why others were left out."""
+    shape = _shape(list(good.values()), options.size, store.path)
+    values = _allocate((len(good), *shape), options, store.path)
+    decoded: list[str] = []
+    skipped: dict[str, str] = {}
+    pixels = sum(header.height * header.width for header in good.values())
+    work = partial(decode, size=options.size, channels=shape[-1], white=options.reading.white)
+    with quiet(), executor(options, pixels) as pool:
+        for name, picture in _results(pool, work, store, list(good)):
+            if isinstance(picture, str):
+                skipped[name] = picture
+            elif picture.shape != shape:
+                skipped[name] = "turned by EXIF data behind its pixels; give a size"
+            else:
+                values[len(decoded)] = picture
+                decoded.append(name)
+    return values[: len(decoded)], decoded, skipped
 
 
 def executor(options: PictureOptions, pixels: int = 0) -> Executor:
@@ -138,14 +192,12 @@ def _results(
         yield from future.result()
 
 
-def _shape(
-    shapes: list[tuple[int, int, int]], size: int | None, path: Path
-) -> tuple[int, int, int]:
+def _shape(shapes: list[Header], size: int | None, path: Path) -> tuple[int, int, int]:
     """(H, W, C) of the set; DataError if sizes differ and `size` is None."""
-    channels = max(channels for *_, channels in shapes)
+    channels = max(header.channels for header in shapes)
     if size is not None:
         return size, size, channels
-    sizes = Counter((height, width) for height, width, _ in shapes)
+    sizes = Counter((header.height, header.width) for header in shapes)
     (height, width), _ = sizes.most_common(1)[0]
     if len(sizes) > 1:
         side = max(8, min(256, *map(min, sizes)))
@@ -166,105 +218,22 @@ def _allocate(shape: tuple[int, ...], options: PictureOptions, path: Path) -> Ar
         ) from None
 
 
-def _check_share(path: Path, skipped: list[str], count: int) -> None:
+def check_share(path: Path, skipped: dict[str, str], count: int) -> None:
     """DataError if more than CORRUPT_PERCENT of the pictures cannot be read."""
     if len(skipped) * 100 > CORRUPT_PERCENT * count:
+        name, reason = next(iter(skipped.items()))
         raise DataError(
             f"{path}: {len(skipped)} of {count} pictures cannot be read, more than "
-            f"{CORRUPT_PERCENT} %; the first is {skipped[0]}; repair or remove them"
+            f"{CORRUPT_PERCENT} % ({summary(skipped)}); the first is {name}: {reason}; repair or "
+            "remove them"
         )
 
 
-def _is_picture(name: str) -> bool:
-    """By the end of the name, without hidden files and the folders that macOS puts in zips."""
-    parts = PurePosixPath(name).parts
-    hidden = any(part.startswith(".") or part == "__MACOSX" for part in parts)
-    return not hidden and name.lower().endswith(SUFFIXES)
-
-
-# --- labels -----------------------------------------------------------------------------------
-
-
-def find_labels(
-    store: Store, names: list[str], every: list[str]
-) -> tuple[dict[str, int], tuple[str, ...]]:
-    """Labels of picture files from labels.csv, or else from the subfolders they lie in.
-
-    labels.csv lies at the top, or in the folder that all pictures share. Subfolders are classes if
-    every picture lies in one. Classes are sorted, as numbers if all of them are numbers.
-
-    Args:
-        store: the folder or zip.
-        names: the picture files.
-        every: all files.
-
-    Returns:
-        (name -> label, class names), both empty without labels.
-
-    Raises:
-        DataError: labels.csv does not fit the pictures, or two folders have the same printable
-            name.
-    """
-    shared = posixpath.commonpath([posixpath.dirname(name) for name in names])
-    top = f"{shared}/" if shared else ""
-    found = [place for place in (CSV, top + CSV) if place in every]
-    named = _from_csv(store, found[0], names) if found else _from_folders(store.path, names, top)
-    classes = ordered(set(named.values()))
-    if len(classes) > MAX_CLASSES:
-        raise DataError(f"{store.path}: {len(classes)} different labels, the cap is {MAX_CLASSES}")
-    number = {name: k for k, name in enumerate(classes)}
-    shown = tuple(map(printable, classes))
-    if len(set(shown)) < len(shown):
-        twice = next(name for name in shown if shown.count(name) > 1)
-        raise DataError(f"{store.path}: two of its folders are written {twice}: rename one of them")
-    return {name: number[label] for name, label in named.items()}, shown
-
-
-def _from_folders(path: Path, names: list[str], top: str) -> dict[str, str]:
-    """File name -> name of its subfolder; nothing if a picture lies in none."""
-    parts = {name: PurePosixPath(name.removeprefix(top)).parts for name in names}
-    if any(len(p) < 2 for p in parts.values()):
-        return {}
-    folders = {p[0] for p in parts.values()}
-    if len({f.lower() for f in folders} & _SPLITS) == len(folders) > 1:
+def refuse_empty(path: Path, classes: Sequence[str], used: Collection[str]) -> None:
+    """DataError if more than CORRUPT_PERCENT of the classes have no picture that can be read."""
+    empty = sorted(set(classes) - set(map(printable, used))) if used else []
+    if len(empty) * 100 > CORRUPT_PERCENT * len(classes):
         raise DataError(
-            f"{path}: holds the parts {', '.join(sorted(folders))} and not classes: give one of "
-            f"them, for example {path / top / min(folders)}"
+            f"{path}: {len(empty)} of {len(classes)} class folders have no picture that can be "
+            f"read: {', '.join(empty[:8])}: add pictures, or remove the folders"
         )
-    return {name: p[0] for name, p in parts.items()}
-
-
-def _from_csv(store: Store, place: str, names: list[str]) -> dict[str, str]:
-    """From the columns `file` and `label` of the header, or else from the first two columns."""
-    where, prefix = f"{store.path}/{place}", place.removesuffix(CSV)
-    fault = f"{where}: not a CSV file of file,label lines, or not UTF-8 text"
-    with store.open(place) as file, parsing(where, fault):
-        reader = csv.reader(io.TextIOWrapper(file, "utf-8-sig", newline=""), strict=True)
-        rows = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
-    known = {printable(name): name for name in names}  # as a UTF-8 file can name them
-    columns = (0, 1)
-    if rows and prefix + rows[0][1][0].strip() not in known:
-        header = [cell.strip().lower() for cell in rows[0][1]]
-        if "file" in header and "label" in header:
-            columns = header.index("file"), header.index("label")
-        rows = rows[1:]
-    found: dict[str, str] = {}
-    for line, row in rows:
-        if len(row) <= max(columns) or not row[columns[1]].strip():
-            raise DataError(f"{where}: line {line} has no label: each line is file,label")
-        name, label = prefix + row[columns[0]].strip(), row[columns[1]].strip()
-        if name not in known:
-            raise DataError(f"{where}: line {line} names {name[:200]!r}, which is no picture here")
-        if found.setdefault(known[name], label) != label:
-            raise DataError(f"{where}: line {line} gives {name[:200]!r} a second label")
-    for name in names:
-        if name not in found:
-            raise DataError(f"{where}: no label for {name[:200]!r}: add a line, or remove the file")
-    return found
-
-
-def ordered(names: Iterable[str]) -> tuple[str, ...]:
-    """Sorted, as numbers if all are whole numbers: 2 before 10."""
-    words = sorted(names)
-    whole = all(word.isascii() and word.isdigit() and len(word) < 18 for word in words)
-    return tuple(sorted(words, key=int) if whole else words)

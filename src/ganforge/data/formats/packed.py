@@ -30,9 +30,10 @@ from ganforge.data.dataset import (
     split,
 )
 from ganforge.data.formats.arrays import map_npy
+from ganforge.data.settings import Reading
 from ganforge.data.spec import DataSpec
 from ganforge.errors import DataError, GanforgeError
-from ganforge.files import file_digest, parsing, reading, write_file
+from ganforge.files import file_digest, parsing, read_file, reading, write_file
 from ganforge.text import json_bytes, printable
 from ganforge.types import Array
 
@@ -51,11 +52,27 @@ class Manifest:
     sha256: dict[str, str]
     files: dict[str, tuple[int, str]]
     skipped: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
 def is_store(path: Path) -> bool:
-    """Whether a path is a packed folder."""
-    return (path / MANIFEST).is_file()
+    """Whether a path is a packed folder, which says so in its dataset.json."""
+    return (path / MANIFEST).is_file() and is_manifest(
+        read_file(path / MANIFEST), (path / IMAGES).is_file()
+    )
+
+
+def is_manifest(raw: bytes, images: bool) -> bool:
+    """Whether a dataset.json is of a packed folder: other data sets have files of this name too.
+
+    images: images.npy lies beside it, so that a damaged one is of a packed folder.
+    """
+    try:
+        table = json.loads(raw)
+    except (ValueError, RecursionError):
+        return images
+    other = not isinstance(table, dict) or "labels" in table
+    return not other and (images or table.get("format") == FORMAT)
 
 
 def load(
@@ -106,10 +123,21 @@ def load(
     spec = resized_spec(spec, size, name)
     values = resize(values[chosen], size)
     sha256 = store.sha256[part] if spec == store.spec else digest(values, labels)
-    return Dataset(name, part, spec, values, labels, store.class_names, sha256, store.skipped)
+    return Dataset(
+        name, part, spec, values, labels, store.class_names, sha256, store.skipped,
+        counts=tuple(store.counts[each] for each in PARTS),
+        notes=store.notes,
+    )  # fmt: skip
 
 
-def write(folder: Path, examples: Examples, name: str, size: int | None, seed: int) -> None:
+def write(
+    folder: Path,
+    examples: Examples,
+    name: str,
+    size: int | None,
+    seed: int,
+    held_out: float = Reading.held_out,
+) -> None:
     """Write the files of a packed folder.
 
     Args:
@@ -118,6 +146,7 @@ def write(folder: Path, examples: Examples, name: str, size: int | None, seed: i
         name: of the data set.
         size: side in pixels to which pictures are cropped and resized; None leaves them.
         seed: of the split.
+        held_out: see `split`.
 
     Raises:
         DataError: no examples, or examples with a source, which this format does not hold.
@@ -126,7 +155,7 @@ def write(folder: Path, examples: Examples, name: str, size: int | None, seed: i
     if examples.source is not None:
         raise DataError(f"data {name!r} has a source: a packed folder holds none; use it unpacked")
     values, labels = examples.values, examples.labels
-    parts = split(examples, name, "train", seed)
+    parts = split(examples, name, "train", seed, held_out)
     spec = resized_spec(describe_values(values, parts["train"], examples.classes), size, name)
     order = np.concatenate([parts[part] for part in PARTS])
     stored = (resize(values[order[chunk]], size) for chunk in blocks(values, len(order)))
@@ -143,7 +172,7 @@ def write(folder: Path, examples: Examples, name: str, size: int | None, seed: i
         **asdict(spec),
         "class_names": examples.class_names,
         "counts": counts,
-        "split": {"seed": seed, "published_test": examples.test > 0},
+        "split": {"seed": seed, "held_out": held_out, "published_test": examples.test > 0},
         "sha256": {
             part: digest(values[chosen], None if labels is None else labels[chosen])
             for part, chosen in _stretches(counts).items()
@@ -153,6 +182,7 @@ def write(folder: Path, examples: Examples, name: str, size: int | None, seed: i
             for file in sorted(folder.glob("*.npy"))
         },
         "skipped": examples.skipped,
+        "notes": examples.notes,
     }
     write_file(folder / MANIFEST, json_bytes(manifest, indent=1))
 
@@ -191,8 +221,9 @@ def _read_manifest(path: Path) -> Manifest:
             spec = from_dict(DataSpec, known, {})
         except GanforgeError as error:
             raise ValueError(str(error)) from None
-        class_names, skipped = (
-            tuple(printable(str(text)) for text in table[key]) for key in ("class_names", "skipped")
+        class_names, skipped, notes = (
+            tuple(printable(str(text)) for text in texts)
+            for texts in (table["class_names"], table["skipped"], table.get("notes", []))
         )
         if len(class_names) not in (0, _count(spec.classes)):
             raise ValueError("class_names")
@@ -204,7 +235,7 @@ def _read_manifest(path: Path) -> Manifest:
             raise ValueError("files")
         counts = {part: _count(table["counts"][part]) for part in PARTS}
         sha256 = {part: str(table["sha256"][part]) for part in PARTS}
-    return Manifest(spec, class_names, counts, sha256, files, skipped)
+    return Manifest(spec, class_names, counts, sha256, files, skipped, notes)
 
 
 def _count(value: object) -> int:
