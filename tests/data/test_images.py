@@ -401,4 +401,12 @@ def test_pillow_is_left_as_it_was(tmp_path: Path) -> None:
     folder_of(tmp_path, 2)
     load.load(str(tmp_path))
     assert before == Image.MAX_IMAGE_PIXELS
-    assert set(decode.FORMATS) == {"PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM"}
+    assert set(decode.FORMATS) - {"AVIF", "HEIF"} == {
+        "PNG",
+        "JPEG",
+        "WEBP",
+        "BMP",
+        "GIF",
+        "TIFF",
+        "PPM",
+    }
