@@ -19,16 +19,23 @@ from ganforge.config.schema import Parts
 from ganforge.config.user_code import UserCode
 from ganforge.errors import GanforgeError, UsageError
 from ganforge.gan.adversarial import Adversarial
+from ganforge.gan.path_length import PathLength
 from ganforge.gan.penalties import R1, R2, GradientPenalty
 from ganforge.nets import DCGAN, MLP
+from ganforge.nets.resnet import ResNet
+from ganforge.nets.stylegan import StyleGAN2
 
 # The dataclass of each `kind` in a config.
 PARTS: Parts = {
-    "networks": {"mlp": MLP, "dcgan": DCGAN, "python": UserCode},
+    "networks": {
+        "mlp": MLP, "dcgan": DCGAN, "resnet": ResNet, "stylegan2": StyleGAN2, "python": UserCode,
+    },
     "games": {"adversarial": Adversarial},
-    "penalties": {"r1": R1, "r2": R2, "gradient-penalty": GradientPenalty},
+    "penalties": {
+        "r1": R1, "r2": R2, "gradient-penalty": GradientPenalty, "path-length": PathLength,
+    },
     "augmentations": {"diffaugment": DiffAugment, "adaptive": Adaptive},
-}
+}  # fmt: skip
 
 
 def load_function(path: Path, name: str) -> Callable[..., Any]:

@@ -20,7 +20,8 @@ from ganforge.registry import PARTS
 from ganforge.rng import Stream
 from tests.helpers.tiny import fp64_state, normal, pictures
 
-PENALTIES = PARTS["penalties"]
+# of any discriminator; that of a style generator has tests beside its networks
+PENALTIES = {k: v for k, v in PARTS["penalties"].items() if v.player == "discriminator"}
 HYPER = StepHyperparameters({})
 SLOPE = torch.tensor([3.0, -4.0, 12.0], dtype=torch.float64)  # |a| = 13
 
@@ -218,7 +219,7 @@ def test_a_lazy_penalty_costs_the_same_on_average(name: str) -> None:
         out = []
         for state.step in range(steps):
             game = Adversarial(penalties=(penalty,))
-            due = penalties_due(state, game, every.player, batch, draws, HYPER)
+            due, _ = penalties_due(state, game, every.player, batch, draws, HYPER)
             out.append(due[0].total(reduce_batch)[0].detach() if due else 0.0)
         return out
 
@@ -233,7 +234,8 @@ def test_only_the_payer_pays() -> None:
     config = Config("test", MLP((4,), (6, 5)), Adversarial())
     state = fp64_state(config, DataSpec((3,), 0, "float32", False, (0.0,), (1.0,)))
     game = Adversarial(penalties=(R1(),))
-    assert penalties_due(state, game, "generator", batch_of(), draws_of(R1(), 5), HYPER) == []
+    draws = draws_of(R1(), 5)
+    assert penalties_due(state, game, "generator", batch_of(), draws, HYPER) == ([], {})
 
 
 def test_on_pictures_too() -> None:

@@ -26,6 +26,8 @@ from ganforge.gan.adversarial import Adversarial
 from ganforge.gan.penalties import R1
 from ganforge.gan.step import Batch, Players, RandomInputs, State, StepHyperparameters
 from ganforge.nets import MLP
+from ganforge.nets.resnet import ResNet
+from ganforge.nets.stylegan import StyleGAN2
 from ganforge.rng import Stream
 from ganforge.runs import checkpoint
 from ganforge.runs.records import Control, Progress
@@ -48,15 +50,20 @@ def pictures(
 
 
 def data_for(config: Config, **options: Any) -> Dataset:
-    """The recipe's own data where they are a toy law, pictures of their shape elsewhere."""
-    return load.load(config.data) if config.data in LAWS else pictures(**options)
+    """The data of the recipe if they are a toy law, else pictures of their shape."""
+    if config.data in LAWS:
+        return load.load(config.data)
+    channels = 1 if config.data.startswith("mnist") else 3
+    return pictures(**{"side": config.size or 28, "channels": channels, **options})
 
 
 def narrow(config: Config) -> Config:
     """The same kind of networks, a few channels wide."""
     parts = config.networks
-    if isinstance(parts, nets.DCGAN):
+    if isinstance(parts, nets.DCGAN | ResNet):
         parts = replace(parts, generator_width=4, discriminator_width=4)
+    elif isinstance(parts, StyleGAN2):
+        parts = replace(parts, base=256, most=8, styles=12)
     elif max((*parts.generator, *parts.discriminator)) > 64:
         parts = replace(
             parts,

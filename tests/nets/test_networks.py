@@ -15,6 +15,8 @@ from ganforge.errors import UsageError
 from ganforge.gan import state
 from ganforge.nets import DCGAN, MLP, Init, Network, PlainModule, RandomInput
 from ganforge.nets import dcgan as convolutional
+from ganforge.nets.resnet import ResNet
+from ganforge.nets.stylegan import StyleGAN2
 from ganforge.recipes import RECIPES
 from ganforge.registry import PARTS
 from ganforge.rng import Stream
@@ -57,6 +59,11 @@ CONTRACT = [
     ("dcgan", DCGAN(3, 2), DataSpec((3, 20, 33), 5)),
     ("dcgan", DCGAN(3, 2, label="projection"), DataSpec((2, 16, 16), 5)),
     ("dcgan", DCGAN(3, 2, "none", False, True), DataSpec((4, 31, 17), 0)),
+    ("resnet", ResNet(3, 2), DataSpec((3, 16, 24), 5)),
+    ("resnet", ResNet(3, 2, "none", "layer", "sum"), DataSpec((1, 32, 32))),
+    ("resnet", ResNet(3, 2, discriminator_norm="spectral"), DataSpec((1, 16, 16), 4)),
+    ("stylegan2", StyleGAN2(64, 5, 9, group=1), DataSpec((1, 16, 16), 4)),
+    ("stylegan2", StyleGAN2(64, 5, 9, group=2), DataSpec((3, 8, 8))),
     *((name, narrow(make()).networks, data_for(make()).spec) for name, make in RECIPES.items()),
 ]
 
@@ -81,19 +88,22 @@ def test_shapes_and_neighbours(name: str, networks: Any, spec: DataSpec) -> None
     assert d(x, label, None).shape[:1] == (6,)
     g.eval(), d.eval()
     x = g(z, label, None)
-    if spec.bounded:
+    styled = isinstance(networks, StyleGAN2)
+    if spec.bounded and not styled:
         assert x.abs().max() <= 1
+    group = networks.group if styled else 1
     logits = d(x, label, None)
     assert logits.shape == (6,)
     for i in (0, 3, 5):
         own = None if label is None else label[i : i + 1]
         alone = g(z[i : i + 1], own, None)
         assert torch.allclose(alone[0], x[i], atol=1e-5)
-        assert torch.allclose(d(x[i : i + 1], own, None)[0], logits[i], atol=1e-5)
+        if group == 1:
+            assert torch.allclose(d(x[i : i + 1], own, None)[0], logits[i], atol=1e-5)
     other = x.clone()
     other[3] += 1
     moved = (d(other, label, None) - logits).abs() > 1e-7
-    assert moved.tolist() == [i == 3 for i in range(6)]  # one picture, one logit
+    assert moved.tolist() == [i // group == 3 // group for i in range(6)]  # one picture, one logit
 
 
 @pytest.mark.parametrize(("name", "networks", "spec"), CONTRACT)

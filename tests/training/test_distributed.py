@@ -29,7 +29,10 @@ from ganforge.config import Config, Noise, Optimizer
 from ganforge.training.random_inputs import RandomInputSource
 from ganforge.game import Adversarial, StepOptions
 from ganforge.nets import DCGAN, MLP
-from ganforge.penalties import R1, R2
+from ganforge.nets.resnet import ResNet
+from ganforge.nets.stylegan import StyleGAN2
+from ganforge.gan.path_length import PathLength
+from ganforge.penalties import R1, R2, GradientPenalty
 from ganforge.players import Batch, RandomInputs, StepHyperparameters
 from ganforge.rng import Stream
 
@@ -40,11 +43,19 @@ distributed.join(world, "cpu")
 conv = kind == "batch-norm"
 spec = DataSpec((1, 16, 16)) if conv else DataSpec((2,), 0, "float32", False, (0.0,), (1.0,))
 networks = DCGAN(4, 4) if conv else MLP((16, 16), (16, 16), discriminator_norm=sys.argv[5])
-config = Config("test", networks, Adversarial(loss=loss, penalties=(R1(1.0, 2), R2(0.5, 1))),
+penalties = (R1(1.0, 2), R2(0.5, 1))
+if kind == "styles":
+    spec, penalties = DataSpec((1, 16, 16)), (R1(1.0, 2), PathLength(interval=2))
+    networks = StyleGAN2(64, 4, 5)
+if kind == "resnet":
+    spec, conv, penalties = DataSpec((1, 16, 16)), True, (GradientPenalty(),)
+    networks = ResNet(4, 4, discriminator_norm="layer")
+config = Config("test", networks, Adversarial(loss=loss, penalties=penalties),
                 batch=16, noise=Noise(4), sync_bn=conv, ema=0.9)
 began = state.initial(config, spec)
 for module in (began.players.generator, began.players.discriminator, began.average):
     module.double()
+began.aux = {name: value.double() for name, value in began.aux.items()}
 from ganforge import optimizers
 began.optimizers = {
     side: optimizers.build(Optimizer(lr=1e-3), getattr(began.players, side).parameters())
@@ -103,7 +114,13 @@ def play(
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("loss", "kind"),
-    [("relativistic", "perceptron"), ("non-saturating", "batch-norm"), ("hinge", "spectral")],
+    [
+        ("relativistic", "perceptron"),
+        ("non-saturating", "batch-norm"),
+        ("hinge", "spectral"),
+        ("wasserstein", "resnet"),
+        ("non-saturating", "styles"),
+    ],
 )
 def test_two_processes_are_one(tmp_path: Path, loss: str, kind: str) -> None:
     steps = 200 if kind == "perceptron" else 20

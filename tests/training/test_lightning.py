@@ -7,6 +7,7 @@ import importlib
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,7 @@ L = pytest.importorskip("lightning")
 
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint  # noqa: E402
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger  # noqa: E402
+from lightning.pytorch.strategies import SingleDeviceStrategy  # noqa: E402
 
 from ganforge.training.lightning import GANData, GANModule  # noqa: E402
 
@@ -297,3 +299,15 @@ def test_without_lightning_the_error_names_the_extra(monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, "lightning", None)
     with pytest.raises(UsageError, match=r"pip install 'ganforge\[lightning\]'"):
         importlib.import_module("ganforge.training.lightning")
+
+
+def test_processes_that_would_cut_a_group_are_refused() -> None:
+    """6 of 12 examples a process, of which the discriminator compares 4 at a time."""
+    config = replace(tiny.shortened(recipes.stylegan2(), 2), batch=12)
+    module = GANModule(config, tiny.data_for(config, count=12).spec)
+    module.trainer = SimpleNamespace(
+        strategy=SingleDeviceStrategy("cpu"), precision="32-true", global_rank=0, world_size=2,
+        local_rank=0,
+    )  # type: ignore[assignment]  # fmt: skip
+    with pytest.raises(UsageError, match="cut a group of the 4"):
+        module.setup("fit")

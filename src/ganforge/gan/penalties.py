@@ -1,4 +1,4 @@
-"""Penalties: f(players, batch, inputs, aux) -> (one value per example, aux), frozen dataclasses.
+"""Penalties: f(players, batch, inputs, aux) -> (one value per example, new aux), dataclasses.
 
 Each names the player that pays it and how often: a penalty with interval n is computed every n-th
 step and counted n times, which does not change its expectation (lazy regularisation, Karras et al.
@@ -25,12 +25,14 @@ class Penalty:
     """What the step knows of a penalty. Kinds are frozen dataclasses.
 
     player: "discriminator" or "generator", who pays. interval: steps between payments.
-    random_inputs: random numbers wanted for each example, name -> (law, shape).
+    random_inputs: random numbers wanted for each example, name -> (law, shape); the shape () is
+    that of an example. aux: the names of numbers that it has between steps, 0 at the start.
     """
 
     kind: ClassVar[str]
     player: ClassVar[str] = "discriminator"
     random_inputs: ClassVar[dict[str, RandomInput]] = {}
+    aux: ClassVar[tuple[str, ...]] = ()
     interval: int = 1
 
     def scale(self, used: float) -> float:
@@ -40,7 +42,11 @@ class Penalty:
     def __call__(
         self, players: Players, batch: Batch, inputs: RandomInputs, aux: Aux
     ) -> tuple[Tensor, Aux]:
-        """(B,) values, before `interval` is counted, and the new aux."""
+        """(B,) values, before `interval` is counted, and the new numbers of `aux`.
+
+        A new number is a mean over the examples, or the old number and such a mean with weights
+        that add up to 1: the step averages it over the pieces of the batch and the processes.
+        """
         raise NotImplementedError
 
 
@@ -90,7 +96,7 @@ class ZeroCentred(Penalty):
         x, label = batch.real, batch.label
         if self.at_fakes:
             x, label = batch.generated(), batch.fake_label
-        return 0.5 * self.gamma * squared_gradient(players, x, label, batch.source, inputs), aux
+        return 0.5 * self.gamma * squared_gradient(players, x, label, batch.source, inputs), {}
 
 
 class R1(ZeroCentred):
@@ -132,7 +138,7 @@ class GradientPenalty(Penalty):
         mixed = epsilon * batch.real + (1 - epsilon) * fake
         norm = squared_gradient(players, mixed, batch.label, batch.source, inputs)
         # sqrt has an infinite gradient at 0, where a dead D would put a NaN into every weight
-        return self.weight * (norm.clamp_min(1e-24).sqrt() - self.target).square(), aux
+        return self.weight * (norm.clamp_min(1e-24).sqrt() - self.target).square(), {}
 
 
 def _check(weight: float, interval: int) -> None:

@@ -29,7 +29,7 @@ import torch
 from torch import Tensor
 
 from ganforge.gan import augmentation, ema, optimizers
-from ganforge.gan.batch import Batch, Log, RandomInputs
+from ganforge.gan.batch import Aux, Batch, Log, RandomInputs
 from ganforge.gan.objective import Objective, Reduce, Term
 from ganforge.gan.players import Players
 from ganforge.gan.state import State, StepHyperparameters
@@ -128,13 +128,14 @@ def step(
 class Update:
     """A player's gradients, not applied yet.
 
-    log: what the turn reports. saved_buffers: the players' buffers before it. batch: the last
-    piece of its batch, as it was played.
+    log: what the turn reports. aux: the new numbers of its penalties. saved_buffers: the players'
+    buffers before it. batch: the last piece of its batch, as it was played.
     """
 
     side: str
     gradients: list[Tensor]
     log: Log
+    aux: Aux
     saved_buffers: list[Tensor]
     batch: Batch
 
@@ -161,11 +162,13 @@ def compute_gradients(
 
     inputs = augmentation.with_strengths(game.augment, inputs, state.aux)
     log: Log = {}
+    aux: Aux = {}
     gradients: list[Tensor] = []
     with nullcontext() if ours and not game.fresh_noise else frozen(others):
         for piece, drawn, share in options.pieces(batch, inputs):
             objective = objective_of(state.players, piece, drawn)
-            due = penalties_due(state, game, side, objective.batch, drawn, hyper)
+            due, news = penalties_due(state, game, side, objective.batch, drawn, hyper)
+            add_log(aux, news, share)
             terms = [*objective.terms.values(), *due]
             totals, means = zip(*(t.total(options.reduce, share) for t in terms), strict=True)
             # several games in one batch share no weights: the sum's gradient is each one's;
@@ -179,8 +182,8 @@ def compute_gradients(
             add_log(log, observed(side, named, objective.log, options.reduce), share)
 
     if options.all_reduce is not None:
-        options.all_reduce([*gradients, *log.values()])
-    return Update(side, gradients, log, saved_buffers, objective.batch)
+        options.all_reduce([*gradients, *log.values(), *aux.values()])
+    return Update(side, gradients, log, aux, saved_buffers, objective.batch)
 
 
 def apply_gradients(state: State, update: Update) -> Log:
@@ -194,6 +197,8 @@ def apply_gradients(state: State, update: Update) -> Log:
     norm = optimizers.total_norm(update.gradients)
     skipped = optimizers.guarded_step(optimizer, norm + update.log[f"loss_{initial}"])
     restore(state.players, update.saved_buffers, skipped)
+    for name, new in update.aux.items():
+        state.aux[name].copy_(torch.where(skipped > 0, state.aux[name], new))
     return update.log | {f"gradient_{initial}": norm, f"skipped_{initial}": skipped}
 
 
@@ -267,15 +272,17 @@ def penalties_due(
     batch: Batch,
     inputs: RandomInputs,
     hyper: StepHyperparameters,
-) -> list[Term]:
-    """The penalties a player pays at this step, each counted `interval` times."""
-    terms = []
+) -> tuple[list[Term], Aux]:
+    """The penalties a player pays at this step, each counted `interval` times, and new aux."""
+    terms: list[Term] = []
+    news: Aux = {}
     scales = hyper.penalties or (1,) * len(game.penalties)
     for penalty, scale in zip(game.penalties, scales, strict=True):
         if penalty.player == side and state.step % penalty.interval == 0:
-            values, state.aux = penalty(state.players, batch, inputs, state.aux)
+            values, new = penalty(state.players, batch, inputs, state.aux)
+            news |= new
             terms.append(Term(values, penalty.interval * scale, game.reduction))
-    return terms
+    return terms, news
 
 
 def observed(side: str, means: Log, values: Mapping[str, Tensor], number: Reduce) -> Log:

@@ -92,10 +92,12 @@ class TwoPartDiscriminator(Network):
     """A discriminator in two parts: features of the examples, and their logits by `out`.
 
     batch_independent: no example's features depend on other examples of the batch, so that real
-    and fake ones may share a pass. With batch norm they do depend.
+    and fake ones may share a pass. With batch norm they do depend. group: neighbouring examples
+    whose features depend on each other; no forward pass in training cuts such a group.
     """
 
     batch_independent = False
+    group = 1
     out: nn.Module
 
     def features(self, x: Tensor, label: Tensor | None, inputs: Inputs | None) -> Tensor:

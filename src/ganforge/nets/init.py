@@ -11,6 +11,7 @@ from ganforge.errors import check, choice
 from ganforge.nets import spectral
 from ganforge.nets.layers import Sines
 
+BATCH_NORM = nn.modules.batchnorm._BatchNorm
 NORMS = (
     nn.modules.batchnorm._NormBase,  # batch norm and instance norm
     nn.LayerNorm,
@@ -23,9 +24,10 @@ NORMS = (
 class Init:
     """How fresh weights are drawn.
 
-    law: "default" (torch's), "normal" N(0, scale^2) or "uniform" U(-scale, scale), for the
-    weights of linear, convolution and embedding layers. Gains of batch norm are N(1, scale^2), as
-    published for DCGAN, and those of other norm layers 1.
+    law: "default" (torch's), "normal" N(0, scale^2), "uniform" U(-scale, scale) or "he"
+    U(-b, b), b = sqrt(6 / fan_in), for the weights of linear, convolution and embedding layers.
+    Gains of batch norm are N(1, scale^2), as published for DCGAN, and those of other norm layers 1;
+    with "he" all are 1.
     biases: draw biases from the same law; otherwise they are 0, as those of norm layers always are.
     """
 
@@ -34,7 +36,8 @@ class Init:
     biases: bool = False
 
     def __post_init__(self) -> None:
-        choice("law", self.law, ("default", "normal", "uniform"))
+        choice("law", self.law, ("default", "normal", "uniform", "he"))
+        check(not (self.biases and self.law == "he"), "biases", True, 'false with law = "he"')
         check(0 < self.scale < math.inf, "scale", self.scale, "more than 0")
 
     def apply(self, module: nn.Module) -> None:
@@ -55,8 +58,10 @@ class Init:
                     continue
                 if name == "bias" and (norm or not self.biases):
                     nn.init.zeros_(parameter)
-                elif norm and not isinstance(layer, nn.modules.batchnorm._BatchNorm):
+                elif norm and (self.law == "he" or not isinstance(layer, BATCH_NORM)):
                     nn.init.ones_(parameter)
+                elif self.law == "he":
+                    nn.init.kaiming_uniform_(parameter, nonlinearity="relu")
                 elif norm or self.law == "normal":
                     nn.init.normal_(parameter, float(norm), self.scale)
                 else:

@@ -25,6 +25,9 @@ from ganforge.recipes.mnist_mlp import mnist_mlp
 from ganforge.recipes.parzen import parzen
 from ganforge.recipes.pictures import pictures
 from ganforge.recipes.ring import ring
+from ganforge.recipes.stylegan2 import stylegan2
+from ganforge.recipes.wgan_gp import wgan_gp
+from ganforge.recipes.wgan_gp_toy import wgan_gp_toy
 from ganforge.registry import load_function, user_code
 
 RECIPES: dict[str, Callable[[], Config]] = {
@@ -43,6 +46,9 @@ RECIPES: dict[str, Callable[[], Config]] = {
         parzen,
         ring,
         grid,
+        wgan_gp,
+        wgan_gp_toy,
+        stylegan2,
     )
 }
 

@@ -70,7 +70,8 @@ def initial(
         players,
         built,
         average=copy.deepcopy(players.generator).requires_grad_(False) if config.ema else None,
-        aux={k: v.to(device) for k, v in augmentation.initial(config.game.augment).items()},
+        aux={n: torch.zeros((), device=device) for p in config.game.penalties for n in p.aux}
+        | {k: v.to(device) for k, v in augmentation.initial(config.game.augment).items()},
     )
 
 

@@ -24,6 +24,7 @@ from ganforge.errors import DataError, UsageError
 from ganforge.gan import step
 from ganforge.gan.penalties import GradientPenalty
 from ganforge.gan.state import State
+from ganforge.nets.base import TwoPartDiscriminator
 from ganforge.nets.dcgan import DCGAN
 from ganforge.nets.layers import Projection
 from ganforge.runs import checkpoint, folder
@@ -229,7 +230,7 @@ def require_playable(
     """
     begun = build.initial(config, spec, device, precision, data=data)
     require_logit_for_each_label(config, begun)
-    require_enough_for_batch_norm(config, begun, world)
+    require_fitting_passes(config, begun, world)
     return begun
 
 
@@ -247,14 +248,22 @@ def require_logit_for_each_label(config: Config, begun: State) -> None:
         )
 
 
-def require_enough_for_batch_norm(config: Config, begun: State, world: World) -> None:
-    """UsageError if a forward pass would see one example, which has no variance."""
+def require_fitting_passes(config: Config, begun: State, world: World) -> None:
+    """UsageError if the examples of a forward pass are too few for batch norm, or cut a group."""
     count = world.part(config.batch)[1]
     size = min(config.micro_batch or count, count)
+    given = f"batch = {config.batch}, micro_batch = {config.micro_batch}"
     players = (begun.players.generator, begun.players.discriminator)
     normalised = any(isinstance(m, nn.BatchNorm1d) for player in players for m in player.modules())
     if min(size, count % size or size) == 1 and normalised:
         raise UsageError(
-            f"batch = {config.batch}, micro_batch = {config.micro_batch}: a pass would hold one "
-            "example, and batch norm needs 2: choose another size, or networks without batch norm"
+            f"{given}: a pass would hold one example, and batch norm needs 2: choose another size, "
+            "or networks without batch norm"
+        )
+    d = begun.players.discriminator
+    group = d.group if isinstance(d, TwoPartDiscriminator) else 1
+    if size % group or count % group:
+        raise UsageError(
+            f"{given}: a forward pass of {size} examples would cut a group of the {group} that the "
+            "discriminator compares: choose multiples of it, or another networks.group"
         )

@@ -110,7 +110,7 @@ def changing(state: State) -> list[Tensor]:
     networks = players if state.average is None else [*players, state.average]
     tensors = [t for n in networks for t in (*n.parameters(), *n.buffers())]
     moments = [m for optimizer in state.optimizers.values() for m in optimizer.state.values()]
-    return [*tensors, *(t for each in moments for t in each.values())]
+    return [*tensors, *state.aux.values(), *(t for each in moments for t in each.values())]
 
 
 def warm_up(step: Callable[[], Log], device: torch.device) -> None:

@@ -149,7 +149,7 @@ class GANModule(L.LightningModule):
         check(known, "strategy", type(strategy).__name__, "one device, or 'ddp'")
         names = " or ".join(map(repr, PRECISIONS))
         check(precision in PRECISIONS, "precision", precision, names)
-        checks.require_enough_for_batch_norm(self.config, self.state, world_of(self.trainer))
+        checks.require_fitting_passes(self.config, self.state, world_of(self.trainer))
         cast = build.autocast(strategy.root_device, PRECISIONS[precision])
         self.state.players = replace(self.state.players, autocast=cast)
         if self.config.sync_bn and self.trainer.world_size > 1:

@@ -8,7 +8,7 @@ Each kind is a stream of its own, and its position is the global sample index
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -165,7 +165,8 @@ def draws_of(config: Config, spec: DataSpec, players: Players, side: str) -> dic
     for penalty in game.penalties:
         if penalty.player == side:
             for key, one in penalty.random_inputs.items():
-                wanted["extra", key] = (f"{side}/{key}", one)
+                sized = replace(one, shape=one.shape or spec.shape)
+                wanted["extra", key] = (f"{side}/{key}", sized)
     draws |= {path: draw_of(Stream(seed, name), one) for path, (name, one) in wanted.items()}
     return draws
 

@@ -54,7 +54,6 @@ def load(t: Trainer, found: Checkpoint) -> None:
     device = torch.device(t.resolved.device)
     t.counted = int(log.pop("counted", torch.zeros(())))
     t.totals = {name: value.to(device) for name, value in log.items()}
-    t.state.aux = {k[4:]: v.to(device) for k, v in saved.items() if k.startswith("aux.")}
     state.load(t.state, saved, str(found.path))
     t.state.step = found.step
     t.clock.seconds = float(found.manifest.get("seconds", 0.0))
