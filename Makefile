@@ -2,7 +2,7 @@
 PYTHON ?= .venv/bin/python
 SHELL := /bin/bash
 
-.PHONY: install test check format bench bench-threads bench-frameworks bench-quality fast crash crash-long fuzz fuzz-long stress
+.PHONY: install test check format bench bench-threads bench-frameworks bench-quality nightly fast crash crash-long fuzz fuzz-long stress
 
 install:            ## a virtual environment with everything the tests need
 	python3 -m venv .venv && .venv/bin/pip install -c constraints.txt -e '.[test]'
@@ -46,6 +46,12 @@ bench-quality:      ## time to quality: ten seeds beside the published DCGAN, an
 
 bench-frameworks:   ## the chapter's game in TensorFlow, MXNet, JAX and ours; installs each apart
 	$(PYTHON) -m benchmarks.speed.frameworks --json runs/bench/frameworks.json
+
+nightly:            ## what CI has no time for: all extras, every test, the long stress forms
+	$(PYTHON) -m pip install -q -c constraints.txt -e '.[heic,effnet,test]'
+	$(PYTHON) -m pytest -n 2
+	$(PYTHON) -m tests.stress short $(CRASH) hostile fuzz
+	$(PYTHON) -m pytest -m stress -n 2
 
 format:             ## put the code in order
 	$(PYTHON) -m ruff check --fix .

@@ -24,7 +24,7 @@ from ganforge.gan.adversarial import Adversarial
 from ganforge.gan.batch import RandomInputs
 from ganforge.gan.penalties import R1
 from ganforge.nets import DCGAN
-from ganforge.training import build, loop
+from ganforge.training import build, inputs, loop
 from ganforge.training.random_inputs import RandomInputSource
 from tests.helpers.tiny import StopAfter, run
 
@@ -283,3 +283,10 @@ def test_p_is_logged_and_follows_the_game(tmp_path: Path) -> None:
     points = [progress for _, progress in run]
     assert float(points[-1].augment_p) > 0
     assert -1 <= float(points[-1].sign_real) <= 1
+
+
+def test_steps_with_and_without_a_change_of_p_are_recorded_apart() -> None:
+    """A recorded step would leave p alone for ever, or move it at every step."""
+    wanted = Adversarial(penalties=(R1(1.0, 2),), augment=(Adaptive(interval=4), DiffAugment()))
+    kinds = inputs.steps_by_due(wanted, 0)
+    assert kinds == {(True, False, True): 2, (False, False, True): 1, (False, True, True): 3}

@@ -16,11 +16,13 @@ class Augmentation:
     The same law changes real and generated pictures, so D cannot learn a difference from it, and
     the gradients of G and of penalties go through it. Kinds are frozen dataclasses.
 
-    controlled: the strength p follows the game, see `initial` and `adjusted`.
+    controlled: the strength p follows the game, see `initial` and `adjusted`. interval: steps
+    between two changes of p.
     """
 
     kind: ClassVar[str]
     controlled: ClassVar[bool] = False
+    interval: int = 1
 
     def random_inputs(self) -> dict[str, RandomInput]:
         """The random numbers wanted for each picture, by name."""

@@ -106,11 +106,12 @@ def from_numbers(
 
 
 def due(game: Game, step: int) -> tuple[bool, ...]:
-    """Which penalties are paid at a step: steps that agree in it are the same computation."""
-    return tuple(step % penalty.interval == 0 for penalty in game.penalties)
+    """What is due at a step, penalties and controllers: steps that agree are one computation."""
+    paid = [step % penalty.interval == 0 for penalty in game.penalties]
+    return (*paid, *((step + 1) % each.interval == 0 for each in game.augment))
 
 
 def steps_by_due(game: Game, first: int) -> dict[tuple[bool, ...], int]:
-    """A step for each set of penalties that are paid together, from step `first` on."""
-    period = math.lcm(1, *(penalty.interval for penalty in game.penalties))
+    """A step for each set of what is due together, from step `first` on."""
+    period = math.lcm(1, *(each.interval for each in (*game.penalties, *game.augment)))
     return {due(game, step): step for step in range(first, first + period)}
