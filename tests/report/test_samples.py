@@ -28,7 +28,7 @@ class Copier(Sampler):
         super().__init__(nn.Identity(), spec, recipes.cdcgan().noise)
         self.values = values
 
-    def generate(self, *args: Any) -> np.ndarray[Any, Any]:
+    def generate(self, *args: Any, **options: Any) -> np.ndarray[Any, Any]:
         return self.values
 
 

@@ -52,7 +52,8 @@ OTHER_TENSOR = """
     shared = distributed.from_leader
     def tampered(world, value, device):
         found = shared(world, value, device)
-        next(iter(found.tensors.values())).view(-1)[0] += 1e-6
+        name = next(name for name in found.tensors if name.startswith('generator.'))
+        found.tensors[name].view(-1)[0] += 1e-6
         return found
     distributed.from_leader = tampered
 """

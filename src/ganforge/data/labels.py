@@ -240,7 +240,9 @@ class Matching:
 
     def picture(self, name: str) -> str | None:
         """The picture that a name means, with its suffix or, if that is unique, without."""
+        exact = _plain(self.prefix + name)  # a \ may be of a byte that is not UTF-8, as \xe9
         plain = _plain(self.prefix + name.replace("\\", "/").removeprefix("./"))
+        plain = exact if exact in self.known else plain
         alike = self.stems.get(plain, [])
         return self.known.get(plain) or (self.known[alike[0]] if len(alike) == 1 else None)
 
