@@ -33,7 +33,7 @@ from ganforge import recipes
 from ganforge.data.dataset import Examples
 from ganforge.evaluation import evaluate
 from ganforge.evaluation.inputs import Real
-from ganforge.experiments.seeds import plan
+from ganforge.experiments import plan
 from ganforge.sampling.sampler import Sampler
 from ganforge.training import loop
 

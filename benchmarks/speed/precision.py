@@ -25,7 +25,7 @@ import torch
 from benchmarks.speed import small
 from ganforge import recipes
 from ganforge.evaluation import evaluate
-from ganforge.experiments.seeds import plan
+from ganforge.experiments import plan
 from ganforge.experiments.statistics import summarise, t_test
 from ganforge.recipes import RECIPES
 from ganforge.training import loop

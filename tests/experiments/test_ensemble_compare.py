@@ -19,6 +19,7 @@ from ganforge.callbacks import evaluate
 from ganforge.errors import BusyError, DataError, OutOfMemoryError
 from ganforge.evaluation import store
 from ganforge.experiments import compare, seeds
+from ganforge.experiments import plan as plans
 from ganforge.experiments.compare import Budget, Job, Scoring
 from ganforge.experiments.compare import jobs as together
 from ganforge.experiments.compare.jobs import is_trained
@@ -26,7 +27,6 @@ from ganforge.experiments.compare.recipes import plan_jobs, variant
 from ganforge.experiments.ensemble import capability
 from ganforge.experiments.ensemble import stack as members
 from ganforge.experiments.ensemble.stack import Ensemble
-from ganforge.experiments.seeds import plan as plans
 from ganforge.runs import checkpoint
 from ganforge.runs import folder as runs
 from ganforge.runs.folder import Run

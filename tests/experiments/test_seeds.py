@@ -27,10 +27,10 @@ from ganforge.data.spec import DataSpec
 from ganforge.errors import BusyError, DivergedError, OutOfMemoryError, UsageError
 from ganforge.evaluation import evaluate as evaluation
 from ganforge.evaluation import store
+from ganforge.experiments import plan as plans
 from ganforge.experiments import seeds
 from ganforge.experiments.ensemble import capability, stack
 from ganforge.experiments.ensemble import train as ensembles
-from ganforge.experiments.seeds import plan as plans
 from ganforge.experiments.seeds import summary
 from ganforge.gan.batch import Batch
 from ganforge.plotting import overview

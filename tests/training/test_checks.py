@@ -23,7 +23,7 @@ from ganforge.errors import DataError, GanforgeError, UsageError
 from ganforge.experiments.compare import Budget, Scoring
 from ganforge.experiments.compare.jobs import Job, train_missing
 from ganforge.experiments.compare.recipes import plan_jobs
-from ganforge.experiments.seeds.plan import make
+from ganforge.experiments.plan import make
 from ganforge.registry import PARTS
 from ganforge.runs import folder
 from ganforge.training import loop

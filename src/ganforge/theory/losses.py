@@ -1,8 +1,8 @@
 """`lab losses`: every generator's loss and its gradient against D's logit on the fake.
 
-The functions are those of `losses.LOSSES`, the gradients are by autograd. "Squared
-error" is the texts' comparison with cross-entropy: least squares on the probability D(G(z)), after
-the sigmoid, where `least-squares` takes the logit itself.
+The functions are those published losses of `losses.LOSSES` that SHOWN names, the gradients are by
+autograd. "Squared error" is the texts' comparison with cross-entropy: least squares on the
+probability D(G(z)), after the sigmoid, whereas `least-squares` reads the logit itself.
 """
 
 from __future__ import annotations
@@ -42,8 +42,10 @@ def squared_error(real: Tensor, fake: Tensor) -> Tensor:
     return LOSSES["least-squares"].generator(real, torch.sigmoid(fake))
 
 
+# hinge has the generator's loss of wasserstein
+SHOWN = ("minimax", "non-saturating", "least-squares", "wasserstein", "relativistic")
 GENERATORS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    **{name: loss.generator for name, loss in LOSSES.items() if name != "hinge"},
+    **{name: LOSSES[name].generator for name in SHOWN},
     "squared error": squared_error,
 }
 

@@ -75,7 +75,7 @@ def compare(
     from ganforge.experiments.compare import jobs as training
     from ganforge.experiments.compare import recipes as planning
     from ganforge.experiments.compare import runs as finished
-    from ganforge.experiments.seeds.plan import parse
+    from ganforge.experiments.plan import parse
 
     if bool(runs) == (recipes is not None):
         raise UsageError(

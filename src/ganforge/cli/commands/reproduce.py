@@ -40,7 +40,7 @@ def reproduce(
         Of the CPU, 0 for all.
     """
     try:
-        from ganforge.experiments.seeds.plan import parse
+        from ganforge.experiments.plan import parse
         from ganforge.reproduce import EXPERIMENTS
 
         choice("experiment", experiment, list(EXPERIMENTS))

@@ -181,7 +181,7 @@ def train_seeds(
 ) -> Lines:
     """Train a run for each seed, with one summary of all."""
     from ganforge.experiments import seeds
-    from ganforge.experiments.seeds.plan import make, parse, size
+    from ganforge.experiments.plan import make, parse, size
     from ganforge.experiments.seeds.summary import lines
     from ganforge.runs.records import Control
 

@@ -15,12 +15,12 @@ from ganforge import api, diagnosis
 from ganforge.callbacks.diagnose import SHORTEST
 from ganforge.config.schema import Config
 from ganforge.errors import DivergedError, GanforgeError, Interrupted, OutOfMemoryError, UsageError
+from ganforge.experiments import plan as plans
 from ganforge.experiments import seeds
 from ganforge.experiments.compare import runs
 from ganforge.experiments.compare.comparison import Scoring
+from ganforge.experiments.plan import Plan
 from ganforge.experiments.seeds import StoppedError
-from ganforge.experiments.seeds import plan as plans
-from ganforge.experiments.seeds.plan import Plan
 from ganforge.runs import checkpoint, folder
 from ganforge.runs.folder import Run
 from ganforge.runs.records import Control

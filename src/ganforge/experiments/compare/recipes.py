@@ -21,7 +21,7 @@ from ganforge.experiments.compare import runs
 from ganforge.experiments.compare.budget import Budget, with_budget
 from ganforge.experiments.compare.comparison import Comparison, Scoring
 from ganforge.experiments.compare.jobs import Job, by_label, train_missing
-from ganforge.experiments.seeds.plan import checked_seeds, user_networks
+from ganforge.experiments.plan import checked_seeds, user_networks
 from ganforge.recipes import find
 from ganforge.runs import folder
 from ganforge.runs.folder import Run

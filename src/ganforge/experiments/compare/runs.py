@@ -19,7 +19,7 @@ from ganforge.evaluation.inputs import Real
 from ganforge.evaluation.metrics import LABELLED, METRICS
 from ganforge.evaluation.score import Score
 from ganforge.experiments.compare.comparison import SEED, Comparison, Entry, Group, Scoring
-from ganforge.experiments.seeds.plan import ENDED
+from ganforge.experiments.plan import ENDED
 from ganforge.recipes import RECIPES
 from ganforge.runs import folder, model
 from ganforge.runs.folder import Run

@@ -25,7 +25,7 @@ from ganforge.errors import (
     lacks_memory,
 )
 from ganforge.experiments.ensemble.stack import Ensemble
-from ganforge.experiments.seeds.plan import Plan, common_step
+from ganforge.experiments.plan import Plan, common_step
 from ganforge.gan import step
 from ganforge.runs import checkpoint, folder
 from ganforge.runs.records import Control, Progress

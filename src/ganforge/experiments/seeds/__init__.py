@@ -21,10 +21,10 @@ from ganforge.callbacks import display, log
 from ganforge.config.schema import Config
 from ganforge.data.load import Dataset
 from ganforge.errors import DivergedError, GanforgeError, UsageError
+from ganforge.experiments import plan as plans
 from ganforge.experiments.ensemble import train as ensembles
-from ganforge.experiments.seeds import plan as plans
+from ganforge.experiments.plan import Plan, parse
 from ganforge.experiments.seeds import summary
-from ganforge.experiments.seeds.plan import Plan, parse
 from ganforge.experiments.seeds.progress import AggregateProgress
 from ganforge.runs import folder
 from ganforge.runs.folder import Run

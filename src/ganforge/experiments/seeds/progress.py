@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ganforge.experiments.ensemble.train import EnsembleTrainer
-from ganforge.experiments.seeds.plan import Plan
+from ganforge.experiments.plan import Plan
 from ganforge.runs.records import Progress
 
 MEDIANS = ("loss_d", "loss_g", "d_real", "d_fake")  # reported as the median over the members

@@ -19,7 +19,7 @@ from ganforge.errors import GanforgeError
 from ganforge.evaluation import evaluate, store
 from ganforge.evaluation.inputs import Real
 from ganforge.evaluation.score import Score
-from ganforge.experiments.seeds.plan import Plan, user_networks
+from ganforge.experiments.plan import Plan, user_networks
 from ganforge.plotting import overview
 from ganforge.runs import folder
 from ganforge.runs.folder import Run
