@@ -1,13 +1,17 @@
 """Every loss against closed forms written out with `math`, at mild and at extreme logits."""
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
+from ganforge.gan import losses
+from ganforge.gan.adversarial import Adversarial
 from ganforge.gan.losses import LOSSES, LossFunction, classification, smoothing
 
 LOGITS = (-30.0, -1.0, 0.0, 1.0, 30.0)
@@ -194,6 +198,31 @@ def test_classification_is_the_cross_entropy_of_the_own_label() -> None:
         assert torch.allclose(classification(every, every[:, label]), exact)
         shifted = every + 7  # what does not depend on the label cancels
         assert torch.allclose(classification(shifted, shifted[:, label]), exact)
+
+
+def test_the_loss_of_contributing_is_added_as_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its functions run with what the file imports, and are those of its docstrings."""
+    page = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text()
+    section = page.partition("## Add a loss\n")[2].partition("\n## ")[0]
+    code, line = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    names = dict(vars(losses))
+    exec(compile(f"{code}\nADDED = {{{line}}}", "CONTRIBUTING.md", "exec"), names)  # noqa: S102
+    ((name, loss),) = names["ADDED"].items()
+    monkeypatch.setitem(LOSSES, name, loss)
+    squared = Form(
+        lambda r, f: max(0.0, 1 - r) ** 2 + max(0.0, 1 + f) ** 2,
+        lambda r, f: -2 * max(0.0, 1 - r),
+        lambda r, f: 2 * max(0.0, 1 + f),
+        lambda r, f: max(0.0, 1 - f) ** 2,
+        lambda r, f: -2 * max(0.0, 1 - f),
+    )
+    monkeypatch.setitem(FORMS, name, squared)
+    test_value_and_gradient(name, torch.float64)
+    test_gradients_are_finite_far_out(name, 1e30)
+    test_where_d_rejects_confidently()
+    test_nothing_is_reduced(name, (6, 1, 4, 4))
+    test_who_reads_the_real_logits(name)
+    assert Adversarial(loss=name).loss == name
 
 
 def test_only_cross_entropy_has_targets_to_smooth() -> None:
