@@ -11,7 +11,7 @@ test:               ## every test, on two processes
 	$(PYTHON) -m pytest -n 2
 
 fast:               ## the tests that train nothing for long
-	$(PYTHON) -m pytest -n 2 -m 'not slow and not stress'
+	$(PYTHON) -m pytest -n 2 -m 'not slow and not stress and not nightly'
 
 check:              ## what CI checks besides the tests
 	$(PYTHON) -m ruff check .
@@ -50,6 +50,8 @@ bench-frameworks:   ## the chapter's game in TensorFlow, MXNet, JAX and ours; in
 nightly:            ## what CI has no time for: all extras, every test, the long stress forms
 	$(PYTHON) -m pip install -q -c constraints.txt -e '.[heic,effnet,test]'
 	$(PYTHON) -m pytest -n 2
+	npm install --silent --no-save --ignore-scripts --prefix .node onnxruntime-web@1 || true
+	NODE_PATH=$(CURDIR)/.node/node_modules $(PYTHON) -m pytest -n 2 -m nightly
 	$(PYTHON) -m tests.stress short $(CRASH) hostile fuzz
 	$(PYTHON) -m pytest -m stress -n 2
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ganforge.errors import DataError, GanforgeError, UsageError
     from ganforge.experiments import compare
     from ganforge.experiments.seeds import train as population
+    from ganforge.export.onnx import export
     from ganforge.gan import losses, penalties
     from ganforge.gan.adversarial import Adversarial
     from ganforge.nets import DCGAN, MLP
@@ -50,6 +51,7 @@ _PLACES = {
     "compare": "experiments.compare",
     "config": "config",
     "data": "data",
+    "export": "export",
     "iterate": "training.loop:train",
     "lightning": "training.lightning",
     "load": "runs.load:open_sampler",
@@ -65,7 +67,7 @@ _PLACES = {
 __all__ = [
     "DCGAN", "MLP", "Adversarial", "Average", "Config", "DataError", "Dataset", "GanforgeError",
     "Noise", "Optimizer", "Output", "Trained", "UsageError", "__version__", "compare", "config",
-    "data", "iterate", "lightning", "load", "load_data", "losses", "nets", "penalties",
+    "data", "export", "iterate", "lightning", "load", "load_data", "losses", "nets", "penalties",
     "population", "recipes", "train",
 ]  # fmt: skip
 

@@ -6,39 +6,29 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor, nn
 
 import ganforge as gf
-from ganforge import nets, recipes
+from ganforge import recipes
 from ganforge.config.schema import Noise
 from ganforge.data.spec import DataSpec
 from ganforge.errors import DataError, UsageError
-from ganforge.nets.base import Network
 from ganforge.runs import model
 from ganforge.sampling.sampler import FAST, Sampler
+from tests.helpers.samplers import Styled, fresh
 
 # Floats in place of levels: a difference in the last bit counts.
 DIGITS = DataSpec((1, 28, 28), 10, "float32")
 
 
-def fresh(spec: DataSpec = DIGITS, recipe: str = "cdcgan") -> Sampler:
-    """A sampler of a recipe's generator, in its full size, with untrained weights."""
-    config = recipes.find(recipe)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        made = nets.build(config.networks, spec, config.noise.size)["generator"]
-    return Sampler(made.requires_grad_(False), spec, config.noise, recipe)
-
-
 SAMPLERS = {
-    "cdcgan": fresh(),
+    "cdcgan": fresh(DIGITS),
     "mnist-dropout": fresh(replace(DIGITS, classes=0), "mnist-dropout"),
     "parzen": fresh(replace(DIGITS, classes=0), "parzen"),
     "dcgan": fresh(DataSpec((3, 45, 71), 0, "float32"), "dcgan"),
@@ -83,18 +73,6 @@ def test_evaluation_may_do_without() -> None:
 # --- truncation -------------------------------------------------------------------------------
 
 
-class Styled(Network):
-    """A toy with the law "style": G(z) = 10 w, w = z / |z|, w_mean = (0.5, 0)."""
-
-    truncation: ClassVar[str] = "style"
-
-    def forward(
-        self, x: Tensor, label: Any = None, source: Any = None, inputs: Any = None
-    ) -> Tensor:
-        w, mean = nn.functional.normalize(x), torch.tensor([0.5, 0.0])
-        return 10 * (mean + inputs["truncation"] * (w - mean))
-
-
 VECTORS = DataSpec((2,), 0, "float32", False, (0.0,), (1.0,))
 
 
@@ -113,6 +91,23 @@ def test_truncation_of_style_networks_moves_the_style() -> None:
     w, mean = sampler.sample(20) / 10, np.array([0.5, 0], np.float32)
     made = sampler.sample(20, truncation=0.25)
     np.testing.assert_allclose(made, 10 * (mean + 0.25 * (w - mean)), atol=1e-6)
+
+
+def test_stylegan2_truncates_its_style() -> None:
+    """A smaller z does nothing there; near 0 every sample is that of the average style."""
+    sampler = fresh(DataSpec((3, 8, 8), 0, "float32"), "stylegan2")
+    generator: Any = sampler.model
+    generator.w_mean.copy_(generator.mapping(sampler.z(100), None).mean(0))
+    smaller = sampler.generate(sampler.z(4) * 0.5)
+    np.testing.assert_allclose(smaller, sampler.sample(4), rtol=1e-3, atol=0.01)
+    w = generator.mapping(sampler.z(4), None).unsqueeze(1)
+    ws = generator.w_mean + 0.5 * (w - generator.w_mean)
+    wanted = generator.pictures(ws.expand(-1, generator.count, -1), None) * 127.5 + 127.5
+    made = sampler.sample(4, truncation=0.5)
+    np.testing.assert_allclose(made, wanted.permute(0, 2, 3, 1), rtol=1e-3, atol=0.01)
+    assert (
+        np.ptp(sampler.sample(4, truncation=1e-6), axis=0).max() < 0.1 < np.ptp(made, axis=0).max()
+    )
 
 
 @pytest.mark.parametrize("t", [0, -0.5, 1.01, float("nan"), float("inf"), "0.5", None, True])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -43,6 +43,13 @@ def output_path(output: Path | None, default: Path, *kinds: str) -> Path:
     if out.suffix.lower() not in kinds:
         raise UsageError(f"{out}: expected a file name ending in {' or '.join(kinds)}")
     return out
+
+
+def require_new(paths: Iterable[Path], overwrite: bool) -> None:
+    """UsageError for the first path that exists, unless it may be overwritten."""
+    for path in () if overwrite else paths:
+        if path.exists():
+            raise UsageError(f"{path} exists: add --overwrite to replace it, or choose another -o")
 
 
 def picture_file(pictures: Pixels, columns: int) -> bytes:

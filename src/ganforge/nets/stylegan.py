@@ -195,9 +195,11 @@ class Mapping(nn.Module):
 class Generator(Network):
     """z (B, Z), label (B,) -> pictures (B, C, side, side), not bounded.
 
+    truncation: of the style; the mapping normalises z, so that a smaller z changes nothing.
     w_mean: the average style, which moves in every training pass.
     """
 
+    truncation = "style"
     w_mean: Tensor
 
     def __init__(self, spec: DataSpec, noise: int, config: StyleGAN2):
@@ -240,7 +242,7 @@ class Generator(Network):
         if self.training:
             self.follow(w)
         ws = w.unsqueeze(1).repeat(1, self.count, 1)
-        if not self.mixing or inputs is None:
+        if not self.mixing or inputs is None or "mixing" not in inputs:
             return ws
         coin, place = inputs["mixing"].unbind(1)
         cut = 1 + (place * (self.count - 1)).floor()
@@ -258,7 +260,7 @@ class Generator(Network):
             mean /= dist.get_world_size()
         self.w_mean.lerp_(mean, AVERAGED)
 
-    def truncated(self, ws: Tensor, psi: float) -> Tensor:
+    def truncated(self, ws: Tensor, psi: float | Tensor) -> Tensor:
         """Styles nearer to the average: w_mean + psi (w - w_mean)."""
         return self.w_mean + psi * (ws - self.w_mean)
 
@@ -283,7 +285,10 @@ class Generator(Network):
         source: Tensor | None = None,
         inputs: Inputs | None = None,
     ) -> Tensor:
-        return self.pictures(self.styles(x, label, inputs), inputs)
+        ws = self.styles(x, label, inputs)
+        if inputs is not None and "truncation" in inputs:
+            ws = self.truncated(ws, inputs["truncation"].unsqueeze(2))
+        return self.pictures(ws, inputs)
 
 
 class DownBlock(nn.Module):

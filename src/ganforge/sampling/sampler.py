@@ -162,11 +162,13 @@ class Sampler:
 
     def forward(self, z: Tensor, label: Tensor | None, truncation: float) -> Tensor:
         """z (B, Z), label (B,) -> model values (B, ...), truncated by the law of the networks."""
-        if self.truncation_law == "noise":
-            out: Tensor = self.model(z * truncation if truncation != 1 else z, label)
-        else:
-            psi = torch.full((len(z), 1), truncation, device=z.device)
-            out = self.model(z, label, None, {"truncation": psi})
+        moves_style = self.truncation_law == "style" and truncation != 1
+        inputs = None
+        if moves_style:
+            inputs = {"truncation": torch.full((len(z), 1), truncation, device=z.device)}
+        elif truncation != 1:
+            z = z * truncation
+        out: Tensor = self.model(z, label, None, inputs)
         return out
 
     def sample(

@@ -10,6 +10,7 @@ COMMANDS = {
     "data": "ganforge.cli.commands.data:data",
     "diagnose": "ganforge.cli.commands.diagnose:diagnose",
     "evaluate": "ganforge.cli.commands.evaluate:evaluate",
+    "export": "ganforge.cli.commands.export:export",
     "help": "ganforge.cli.commands.help:show",
     "interpolate": "ganforge.cli.commands.interpolate:interpolate",
     "lab": "ganforge.cli.commands.lab:lab",

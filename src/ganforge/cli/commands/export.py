@@ -1,0 +1,56 @@
+"""ganforge export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from ganforge.cli.options import Flag, Output, output_path, require_new, user_networks
+
+
+def export(
+    run: Path,
+    /,
+    *,
+    output: Output = None,
+    half: Annotated[bool, Flag] = False,
+    opset: int = 18,
+    raw: Annotated[bool, Flag] = False,
+    noise: Annotated[bool, Flag] = False,
+    overwrite: Annotated[bool, Flag] = False,
+    code: Path | None = None,
+) -> str:
+    """Write the generator as an ONNX file, for programs without Python.
+
+    Parameters
+    ----------
+    run
+        A run folder or a model folder.
+    output
+        A .onnx. [default: model.onnx in the run]
+    half
+        Store the weights in 16 bits: half the size, one level of difference at most.
+    opset
+        Version of ONNX's operators, 17 to 23.
+    raw
+        Values in [-1, 1], pictures (batch, C, H, W), in place of pixels.
+    noise
+        Also write noise.py and noise.mjs beside it: the noise of a seed.
+    overwrite
+        Replace files that exist.
+    code
+        Your FILE.py, for a model whose networks are your code.
+    """
+    from ganforge import files
+    from ganforge.export import CLIENTS
+    from ganforge.export import onnx as onnx_files
+
+    out = output_path(output, run / "model.onnx", ".onnx")
+    beside = [(out.with_name(client.name), client) for client in CLIENTS if noise]
+    named = [*([out] if output else []), *(path for path, _ in beside)]
+    require_new(named, overwrite)
+    onnx_files.export(run, out, half=half, opset=opset, raw=raw, networks=user_networks(code, run))
+    for path, client in beside:
+        files.save_file(path, client.read_bytes())
+    written = " ".join(str(path) for path, _ in beside)
+    return f"{out} ({out.stat().st_size:,} bytes)" + (f" and {written}" if written else "")

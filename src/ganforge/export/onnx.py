@@ -1,0 +1,274 @@
+"""A generator as one ONNX file, compared with the generator before it is on the disk.
+
+    z (batch, Z) float32, label (batch,) int64  ->  image (batch, H, W, C) uint8, or x (batch, F)
+
+The decoding to stored values is in the graph, so that every program gets the same levels. The file
+has no path and no time in it: the same weights and versions make the same bytes.
+"""
+
+from __future__ import annotations
+
+import copy
+import io
+import json
+import logging
+import traceback
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr
+from dataclasses import asdict
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ganforge import files
+from ganforge._version import __version__
+from ganforge.api import Trained
+from ganforge.config import convert
+from ganforge.data.spec import decode
+from ganforge.errors import DataError, UsageError, check, one_line
+from ganforge.runs import checkpoint
+from ganforge.runs.load import open_sampler
+from ganforge.runs.model import OwnNetworks
+from ganforge.sampling.sampler import Sampler
+from ganforge.types import Array
+
+FORMAT = 1
+OPSETS = range(17, 24)
+CHECKED = 64  # samples that are compared
+TOLERANCE = 1e-5  # of vectors, as a fraction of their range
+LEAST_HALVED = 64  # numbers of a tensor that --half stores in 16 bits
+LARGEST = 2**31  # bytes of a protobuf message
+MISSING = "ONNX files need an extra: pip install 'ganforge[onnx]'"
+# Of torch's exporter: about its internals, and about an axis that two inputs share.
+KNOWN_WARNINGS = (
+    (FutureWarning, ".*LeafSpec.* is deprecated"),
+    (UserWarning, "# The axis name: batch will not be used"),
+)
+
+
+def export(
+    source: Path | str | Sampler | Trained,
+    path: Path | str,
+    *,
+    half: bool = False,
+    opset: int = 18,
+    raw: bool = False,
+    networks: OwnNetworks | None = None,
+) -> Path:
+    """Write a generator as an ONNX file (`gf.export`); a file of that name is replaced.
+
+    Args:
+        source: a run or model folder, a sampler, or what `gf.train` returned.
+        path: of the file, ending in .onnx.
+        half: weights are stored in 16 bits and computed with in 32: half the size, and pictures
+            differ by one level at most.
+        opset: version of ONNX's operators, 17 to 23.
+        raw: the output has model values, pictures (batch, C, H, W) in [-1, 1], not stored ones.
+        networks: your function, if the model was trained with one.
+
+    Returns:
+        The path.
+
+    Raises:
+        UsageError: the extra is not installed, a network that is no graph, or a bad argument.
+        DataError: no model, or the file differs from it by more than one level (vectors: by more
+            than 1e-5 of their range). Nothing is written then.
+    """
+    path = Path(path)
+    check(path.suffix == ".onnx", "path", str(path), "a file name ending in .onnx")
+    check(type(opset) is int and opset in OPSETS, "opset", opset, "a whole number from 17 to 23")
+    require_extra()
+    if isinstance(source, Sampler | Trained):
+        sampler = source if isinstance(source, Sampler) else source.sampler
+    else:
+        sampler = open_sampler(source, networks)
+    data = encoded(sampler, half, opset, raw)
+    require_same(data, sampler, raw)
+    return files.save_file(path, data)
+
+
+def require_extra() -> None:
+    """UsageError if the packages of the extra are not installed."""
+    if not all(find_spec(name) for name in ("onnx", "onnxruntime", "onnxscript")):
+        raise UsageError(MISSING)
+
+
+class Exported(nn.Module):
+    """The generator from noise and label to what the file gives."""
+
+    def __init__(self, sampler: Sampler, raw: bool):
+        super().__init__()
+        self.generator = copy.deepcopy(sampler.model).cpu().eval().requires_grad_(False)
+        self.spec, self.raw = sampler.spec, raw
+
+    def forward(
+        self, z: Tensor, label: Tensor | None = None, truncation: Tensor | None = None
+    ) -> Tensor:
+        inputs = None if truncation is None else {"truncation": truncation}
+        x: Tensor = self.generator(z, label, None, inputs)
+        return x if self.raw else decode(x, self.spec)
+
+
+def arguments(sampler: Sampler, count: int) -> dict[str, Tensor]:
+    """The inputs of the graph for samples 0 .. count - 1, by name.
+
+    `truncation` (count, 1) is one of them if the networks move the style; else it is in z.
+    """
+    labels = sampler.labels(count)
+    given = {"z": sampler.z(count).cpu()}
+    if labels is not None:
+        given["label"] = torch.from_numpy(labels)
+    if sampler.truncation_law == "style":
+        given["truncation"] = torch.ones(count, 1)
+    return given
+
+
+def encoded(sampler: Sampler, half: bool, opset: int, raw: bool) -> bytes:
+    """The bytes of the file."""
+    given = arguments(sampler, 2)
+    batch = torch.export.Dim("batch")
+    exported = Exported(sampler, raw).eval()
+    name = "x" if raw or not sampler.spec.is_image else "image"
+    try:
+        with quiet():
+            program = torch.onnx.export(
+                exported,
+                kwargs=given,
+                dynamo=True,
+                opset_version=opset,
+                input_names=list(given),
+                output_names=[name],
+                dynamic_shapes={key: {0: batch} for key in given},
+                verbose=False,
+            )
+    except torch.onnx.OnnxExporterError as error:
+        raise UsageError(refusal(exported, error)) from error
+    assert program is not None
+    proto = program.model_proto
+    clear(proto)
+    if half:
+        halve(proto.graph)
+    proto.producer_name, proto.producer_version = "ganforge", __version__
+    for key, value in sorted(metadata(sampler, raw).items()):
+        proto.metadata_props.add(key=key, value=value)
+    if proto.ByteSize() >= LARGEST:
+        raise UsageError(
+            f"{sampler.name}: {proto.ByteSize():,} bytes, but an ONNX file has fewer than 2 GiB: "
+            "use --half"
+        )
+    return bytes(proto.SerializeToString(deterministic=True))
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without the two known warnings of the exporter, its log and what it prints of a failure."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
+            for category, message in KNOWN_WARNINGS:
+                warnings.filterwarnings("ignore", message, category)
+            yield
+    finally:
+        logging.disable(before)
+
+
+def refusal(exported: Exported, error: Exception) -> str:
+    """The message for networks that the exporter cannot follow: the innermost module, its line."""
+    cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
+    modules = {id(module) for module in exported.generator.modules()}
+    name, place = type(exported.generator).__name__, ""
+    for frame, line in traceback.walk_tb(cause.__traceback__):
+        module = frame.f_locals.get("self")
+        if id(module) in modules:
+            name = type(module).__name__
+            place = f" ({Path(frame.f_code.co_filename).name}, line {line})"
+    return (
+        f"{name}{place} cannot be written as a graph: its steps must not depend on the values of "
+        f"tensors ({one_line(cause)})"
+    )
+
+
+def clear(proto: Any) -> None:
+    """Remove what the exporter notes of its making: stack traces with paths, names of internals."""
+    graphs = [proto.graph, *proto.functions]
+    parts = [proto, *graphs]
+    for graph in graphs:
+        parts += [*graph.node, *graph.value_info]
+    parts += [*proto.graph.input, *proto.graph.output, *proto.graph.initializer]
+    for part in parts:
+        part.doc_string = ""
+        del part.metadata_props[:]
+
+
+def halve(graph: Any) -> None:
+    """Store large weights in 16 bits; a Cast node gives each its old name, in 32 bits.
+
+    Weights beyond the range of 16 bits stay as they are.
+    """
+    from onnx import TensorProto, helper, numpy_helper
+
+    casts = []
+    for tensor in graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        fits = values.dtype == np.float32 and values.size >= LEAST_HALVED
+        if not fits or np.abs(values).max() > np.finfo(np.float16).max:
+            continue
+        stored = f"{tensor.name}_half"
+        casts.append(helper.make_node("Cast", [stored], [tensor.name], to=TensorProto.FLOAT))
+        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), stored))
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+
+
+def metadata(sampler: Sampler, raw: bool) -> dict[str, str]:
+    """What a client has to know, as the file's metadata: text, or JSON."""
+    spec, weights = sampler.spec, sampler.model.state_dict()
+    return {
+        "ganforge": __version__,
+        "format": str(FORMAT),
+        "name": sampler.name,
+        "spec": json.dumps(asdict(spec)),
+        "output": "raw" if raw else "stored",
+        "noise": json.dumps(convert.to_dict(sampler.noise)),
+        "labels": json.dumps([0, spec.classes - 1] if spec.classes else []),
+        "class_names": json.dumps(list(sampler.class_names)),
+        "truncation": json.dumps({"law": sampler.truncation_law, "above": 0, "at_most": 1}),
+        "weights_sha256": files.digest(checkpoint.encode_tensors(weights)),
+    }
+
+
+def require_same(data: bytes, sampler: Sampler, raw: bool) -> None:
+    """DataError unless the graph is valid and makes the samples of the generator."""
+    import onnx
+    import onnxruntime
+
+    onnx.checker.check_model(data, full_check=True)
+    given = arguments(sampler, CHECKED)
+    with torch.no_grad():
+        wanted = Exported(sampler, raw)(**given).numpy()
+    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    made = session.run(None, {key: value.numpy() for key, value in given.items()})[0]
+    found, most, unit = difference(wanted, np.asarray(made), sampler, raw)
+    if not found <= most:
+        raise DataError(
+            f"{sampler.name}: the file differs from the model by {found:.3g} {unit}, at most "
+            f"{most:g} is allowed; nothing was written: export without --half, or with another "
+            "--opset"
+        )
+
+
+def difference(wanted: Array, made: Array, sampler: Sampler, raw: bool) -> tuple[float, float, str]:
+    """The largest difference, the largest that is allowed, and their unit."""
+    spec = sampler.spec
+    worst = float(np.abs(wanted.astype(np.float64) - made.astype(np.float64)).max())
+    if spec.dtype == "uint8":
+        return worst * (spec.scale[0] if raw else 1), 1, "levels"
+    extent = 2 * max(spec.scale) if spec.bounded and not raw else float(np.ptp(wanted)) or 1.0
+    return worst / extent, TOLERANCE, "of the range"

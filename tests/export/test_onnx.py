@@ -1,0 +1,333 @@
+"""ONNX files: the samples of the model, no trace of the machine, and no file that was not checked."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import resource
+import subprocess
+import sys
+import time
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+import ganforge as gf
+from ganforge import files, recipes
+from ganforge.cli import main
+from ganforge.config.schema import Noise
+from ganforge.data.spec import DataSpec
+from ganforge.errors import DataError, UsageError
+from ganforge.export import CLIENTS, onnx
+from ganforge.export.noise import noise
+from ganforge.nets.base import PlainModule
+from ganforge.recipes import RECIPES
+from ganforge.runs import model
+from ganforge.sampling.sampler import Sampler
+from tests.helpers.samplers import Styled, fresh
+
+DIGITS = DataSpec((1, 28, 28), 10)
+VECTORS = DataSpec((2,), 0, "float32", False, (0.0,), (1.0,))
+needs_extra = pytest.mark.skipif(
+    not all(find_spec(name) for name in ("onnx", "onnxruntime", "onnxscript")),
+    reason="the extra is not installed: pip install 'ganforge[onnx]'",
+)
+
+
+def session(path: Path) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def made(opened: Any, sampler: Sampler, count: int, batch: int = 250) -> Any:
+    """Samples 0 .. count - 1 of seed 0 from a file, fed by the noise module in batches."""
+    out, labels = [], sampler.labels(count)
+    for first in range(0, count, batch):
+        n = min(batch, count - first)
+        given = {"z": noise(n, sampler.noise.size, sampler.noise.law, first=first)}
+        if labels is not None:
+            given["label"] = labels[first : first + n]
+        out.append(opened.run(None, given)[0])
+    return np.concatenate(out)
+
+
+def levels(one: Any, other: Any) -> tuple[int, float]:
+    """The largest difference in levels, and the share of pixels that differ."""
+    gaps = np.abs(one.astype(int) - other.astype(int))
+    return int(gaps.max()), float((gaps > 0).mean())
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> tuple[Sampler, Path]:
+    """The default generator as a model folder, exported as model.onnx and half.onnx in it."""
+    folder, sampler = tmp_path_factory.mktemp("digits"), fresh(DIGITS)
+    model.save(folder, sampler, recipes.find("cdcgan"), {})
+    assert gf.export(folder, folder / "model.onnx") == folder / "model.onnx"
+    gf.export(sampler, folder / "half.onnx", half=True)
+    return sampler, folder
+
+
+# --- the same samples -------------------------------------------------------------------------
+
+
+@needs_extra
+def test_a_file_makes_the_samples_of_the_model(digits: tuple[Sampler, Path]) -> None:
+    sampler, folder = digits
+    opened, wanted = session(folder / "model.onnx"), sampler.sample(300)
+    assert wanted.std() > 30
+    for batch in (1, 7, 256):
+        count = 40 if batch == 1 else 300
+        most, share = levels(made(opened, sampler, count, batch), wanted[:count])
+        assert most <= 1 and share <= 1e-4
+    none = {"z": np.zeros((0, 100), np.float32), "label": np.zeros(0, np.int64)}
+    assert opened.run(None, none)[0].shape == (0, 28, 28, 1)
+
+
+@needs_extra
+def test_half_weights_half_the_size_and_one_level(digits: tuple[Sampler, Path]) -> None:
+    sampler, folder = digits
+    whole, half = (folder / name for name in ("model.onnx", "half.onnx"))
+    assert half.stat().st_size <= 0.55 * whole.stat().st_size
+    most, _ = levels(made(session(half), sampler, 300), sampler.sample(300))
+    assert most <= 1
+    assert whole.stat().st_size <= 1.02 * (folder / "model.safetensors").stat().st_size
+
+
+@needs_extra
+def test_seed_label_index_and_truncation_make_the_same_picture(
+    digits: tuple[Sampler, Path],
+) -> None:
+    sampler, folder = digits
+    z = noise(5, 100, seed=9, first=31, truncation=0.6)
+    got = session(folder / "model.onnx").run(None, {"z": z, "label": np.full(5, 8)})[0]
+    most, _ = levels(got, sampler.sample(5, 8, seed=9, first=31, truncation=0.6))
+    assert most <= 1
+
+
+@needs_extra
+def test_a_style_is_truncated_in_the_file(tmp_path: Path) -> None:
+    sampler = Sampler(Styled(), VECTORS, Noise(2), "styled")
+    opened = session(gf.export(sampler, tmp_path / "s.onnx"))
+    given = {"z": noise(6, 2, seed=1), "truncation": np.full((6, 1), 0.4, np.float32)}
+    wanted = sampler.sample(6, seed=1, truncation=0.4)
+    np.testing.assert_allclose(opened.run(None, given)[0], wanted, atol=1e-5)
+    law = json.loads(opened.get_modelmeta().custom_metadata_map["truncation"])
+    assert law == {"law": "style", "above": 0, "at_most": 1}
+
+
+# --- what is in the file ----------------------------------------------------------------------
+
+
+def require_no_trace(data: bytes) -> None:
+    """No path of the machine, no user, no year of today's in a file."""
+    for secret in (str(Path.home()), os.getcwd(), sys.prefix, "site-packages", "/tmp/", ".py"):
+        assert secret.encode() not in data, secret
+    assert not re.search(rb"20\d\d-\d\d-\d\d", data)
+
+
+@needs_extra
+def test_metadata_say_what_a_client_must_know(digits: tuple[Sampler, Path]) -> None:
+    sampler, folder = digits
+    opened = session(folder / "model.onnx")
+    facts = opened.get_modelmeta().custom_metadata_map
+    weights = (folder / "model.safetensors").read_bytes()
+    assert facts["weights_sha256"] == hashlib.sha256(weights).hexdigest()
+    assert json.loads(facts["noise"]) == {"size": 100, "law": "normal"}
+    assert json.loads(facts["labels"]) == [0, 9]
+    assert json.loads(facts["spec"])["shape"] == [1, 28, 28]
+    assert (facts["name"], facts["output"]) == ("cdcgan", "stored")
+    assert [i.name for i in opened.get_inputs()] == ["z", "label"]
+    assert opened.get_outputs()[0].type == "tensor(uint8)"
+    require_no_trace((folder / "model.onnx").read_bytes())
+    require_no_trace((folder / "half.onnx").read_bytes())
+
+
+@needs_extra
+def test_the_same_model_makes_the_same_bytes(digits: tuple[Sampler, Path], tmp_path: Path) -> None:
+    sampler, folder = digits
+    again = gf.export(sampler, tmp_path / "again.onnx").read_bytes()
+    assert again == (folder / "model.onnx").read_bytes()
+
+
+# --- what is refused --------------------------------------------------------------------------
+
+
+class Branching(nn.Module):
+    """Doubles its output if it is positive on the whole."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(3, 2)
+
+    def forward(self, z: Tensor) -> Tensor:
+        y: Tensor = self.linear(z)
+        return 2 * y if y.sum() > 0 else y
+
+
+@needs_extra
+def test_a_branch_on_values_is_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    inner = nn.Sequential(nn.Identity(), Branching())
+    sampler = Sampler(PlainModule(inner, False), VECTORS, Noise(3), "own")
+    with pytest.raises(
+        UsageError, match=r"^Branching \(test_onnx\.py, line \d+\) cannot"
+    ) as raised:
+        gf.export(sampler, tmp_path / "own.onnx")
+    assert "\n" not in str(raised.value)
+    assert capfd.readouterr() == ("", "")
+    assert not list(tmp_path.iterdir())
+
+
+@needs_extra
+def test_a_file_that_differs_is_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """16 bits are too few for vectors, and a wrong graph is never left."""
+    vectors = Sampler(PlainModule(nn.Linear(64, 2), False), VECTORS, Noise(64), "vectors")
+    with pytest.raises(DataError, match=r"vectors: the file differs .* without --half"):
+        gf.export(vectors, tmp_path / "v.onnx", half=True)
+    sampler = fresh(DIGITS)
+    right = onnx.encoded(sampler, False, 18, False)
+    with torch.no_grad():
+        next(sampler.model.parameters()).mul_(2)
+    monkeypatch.setattr(onnx, "encoded", lambda *_: right)
+    with pytest.raises(DataError, match=r"differs from the model by \d+ levels"):
+        gf.export(sampler, tmp_path / "d.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+@needs_extra
+def test_an_interrupted_export_leaves_no_file(
+    digits: tuple[Sampler, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = (digits[1] / "model.onnx").read_bytes()
+    monkeypatch.setattr(onnx, "encoded", lambda *_: data)
+
+    def interrupted(path: Path, data: bytes) -> None:
+        path.write_bytes(data[: len(data) // 2])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(files, "write_file", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        gf.export(digits[0], tmp_path / "model.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_the_extra_it_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model.save(tmp_path / "model", fresh(DIGITS), recipes.find("cdcgan"), {})
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    assert main(["export", str(tmp_path / "model"), "-o", str(tmp_path / "m.onnx")]) == 2
+    assert capsys.readouterr().err == f"ganforge: {onnx.MISSING}\n"
+
+
+@pytest.mark.parametrize("options", [{"opset": 16}, {"opset": 24}, {"opset": "18"}])
+def test_arguments_are_checked_first(options: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="opset = "):
+        gf.export(tmp_path / "no-model", tmp_path / "m.onnx", **options)
+    with pytest.raises(UsageError, match=r"ending in \.onnx"):
+        gf.export(tmp_path / "no-model", tmp_path / "m.pt")
+
+
+@needs_extra
+def test_the_command_and_its_noise_modules(
+    digits: tuple[Sampler, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "new" / "m.onnx"
+    words = ["export", str(digits[1]), "-o", str(out), "--half", "--noise"]
+    assert main(words) == 0
+    assert f"{out} (" in capsys.readouterr().out
+    assert out.read_bytes() == (digits[1] / "half.onnx").read_bytes()
+    for client in CLIENTS:
+        assert (out.parent / client.name).read_bytes() == client.read_bytes()
+    assert main(words) == 2
+    assert "m.onnx exists: add --overwrite" in capsys.readouterr().err
+    assert main([*words[:-1], "--overwrite"]) == 0
+    out.unlink()
+    assert main(words) == 2  # noise.py is there
+    assert "noise.py exists" in capsys.readouterr().err
+
+
+# --- every recipe, in minutes -----------------------------------------------------------------
+
+SIZES = {
+    "dcgan": [DataSpec((3, 64, 64)), DataSpec((3, 45, 71)), DataSpec((3, 128, 128))],
+    "gaussian": [VECTORS], "gaussian-stable": [VECTORS], "ring": [VECTORS], "grid": [VECTORS],
+    "figure1": [DataSpec((1,), 0, "float32", False, (0.0,), (1.0,))],
+}  # fmt: skip
+
+
+def specs(name: str) -> list[DataSpec]:
+    """The shapes that a recipe is exported for."""
+    classes = 10 if recipes.find(name).labels else 0
+    return SIZES.get(name, [DataSpec((1, 28, 28), classes)])
+
+
+@needs_extra
+@pytest.mark.nightly
+@pytest.mark.parametrize(
+    ("name", "spec"),
+    [(n, s) for n in RECIPES for s in specs(n)],
+    ids=lambda v: str(getattr(v, "shape", v)),
+)
+def test_every_recipe(name: str, spec: DataSpec, tmp_path: Path) -> None:
+    sampler = fresh(spec, name)
+    before = time.process_time()
+    path = gf.export(sampler, tmp_path / "m.onnx")
+    assert time.process_time() - before <= 15
+    opened, large = session(path), spec.size > 1000
+    count = 200 if spec.size > 10_000 else 1000
+    wanted = sampler.sample(count)
+    for batch in (1, 7, 256):
+        n = min(count, 20 * batch)
+        got = made(opened, sampler, n, batch)
+        if spec.is_image:
+            most, share = levels(got, wanted[:n])
+            assert most <= 1 and share <= 1e-4, (batch, most, share)
+        else:
+            assert np.abs(got - wanted[:n]).max() <= 1e-5 * np.ptp(wanted)
+    require_no_trace(path.read_bytes())
+    weights = sum(t.numel() * t.element_size() for t in sampler.model.state_dict().values())
+    if weights > 2**20:
+        assert path.stat().st_size <= 1.02 * weights
+    if spec.is_image:
+        half = gf.export(sampler, tmp_path / "half.onnx", half=True)
+        if weights > 2**20:
+            assert half.stat().st_size <= 0.55 * path.stat().st_size
+        n = 100 if large else 300
+        assert levels(made(session(half), sampler, n), wanted[:n])[0] <= 1
+
+
+@needs_extra
+@pytest.mark.nightly
+@pytest.mark.parametrize("opset", onnx.OPSETS)
+def test_every_opset(opset: int, tmp_path: Path) -> None:
+    sampler = fresh(DIGITS)
+    path = gf.export(sampler, tmp_path / "m.onnx", opset=opset)
+    most, share = levels(made(session(path), sampler, 200), sampler.sample(200))
+    assert most <= 1 and share <= 1e-4
+
+
+@needs_extra
+@pytest.mark.nightly
+def test_two_processes_make_the_same_bytes_within_a_gigabyte(
+    digits: tuple[Sampler, Path], tmp_path: Path
+) -> None:
+    for i in (1, 2):
+        subprocess.run(
+            [sys.executable, "-m", "ganforge", "export", digits[1], "-o", tmp_path / f"{i}.onnx"],
+            check=True, env={**os.environ, "PYTHONHASHSEED": str(i)}, timeout=300,
+        )  # fmt: skip
+    one, two = ((tmp_path / f"{i}.onnx").read_bytes() for i in (1, 2))
+    assert one == two == (digits[1] / "model.onnx").read_bytes()
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss <= 2**20  # kilobytes
