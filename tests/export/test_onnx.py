@@ -1,4 +1,4 @@
-"""ONNX files: the samples of the model, no trace of the machine, and no file that was not checked."""
+"""ONNX files: the samples of the model, no trace of the machine, none that was not checked."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def require_no_trace(data: bytes) -> None:
 
 @needs_extra
 def test_metadata_say_what_a_client_must_know(digits: tuple[Sampler, Path]) -> None:
-    sampler, folder = digits
+    _, folder = digits
     opened = session(folder / "model.onnx")
     facts = opened.get_modelmeta().custom_metadata_map
     weights = (folder / "model.safetensors").read_bytes()

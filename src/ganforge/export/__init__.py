@@ -12,7 +12,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-
 CLIENTS = tuple(Path(__file__).with_name(name) for name in ("noise.py", "noise.mjs"))
 
 
