@@ -58,6 +58,7 @@ class Scorer:
         self.config, self.output, self.live = config, config.output, live
         self.run, self.control = Run(path), control
         self.data, self.held_out = data, validation
+        self.real: Real | None = None  # one for all scores, whose floors are the same
         self.records: list[dict[str, Any]] = []
         self.trained = False
         # another rank may see another folder, or none: the loop gives it the leader's answer
@@ -99,7 +100,7 @@ class Scorer:
     def evaluate(self, t: Trainer) -> list[Score]:
         """The quick metrics of the sampler as it is."""
         with self.control.may_be_interrupted():
-            real = Real(t.data, self.validation())
+            real = self.real = self.real or Real(t.data, self.validation())
             return evaluate.evaluate(t.sampler(), real, n=N, metrics=evaluate.QUICK, seed=SEED)
 
     def add(self, t: Trainer) -> str:

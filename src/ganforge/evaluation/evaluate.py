@@ -187,7 +187,7 @@ def _measure(
     train, held_out = real.train, real.held_out
     counts = {
         f"{held_out.part} examples": len(held_out),
-        "training examples to stand in for samples": len(train),
+        "training examples for each subset of the floor": len(train) // 2,
     }
     if isinstance(source, Examples):
         counts = {"samples": len(source.values)} | counts
@@ -207,6 +207,7 @@ def _measure(
         split=held_out.part,
         n=size,
         note=note,
+        floors=real.floors,
     )
     return scores(case, metrics)
 

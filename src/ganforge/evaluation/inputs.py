@@ -5,9 +5,11 @@ Everything that a metric may look at is here, so that a metric is one function o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import combinations
 from typing import Any, TypeVar
 
 import numpy as np
@@ -17,6 +19,7 @@ from ganforge.data.dataset import LEAST_SCORED, Dataset, Examples, check_labels
 from ganforge.data.spec import DataSpec
 from ganforge.errors import DataError, check
 from ganforge.evaluation import features
+from ganforge.evaluation.score import Floor
 from ganforge.rng import Stream
 from ganforge.types import Array, Doubles, Floats, Ints
 
@@ -24,6 +27,7 @@ T = TypeVar("T")
 Labelled = Dataset | Examples
 
 LEAST = LEAST_SCORED  # examples of each of real and fake
+FLOORS = 5  # subsets of training examples that stand in for samples
 
 
 @dataclass(frozen=True)
@@ -41,10 +45,15 @@ class Mixture:
 
 @dataclass(frozen=True)
 class Real:
-    """Real examples to score with: those that trained, and those of a split that did not."""
+    """Real examples to score with: those that trained, and those of a split that did not.
+
+    Args:
+        floors: what is computed of these examples alone, for all samples that are scored with them.
+    """
 
     train: Dataset
     held_out: Dataset
+    floors: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def mixture(self) -> Mixture | None:
@@ -59,6 +68,19 @@ def subset(count: int, n: int, seed: int, name: str) -> Ints:
     """n of 0 .. count - 1, ascending: a seeded random choice, never a prefix."""
     keys = Stream(seed, f"subset/{name}").words(0, count)
     return np.sort(np.argsort(keys, kind="stable")[:n]).astype(np.int64)
+
+
+def stand_ins(count: int, n: int, seed: int) -> tuple[list[Ints], float]:
+    """Five random choices of n of 0 .. count - 1, and the mean share that two have in common.
+
+    Choices are evenly spaced parts of one random order, so that they share nothing if count >= 5 n,
+    and as little as possible otherwise. n is at most count / 2.
+    """
+    order = np.argsort(Stream(seed, "subset/stand-in").words(0, count), kind="stable")
+    starts = (k * count // FLOORS for k in range(FLOORS))
+    picks = [np.sort(np.take(order, start + np.arange(n), mode="wrap")) for start in starts]
+    common = [len(np.intersect1d(a, b)) / n for a, b in combinations(picks, 2)]
+    return picks, float(np.mean(common))
 
 
 def check_samples(values: Array, spec: DataSpec, what: str) -> None:
@@ -98,11 +120,12 @@ def make_case(
     split: str = "validation",
     n: int | None = None,
     note: str = "",
+    floors: dict[Any, Any] | None = None,
 ) -> Case:
     """Check everything and cut all sets to one N, by seeded random subsets.
 
-    The floor of a metric is its value with training examples in the place of the samples (of the
-    copying metrics: with held-out examples).
+    The floor of a metric is its mean value with five subsets of the training examples in the place
+    of the samples (of the copying metrics: with held-out examples).
 
     Args:
         train: training examples, stored values (T, H, W, C) uint8 or (T, F) float32, and labels
@@ -114,8 +137,10 @@ def make_case(
         mixture: the known modes of a toy law.
         seed: of the subsets and of every network that is trained afresh.
         split: the name of the real examples' part, stamped on the scores.
-        n: examples of each, at most the least of the three; None for the least.
+        n: examples of each, at most as many as there are real examples or samples, or half of the
+            training examples, so that subsets differ; None for the least.
         note: on every score; with n = None it says what limited N.
+        floors: `Real.floors` of the same examples, to compute floors once for many samples.
 
     Raises:
         UsageError: the space is not known or does not fit the data; n is too large.
@@ -126,6 +151,13 @@ def make_case(
     for what, part in sets.items():
         check_samples(part.values, spec, what)
     _check_range(real.values, fake.values)
+    trained = sizes.pop("training examples")
+    if trained < 2 * LEAST:
+        raise DataError(
+            f"{trained} training examples: at least {2 * LEAST} are needed, since the floor is a "
+            "mean over subsets of them"
+        )
+    sizes["half of the training examples"] = trained // 2
     least = min(sizes, key=lambda what: sizes[what])
     size = sizes[least] if n is None else n
     check(size <= sizes[least], "n", size, f"at most {sizes[least]} examples")
@@ -133,13 +165,30 @@ def make_case(
         had = f"{sizes['real examples']} real examples, {sizes['samples']} samples"
         note = f"N = {size}, as many as there are {least} (given {had})"
 
-    cut = []
-    for (what, part), stream in zip(sets.items(), ("stand-in", "real", "fake"), strict=True):
-        pick = subset(sizes[what], size, seed, stream)
-        cut.append(_cut(part, pick, spec.classes, f"labels of the {what}"))
-    chosen = features.space(space or features.default_space(spec), spec, train.values)
-    drawn = (cut[0], cut[1], cut[2])  # stand_in, real, fake
-    return Case(spec, seed, split, size, chosen, train, *drawn, mixture, note)
+    picks, common = stand_ins(trained, size, seed)
+
+    def cut(what: str, pick: Ints) -> Examples:
+        return _cut(sets[what], pick, spec.classes, f"labels of the {what}")
+
+    real_cut, fake_cut = (
+        cut(what, subset(sizes[what], size, seed, stream))
+        for what, stream in (("real examples", "real"), ("samples", "fake"))
+    )
+    return Case(
+        spec,
+        seed,
+        split,
+        size,
+        features.space(space or features.default_space(spec), spec, train.values),
+        train,
+        tuple(cut("training examples", pick) for pick in picks),
+        common,
+        real_cut,
+        fake_cut,
+        mixture,
+        note,
+        {} if floors is None else floors,
+    )
 
 
 def _cut(part: Labelled, pick: Ints, classes: int, what: str) -> Examples:
@@ -172,10 +221,13 @@ class Case:
     """What a metric may look at: stored examples, labels, and features computed once.
 
     Args:
-        n: examples of each of real, fake and stand_in; shapes (n, H, W, C) or (n, F).
+        n: examples of each of real, fake and every stand-in; shapes (n, H, W, C) or (n, F).
         train: all training examples, for questions of copying.
-        stand_in: training examples in the place of the samples; the floor is measured on them.
+        stand_ins: subsets of the training examples in the place of the samples; the floor is
+            measured on them.
+        common: mean share of examples that two of them have in common.
         mixture: the known modes of a toy law, or None.
+        floors: what was computed of the stand-ins, see `Real.floors`.
     """
 
     spec: DataSpec
@@ -184,21 +236,24 @@ class Case:
     n: int
     space: features.Space
     train: Labelled
-    stand_in: Examples
+    stand_ins: tuple[Examples, ...]
+    common: float
     real: Examples
     fake: Examples
     mixture: Mixture | None
     note: str
+    floors: dict[Any, Any]
     memory: dict[Any, Any] = field(default_factory=dict)
 
     @cached_property
-    def features(self) -> tuple[Floats, Floats, Floats]:
-        """Of real, fake and stand_in, (n, F) each."""
-        return (
-            self.embed(self.real.values),
-            self.embed(self.fake.values),
-            self.embed(self.stand_in.values),
-        )
+    def features(self) -> tuple[Floats, Floats]:
+        """Of real and fake, (n, F) each."""
+        return self.embed(self.real.values), self.embed(self.fake.values)
+
+    @cached_property
+    def stand_in_features(self) -> tuple[Floats, ...]:
+        """Of every stand-in, (n, F)."""
+        return tuple(self.embed(x.values) for x in self.stand_ins)
 
     @property
     def given(self) -> frozenset[str]:
@@ -220,16 +275,41 @@ class Case:
         found: T = self.memory[compute]
         return found
 
-    def both(self, compare: Callable[..., T], *options: Any) -> tuple[T, T]:
-        """compare(real, other, *options) of features, for the samples and for the stand-in.
+    def both(self, compare: Callable[..., T], *options: Any) -> tuple[T, list[T]]:
+        """compare(real, other, *options) of features, for the samples and for every stand-in.
 
         It is computed at the first call: what several metrics share.
         """
+        real, fake = self.features
         if compare not in self.memory:
-            real, *others = self.features
-            self.memory[compare] = [compare(real, x, *options) for x in others]
-        found, floor = self.memory[compare]
-        return found, floor
+            self.memory[compare] = compare(real, fake, *options)
+        found: T = self.memory[compare]
+        return found, self.of_stand_ins(
+            compare, lambda i: compare(real, self.stand_in_features[i], *options)
+        )
+
+    def of_stand_ins(self, name: Any, compute: Callable[[int], T]) -> list[T]:
+        """compute(i) for every stand-in i, once for all samples scored with the same examples.
+
+        Args:
+            name: of the computation; one that depends on the case's n, seed and space alone.
+        """
+        key = (name, self.n, self.seed, self.space.sha256)
+        if key not in self.floors:
+            self.floors[key] = [compute(i) for i in range(FLOORS)]
+        found: list[T] = self.floors[key]
+        return found
+
+    def floor(self, values: Iterable[float]) -> Floor:
+        """The floor of a metric from its values for the stand-ins, one each.
+
+        Stand-ins that share a share c of their examples vary less than independent ones: the
+        variance of one value is the variance of all / (1 - c), that of their mean c + (1 - c) / 5
+        times the former.
+        """
+        x, c = np.array(list(values), dtype=np.float64), self.common
+        spread = float(x.std(ddof=1)) / math.sqrt(1 - c)
+        return Floor(float(x.mean()), spread, spread * math.sqrt(c + (1 - c) / len(x)))
 
 
 def repeated_mean(x: Floats) -> Floats:

@@ -25,6 +25,7 @@ Net = TypeVar("Net", bound=nn.Module)
 BATCH, WARM = 128, 0.2  # examples of a batch; share of the steps in which the rate rises
 BATCHED = 500  # examples at once, without gradients
 HIDDEN = 64
+BLIND = "the classifier learnt nothing"  # part of a note
 FARTHEST = 1e6  # deviations of the real examples to which features are clipped
 
 
@@ -228,6 +229,11 @@ class HeldOut(NamedTuple):
 
     real: Doubles
     fake: Doubles
+
+    @property
+    def blind(self) -> bool:
+        """Whether the discriminator learnt nothing: its logits are 0 for every example."""
+        return not (self.real.any() or self.fake.any())
 
 
 @dataclass(frozen=True)

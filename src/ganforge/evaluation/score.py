@@ -12,6 +12,11 @@ from ganforge.text import columns, json_values
 
 Better = Literal["lower", "higher", "floor"]
 
+ALPHA = 0.01  # a p at or below it is no noise
+LIMIT = 3.75  # 99 % point of Student's t with 4 degrees of freedom
+# What a table shows of the notes, by how the parts begin.
+SHOWN = ("p ", "floor p ", "one sample each", "the classifier learnt nothing")
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -42,61 +47,100 @@ class Metric:
     shares_n: bool = True
 
 
+class Floor(NamedTuple):
+    """A metric with real examples in the samples' place.
+
+    Args:
+        value: the mean over several subsets, or the value of the only set that there is.
+        spread: deviation of one such value, which a perfect sampler's value has too.
+        error: standard error of `value`.
+    """
+
+    value: float
+    spread: float = 0.0
+    error: float = 0.0
+
+
 class Measured(NamedTuple):
     """What a metric's function returns.
 
     Args:
-        value, floor, spread, note, per_class: as in `Score`.
+        value, spread, note, per_class: as in `Score`.
+        floor: with real examples in the samples' place.
         control: the metric's value for the average example repeated, 0 for counts of modes; None
             if the metric is bounded.
         n: examples of each side, if fewer than the case has.
         space: name and sha256 of what measured it, if not the case's feature space.
+        unit: of the metric's limits; None for the distance from floor to control, or 1.
+        p: of a test whether samples and real examples have one law; None if it is no test.
+        blind: the metric's classifier learnt nothing, so the value says nothing.
     """
 
     value: float
-    floor: float
+    floor: Floor
     spread: float
     note: str = ""
     control: float | None = None
     n: int | None = None
     space: tuple[str, str] | None = None
     per_class: tuple[float, ...] = ()
+    unit: float | None = None
+    p: float | None = None
+    blind: bool = False
 
 
-def share(value: float, floor: float, n: int, note: str = "", **more: Any) -> Measured:
+def share(value: float, floor: Floor, n: int, note: str = "", **more: Any) -> Measured:
     """A share of n examples: its spread is the binomial standard error sqrt(p (1 - p) / n)."""
-    return Measured(value, floor, math.sqrt(value * (1 - value) / n), note, n=n, **more)
+    return Measured(value, floor, binomial(value, n), note, n=n, **more)
+
+
+def binomial(share: float, n: int) -> float:
+    """Standard error sqrt(p (1 - p) / n) of a share of n independent examples."""
+    return math.sqrt(share * (1 - share) / n)
+
+
+def share_floor(value: float, n: int) -> Floor:
+    """The floor of a share of n independent examples of which there is one set."""
+    error = binomial(value, n)
+    return Floor(value, error, error)
 
 
 def verdict(metric: Metric, found: Measured) -> str:
     """What a value beside its floor means, in one or two plain terms.
 
-    gap = how much worse than the floor the value is, in the metric's direction.
+    gap = how much worse than the floor the value is, in the metric's direction. It is noise if the
+    test's p is above 0.01; without a test if gap <= 3.75 sqrt(s^2 + e^2), s the deviation of a
+    perfect sampler's value and e the floor's standard error: the 99 % point of Student's t with
+    the four degrees of freedom of five subsets. s of a distance is the floor's spread, since its
+    own spread grows with the value; of other metrics the larger of both.
 
-    - "as real": gap <= 3 spreads, or gap <= `metric.real`.
+    - "as real": the gap is noise; or, for a bounded metric without a p, gap <= `metric.real`.
     - "close": gap <= `metric.close`.
-    - "unknown": gap > `metric.close`, but within 3 spreads: N is too small to tell. Also if the
-      value or its floor is not a number.
+    - "unknown": gap > `metric.close`, but noise: N is too small to tell. Also if the value or its
+      floor is not a number, or if the metric's classifier learnt nothing.
     - else `metric.bad`: "far", "collapsed" (the samples lack variety) or "copies".
 
     The limits are in the metric's units if it is bounded. Distances have no scale: their limits are
     shares of the way from the floor to the control, and a value beyond the control is never
-    "as real", however wide its spread; the limits of mode counts are shares of the floor. All were
-    set on MNIST's validation part, seed 0, N = 2,500: there held-out examples are "as real" by
-    every metric, and no bad sampler is.
+    "as real"; the limits of mode counts are shares of the floor, those of C_T are in its spreads.
+    All were set on MNIST's validation part, seed 0, N = 2,500.
     """
     value, floor, control = found.value, found.floor, found.control
-    if not (math.isfinite(value) and math.isfinite(floor)):
+    if found.blind or not (math.isfinite(value) and math.isfinite(floor.value)):
         return "unknown"
-    gaps = {"lower": value - floor, "higher": floor - value, "floor": abs(value - floor)}
-    gap, unit = gaps[metric.better], 1.0 if control is None else abs(control - floor)
+    below = floor.value - value
+    gap = {"lower": -below, "higher": below, "floor": abs(below)}[metric.better]
+    unit = found.unit or (1.0 if control is None else abs(control - floor.value))
     if control is not None and abs(gap) > unit > 0:
         return metric.bad
-    if gap <= metric.real * unit or gap <= min(3 * found.spread, metric.close * unit):
-        return "as real"
-    if metric.close * unit < gap <= 3 * found.spread:
-        return "unknown"
-    return "close" if gap <= metric.close * unit else metric.bad
+    perfect = max(floor.spread, found.spread if control is None else 0.0)
+    noise = gap <= LIMIT * math.hypot(perfect, floor.error)
+    if found.p is not None:
+        noise = found.p > ALPHA
+    if gap > metric.close * unit:
+        return "unknown" if noise else metric.bad
+    small = found.p is None and control is None and gap <= metric.real * unit
+    return "as real" if noise or small else "close"
 
 
 @dataclass(frozen=True)
@@ -107,7 +151,7 @@ class Score:
         name: a key of `METRICS`.
         value: NaN only if there is nothing to measure (no sample near any mode).
         spread: standard error or deviation, as the metric's function says.
-        floor: the same metric, real against real, at the same N.
+        floor: the same metric, real against real, at the same N: the mean over several subsets.
         n: real examples, and as many generated ones.
         space, space_sha256: where it was measured, and the digest of those weights.
         seed: of the subsets and of the networks trained afresh.
@@ -117,6 +161,7 @@ class Score:
         verdict: "as real", "close", "far", "collapsed", "copies" or "unknown", see `verdict`.
         per_class: the value of each class (K,), NaN for a class without samples; () if the metric
             has none.
+        floor_spread: deviation of one real-against-real value; NaN in cards of earlier versions.
     """
 
     name: str
@@ -132,6 +177,7 @@ class Score:
     note: str = ""
     verdict: str = "unknown"
     per_class: tuple[float, ...] = ()
+    floor_spread: float = math.nan
 
     def to_json(self) -> dict[str, Any]:
         """A dict of JSON values; a number that is not finite becomes None."""
@@ -163,21 +209,23 @@ def table(scores: Sequence[Score]) -> str:
         return "no scores"
     stamps = Counter((s.n, s.space, s.space_sha256) for s in scores)
     n, space, digest = stamps.most_common(1)[0][0]
-    rows = [("metric", "value", "spread", "floor", "verdict", "")]
+    rows = [("metric", "value", "spread", "floor", "spread", "verdict", "")]
     for s in scores:
         extra = [f"N {s.n:,}"] if s.n != n else []
         extra += [f"{s.space} {s.space_sha256[:8]}"] if s.space_sha256 != digest else []
-        extra += [part for part in s.note.split("; ") if part.startswith(("p ", "floor p "))]
-        numbers = (f"{s.value:.4g}", f"{s.spread:.2g}", f"{s.floor:.4g}")
+        extra += [part for part in s.note.split("; ") if part.startswith(SHOWN)]
+        floor = (f"{s.floor:.4g}", "-" if math.isnan(s.floor_spread) else f"{s.floor_spread:.2g}")
+        numbers = (f"{s.value:.4g}", f"{s.spread:.2g}", *floor)
         rows.append((s.name, *numbers, s.verdict, ", ".join(extra)))
     first = scores[0]
     shared = [note for note in first.note.split("; ") if note.startswith("N = ")]
     return "\n".join(
         [
-            columns(rows, right=range(1, 4)),
+            columns(rows, right=range(1, 5)),
             f"{n:,} samples against {n:,} of the {first.split} split, seed {first.seed}",
             f"space {space}, sha256 {digest[:12]}",
             *(note for note in shared if all(note in s.note for s in scores)),
-            "floor: the same with real examples in the samples' place",
+            "floor: the same with real examples in the samples' place, the mean over subsets; its "
+            "spread: of one subset",
         ]
     )

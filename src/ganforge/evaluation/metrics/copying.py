@@ -11,8 +11,8 @@ import torch
 
 from ganforge.errors import UsageError
 from ganforge.evaluation.distances import closest, nearest
-from ganforge.evaluation.inputs import Case, subset
-from ganforge.evaluation.score import Measured, share
+from ganforge.evaluation.inputs import FLOORS, Case, subset
+from ganforge.evaluation.score import Floor, Measured, share, share_floor
 from ganforge.rng import Stream
 from ganforge.types import Array, Doubles, Ints
 
@@ -23,26 +23,31 @@ def authentic_share(case: Case) -> Measured:
     """AuthPct as a share, against all training examples; spread: binomial standard error."""
     train, fake, real = case.once(_placed)
     note = f"{len(train.x)} training examples; floor is held-out real"
-    return share(authentic(train, fake), authentic(train, real), case.n, note)
+    floor = share_floor(authentic(train, real), case.n)
+    return share(authentic(train, fake), floor, case.n, note)
 
 
 def copying_score(case: Case) -> Measured:
-    """C_T against all training examples; floor: one half of the held-out against the other."""
+    """C_T against all training examples; spread: its deviation if samples are real.
+
+    Floor: the mean over five cuts of the held-out examples into halves, one against the other.
+    """
     train, fake, real = case.once(_placed)
-    half = subset(case.n, case.n // 2, case.seed, "halves")
-    rest = np.setdiff1d(np.arange(case.n), half)
-    return Measured(
-        data_copying(real, fake),
-        data_copying(real.rows(half), real.rows(rest)),
-        1.0,  # of a z score
-        f"{len(train.x)} training examples; floor at N = {case.n // 2}",
-    )
+    found, floors = cell_scores(real, fake), []
+    for i in range(FLOORS):
+        half = subset(case.n, case.n // 2, case.seed, f"halves/{i}" if i else "halves")
+        rest = np.setdiff1d(np.arange(case.n), half)
+        floors.append(cell_scores(real.rows(half), real.rows(rest)))
+    deviation = float(np.mean([f.deviation for f in floors]))
+    floor = Floor(float(np.mean([f.c_t for f in floors])), deviation, deviation / FLOORS**0.5)
+    note = f"{len(train.x)} training examples; floor at N = {case.n // 2}"
+    return Measured(found.c_t, floor, found.deviation, note, unit=found.deviation)
 
 
 def _placed(case: Case) -> tuple[Reference, Placed, Placed]:
     """All training examples, and samples and real examples placed among them."""
     train = reference(case.embed(case.train.values), case.seed, CELLS if case.n >= 1000 else 1)
-    real, fake, _ = case.features
+    real, fake = case.features
     return train, place(train, fake), place(train, real)
 
 
@@ -109,11 +114,25 @@ def authentic(train: Reference, fake: Placed) -> float:
 
 
 def data_copying(held_out: Placed, fake: Placed) -> float:
-    """C_T of Meehan et al. 2020: a z score, far below 0 if samples hug the training data.
+    """C_T of Meehan et al. 2020, see `cell_scores`."""
+    return cell_scores(held_out, fake).c_t
+
+
+class CellScores(NamedTuple):
+    """C_T, and its standard deviation if samples are real."""
+
+    c_t: float
+    deviation: float
+
+
+def cell_scores(held_out: Placed, fake: Placed) -> CellScores:
+    """C_T of Meehan et al. 2020: a mean z score, far below 0 if samples hug the training data.
 
     In each cell a Mann-Whitney test compares distances to the nearest training example, generated
-    against held-out; the cells' z scores are averaged with the held-out share as weight. Cells with
-    fewer than 20 of either are left out. It grows with the square root of N.
+    against held-out; the cells' z scores are averaged with the held-out shares w as weights. Each
+    is standard normal if samples are real, and they are independent, so the deviation of the mean
+    is sqrt(sum w^2): 0.45 for five equal cells, 1 for one. Cells with fewer than 20 of either are
+    left out. C_T grows with the square root of N.
 
     Args:
         held_out: real examples that did not train the generator, placed.
@@ -131,7 +150,8 @@ def data_copying(held_out: Placed, fake: Placed) -> float:
             f"no cell holds {LEAST_IN_CELL} of {len(fake.cell)} generated and "
             f"{len(held_out.cell)} held-out examples: give more, or ask for one cell"
         )
-    return float(np.average(scores, weights=weights))
+    w = np.array(weights) / sum(weights)
+    return CellScores(float(w @ scores), float(np.sqrt(w @ w)))
 
 
 def mann_whitney(x: Array, y: Array) -> float:

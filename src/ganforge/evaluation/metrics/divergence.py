@@ -8,14 +8,18 @@ from typing import NamedTuple
 import numpy as np
 
 from ganforge.evaluation.inputs import Case
-from ganforge.evaluation.judges import HeldOut, discriminate
+from ganforge.evaluation.judges import BLIND, HeldOut, discriminate
 from ganforge.evaluation.score import Measured
 
 
 def jsd(case: Case) -> Measured:
     """Jensen-Shannon divergence in nats, a lower bound; spread: standard error; note: C(G)."""
-    seen, floor = map(divergence, case.both(discriminate, case.seed))
-    return Measured(seen.jsd, floor.jsd, seen.error / 2, f"C(G) = {seen.c:.4f}; half held out")
+    logits, others = case.both(discriminate, case.seed)
+    seen, floor = divergence(logits), case.floor(divergence(x).jsd for x in others)
+    note = f"C(G) = {seen.c:.4f}; half held out"
+    if logits.blind:
+        note = f"{BLIND}; {note}"
+    return Measured(seen.jsd, floor, seen.error / 2, note, blind=logits.blind)
 
 
 class Divergence(NamedTuple):

@@ -5,19 +5,19 @@ from __future__ import annotations
 import numpy as np
 
 from ganforge.evaluation.inputs import Case
+from ganforge.evaluation.jackknife import jackknife
 from ganforge.evaluation.score import Measured
-from ganforge.rng import Stream
 from ganforge.types import Array, Doubles
-
-GROUPS = 5
 
 
 def score(case: Case) -> Measured:
     """Frechet distance; spread: jackknife over five groups; control: trace of the covariance."""
-    real, fake, _ = case.features
+    real, fake = case.features
+    found, floors = case.both(frechet)
     return Measured(
-        *case.both(frechet),
-        jackknife(real, fake, case.seed),
+        found,
+        case.floor(floors),
+        jackknife(frechet, real, fake, case.seed),
         control=float(real.var(0, dtype=np.float64, ddof=1).sum()),
     )
 
@@ -57,18 +57,3 @@ def between(mean1: Doubles, cov1: Doubles, mean2: Doubles, cov2: Doubles) -> flo
     cross = np.sqrt(np.maximum(middle, 0)).sum()
     gap = mean1 - mean2
     return float(gap @ gap + np.trace(cov1) + np.trace(cov2) - 2 * cross)
-
-
-def jackknife(real: Array, fake: Array, seed: int) -> float:
-    """Standard error of `frechet` over five groups, each left out of both samples in turn.
-
-    sqrt((g - 1) / g sum (theta_i - mean)^2): the bias, common to all five, drops out.
-    """
-    n = min(len(real), len(fake))
-    order = np.argsort(Stream(seed, "jackknife").words(0, n), kind="stable")
-    left = [
-        frechet(real[np.sort(keep)], fake[np.sort(keep)])
-        for keep in (np.delete(order, np.s_[g::GROUPS]) for g in range(GROUPS))
-    ]
-    spread = np.square(np.array(left) - np.mean(left)).sum() * (GROUPS - 1) / GROUPS
-    return float(np.sqrt(spread))

@@ -15,9 +15,14 @@ SUBSETS, SIZE = 100, 1000
 
 
 def score(case: Case) -> Measured:
-    """Kernel distance; spread: standard deviation over the subsets."""
+    """Kernel distance; spread: standard error of the mean over the subsets.
+
+    Subsets of m of N examples share m / N of them, so their values correlate by about that share c:
+    the variance of their mean is c / (1 - c) times the one that is seen over subsets.
+    """
     real, size = case.features[0], min(SIZE, case.n // 2)
-    (value, spread), (floor, _) = case.both(kernel_distance, case.seed, SUBSETS, size)
+    (value, deviation), floors = case.both(kernel_distance, case.seed, SUBSETS, size)
+    spread, floor = deviation * (size / (case.n - size)) ** 0.5, case.floor(x for x, _ in floors)
     control, _ = kernel_distance(real, repeated_mean(real), case.seed, 5, size)
     return Measured(value, floor, spread, f"{SUBSETS} subsets of {size}", control)
 

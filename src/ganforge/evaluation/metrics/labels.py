@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
+from ganforge.data.dataset import Examples
 from ganforge.errors import UsageError
 from ganforge.evaluation import features, judges
 from ganforge.evaluation.inputs import Case, Labelled
-from ganforge.evaluation.score import Measured, share
+from ganforge.evaluation.score import Floor, Measured, share, share_floor
 from ganforge.types import Array, Floats, Ints
 
 
@@ -19,42 +21,56 @@ def accuracy(case: Case) -> Measured:
     seen, floor, space = _accuracies(case)
     each = seen.per_class
     note = f"per class, %: {' '.join(f'{100 * a:.1f}' for a in each)}"
-    return share(seen.overall, floor.overall, case.n, note, space=space, per_class=each)
+    real = share_floor(floor.overall, case.n)
+    return share(seen.overall, real, case.n, note, space=space, per_class=each)
 
 
 def worst_class(case: Case) -> Measured:
     """Label accuracy of the class with the lowest; spread: binomial standard error."""
     seen, floor, space = _accuracies(case)
     note = f"class {seen.worst}; of the real ones class {floor.worst}"
-    worst = seen.per_class[seen.worst], floor.per_class[floor.worst]
-    return share(*worst, int(seen.counts[seen.worst]), note, space=space)
+    real = share_floor(floor.per_class[floor.worst], int(floor.counts[floor.worst]))
+    worst = seen.per_class[seen.worst]
+    return share(worst, real, int(seen.counts[seen.worst]), note, space=space)
 
 
 def cas_score(case: Case) -> Measured:
     """Accuracy on real examples of a classifier trained on samples; floor: on as many real."""
     real, k = case.real, case.spec.classes
-    seen, floor = (
-        cas(x.values, known(x), real.values, known(real), classes=k, seed=case.seed)
-        for x in (case.fake, case.stand_in)
-    )
+
+    def taught_by(x: Examples) -> float:
+        return cas(x.values, known(x), real.values, known(real), classes=k, seed=case.seed)
+
+    seen = taught_by(case.fake)
+    floor = case.floor(case.of_stand_ins(cas, lambda i: taught_by(case.stand_ins[i])))
     digest = features.space("identity", case.spec).sha256
     return share(seen, floor, case.n, space=("stored values", digest))
 
 
 def inception(case: Case) -> Measured:
-    """exp of the mutual information of sample and class; spread: deviation over ten parts."""
+    """exp of the mutual information of sample and class; spread: standard error by ten parts."""
     found = case.once(class_logits)
-    each = [inception_score(part) for part in np.array_split(found.fake, 10)]
-    value, floor = inception_score(found.fake), inception_score(found.real)
-    return Measured(value, floor, float(np.std(each)), "for old tables only", space=found.space)
+    (value, spread), (floor, error) = map(_with_error, (found.fake, found.real))
+    real = Floor(floor, error, error)
+    return Measured(value, real, spread, "for old tables only", space=found.space)
+
+
+def _with_error(logits: Array) -> tuple[float, float]:
+    """The Inception score, and its standard error by the deviation over ten parts."""
+    each = [inception_score(part) for part in np.array_split(logits, 10)]
+    return inception_score(logits), float(np.std(each, ddof=1)) / math.sqrt(10)
 
 
 class ClassLogits(NamedTuple):
-    """Class logits (n, K) of samples and of real examples; name and sha256 of the classifier."""
+    """Class logits (n, K) of samples and of real examples; name and sha256 of the classifier.
+
+    classify: stored examples -> their logits.
+    """
 
     fake: Floats
     real: Floats
     space: tuple[str, str]
+    classify: Callable[[Array], Floats]
 
 
 def class_logits(case: Case) -> ClassLogits:
@@ -67,11 +83,11 @@ def class_logits(case: Case) -> ClassLogits:
     digits = features.digit_logits(real.values, real.labels, case.spec)
     if digits is not None:
         space = ("mnist-lenet", features.classifier_sha256())
-        return ClassLogits(features.classify(fake), digits, space)
+        return ClassLogits(features.classify(fake), digits, space, features.classify)
     train = case.train
     made = judges.classifier(train.values, known(train), case.spec.classes, case.seed)
     space = ("own classifier", made.sha256())
-    return ClassLogits(made.logits(fake), made.logits(real.values), space)
+    return ClassLogits(made.logits(fake), made.logits(real.values), space, made.logits)
 
 
 def known(examples: Labelled) -> Ints:
@@ -81,8 +97,12 @@ def known(examples: Labelled) -> Ints:
 
 
 def _accuracies(case: Case) -> tuple[LabelAccuracy, LabelAccuracy, tuple[str, str]]:
-    fake, real, space = case.once(class_logits)
-    return label_accuracy(fake, known(case.fake)), label_accuracy(real, known(case.real)), space
+    found = case.once(class_logits)
+    seen, floor = (
+        label_accuracy(logits, known(x))
+        for logits, x in ((found.fake, case.fake), (found.real, case.real))
+    )
+    return seen, floor, found.space
 
 
 class LabelAccuracy(NamedTuple):

@@ -24,49 +24,61 @@ SIGMAS = 3.0
 
 
 def covered(case: Case) -> Measured:
-    """Modes with at least one sample."""
-    seen, floor, space = case.once(_both)
+    """Modes with at least one sample; the note counts those with one only."""
+    seen, floors, space = case.once(_both)
     note = f"of {seen.modes}"
-    return Measured(float(seen.covered), float(floor.covered), 0.0, note, 0.0, space=space)
+    if seen.single:
+        note = f"one sample each in {seen.single} of {seen.covered}; {note}"
+    floor = case.floor(x.covered for x in floors)
+    return Measured(float(seen.covered), floor, 0.0, note, 0.0, space=space)
 
 
 def heavy(case: Case) -> Measured:
     """Modes with at least a third of their share of all samples."""
-    seen, floor, space = case.once(_both)
+    seen, floors, space = case.once(_both)
     note = f"of {seen.modes}; at least 1/{3 * seen.modes} of the samples each"
-    return Measured(float(seen.heavy), float(floor.heavy), 0.0, note, 0.0, space=space)
+    floor = case.floor(x.heavy for x in floors)
+    return Measured(float(seen.heavy), floor, 0.0, note, 0.0, space=space)
 
 
 def kl(case: Case) -> Measured:
     """Reverse KL of the mode histogram to uniform, nats; spread: that of a perfect sampler."""
-    seen, floor, space = case.once(_both)
+    seen, floors, space = case.once(_both)
     # 2n KL is about chi-square with K - 1 degrees of freedom for a perfect sampler
     spread = math.sqrt(2 * (seen.modes - 1)) / (2 * case.n)
     note = f"a perfect uniform sampler has {seen.kl_floor:.3g}"
-    return Measured(seen.reverse_kl, floor.reverse_kl, spread, note, space=space)
+    floor = case.floor(x.reverse_kl for x in floors)
+    return Measured(seen.reverse_kl, floor, spread, note, space=space)
 
 
 def high_quality(case: Case) -> Measured:
     """Share of samples within three sigma of a mode; spread: binomial standard error."""
-    seen, floor, space = case.once(_both)
-    return share(seen.high_quality, floor.high_quality, case.n, space=space)
+    seen, floors, space = case.once(_both)
+    floor = case.floor(x.high_quality for x in floors)
+    return share(seen.high_quality, floor, case.n, space=space)
 
 
-def _both(case: Case) -> tuple[Modes, Modes, tuple[str, str]]:
-    """Modes of a known mixture, else classes by a classifier; of the stand-in; the space."""
+def _both(case: Case) -> tuple[Modes, list[Modes], tuple[str, str]]:
+    """Modes of a known mixture, else classes by a classifier; of the stand-ins; the space."""
     if case.mixture is not None:
-        flat = features.space("identity", case.spec)
-        seen, floor = (count_modes(x.values, case.mixture) for x in (case.fake, case.stand_in))
-        return seen, floor, (flat.name, flat.sha256)
-    *sides, space = case.once(class_logits)
-    seen, floor = (count_classes(x.argmax(1), case.spec.classes) for x in sides)
-    return seen, floor, space
+        law, flat = case.mixture, features.space("identity", case.spec)
+        seen = count_modes(case.fake.values, law)
+        floors = case.of_stand_ins(
+            count_modes, lambda i: count_modes(case.stand_ins[i].values, law)
+        )
+        return seen, floors, (flat.name, flat.sha256)
+    found, k = case.once(class_logits), case.spec.classes
+    floors = case.of_stand_ins(
+        count_classes,
+        lambda i: count_classes(found.classify(case.stand_ins[i].values).argmax(1), k),
+    )
+    return count_classes(found.fake.argmax(1), k), floors, found.space
 
 
 class Modes(NamedTuple):
     """How a set of samples lies on K known modes.
 
-    covered: modes with at least one (high-quality) sample.
+    covered: modes with at least one (high-quality) sample; single: with exactly one.
     heavy: modes with at least 1 / 3K of all samples, a third of their share.
     modes: K.
     high_quality: share of samples within 3 sigma, in [0, 1].
@@ -75,6 +87,7 @@ class Modes(NamedTuple):
     """
 
     covered: int
+    single: int
     heavy: int
     modes: int
     high_quality: float
@@ -142,5 +155,7 @@ def from_histogram(histogram: Ints, total: int) -> Modes:
     if good:
         p = histogram[histogram > 0] / good
         kl, floor = float((p * np.log(k * p)).sum()), (k - 1) / (2 * good)
-    covered, heavy = int((histogram > 0).sum()), int((histogram >= total / (3 * k)).sum())
-    return Modes(covered, heavy, k, good / total, kl, floor)
+    covered, single, heavy = (
+        int(found.sum()) for found in (histogram > 0, histogram == 1, histogram >= total / (3 * k))
+    )
+    return Modes(covered, single, heavy, k, good / total, kl, floor)

@@ -22,26 +22,28 @@ OF_PRECISION, OF_DENSITY = f"k = {K_PRECISION}", f"k = {K_DENSITY}"
 
 def precision(case: Case) -> Measured:
     """Share of samples within the real support; spread: binomial standard error."""
-    seen, floor = case.both(prdc)
-    return share(seen.precision, floor.precision, case.n, OF_PRECISION)
+    seen, floors = case.both(prdc)
+    floor = case.floor(x.precision for x in floors)
+    return share(seen.precision, floor, case.n, OF_PRECISION)
 
 
 def recall(case: Case) -> Measured:
     """Share of real examples within the samples' support; spread: binomial standard error."""
-    seen, floor = case.both(prdc)
-    return share(seen.recall, floor.recall, case.n, OF_PRECISION)
+    seen, floors = case.both(prdc)
+    return share(seen.recall, case.floor(x.recall for x in floors), case.n, OF_PRECISION)
 
 
 def density(case: Case) -> Measured:
     """Real balls around a sample over k; spread: standard error of the mean."""
-    seen, floor = case.both(prdc)
-    return Measured(seen.density, floor.density, seen.density_error, OF_DENSITY)
+    seen, floors = case.both(prdc)
+    floor = case.floor(x.density for x in floors)
+    return Measured(seen.density, floor, seen.density_error, OF_DENSITY)
 
 
 def coverage(case: Case) -> Measured:
     """Share of real balls with a sample inside; spread: binomial standard error."""
-    seen, floor = case.both(prdc)
-    return share(seen.coverage, floor.coverage, case.n, OF_DENSITY)
+    seen, floors = case.both(prdc)
+    return share(seen.coverage, case.floor(x.coverage for x in floors), case.n, OF_DENSITY)
 
 
 class Prdc(NamedTuple):

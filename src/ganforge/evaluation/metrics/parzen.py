@@ -24,12 +24,16 @@ def score(case: Case) -> Measured:
     Half of the real examples choose sigma, the other half is scored.
     """
     flat = space("identity", case.spec)
-    real, fake, stand_in = (flat.embed(x.values) for x in (case.real, case.fake, case.stand_in))
+    real, fake = (flat.embed(x.values) for x in (case.real, case.fake))
     half = subset(case.n, case.n // 2, case.seed, "halves")
     choice, test = real[half], np.delete(real, half, 0)
-    seen, floor = (parzen(c, choice, test) for c in (fake, stand_in))
+    seen = parzen(fake, choice, test)
+    floors = case.of_stand_ins(
+        parzen, lambda i: parzen(flat.embed(case.stand_ins[i].values), choice, test)
+    )
     note = f"for the 2014 table only; sigma {seen.sigma:.3f}; scored on {len(test)}"
-    return Measured(seen.mean, floor.mean, seen.error, note, space=(flat.name, flat.sha256))
+    floor = case.floor(x.mean for x in floors)
+    return Measured(seen.mean, floor, seen.error, note, space=(flat.name, flat.sha256))
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +13,7 @@ from torch import Tensor
 from ganforge.errors import UsageError
 from ganforge.evaluation.distances import centred, squared, to_others
 from ganforge.evaluation.inputs import Case, repeated_mean, subset
-from ganforge.evaluation.judges import HeldOut, discriminate
+from ganforge.evaluation.judges import BLIND, HeldOut, discriminate
 from ganforge.evaluation.score import Measured, share
 from ganforge.rng import Stream
 from ganforge.types import Array
@@ -24,21 +24,25 @@ PERMUTED = 2000  # examples a side of the permutation tests, whose memory grows 
 
 def c2st(case: Case) -> Measured:
     """Held-out accuracy of a fresh discriminator of real against fake; note: p of both."""
-    seen, floor = map(classifier_test, case.both(discriminate, case.seed))
-    note = f"{_both_p(seen, floor)}; half held out"
-    return Measured(seen.value, floor.value, seen.spread, note)
+    logits, others = case.both(discriminate, case.seed)
+    seen, floors = classifier_test(logits), [classifier_test(x) for x in others]
+    note = f"{_both_p(seen, floors)}; half held out"
+    if logits.blind:
+        note = f"{BLIND}; {note}"
+    floor = case.floor(f.value for f in floors)
+    return Measured(seen.value, floor, seen.spread, note, p=seen.p, blind=logits.blind)
 
 
 def nn_real(case: Case) -> Measured:
     """Leave-one-out 1-NN accuracy on the real examples; spread: binomial standard error."""
-    (seen, _), (floor, _) = case.both(nearest_neighbour_test)
-    return share(seen, floor, case.n)
+    (seen, _), floors = case.both(nearest_neighbour_test)
+    return share(seen, case.floor(real for real, _ in floors), case.n)
 
 
 def nn_fake(case: Case) -> Measured:
     """Leave-one-out 1-NN accuracy on the samples; spread: binomial standard error."""
-    (_, seen), (_, floor) = case.both(nearest_neighbour_test)
-    return share(seen, floor, case.n)
+    (_, seen), floors = case.both(nearest_neighbour_test)
+    return share(seen, case.floor(fake for _, fake in floors), case.n)
 
 
 def mmd(case: Case) -> Measured:
@@ -55,18 +59,23 @@ def _permutation(case: Case, test: Callable[..., Tested]) -> Measured:
     """A permutation test on at most `PERMUTED` of each side; note: both p."""
     n = min(case.n, PERMUTED)
     pick = subset(case.n, n, case.seed, "permuted")
-    real, fake, stand_in = (x[pick] for x in case.features)
-    seen, floor = test(real, fake, case.seed), test(real, stand_in, case.seed)
-    note = _both_p(seen, floor)
+    real, fake = (x[pick] for x in case.features)
+    seen = test(real, fake, case.seed)
+    floors = case.of_stand_ins(
+        test, lambda i: test(real, case.stand_in_features[i][pick], case.seed)
+    )
+    note = _both_p(seen, floors)
     if n < case.n:
         note += f"; N = {n} of {case.n}, its cost grows with N^2"
     control = test(real, repeated_mean(real), 0, 0).value
-    return Measured(seen.value, floor.value, seen.spread, note, control, n)
+    floor = case.floor(f.value for f in floors)
+    return Measured(seen.value, floor, seen.spread, note, control, n, p=seen.p)
 
 
-def _both_p(seen: Tested, floor: Tested) -> str:
-    texts = [f"p = {t.p:.3g}" if t.p >= 1e-12 else "p < 1e-12" for t in (seen, floor)]
-    return "; floor ".join(texts)
+def _both_p(seen: Tested, floors: Sequence[Tested]) -> str:
+    """The p of the samples and the median p of the stand-ins."""
+    both = seen.p, float(np.median([f.p for f in floors]))
+    return "; floor ".join(f"p = {p:.3g}" if p >= 1e-12 else "p < 1e-12" for p in both)
 
 
 class Tested(NamedTuple):

@@ -254,7 +254,10 @@ def refuse_label_metrics(conditional: bool, metrics: Sequence[str]) -> None:
 
 def size_of_scores(real: Real, scoring: Scoring) -> tuple[int, str]:
     """(samples of a score, a note if fewer than wanted); DataError if they are too few."""
-    counts = {f"{scoring.split} examples": len(real.held_out), "training examples": len(real.train)}
+    counts = {
+        f"{scoring.split} examples": len(real.held_out),
+        "training examples for each subset of the floor": len(real.train) // 2,
+    }
     return evaluate.limited(scoring.n, counts)
 
 
