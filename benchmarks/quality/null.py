@@ -28,6 +28,8 @@ NAMES = tuple(
 )
 DISTANCES = ("frechet", "kernel", "mmd", "energy", "sliced-wasserstein")  # see `score.verdict`
 
+ONE_SET = ("authentic", "label-accuracy", "worst-class")  # floors of the held-out examples
+
 
 def scored(seed: int, n: int, names: Sequence[str] = NAMES, training: int = 0) -> list[Score]:
     """Scores of n real samples; every set is fresh.
@@ -63,7 +65,8 @@ def rows(repetitions: Sequence[Sequence[Score]]) -> list[tuple[str, ...]]:
         verdicts = Counter(s.verdict for s in each)
         real = verdicts.pop("as real", 0) / len(each)
         perfect = np.maximum(floor_spread, 0 if each[0].name in DISTANCES else spread)
-        error = np.maximum(np.hypot(perfect, floor_spread / FLOORS**0.5), 1e-300)
+        sets = 1 if each[0].name in ONE_SET else FLOORS
+        error = np.maximum(np.hypot(perfect, floor_spread / sets**0.5), 1e-300)
         z = (seen - floor) / error
         numbers = (seen.std(ddof=1), spread.mean(), floor_spread.mean())
         rest = ", ".join(f"{word} {count}" for word, count in verdicts.items())

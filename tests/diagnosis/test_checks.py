@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from ganforge import recipes
 from ganforge.diagnosis import CHECKS, explain, findings, log_signals, run_checks, show
 from ganforge.diagnosis.checks import Figures
+from ganforge.diagnosis.snapshot import Snapshot
 from ganforge.errors import UsageError
 from ganforge.gan.adversarial import Adversarial
 from tests.diagnosis.test_signals import log
@@ -68,7 +70,8 @@ def test_the_remedy_of_a_saturated_d_depends_on_the_loss() -> None:
     for name, remedy in (("minimax", "non-saturating"), ("non-saturating", "discriminator.lr")):
         sure = log(loss_d=1e-4, logit_real=9.0, logit_fake=-9.0, d_real=1.0, d_fake=1e-4)
         figures = log_signals.of_log(sure, Adversarial(name))
-        (one,) = run_checks(figures, {}, ("GF003",)).findings
+        config = replace(recipes.find("mnist-mlp"), game=Adversarial(name))
+        (one,) = run_checks(figures, {}, ("GF003",), config=config).findings
         assert remedy in one.remedy
 
 
@@ -94,7 +97,7 @@ def test_every_setting_that_a_remedy_names_exists() -> None:
     from ganforge.config.convert import flat, to_dict
 
     known = {key for name in recipes.RECIPES for key, _ in flat(to_dict(recipes.find(name)))}
-    options = {"precision", "every", "stop", "ema", "epochs", "on_nan"}
+    options = {"precision", "every", "stop", "ema", "epochs", "on_nan", "split", "metrics"}
     texts = [explain(code) for code in CHECKS]
     texts += [
         f.remedy for code in CHECKS for f in run_checks(HEALTHY | SICK[code], {}, (code,)).findings
@@ -121,7 +124,7 @@ def test_evidence_from_samples_says_how_many(code: str) -> None:
 
 def test_a_conditional_recipe_is_advised_if_the_data_have_labels() -> None:
     figures = {**HEALTHY, **SICK["GF002"]}
-    for available, word in ((1.0, "cdcgan"), (0.0, "--batch")):
+    for available, word in ((1.0, "--labels true"), (0.0, "batch")):
         (one,) = run_checks({**figures, "labels_available": available}, {}, ("GF002",)).findings
         assert word in one.remedy
 
@@ -185,3 +188,50 @@ def test_without_figures_nothing_is_found(code: str) -> None:
 
 def test_the_pictures_of_the_checks_can_be_drawn() -> None:
     assert {check.picture for check in CHECKS.values()} <= {"", "scores", *show.DRAWINGS}
+
+
+# --- too early, and healthy -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("code", list(CHECKS))
+def test_a_finding_needs_enough_steps(code: str) -> None:
+    """But for numbers that are not finite, and for scores, which count their samples themselves."""
+    found = run_checks(HEALTHY | SICK[code], {"steps": "too early: 50 of 429 steps"}, step=50)
+    if code in ("GF007", "GF011", "GF012"):
+        assert found.codes == (code,)
+    else:
+        assert not found.findings and found.skipped[code] == "too early: 50 of 429 steps"
+    assert not found.healthy
+
+
+def test_too_early_counts_updates_of_the_generator() -> None:
+    cdcgan = recipes.find("cdcgan")
+    assert Snapshot(cdcgan, step=50, planned=4297).too_early == "too early: 50 of 429 steps"
+    assert Snapshot(cdcgan, step=50, planned=50).too_early == "too early: 50 of 200 steps"
+    assert not Snapshot(cdcgan, step=429, planned=4297).too_early
+    assert Snapshot(cdcgan, step=1999, planned=10**6).too_early == "too early: 1999 of 2000 steps"
+    many = replace(cdcgan, game=replace(cdcgan.game, g_steps=20))
+    assert Snapshot(many, step=9, planned=60).too_early == "too early: 9 of 10 steps"
+    assert not Snapshot(many, step=10, planned=60).too_early
+
+
+@pytest.mark.parametrize(
+    ("figures", "unavailable", "why"),
+    [
+        ({"coverage": 0.8}, {}, "cover 0.80 of the data, real examples 0.95"),
+        ({"value": 552.0, "floor": 174.0, "far": 1.0}, {}, "distance is 552, of real examples 174"),
+        ({"distance": 9.0, "distance_floor": 2.0, "apart": 1.0}, {}, "is 9, of real examples 2"),
+        ({"examples": 99.0}, {}, "99 training examples are too few to say"),
+        ({}, {"samples": "5 training examples are too few"}, "5 training examples are too few"),
+    ],
+)
+def test_healthy_stands_near_the_floor_and_has_enough_pictures(
+    figures: dict[str, float], unavailable: dict[str, str], why: str
+) -> None:
+    found = run_checks(HEALTHY | figures, unavailable)
+    assert not found.findings and not found.healthy and why in found.open
+    text = findings.text(found)
+    assert "no finding, but not healthy: " in text and why in text
+    assert not any(line.startswith("healthy") for line in text.splitlines())
+    fine = {"far": 0.0, "apart": 0.0, "examples": 100.0, "coverage": 0.86}
+    assert run_checks(HEALTHY | fine, {}).healthy

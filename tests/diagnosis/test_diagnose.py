@@ -17,7 +17,7 @@ from ganforge import recipes
 from ganforge.cli import main
 from ganforge.config.schema import Config
 from ganforge.data.spec import DataSpec
-from ganforge.diagnosis import diagnose, findings, snapshot
+from ganforge.diagnosis import Diagnosis, diagnose, examine, findings, snapshot
 from ganforge.diagnosis.player_signals import norms
 from ganforge.errors import DataError, UsageError
 from ganforge.gan.adversarial import Adversarial
@@ -45,6 +45,14 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("toy") / "run"
     list(loop.train(gaussian(250), path))
     return path
+
+
+def at_any_step(
+    path: Path, data: Any = None, validation: Any = None, networks: Any = None, save: bool = True
+) -> Diagnosis:
+    """A diagnosis that does not wait for 200 steps."""
+    seen = snapshot.of_run(path, data, validation, networks)
+    return examine(replace(seen, fewest=0, planned=0), path if save else None)
 
 
 def test_a_finished_run_is_diagnosed_twice_alike(toy: Path) -> None:
@@ -92,7 +100,10 @@ def test_a_conditional_run_on_digits_is_checked_and_illustrated(tmp_path: Path) 
     config = shortened(recipes.find("cdcgan"), 12, log_every=2, score=False)
     data, held_out = pictures(200), pictures(150, seed=1)
     list(loop.train(config, tmp_path / "run", data=data))
-    found = diagnose(tmp_path / "run", data=data, validation=held_out)
+    early = diagnose(tmp_path / "run", data=data, validation=held_out)
+    assert not early.findings and not early.healthy
+    assert early.skipped["GF001"] == "too early: 12 of 200 steps" == early.open
+    found = at_any_step(tmp_path / "run", data, held_out)
     assert set(found.skipped) == {"GF011", "GF012"}
     assert "GF001" in found.codes  # twelve steps make one grey picture
     (one,) = [f for f in found.findings if f.code == "GF001"]
@@ -104,9 +115,20 @@ def test_colour_pictures_without_labels_are_checked(tmp_path: Path) -> None:
     data, held_out = (pictures(120, 18, 3, 1, seed) for seed in (0, 1))
     data, held_out = (replace(d, labels=None, spec=DataSpec((3, 18, 18))) for d in (data, held_out))
     list(loop.train(config, tmp_path / "run", data=data))
-    found = diagnose(tmp_path / "run", data=data, validation=held_out, save=False)
+    found = at_any_step(tmp_path / "run", data, held_out, save=False)
     assert set(found.skipped) == {"GF009", "GF011", "GF012"}
     assert not (tmp_path / "run" / "diagnosis.json").exists()
+
+
+def test_a_run_on_five_pictures_is_not_healthy(tmp_path: Path) -> None:
+    config = shortened(recipes.find("dcgan"), 6, log_every=1, score=False)
+    for count, why in ((1, "1 training examples are too few"), (5, "5 training examples are")):
+        few = replace(pictures(count), labels=None, spec=DataSpec((1, 28, 28)))
+        path = tmp_path / str(count)
+        list(loop.train(replace(config, batch=1), path, data=few))
+        held_out = replace(pictures(150, seed=1), labels=None, spec=DataSpec((1, 28, 28)))
+        found = at_any_step(path, few, held_out, save=False)
+        assert not found.healthy and why in (found.open + str(found.codes))
 
 
 def test_missing_modes_of_the_ring_are_found(tmp_path: Path) -> None:
@@ -136,7 +158,7 @@ def test_missing_modes_of_the_ring_are_found(tmp_path: Path) -> None:
                          generator=replace(config.generator, lr=0.0))  # fmt: skip
         path = tmp_path / str(modes)
         list(loop.train(config, path))
-        found = diagnose(path, networks=networks(modes), save=False)
+        found = at_any_step(path, networks=networks(modes), save=False)
         collapsed = tuple(c for c in found.codes if c in ("GF001", "GF002"))
         assert collapsed == wanted, modes
 
@@ -164,8 +186,8 @@ def test_a_run_under_way_is_not_disturbed(toy: Path, tmp_path: Path) -> None:
 
 def test_without_a_checkpoint_the_log_is_checked(tmp_path: Path) -> None:
     path = tmp_path / "run"
-    list(loop.train(gaussian(200), path, StopAfter(80)))
-    assert diagnose(path).step == 80
+    list(loop.train(gaussian(300), path, StopAfter(220)))
+    assert diagnose(path).step == 220
     for folder_ in checkpoint.listed(path / "checkpoints"):
         for file in folder_.iterdir():
             file.unlink()
@@ -190,7 +212,7 @@ def test_a_diverged_run_is_an_answer(tmp_path: Path, capsys: pytest.CaptureFixtu
 def test_checks_of_the_loss_of_guessing_are_skipped_for_a_critic(tmp_path: Path) -> None:
     """Wasserstein's loss has no value that a guess would cost: nothing is known of GF003, GF005."""
     path = tmp_path / "run"
-    list(loop.train(replace(gaussian(100), game=Adversarial("wasserstein")), path))
+    list(loop.train(replace(gaussian(210), game=Adversarial("wasserstein")), path))
     found = diagnose(path, save=False)
     assert "guessing" in found.skipped["GF003"] == found.skipped["GF005"]
     assert "GF006" in found.checked
@@ -207,7 +229,7 @@ def test_damaged_checkpoints_are_a_data_error(toy: Path, tmp_path: Path) -> None
 
 def test_without_the_data_of_the_training_the_log_is_checked(tmp_path: Path) -> None:
     np.save(tmp_path / "points.npy", np.random.default_rng(0).normal(size=(400, 2)).astype("f4"))
-    config = replace(gaussian(60), data=str(tmp_path / "points.npy"))
+    config = replace(gaussian(210), data=str(tmp_path / "points.npy"))
     path = tmp_path / "run"
     list(loop.train(config, path))
     few = diagnose(path)
@@ -272,7 +294,7 @@ def test_networks_of_the_user_need_their_code(
         "def nets(spec, noise):\n"
         "    return {'generator': nn.Linear(noise, 2), 'discriminator': nn.Linear(2, 1)}\n"
         "def run():\n"
-        "    c = replace(gf.recipes.gaussian(), networks=nets, kimg=0.5, threads=1)\n"
+        "    c = replace(gf.recipes.gaussian(), networks=nets, kimg=20, batch=100, threads=1)\n"
         "    return replace(c, output=replace(c.output, log_every=5, score=False))\n"
     )
     path = tmp_path / "run"
@@ -280,7 +302,9 @@ def test_networks_of_the_user_need_their_code(
     assert main(["diagnose", str(path)]) == 0
     assert "not checked: GF001" in (out := capsys.readouterr().out) and "code" in out
     assert main(["diagnose", str(path), "--code", str(code)]) == 0
-    assert re.search(r"^(healthy \()?checked GF001", capsys.readouterr().out, re.MULTILINE)
+    assert re.search(
+        r"^(no finding, .*\(|healthy \()?checked GF001", capsys.readouterr().out, re.MULTILINE
+    )
 
 
 def test_damaged_settings_are_a_data_error(toy: Path, tmp_path: Path) -> None:

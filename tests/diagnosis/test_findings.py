@@ -14,7 +14,7 @@ from ganforge.errors import DataError
 def test_a_diagnosis_is_read_as_it_was_saved(tmp_path: Path) -> None:
     picture = tmp_path / "diagnosis" / "samples.png"
     one = Finding("GF001", "mode collapse", "few", "do", {"near": 0.5}, (picture,))
-    before = Diagnosis((one,), ("GF001",), {"GF009": "no labels"}, 12)
+    before = Diagnosis((one,), ("GF001",), {"GF009": "no labels"}, 12, "too early")
     findings.save(tmp_path / "d.json", before)
     table = json.loads((tmp_path / "d.json").read_text())
     assert table["findings"][0]["pictures"] == ["diagnosis/samples.png"]

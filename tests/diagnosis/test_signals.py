@@ -140,8 +140,9 @@ def test_the_newest_score_is_compared_with_the_best() -> None:
 
 def test_the_newest_frechet_distance_gives_its_sample_size() -> None:
     card = Score("frechet", 9.0, 1.0, 5.0, 120, "mnist-lenet", "0" * 64, 0, "test", "lower")
-    found = {"n": 120, "features": 128, "value": 9.0, "floor": 5.0}
+    found = {"n": 120, "features": 128, "value": 9.0, "floor": 5.0, "far": 1.0}
     assert log_signals.of_scores([card], 128) == found
+    assert log_signals.of_scores([replace(card, verdict="close")], 128)["far"] == 0
     assert log_signals.of_scores([], 784) == {}
 
 
@@ -163,7 +164,7 @@ def test_samples_that_are_not_finite_are_a_finding_and_not_compared() -> None:
 
     config, real = recipes.find("gaussian"), RealExamples(load("gaussian"), load("ring"), 120)
     sampler = Sampler(Broken(), real.data.spec, config.noise)
-    found = signals.of_samples(Snapshot(config, real=real, sampler=sampler))
+    found = signals.of_samples(Snapshot(config, real=real, sampler=sampler, step=200))
     assert found.figures == {"finite_samples": 0.0}
     assert found.unavailable == dict.fromkeys(signals.OF_SAMPLES, "its samples are not finite")
     assert run_checks(found.figures, found.unavailable).codes == ("GF007",)
@@ -243,13 +244,16 @@ def test_logits_leave_a_player_unchanged() -> None:
 
 def test_variety_of_the_data_themselves_and_of_one_example() -> None:
     held_out, other, fresh = (normal(name, 400, 8) for name in "abc")
-    same = sample_signals.of_variety(held_out, other, fresh)
+    floor = sample_signals.floors(held_out, (other, normal("d", 400, 8)))
+    same = sample_signals.of_variety(held_out, floor, fresh)
+    assert same["apart"] == 0 and same["distance"] < 3 * same["distance_floor"]
     assert same["spread"] == pytest.approx(1, abs=0.05) and same["near"] == pytest.approx(
         1, abs=0.1
     )
     assert same["coverage"] > 0.9 * same["coverage_floor"]
     one = np.repeat(fresh[:1], 400, 0) + 0.01 * other
-    gone = sample_signals.of_variety(held_out, other, one)
+    gone = sample_signals.of_variety(held_out, floor, one)
+    assert gone["apart"] == 1
     assert gone["near"] < 0.05 and gone["spread"] < 0.05 and gone["coverage"] < 0.1
 
 

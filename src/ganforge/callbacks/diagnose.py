@@ -18,7 +18,7 @@ from ganforge.data.dataset import Dataset
 from ganforge.diagnosis import CHECKS, Diagnosis, examine, findings, run_checks, signals, snapshot
 from ganforge.diagnosis.log_signals import MOST
 from ganforge.diagnosis.signals import Signals
-from ganforge.diagnosis.snapshot import N, RealExamples, Snapshot
+from ganforge.diagnosis.snapshot import FEWEST_UPDATES, N, RealExamples, Snapshot
 from ganforge.errors import GanforgeError
 from ganforge.evaluation import store
 from ganforge.evaluation.score import Score
@@ -49,6 +49,7 @@ class Budget:
         samples: of such a check.
         final_samples: of the diagnosis at the end.
         shortest: passes over the data before samples are checked.
+        fewest: generator updates before most checks mean something.
         seconds: spent so far.
         last: seconds of the newest check of samples.
         reported: codes that were reported.
@@ -60,6 +61,7 @@ class Budget:
     samples: int = 250
     final_samples: int = N
     shortest: float = SHORTEST
+    fewest: int = FEWEST_UPDATES
     seconds: float = 0.0
     last: float = FIRST
     reported: set[str] = field(default_factory=set)
@@ -144,14 +146,19 @@ class DiagnoseCallback:
             return []
         self.checked = len(self.log)
         newest = self.log[-2 * MOST :]
-        seen = Snapshot(self.config, newest, {"step": newest[-1]["step"]}, spec=t.data.spec)
+        step = int(newest[-1]["step"])
+        seen = Snapshot(
+            self.config, newest, {"step": step}, spec=t.data.spec, step=step, planned=t.steps,
+            fewest=self.budget.fewest,
+        )  # fmt: skip
         return self.report(signals.of_log(seen), LOG_CODES)
 
     def check_samples(self, t: Trainer) -> list[str]:
         """New findings from a few fresh samples, a line for each."""
         began = self.budget.seconds
         with self.budget.spending():
-            seen = snapshot.of_training(t, self.budget.examples(t.data, self.budget.samples))
+            real = self.budget.examples(t.data, self.budget.samples)
+            seen = snapshot.of_training(t, real, fewest=self.budget.fewest)
             try:
                 lines = self.report(signals.of_samples(seen), SAMPLE_CODES)
             except GanforgeError:
@@ -161,7 +168,10 @@ class DiagnoseCallback:
 
     def report(self, measured: Signals, codes: tuple[str, ...]) -> list[str]:
         """New findings of some checks, a line for each."""
-        return self.budget.new_lines(run_checks(measured.figures, measured.unavailable, codes))
+        found = run_checks(
+            measured.figures, measured.unavailable, codes, config=self.config, path=self.run.path
+        )
+        return self.budget.new_lines(found)
 
     def on_end(self, t: Trainer, scores: tuple[Score, ...] = ()) -> Diagnosis | None:
         """The whole diagnosis of a run that has ended, saved in its folder.
@@ -188,6 +198,7 @@ class DiagnoseCallback:
                     info=self.run.info(),
                     scores=scores,
                     curve=store.curve(self.run),
+                    fewest=self.budget.fewest,
                 )
                 return examine(seen, self.run.path)
         except GanforgeError:

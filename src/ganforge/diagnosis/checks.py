@@ -14,6 +14,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from ganforge.diagnosis.remedies import (
+    AVERAGE,
+    LOWER_D,
+    LOWER_G,
+    LOWER_RATES,
+    ONE_STEP,
+    PAIRS,
+    PENALTIES,
+    RELATIVISTIC,
+    SHORTER,
+    STOP,
+    Change,
+)
 from ganforge.errors import choice
 
 ALIKE = 0.4  # limit of three checks: distance between samples, divided by that of real examples
@@ -29,12 +42,12 @@ class Figures(dict[str, float]):
 class Complaint(NamedTuple):
     """What a check says if something is wrong.
 
-    evidence: one line with figures. remedy: one line, one thing to do. figures: names of those that
-    the evidence rests on.
+    evidence: one line with figures. remedy: things to do, the best one first. figures: names of
+    those that the evidence rests on.
     """
 
     evidence: str
-    remedy: str
+    remedy: tuple[Change, ...]
     figures: tuple[str, ...]
 
 
@@ -48,6 +61,7 @@ class Check:
         function: figures to a complaint, or to None.
         picture: the drawing of `show.DRAWINGS` that is evidence, or "".
         about_scores: the check is about the scores of a run, not about the run.
+        early: the check means something from the first step on.
     """
 
     name: str
@@ -55,6 +69,7 @@ class Check:
     function: Callable[..., Complaint | None]
     picture: str = ""
     about_scores: bool = False
+    early: bool = False
 
     @property
     def limits(self) -> dict[str, float]:
@@ -108,7 +123,7 @@ def mode_collapse(
         evidence += f"; groups that make up {lost:.0%} of the data have hardly any samples"
     return Complaint(
         evidence + sample_count(f),
-        "train with --game.loss relativistic and R1 + R2, as the recipe cdcgan does",
+        (ONE_STEP, PAIRS, RELATIVISTIC, PENALTIES, LOWER_RATES),
         ("coverage", "coverage_floor", "near", "spread", "missing"),
     )
 
@@ -139,11 +154,9 @@ def partial_collapse(
     evidence = f"{rarest} has {f['least']:.0%} of the samples expected of it"
     if f["absent"] > 0:
         evidence += f"; groups that make up {f['absent']:.0%} of the data have less than a tenth"
-    remedy = (
-        "train a conditional recipe, as cdcgan, which makes each class on request"
-        if f["labels_available"] > 0
-        else "look for it in the training data, and try a larger --batch"
-    )
+    larger = Change("try a larger batch, in which D sees rare examples", (("batch", "/0.5"),))
+    on_request = Change("make each class on request", (("labels", "true"),))
+    remedy = (on_request, larger) if f["labels_available"] > 0 else (larger,)
     figures = ("least", "rarest", "missing", "absent", "groups")
     return Complaint(evidence + sample_count(f), remedy, figures)
 
@@ -169,11 +182,11 @@ def saturated(
         f"D's loss is {f['d_cost']:.2g} times the loss of guessing, its logits of real and fake "
         f"differ by {f['gap']:.3g}; the slope of G's loss is {f['g_slope']:.2g}"
     )
-    remedy = (
-        "train with --game.loss non-saturating, whose slope does not vanish"
-        if f["g_slope"] < g_slope
-        else "weaken D: a lower --discriminator.lr, fewer --game.d_steps, or an R1 penalty"
+    other_loss = Change(
+        "use a loss whose slope does not vanish", (("game.loss", "non-saturating"),)
     )
+    one = Change("give D one step to one of G", (("game.d_steps", "1"),))
+    remedy = (*((other_loss,) if f["g_slope"] < g_slope else ()), one, LOWER_D)
     return Complaint(evidence, remedy, ("d_cost", "g_slope", "gap", "gradient_g"))
 
 
@@ -201,7 +214,7 @@ def memorising(
         f"{f['logit_held_out']:.2f}, fakes {f['logit_fresh']:.2f}{sample_count(f)}"
     )
     figures = ("memory", "by_heart", "logit_train", "logit_held_out", "logit_fresh")
-    remedy = "add training examples, or stop earlier: --every 1 --stop auto"
+    remedy = (STOP, PENALTIES, *SHORTER)
     return Complaint(evidence, remedy, figures)
 
 
@@ -226,7 +239,7 @@ def balance_lost(
         f"D's loss is {f['d_cost']:.2f} times the loss of guessing, and D rates fakes above real "
         f"examples in {f['behind']:.0%} of the last records (gap {f['gap']:.3g})"
     )
-    remedy = "strengthen D: --game.g_steps 1, more --game.d_steps or a higher --discriminator.lr"
+    remedy = (ONE_STEP, LOWER_G)
     return Complaint(evidence, remedy, ("behind", "d_cost", "gap"))
 
 
@@ -253,7 +266,7 @@ def oscillation(
         f"D changed sides {f['flips']:.0f} times in the last half of the log, by "
         f"{f['gap_rms']:.2f} logits"
     )
-    remedy = "add an R1 penalty to the game and an averaged generator (--ema 0.998)"
+    remedy = (PENALTIES, AVERAGE, LOWER_RATES)
     return Complaint(evidence, remedy, ("flips", "gap_rms", "gap_memory"))
 
 
@@ -284,9 +297,8 @@ def not_finite(
         evidence.append("weights or samples are not finite")
     if not evidence:
         return None
-    remedy = "lower both rates to a third, or train with --on-nan rollback"
     return Complaint(
-        "; ".join(evidence), remedy, ("diverged", "skipped", "infinite", "rolled_back")
+        "; ".join(evidence), (LOWER_RATES,), ("diverged", "skipped", "infinite", "rolled_back")
     )
 
 
@@ -322,7 +334,7 @@ def dead_or_exploding(
     if not evidence:
         return None
     figures = ("dead_d", "dead_g", "cost_peak", "growth_d", "growth_g", "sigma_d", "sigma_g")
-    return Complaint("; ".join(evidence), "lower both learning rates to a third", figures)
+    return Complaint("; ".join(evidence), (LOWER_RATES,), figures)
 
 
 def labels_ignored(
@@ -352,11 +364,16 @@ def labels_ignored(
     )
     if "label_accuracy" in f:
         evidence += f"; {f['label_accuracy']:.0%} of the samples show the requested class"
-    remedy = (
-        "check the data's labels: they explain nothing of the real examples either"
-        if wrong
-        else "let D read the labels by projection: --networks.label projection"
+    look = Change(
+        "check the data's labels, which explain nothing of the real examples either",
+        command="ganforge data show {data}",
     )
+    remedy = (look,) if wrong else (
+        Change("let D read the labels by projection", (("networks.label", "projection"),)),
+        Change("draw the fakes' labels as the data's are", (("game.fake_labels", "data"),)),
+        Change("let D classify too", (("game.classify", "1.0"),)),
+        LOWER_D,
+    )  # fmt: skip
     figures = ("label_effect", "label_effect_real", "label_accuracy")
     return Complaint(evidence + sample_count(f), remedy, figures)
 
@@ -392,9 +409,7 @@ def copying(
         f"examples, {f['authentic']:.0%} are no copies (held-out {f['authentic_held_out']:.0%}); "
         f"distances differ by {f['c_t']:.1f} standard errors{sample_count(f)}"
     )
-    remedy = (
-        "add training examples or augment them, and stop by held-out scores: --every 1 --stop auto"
-    )
+    remedy = (STOP, *SHORTER)
     return Complaint(evidence, remedy, ("c_t", "authentic", "authentic_held_out", "copied"))
 
 
@@ -410,17 +425,23 @@ def too_few(
     Why it is bad: the distance of two sets of real examples is then as large as that of a bad
     generator, differences between runs are noise, and the best checkpoint is chosen by chance.
 
-    What to do: `ganforge evaluate RUN -n 10000`; if there are fewer examples, hold out more of
-    them, or compare only scores of the same N that differ by several spreads.
+    What to do: score more samples (`ganforge evaluate RUN -n N`); if there are no more held-out
+    examples, go by the kernel distance, whose mean does not depend on N, and compare only scores
+    that differ by several spreads.
     """
-    if not f["n"] < max(n, per_feature * f["features"]):
+    enough = max(n, per_feature * f["features"])
+    if not f["n"] < enough:
         return None
     evidence = (
         f"scored on N = {f['n']:.0f} examples in {f['features']:.0f} dimensions: Frechet distance "
         f"{f['value']:.4g}, real against real {f['floor']:.4g}"
     )
-    remedy = "score more: ganforge evaluate RUN -n 10000"
-    return Complaint(evidence, remedy, ("n", "features", "value", "floor"))
+    kernel = "ganforge evaluate {run} --split validation --metrics kernel,precision,recall"
+    remedy = Change("no more are held out, go by the kernel distance", command=kernel)
+    if f["held_out"] >= enough:
+        more = f"ganforge evaluate {{run}} --split validation -n {f['held_out']:.0f}"
+        remedy = Change("score more samples", command=more)
+    return Complaint(evidence, (remedy,), ("n", "features", "value", "floor"))
 
 
 def past_its_best(
@@ -444,9 +465,9 @@ def past_its_best(
         f"{f['since_best']:.0f} scores later it is {f['now']:.4g} (validation split, "
         f"N = {f['curve_n']:.0f}, seed 0; real against real {f['curve_floor']:.4g})"
     )
-    remedy = "use the model in best/, and end such runs with --stop auto"
+    best = Change("use the best model", command="ganforge evaluate {run}/best")
     figures = ("best", "now", "best_epoch", "since_best", "worse", "curve_floor")
-    return Complaint(evidence, remedy, figures)
+    return Complaint(evidence, (best,), figures)
 
 
 # By their codes, which are stable.
@@ -458,13 +479,14 @@ CHECKS = {
     "GF004": Check("discriminator memorising", ("logits",), memorising, "losses"),
     "GF005": Check("balance lost, the generator is ahead", ("cost",), balance_lost, "losses"),
     "GF006": Check("oscillation", ("log",), oscillation, "losses"),
-    "GF007": Check("not finite", (), not_finite, "losses"),
+    "GF007": Check("not finite", (), not_finite, "losses", early=True),
     "GF008": Check("dead units or exploding weights", ("log", "logits"), dead_or_exploding,
           "losses"),
     "GF009": Check("labels ignored", ("labels",), labels_ignored, "samples"),
     "GF010": Check("training data copied", ("copies",), copying, "neighbours"),
-    "GF011": Check("too few samples for the metric", ("scores",), too_few, about_scores=True),
-    "GF012": Check("trained past its best", ("curve",), past_its_best, "scores"),
+    "GF011": Check("too few samples for the metric", ("scores",), too_few, about_scores=True,
+          early=True),
+    "GF012": Check("trained past its best", ("curve",), past_its_best, "scores", early=True),
 }  # fmt: skip
 
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from ganforge.config.schema import Config
 from ganforge.data.dataset import Dataset
 from ganforge.diagnosis import findings, show, signals, snapshot
 from ganforge.diagnosis.checks import CHECKS, Figures
 from ganforge.diagnosis.findings import Diagnosis, Finding
+from ganforge.diagnosis.remedies import advice
 from ganforge.diagnosis.snapshot import N, Snapshot
 from ganforge.errors import DataError, DiskError, check
 from ganforge.evaluation.inputs import LEAST
+from ganforge.evaluation.metrics import METRICS
 from ganforge.runs.model import OwnNetworks
 
 
@@ -57,7 +60,13 @@ def diagnose(
 def examine(seen: Snapshot, path: Path | None = None) -> Diagnosis:
     """Make every check on a snapshot; save the diagnosis in the folder `path`, if given."""
     measured = signals.measure(seen)
-    found = run_checks(measured.figures, measured.unavailable, step=seen.step)
+    found = run_checks(
+        measured.figures,
+        measured.unavailable,
+        step=seen.step,
+        config=seen.config,
+        path=seen.path if path is None else path,
+    )
     if path is None:
         return found
     try:
@@ -73,19 +82,25 @@ def run_checks(
     unavailable: Mapping[str, str],
     codes: Iterable[str] = tuple(CHECKS),
     step: int = 0,
+    config: Config | None = None,
+    path: Path | None = None,
 ) -> Diagnosis:
     """Make checks on figures.
 
     Args:
         figures: by name.
-        unavailable: group of figures -> why there are none.
+        unavailable: group of figures -> why there are none; "steps" -> why it is too early.
         codes: keys of `CHECKS`.
         step: of the run.
+        config, path: of the run, for its remedies.
     """
     out: list[Finding] = []
     checked, skipped, known = [], {}, Figures(figures)
     for code in codes:
         one = CHECKS[code]
+        if "steps" in unavailable and not one.early:
+            skipped[code] = unavailable["steps"]
+            continue
         if one.needs and all(name in unavailable for name in one.needs):
             skipped[code] = unavailable[one.needs[0]]
             continue
@@ -93,5 +108,24 @@ def run_checks(
         complaint = one.function(known)
         if complaint is not None:
             used = {name: figures[name] for name in complaint.figures if name in figures}
-            out.append(Finding(code, one.name, complaint.evidence, complaint.remedy, used))
-    return Diagnosis(tuple(out), tuple(checked), skipped, step)
+            remedy = advice(complaint.remedy, config, path)
+            out.append(Finding(code, one.name, complaint.evidence, remedy, used))
+    return Diagnosis(tuple(out), tuple(checked), skipped, step, not_healthy(known, unavailable))
+
+
+def not_healthy(f: Figures, unavailable: Mapping[str, str]) -> str:
+    """Why a run cannot be called healthy even if no check finds anything, or ""."""
+    for group in ("steps", "samples"):
+        if group in unavailable:
+            return unavailable[group]
+    if f["examples"] < LEAST:
+        return f"{f['examples']:.0f} training examples are too few to say, at least {LEAST}"
+    if f["coverage_floor"] - f["coverage"] > METRICS["coverage"].close:
+        return (
+            f"its samples cover {f['coverage']:.2f} of the data, real examples "
+            f"{f['coverage_floor']:.2f}"
+        )
+    for value, floor, far in (("value", "floor", "far"), ("distance", "distance_floor", "apart")):
+        if f[far] > 0:
+            return f"its Frechet distance is {f[value]:.4g}, of real examples {f[floor]:.4g}"
+    return ""

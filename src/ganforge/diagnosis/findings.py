@@ -49,17 +49,19 @@ class Diagnosis:
         checked: codes that could be checked.
         skipped: code -> why it could not be checked.
         step: of the run at that time.
+        open: why a run without findings is not called healthy, or "".
     """
 
     findings: tuple[Finding, ...] = ()
     checked: tuple[str, ...] = ()
     skipped: dict[str, str] = field(default_factory=dict)
     step: int = 0
+    open: str = ""
 
     @property
     def healthy(self) -> bool:
-        """Whether nothing was found that is wrong with the run, in what could be checked."""
-        return not self.sick
+        """Whether nothing was found, after enough steps, and samples stand near real examples."""
+        return bool(self.checked) and not self.sick and not self.open
 
     @property
     def sick(self) -> tuple[Finding, ...]:
@@ -96,6 +98,7 @@ def read(path: Path) -> Diagnosis | None:
             tuple(map(str, table["checked"])),
             {code: str(why) for code, why in table["skipped"].items()},
             int(table["step"]),
+            str(table.get("open", "")),
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(f"{path}: damaged ({error}): remove it, and diagnose again") from None
@@ -121,7 +124,11 @@ def text(diagnosis: Diagnosis) -> str:
         lines += [f"{f.code} {f.name}", f"  {f.evidence}", f"  remedy: {f.remedy}"]
         lines += [f"  see {path}" for path in f.pictures]
     checked = f"checked {', '.join(diagnosis.checked) or 'nothing'}"
-    lines.append(f"healthy ({checked})" if diagnosis.healthy and diagnosis.checked else checked)
+    if diagnosis.healthy:
+        checked = f"healthy ({checked})"
+    elif diagnosis.open and not diagnosis.sick:
+        checked = f"no finding, but not healthy: {diagnosis.open} ({checked})"
+    lines.append(checked)
     reasons: dict[str, list[str]] = {}
     for code, why in diagnosis.skipped.items():
         reasons.setdefault(why, []).append(code)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ganforge.evaluation import features
-from ganforge.evaluation.score import Score
+from ganforge.evaluation.score import NEAR, Score
 from ganforge.gan.adversarial import Adversarial
 from ganforge.types import Doubles
 
@@ -155,6 +155,8 @@ def of_curve(records: Sequence[Mapping[str, Any]]) -> Figures:
 def of_scores(scores: Sequence[Score], numbers: int) -> Figures:
     """N, features, value and floor of the newest Frechet distance; {} if there is none.
 
+    far: 1 if its verdict is neither "as real" nor "close".
+
     Args:
         scores: in order of time.
         numbers: in one example.
@@ -168,6 +170,7 @@ def of_scores(scores: Sequence[Score], numbers: int) -> Figures:
             ("features", features.size_of(s.space, numbers)),
             ("value", s.value),
             ("floor", s.floor),
+            ("far", s.verdict not in NEAR),
         )
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,33 +13,59 @@ from torch import Tensor
 from ganforge.diagnosis.log_signals import Figures
 from ganforge.evaluation.distances import centred, squared
 from ganforge.evaluation.inputs import Mixture
-from ganforge.evaluation.metrics import copying
+from ganforge.evaluation.metrics import METRICS, copying
+from ganforge.evaluation.metrics.frechet import frechet
 from ganforge.evaluation.metrics.neighbours import prdc
+from ganforge.evaluation.score import NEAR, Floor, Measured, verdict
 from ganforge.types import Array, Doubles
 
 CELLS = 10  # groups of real examples if there are no classes and no known modes
 EXPECTED = 15  # expected samples of a group, below which their absence means nothing
 
 
-def of_variety(held_out: Array, train: Array, fake: Array) -> Figures:
+class Floors(NamedTuple):
+    """Coverage, and Frechet distance with its errors, of training examples as if samples."""
+
+    coverage: float
+    distance: Floor
+
+
+def floors(held_out: Array, stand_ins: Sequence[Array]) -> Floors:
+    """Floors over subsets (N, F) of training examples, beside held-out ones (N, F)."""
+    coverage = float(np.mean([prdc(held_out, x).coverage for x in stand_ins]))
+    each = [frechet(held_out, x) for x in stand_ins]
+    spread = float(np.std(each, ddof=1)) if len(each) > 1 else 0.0
+    distance = Floor(float(np.mean(each)), spread, spread / len(each) ** 0.5)
+    return Floors(coverage, distance)
+
+
+def of_variety(held_out: Array, floor: Floors, fake: Array) -> Figures:
     """Variety of samples, compared with real examples.
 
     Args:
         held_out: (N, F) features of real examples.
-        train: (N, F), of training examples, which take the samples' place for the floors.
+        floor: of the training examples.
         fake: (N, F), of samples.
 
     Returns:
         spread: mean distance between two samples, divided by that between two real examples;
         near: median distance of a sample to the nearest other sample, divided by that of real
-        examples; coverage of the samples; coverage_floor: of the training examples.
+        examples; coverage of the samples; coverage_floor: of the training examples; distance,
+        distance_floor: the same for the Frechet distance; apart: 1 if its verdict is neither
+        "as real" nor "close", else 0.
     """
     real, made = distances(held_out), distances(fake)
+    distance = frechet(held_out, fake)
+    control = float(held_out.var(0, dtype=np.float64, ddof=1).sum())
+    seen = verdict(METRICS["frechet"], Measured(distance, floor.distance, 0.0, control=control))
     return {
         "spread": _ratio(made.mean(), real.mean()),
         "near": _ratio(np.median(made.min(1)), np.median(real.min(1))),
         "coverage": prdc(held_out, fake).coverage,
-        "coverage_floor": prdc(held_out, train).coverage,
+        "coverage_floor": floor.coverage,
+        "distance": distance,
+        "distance_floor": floor.distance.value,
+        "apart": float(seen not in NEAR),
     }
 
 

@@ -51,6 +51,8 @@ def measure(snapshot: Snapshot) -> Signals:
     """
     signals = of_log(snapshot)
     signals.unavailable |= snapshot.unavailable
+    if snapshot.real is not None:
+        signals.figures["held_out"] = float(len(snapshot.real.validation))
     curve = log_signals.of_curve(snapshot.curve)
     signals.add("curve", curve, "it has fewer than 5 scores on the way (train --every 1)")
     numbers = math.prod(snapshot.spec.shape) if snapshot.spec else 1
@@ -68,6 +70,8 @@ def of_log(snapshot: Snapshot) -> Signals:
     game, log = snapshot.config.game, snapshot.log
     figures = log_signals.of_state(snapshot.info, log, game.d_steps + game.g_steps)
     signals = Signals(figures)
+    if snapshot.too_early:
+        signals.unavailable["steps"] = snapshot.too_early
     classes = snapshot.spec.classes if snapshot.spec else 0
     records = "record" if len(log) == 1 else "records"
     short = f"its log has {len(log)} {records}, fewer than {log_signals.FEWEST}"
@@ -81,6 +85,8 @@ def of_log(snapshot: Snapshot) -> Signals:
 def of_samples(snapshot: Snapshot) -> Signals:
     """The signals of samples and of D's logits, without copies."""
     signals = Signals({}, dict(snapshot.unavailable))
+    if snapshot.too_early:
+        signals.unavailable["steps"] = snapshot.too_early
     add_samples(signals, snapshot)
     return signals
 
@@ -132,9 +138,9 @@ def add_weights(signals: Signals, snapshot: Snapshot) -> None:
 
 def add_variety(signals: Signals, samples: Samples) -> None:
     """Variety, groups, labels."""
-    train, held_out, fake = samples.real.train, samples.real.held_out, samples.fake
-    signals.figures |= sample_signals.of_variety(held_out.features, train.features, fake.features)
-    signals.figures["samples"] = float(samples.real.count)
+    real, held_out, fake = samples.real, samples.real.held_out, samples.fake
+    signals.figures |= sample_signals.of_variety(held_out.features, real.floors, fake.features)
+    signals.figures |= {"samples": float(real.count), "examples": float(len(real.data))}
     groups = sample_signals.of_groups(grouped(samples))
     signals.add("groups", groups, "too few samples for groups")
     if fake.labels is None:

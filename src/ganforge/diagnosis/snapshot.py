@@ -5,6 +5,7 @@ Nothing that a trainer uses is changed or locked: a trainer may be at work in th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -19,9 +20,10 @@ from ganforge.data.dataset import Dataset
 from ganforge.data.load import load
 from ganforge.data.spec import DataSpec
 from ganforge.diagnosis.player_signals import norms
+from ganforge.diagnosis.sample_signals import Floors, floors
 from ganforge.errors import DataError, DiskError, UsageError
 from ganforge.evaluation import evaluate, features, store
-from ganforge.evaluation.inputs import subset
+from ganforge.evaluation.inputs import LEAST, stand_ins, subset
 from ganforge.evaluation.metrics import copying
 from ganforge.evaluation.score import Score
 from ganforge.nets import SIDES
@@ -37,6 +39,7 @@ from ganforge.types import Array
 
 N = 1000  # samples, and real examples of either kind, that are compared
 SEARCHED = 10_000  # training examples that are searched for copies
+FEWEST_UPDATES = 200
 NO_CHECKPOINT = "it has no checkpoint yet"
 SEED = 0  # of the samples, in streams that training does not read
 
@@ -83,6 +86,20 @@ class RealExamples:
     def held_out(self) -> Compared:
         """Some of `validation`."""
         return self.pick(self.validation, "real")
+
+    @cached_property
+    def stand_ins(self) -> tuple[Array, ...]:
+        """Features of subsets of `data` that stand in for samples; one set if there are few."""
+        n = min(self.count, len(self.data) // 2)
+        if n < LEAST:
+            return (self.train.features,)
+        picks, _ = stand_ins(len(self.data), n, SEED)
+        return tuple(self.space.embed(np.asarray(self.data.values[pick])) for pick in picks)
+
+    @cached_property
+    def floors(self) -> Floors:
+        """Coverage and Frechet distance of `stand_ins`."""
+        return floors(self.held_out.features, self.stand_ins)
 
     def pick(self, data: Dataset, stream: str) -> Compared:
         """`count` examples of a data set, chosen by the random stream of that name."""
@@ -170,6 +187,9 @@ class Snapshot:
         sampler: of the generator, if there is one.
         unavailable: "data" or "players" -> why there are none.
         step: of the run.
+        planned: steps of its whole budget, 0 if unknown.
+        path: of its folder, if known.
+        fewest: generator updates before most checks mean something.
     """
 
     config: Config
@@ -184,6 +204,19 @@ class Snapshot:
     sampler: Sampler | None = None
     unavailable: Mapping[str, str] = field(default_factory=dict)
     step: int = 0
+    planned: int = 0
+    path: Path | None = None
+    fewest: int = FEWEST_UPDATES
+
+    @property
+    def too_early(self) -> str:
+        """Why most checks say nothing yet, or "".
+
+        They need 200 updates of the generator, and a tenth of the budget up to 2,000 steps.
+        """
+        updates = math.ceil(self.fewest / max(1, self.config.game.g_steps))
+        needed = max(updates, min(self.planned // 10, 10 * updates))
+        return f"too early: {self.step} of {needed} steps" if self.step < needed else ""
 
     @cached_property
     def samples(self) -> Samples | None:
@@ -210,6 +243,8 @@ def of_training(t: Trainer, real: RealExamples | str, **more: Any) -> Snapshot:
         sampler=t.sampler(),
         unavailable={"data": real} if isinstance(real, str) else {},
         step=t.state.step,
+        planned=t.steps,
+        path=t.run.path,
         **more,
     )
 
@@ -254,6 +289,8 @@ def of_run(
         real=None if data is None or validation is None else RealExamples(data, validation, n),
         unavailable=unavailable,
         step=int(info.get("step", 0) or (log[-1].get("step", 0) if log else 0)),
+        planned=int(info.get("steps", 0) or 0),
+        path=run.path,
     )
 
     spec = runs.load_spec(run) or seen.spec

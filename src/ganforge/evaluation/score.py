@@ -12,6 +12,7 @@ from ganforge.text import columns, json_values
 
 Better = Literal["lower", "higher", "floor"]
 
+NEAR = ("as real", "close")  # verdicts of samples that stand near the floor
 ALPHA = 0.01  # a p at or below it is no noise
 LIMIT = 3.75  # 99 % point of Student's t with 4 degrees of freedom
 # What a table shows of the notes, by how the parts begin.

@@ -59,7 +59,7 @@ def figures(facts: Facts, health: Diagnosis | None) -> list[Figure]:
         out.append(Figure("Label accuracy", percent(score.value), floor))
     if health is not None and health.checked:
         bad, checked = len(health.sick), len(health.checked)
-        value = "healthy" if enough(health) else "open"
+        value = "healthy" if enough(health) and health.healthy else "open"
         value = counted(bad, "finding") if bad else value
         beside = f"{checked} of {checked + len(health.skipped)} checks were possible"
         out.append(Figure("Diagnosis", value, beside))
@@ -91,8 +91,10 @@ def verdict(facts: Facts, health: Diagnosis | None) -> Verdict:
     if health.sick:
         names = "; ".join(f.name for f in health.sick)
         return Verdict(BAD, f"Not healthy: {names}")
-    if not enough(health):
-        return Verdict(OPEN, f"Too early to say{', ' if standing else ''}{standing}")
+    if not (enough(health) and health.healthy):
+        why = f"Nothing wrong was found, but {health.open}"
+        early = f"Too early to say{', ' if standing else ''}{standing}"
+        return Verdict(OPEN, why if enough(health) else early)
     if not score or not standing:
         return Verdict(FAIR, "Healthy, not scored yet")
     link = "but" if score.verdict == "far" else "and"

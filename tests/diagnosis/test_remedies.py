@@ -1,0 +1,103 @@
+"""Remedies are commands that work for this very run and change what it does."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ganforge import recipes, registry
+from ganforge.cli import main
+from ganforge.config import convert
+from ganforge.config.schema import Config
+from ganforge.diagnosis import CHECKS, run_checks
+from ganforge.runs.folder import Run
+from tests.diagnosis.test_checks import HEALTHY, SICK
+
+OF_TRAINING = [code for code in CHECKS if code not in ("GF011", "GF012")]
+
+
+def remedy(code: str, config: Config, path: Path, **figures: float) -> str:
+    (one,) = run_checks(
+        HEALTHY | SICK[code] | figures, {}, (code,), config=config, path=path
+    ).findings
+    return one.remedy
+
+
+def command(text: str) -> list[str]:
+    """The words of the command after "what it is: ganforge"."""
+    words = shlex.split(text.partition(": ")[2])
+    assert words[0] == "ganforge"
+    return words[1:]
+
+
+@pytest.mark.parametrize("name", ["cdcgan", "dcgan", "mnist-mlp", "gaussian", "ring"])
+@pytest.mark.parametrize("code", OF_TRAINING)
+def test_the_command_works_for_the_run_and_changes_it(
+    code: str, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = replace(recipes.find(name), threads=1)
+    path = tmp_path / "my run"
+    path.mkdir()
+    (path / "config.toml").write_text(convert.dumps(config))
+    words = command(remedy(code, config, path))
+    assert words[0] == "train" and words[words.index("--out") + 1] == f"{path}-2"
+    assert main([*words, "--print-config"]) == 0
+    printed = capsys.readouterr().out
+    other = convert.loads(printed, registry.PARTS)
+    assert other != config
+    assert other.data == config.data and other.networks == replace(
+        config.networks, **({"label": other.networks.label} if code == "GF009" else {})
+    )
+
+
+@pytest.mark.parametrize("name", ["dcgan", "mnist-mlp", "cdcgan"])
+def test_classes_on_request_are_advised_only_to_a_run_that_has_none(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, path = recipes.find(name), tmp_path / "run"
+    text = remedy("GF002", config, path, labels_available=1.0)
+    assert ("--labels true" in text) == (not config.labels) and ("--batch" in text) == config.labels
+    path.mkdir()
+    (path / "config.toml").write_text(convert.dumps(config))
+    assert main([*command(text), "--dry-run"]) == 0
+    assert "nothing was trained" in capsys.readouterr().out
+
+
+def test_a_run_that_is_like_cdcgan_is_not_sent_to_cdcgan(tmp_path: Path) -> None:
+    text = remedy("GF001", recipes.find("cdcgan"), tmp_path / "run")
+    assert "relativistic" not in text and "--generator.lr 0.000667" in text
+    assert "relativistic" in remedy("GF001", recipes.find("dcgan"), tmp_path / "run")
+    two = replace(recipes.find("cdcgan"), game=replace(recipes.find("cdcgan").game, g_steps=3))
+    assert "--game.g_steps 1" in remedy("GF001", two, tmp_path / "run")
+
+
+def test_a_run_that_stops_by_scores_is_not_told_to(tmp_path: Path) -> None:
+    config = recipes.find("cdcgan")
+    assert "--every 1 --stop auto" in remedy("GF010", config, tmp_path)
+    stops = replace(config, output=replace(config.output, score_every=1.0, patience=5.0))
+    assert "--stop" not in (text := remedy("GF010", stops, tmp_path)) and "--epochs 2.5" in text
+
+
+def test_too_few_scored_samples_are_scored_again_only_if_there_are_more(tmp_path: Path) -> None:
+    config = recipes.find("cdcgan")
+    more = remedy("GF011", config, tmp_path / "run", held_out=5000.0)
+    assert command(more)[:2] == ["evaluate", str(tmp_path / "run")] and "-n 5000" in more
+    none = remedy("GF011", config, tmp_path / "run", held_out=120.0)
+    assert "-n" not in command(none) and "kernel" in none
+
+
+def test_a_game_without_these_settings_gets_another_remedy(tmp_path: Path) -> None:
+    for name in recipes.RECIPES:
+        config = recipes.find(name)
+        for code in OF_TRAINING:
+            text = remedy(code, config, tmp_path / "run")
+            assert "ganforge" in text, (name, code, text)
+
+
+def test_a_run_of_own_networks_names_the_same_command(tmp_path: Path) -> None:
+    config = replace(recipes.find("gaussian"), networks=lambda spec, noise: {})
+    assert remedy("GF007", config, tmp_path).startswith("lower both learning rates to a third: the")
+    assert Run(tmp_path).path == tmp_path
