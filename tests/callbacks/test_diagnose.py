@@ -168,7 +168,7 @@ def test_train_shows_findings_as_notes(tmp_path: Path) -> None:
 def test_train_prints_the_diagnosis_at_its_end(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["train", "gaussian", "--kimg", "2", "--out", str(tmp_path / "run")]) == 0
+    assert main(["train", "gaussian", "--kimg", "1", "--out", str(tmp_path / "run")]) == 0
     out = capsys.readouterr().out
     assert re.search(
         r"^no finding, but not healthy: too early: \d+ of 200 steps", out, re.MULTILINE

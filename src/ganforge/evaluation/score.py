@@ -226,7 +226,6 @@ def table(scores: Sequence[Score]) -> str:
             f"{n:,} samples against {n:,} of the {first.split} split, seed {first.seed}",
             f"space {space}, sha256 {digest[:12]}",
             *(note for note in shared if all(note in s.note for s in scores)),
-            "floor: the same with real examples in the samples' place, the mean over subsets; its "
-            "spread: of one subset",
+            "floor: real examples in the samples' place; mean of five sets, spread of one",
         ]
     )
