@@ -60,7 +60,7 @@ def table(path: Path, parity: int = 1) -> str:
 def row(name: str, found: Sequence[Sequence[str]]) -> str:
     """The line of a scenario, with the findings of each of its runs."""
     wanted = SCENARIOS[name].codes
-    shown = "not counted" if name in UNRIPE else " or ".join(wanted) or "healthy"
+    shown = "not counted" if name in UNRIPE else " or ".join(wanted) or "no finding"
     right = sum(bool(set(wanted) & set(f)) if wanted else not f for f in found)
     counts = {code: sum(code in f for f in found) for code in CHECKS}
     every = ", ".join(f"{code} {count}" for code, count in counts.items() if count)

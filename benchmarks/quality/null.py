@@ -64,7 +64,7 @@ def rows(repetitions: Sequence[Sequence[Score]]) -> list[tuple[str, ...]]:
         )
         verdicts = Counter(s.verdict for s in each)
         real = verdicts.pop("as real", 0) / len(each)
-        perfect = np.maximum(floor_spread, 0 if each[0].name in DISTANCES else spread)
+        perfect = floor_spread if each[0].name in DISTANCES else spread
         sets = 1 if each[0].name in ONE_SET else FLOORS
         error = np.maximum(np.hypot(perfect, floor_spread / sets**0.5), 1e-300)
         z = (seen - floor) / error

@@ -81,9 +81,9 @@ def test_scoring_shifts_nothing(name: str, tmp_path: Path) -> None:
     steps, sets = 100, {}
     if name == "cdcgan":
         steps = 30
-        sets = {"data": pictures(120), "validation": pictures(110, seed=1)}
+        sets = {"data": pictures(240), "validation": pictures(110, seed=1)}
     plain = shortened(recipes.find(name), steps, log_every=10, score=False)
-    every = 0.16 if name == "gaussian" else 0.67  # 20 steps, and 10
+    every = 0.16 if name == "gaussian" else 0.335  # 20 steps, and 10
     scored = replace(plain, output=replace(plain.output, score=True, score_every=every))
     train(plain, tmp_path / "plain", **sets)
     after = train(scored, tmp_path / "scored", **sets)

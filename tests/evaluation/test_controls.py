@@ -16,7 +16,7 @@ GOOD = "as real"
 NOTICED = {
     "blurred": "frechet kernel recall coverage c2st 1nn-real 1nn-fake mmd energy "
     "sliced-wasserstein jsd",
-    "noised": "recall 1nn-fake mmd energy sliced-wasserstein",
+    "noised": "recall 1nn-fake mmd energy",
     "one class dropped": "frechet recall coverage 1nn-fake mmd energy heavy-modes mode-kl",
     "memoriser": "authentic data-copying",
 }

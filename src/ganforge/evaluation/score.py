@@ -113,7 +113,7 @@ def verdict(metric: Metric, found: Measured) -> str:
     test's p is above 0.01; without a test if gap <= 3.75 sqrt(s^2 + e^2), s the deviation of a
     perfect sampler's value and e the floor's standard error: the 99 % point of Student's t with
     the four degrees of freedom of five subsets. s of a distance is the floor's spread, since its
-    own spread grows with the value; of other metrics the larger of both.
+    own spread grows with the value; of other metrics the value's spread.
 
     - "as real": the gap is noise; or, for a bounded metric without a p, gap <= `metric.real`.
     - "close": gap <= `metric.close`.
@@ -134,7 +134,7 @@ def verdict(metric: Metric, found: Measured) -> str:
     unit = found.unit or (1.0 if control is None else abs(control - floor.value))
     if control is not None and abs(gap) > unit > 0:
         return metric.bad
-    perfect = max(floor.spread, found.spread if control is None else 0.0)
+    perfect = found.spread if control is None else floor.spread
     noise = gap <= LIMIT * math.hypot(perfect, floor.error)
     if found.p is not None:
         noise = found.p > ALPHA
