@@ -13,6 +13,7 @@ from ganforge.cli import main
 from ganforge.config import convert
 from ganforge.config.schema import Config
 from ganforge.diagnosis import CHECKS, run_checks
+from ganforge.gan.penalties import R1
 from ganforge.runs.folder import Run
 from tests.diagnosis.test_checks import HEALTHY, SICK
 
@@ -101,3 +102,10 @@ def test_a_run_of_own_networks_names_the_same_command(tmp_path: Path) -> None:
     config = replace(recipes.find("gaussian"), networks=lambda spec, noise: {})
     assert remedy("GF007", config, tmp_path).startswith("lower both learning rates to a third: the")
     assert Run(tmp_path).path == tmp_path
+
+
+def test_penalties_of_the_run_are_not_replaced(tmp_path: Path) -> None:
+    config = recipes.find("dcgan")
+    game = replace(config.game, penalties=(R1(1.0, 4),))
+    text = remedy("GF001", replace(config, game=game), tmp_path / "run")
+    assert "--game.loss relativistic" in text and "penalties" not in text

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from ganforge.evaluation.metrics.modes import count_classes, count_modes, count_stacked, grid, ring
+from ganforge.evaluation.metrics.modes import (
+    count_classes,
+    count_modes,
+    count_stacked,
+    from_histogram,
+    grid,
+    ring,
+)
 
 G = np.random.default_rng(0)
 
@@ -64,3 +71,8 @@ def test_stacked_digits_have_a_thousand_modes():
     assert (out.covered, out.modes) == (1000, 1000)
     assert out.reverse_kl == pytest.approx(0)
     assert count_stacked(digits[:, [0, 0, 0]]).covered == 10
+
+
+def test_modes_with_one_sample_are_counted():
+    found = from_histogram(np.array([40, 1, 0, 1, 58]), 100)
+    assert (found.covered, found.single, found.heavy) == (4, 2, 2)
