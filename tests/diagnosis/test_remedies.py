@@ -108,4 +108,4 @@ def test_penalties_of_the_run_are_not_replaced(tmp_path: Path) -> None:
     config = recipes.find("dcgan")
     game = replace(config.game, penalties=(R1(1.0, 4),))
     text = remedy("GF001", replace(config, game=game), tmp_path / "run")
-    assert "--game.loss relativistic" in text and "penalties" not in text
+    assert "--game.loss relativistic" in text and "--game.penalties" not in text
