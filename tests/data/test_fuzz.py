@@ -21,7 +21,7 @@ from PIL import Image
 from ganforge.data import load
 from ganforge.data.describe import describe
 from ganforge.data.pack import pack
-from ganforge.errors import GanforgeError
+from ganforge.errors import DataError, GanforgeError
 
 RNG = np.random.default_rng(0)
 GREYS = RNG.integers(0, 256, (12, 6, 6), dtype=np.uint8)
@@ -136,6 +136,12 @@ def test_mutated_files_are_read_or_refused(kind: str) -> None:
                 load.load(path, size=8)
 
     check()
+
+
+def test_a_manifest_of_many_classes_is_refused_before_they_are_counted(tmp_path: Path) -> None:
+    table = {**json.loads(good("json")), "classes": 2**33}
+    with pytest.raises(DataError, match="damaged"):
+        load.load(lay_out(tmp_path, "json", json.dumps(table).encode()))
 
 
 @settings(max_examples=150, deadline=None, derandomize=True, database=None)

@@ -18,6 +18,7 @@ from numpy.lib import format as npy
 
 from ganforge.config.convert import from_dict
 from ganforge.data.dataset import (
+    MAX_CLASSES,
     PARTS,
     Dataset,
     Examples,
@@ -225,6 +226,8 @@ def _read_manifest(path: Path) -> Manifest:
             tuple(printable(str(text)) for text in texts)
             for texts in (table["class_names"], table["skipped"], table.get("notes", []))
         )
+        if spec.classes > MAX_CLASSES:  # each is counted when the data are shown
+            raise ValueError("classes")
         if len(class_names) not in (0, _count(spec.classes)):
             raise ValueError("class_names")
         files = {
