@@ -159,7 +159,7 @@ def test_a_score_is_checked_by_the_size_of_its_space(space: str, features: int) 
 
 def test_samples_that_are_not_finite_are_a_finding_and_not_compared() -> None:
     class Broken(nn.Module):
-        def forward(self, z: Any, label: Any = None) -> Any:
+        def forward(self, z: Any, *rest: Any) -> Any:
             return z[:, :2] * math.nan
 
     config, real = recipes.find("gaussian"), RealExamples(load("gaussian"), load("ring"), 120)
