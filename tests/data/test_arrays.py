@@ -77,7 +77,7 @@ def test_vectors_are_standardised_by_the_train_part(tmp_path: Path) -> None:
         (np.full((40, 4, 4), 256), "a pixel of 256: whole numbers must lie in 0..255"),
         (np.full((40, 4, 4), -1), "a pixel of -1"),
         (np.zeros((40, 4), np.int64), "vectors are floats; convert"),
-        (np.zeros((40, 4, 4), bool), "4 axes of bool"),
+        (np.zeros((40, 4), bool), "2 axes of bool"),
         (np.zeros((40, 4, 4), complex), "an array of complex128: save plain numbers"),
         (np.zeros((40,), "U3"), "an array of <U3"),
         (np.zeros(40, [("a", "f4")]), "save plain numbers"),

@@ -256,7 +256,11 @@ def test_parts_that_do_not_fit_are_refused_with_what_to_do(
     for name in folders.split():
         save(tmp_path / "d" / name, 2)
     code, text = shown(capsys, tmp_path / "d")
-    assert code == 65 and says in text and f"give one of them, for example {tmp_path}/d/" in text
+    assert (
+        code == 65
+        and says in text
+        and f"give one of them, for example --data {tmp_path}/d/" in text
+    )
 
 
 def test_one_class_may_be_called_train(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from ganforge.plotting import curves, style
 from ganforge.runs import checkpoint, model
 from ganforge.runs.folder import Run
 from ganforge.runs.records import Control, Progress
+from ganforge.text import command_line
 from ganforge.training import checks, distributed, trainer
 from ganforge.training.trainer import Trainer
 
@@ -173,7 +174,8 @@ class Scorer:
             real = Real(t.data, self.validation())
             store.add(self.run.path / store.SCORES, scores, real, step=t.state.step)
         except (GanforgeError, Interrupted) as error:
-            stopped = f"stopped; `ganforge evaluate {self.run.path}` does it"
+            words = ["ganforge", "evaluate", str(self.run.path)]
+            stopped = f"stopped; `{command_line(words)}` does it"
             return (), f"not scored: {stopped if isinstance(error, Interrupted) else error}"
         return tuple(scores), ""
 

@@ -12,6 +12,7 @@ from typing import Any
 from ganforge.config import convert
 from ganforge.config.schema import Config
 from ganforge.errors import DataError, UsageError, choice, did_you_mean
+from ganforge.text import command_line
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ def base(recipe: str | None, file: Path | None, data_given: bool) -> Config:
     if outside and not data_given:  # the file is perhaps a stranger's
         raise UsageError(
             f"{file}: data = {data!r} is outside this folder: if you mean it, say so with "
-            f"--data {data}"
+            f"{command_line(['--data', data])}"
         )
     whole = recipe is None and {"networks", "game"} <= table.keys()
     if recipe is None and not whole:  # a file may not name code that is run: only the user may

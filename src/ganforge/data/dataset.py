@@ -162,6 +162,24 @@ def check_source(data: Examples | Dataset, where: str) -> None:
         )
 
 
+def without_gaps(examples: Examples) -> Examples:
+    """`examples` with labels 0..K-1, whose names are the numbers that they had."""
+    if examples.labels is None or examples.class_names or not len(examples.labels):
+        return examples
+    numbers, labels = np.unique(examples.labels, return_inverse=True)
+    if numbers[-1] == len(numbers) - 1:
+        return examples
+    names = tuple(map(str, numbers.tolist()))
+    shown = ", ".join(names[:8]) + ", ..." * (len(names) > 8)
+    note = f"the labels {shown} are {len(names)} classes that have these numbers as names"
+    return replace(
+        examples,
+        labels=labels.astype(np.int64),
+        class_names=names,
+        notes=(*examples.notes, note),
+    )
+
+
 def select(
     examples: Examples,
     name: str,

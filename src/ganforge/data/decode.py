@@ -13,14 +13,14 @@ from contextlib import contextmanager, nullcontext, suppress
 from typing import IO, NamedTuple, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError, features
 
 from ganforge.data.archives import Store
+from ganforge.data.levels import to_bytes
 from ganforge.errors import DataError, UnreadableError
 from ganforge.files import parsing
 from ganforge.images import MARK
-from ganforge.types import Array, Pixels
+from ganforge.types import Pixels
 
 T = TypeVar("T")
 Work = Callable[[IO[bytes], str], T]  # of an open file and its name
@@ -202,12 +202,6 @@ def flatten(image: Image.Image, channels: int, white: int = 0) -> Image.Image:
         ground.paste(image, mask=image.getchannel("A"))
         image = ground
     return _as_mode(image, "L" if channels == 1 else "RGB")
-
-
-def to_bytes(values: Array, white: int) -> Pixels:
-    """Whole numbers scaled so that 0 stays and `white` and more become 255, rounded."""
-    levels: npt.NDArray[np.uint64] = np.minimum(values, white).astype(np.uint64)
-    return ((levels * 255 + white // 2) // white).astype(np.uint8)
 
 
 def _as_mode(image: Image.Image, mode: str) -> Image.Image:

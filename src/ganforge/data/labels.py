@@ -17,7 +17,7 @@ from ganforge.data.archives import Store
 from ganforge.data.dataset import MAX_CLASSES
 from ganforge.errors import DataError
 from ganforge.files import parsing
-from ganforge.text import printable
+from ganforge.text import command_line, printable
 
 TABLES = ("labels.csv", "labels.tsv", "labels.txt")
 STYLEGAN = "dataset.json"
@@ -179,9 +179,10 @@ def _refuse_two_levels(path: Path, folders: dict[str, list[str]]) -> None:
     ]
     if len(folders) > 1 and len(inside[0]) > 1 and all(found == inside[0] for found in inside):
         outer, inner = (", ".join(ordered(found)[:4]) for found in (folders, inside[0]))
+        one, two = (command_line(["--data", f"{path}@level={level}"]) for level in (1, 2))
         raise DataError(
             f"{path}: the classes may be {outer}, or {inner}, which are in each of them: say which "
-            f"by --data {path}@level=1 or --data {path}@level=2"
+            f"by {one} or {two}"
         )
 
 

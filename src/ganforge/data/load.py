@@ -7,7 +7,7 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
-from ganforge.data import download, toy
+from ganforge.data import download, labels, toy
 from ganforge.data.dataset import (
     PARTS,
     Dataset,
@@ -16,6 +16,7 @@ from ganforge.data.dataset import (
     digest,
     resized_spec,
     select,
+    without_gaps,
 )
 from ganforge.data.formats import FORMATS, idx, packed
 from ganforge.data.settings import Reading, split_off
@@ -31,6 +32,35 @@ NAMED: dict[str, Callable[[], Examples] | toy.Law] = {
     "fashion-mnist": download.fashion_mnist,
     "cifar10": download.cifar10,
     **toy.LAWS,
+}
+
+# Formats that are not read: end of the name -> what it is, and how its arrays are had, if it is
+# no archive.
+KNOWN = {
+    ".csv": ("a CSV table", "images = np.loadtxt(file, delimiter=',', skiprows=1)"),
+    ".tsv": ("a table", "images = np.loadtxt(file, delimiter='\\t', skiprows=1)"),
+    ".h5": ("an HDF5 file", "images = h5py.File(file)['images'][:]"),
+    ".hdf5": ("an HDF5 file", "images = h5py.File(file)['images'][:]"),
+    ".parquet": ("a Parquet table", "images = np.stack(pandas.read_parquet(file)['image'])"),
+    ".mat": ("a MATLAB file", "images = scipy.io.loadmat(file)['images']"),
+    ".pkl": ("a Python pickle, never read", "images, labels = what you put into it"),
+    ".pickle": ("a Python pickle, never read", "images, labels = what you put into it"),
+    ".pt": ("a file of torch", "images = torch.load(file).numpy()"),
+    ".pth": ("a file of torch", "images = torch.load(file).numpy()"),
+    ".tfrecord": ("a file of TensorFlow", "images = np.stack(...) of its records"),
+    ".tar": ("a tar archive", ""),
+    ".tar.bz2": ("a tar archive", ""),
+    ".tar.xz": ("a tar archive", ""),
+    ".tar.zst": ("a tar archive", ""),
+    ".7z": ("a 7z archive", ""),
+    ".rar": ("a RAR archive", ""),
+}
+HEADS = {
+    ".h5": b"\x89HDF",
+    ".parquet": b"PAR1",
+    ".mat": b"MATLAB 5",
+    ".7z": b"7z\xbc\xaf",
+    ".rar": b"Rar!",
 }
 
 
@@ -117,9 +147,29 @@ def read(path: Path, options: PictureOptions) -> Examples:
         format_ = import_module(f"ganforge.data.formats.{name}")
         if format_.recognises(path, head):
             examples: Examples = format_.read(path, options)
-            return examples
+            if examples.labels is not None and not examples.class_names:
+                labels.refuse_continuous(str(path), examples.labels.tolist())
+            return without_gaps(examples)
     begins = f"it begins with {head.hex(' ')}" if head else "it is empty"
-    raise DataError(f"{path}: not {_kinds()}: {begins}")
+    raise DataError(f"{path}: not {_kinds()}: {begins}{_instead(path, head)}")
+
+
+def _instead(path: Path, head: bytes) -> str:
+    """What to do with a file of a format that is known and not read; "" for other files."""
+    suffix = "".join(path.suffixes[-2:]).lower()
+    kind, load = next(
+        (
+            row
+            for key, row in KNOWN.items()
+            if suffix.endswith(key) or head.startswith(HEADS.get(key, b"?"))
+        ),
+        ("", ""),
+    )
+    if not kind:
+        return ""
+    if not load:
+        return f"; {kind}: unpack it and give the folder"
+    return f"; {kind}: save its arrays: {load}; np.savez('data.npz', images=images, labels=labels)"
 
 
 def _kinds() -> str:

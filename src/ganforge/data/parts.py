@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from ganforge.errors import DataError
+from ganforge.text import command_line
 
 NAMES = {
     "train": "train", "training": "train",
@@ -65,7 +66,8 @@ def find(path: Path, folders: dict[str, list[str]], labelled: bool) -> Parts | N
     if others and len(set(known.values())) < 2:
         return None  # a class may be called train, beside car and bus
     shown = ", ".join(sorted(folders))
-    remedy = f"give one of them, for example {path / min(known, key=lambda f: known[f] != 'train')}"
+    one = path / min(known, key=lambda folder: known[folder] != "train")
+    remedy = f"give one of them, for example {command_line(['--data', str(one)])}"
     where = f"{path}: {shown} are parts and not classes"
     if others:
         raise DataError(

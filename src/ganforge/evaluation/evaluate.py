@@ -141,11 +141,13 @@ def open_subject(path: Path, networks: OwnNetworks | None = None) -> Subject:
             f"{path}: this run has no checkpoint yet, so there is nothing to score: train on"
         )
     training = model.training(folder)
+    places = (runs.Run(place) for place in (folder, *folder.absolute().parents[:2]))
+    settings = next((place.settings() for place in places if place.exists()), training)
     return Subject(
         str(path),
         model.load(folder, networks),
         store.scores_path(path),
-        training["data"],
+        settings.get("data"),
         training["size"],
         training["data_sha256"] or "",
         training["step"],
@@ -161,7 +163,7 @@ def real_for(subject: Subject, data: str | None, size: int | None, split: str) -
         return load_real(name, size or subject.size, split)
     try:
         real = load_real(name, subject.size, split)
-    except DataError as error:
+    except (DataError, UsageError) as error:
         raise DataError(f"{error} (--data names other data to score with)") from None
     if subject.data_sha256 not in ("", real.train.sha256):
         raise DataError(

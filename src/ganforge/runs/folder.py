@@ -227,13 +227,22 @@ def clean(run: Run) -> None:
 def refuse_changes(run: Run, wanted: Config) -> None:
     """UsageError that lists every setting in which `wanted` is not the run in the folder."""
     changed = convert.difference(settings_now(run), convert.to_dict(wanted))
-    blocking = [c for c in changed if not c[0].startswith(schema.CONTINUABLE)]
+    moved = ["data"] if last_known(run).get("data_sha256") else []  # its sha256 decides
+    blocking = [c for c in changed if not c[0].startswith(schema.CONTINUABLE) and c[0] not in moved]
     if blocking:
         lines = "".join(f"\n  {key}: {old!r} there, {new!r} here" for key, old, new in blocking)
         raise UsageError(
             f"{run.path} holds another run; it differs in{lines}\n"
             "Give the same settings to go on with it, or --out for a new folder."
         )
+
+
+def moved(run: Run, wanted: Config) -> list[str]:
+    """A note if the data of a run, known by their sha256, have another path than before."""
+    before = run.settings()["data"]
+    if before == wanted.data:
+        return []
+    return [f"data: the same by their sha256, moved from {before} to {wanted.data}, now recorded"]
 
 
 def settings_now(run: Run) -> dict[str, Any]:

@@ -53,12 +53,18 @@ def save(folder: Path, sampler: Sampler, of: Config, facts: dict[str, Any]) -> P
             "micro_batch": dict(sampler.micro_batch),
             "truncation": {"law": sampler.truncation_law, "above": 0, "at_most": 1},
         },
-        "training": {**facts, "config": convert.to_dict(of)},
+        "training": {**facts, "config": without_paths(convert.to_dict(of))},
     }
     save_file(folder / WEIGHTS, checkpoint.encode_tensors(sampler.model.state_dict()))
     files.write_json(folder / CONFIG, table)
     save_file(folder / CARD, encoded(card(table)))
     return folder
+
+
+def without_paths(config: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a run with the names of its data and models, and not where they lie."""
+    paths = {key: Path(config[key]) for key in ("data", "init_from") if config.get(key)}
+    return config | {key: path.name or path.resolve().name for key, path in paths.items()}
 
 
 def load(

@@ -92,7 +92,9 @@ class Sampler:
         return np.resize(asked, count).astype(np.int64)
 
     def label(self, given: object) -> int:
-        """A label by its number or its class name.
+        """A label by its class name, or by its number, which counts the classes from 0.
+
+        If all names are whole numbers, a text is a name only.
 
         Raises:
             UsageError: no such label.
@@ -102,6 +104,9 @@ class Sampler:
             given = printable(given)
             if given in names:
                 return names.index(given)
+            if names and all(name.isdecimal() for name in names):
+                every = ", ".join(names[:12]) + ", ..." * (len(names) > 12)
+                raise UsageError(f"label {given}: {self.name} knows the labels {every}")
             if given.removeprefix("-").isdecimal():
                 given = int(given)
         if (

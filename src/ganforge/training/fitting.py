@@ -19,6 +19,7 @@ from ganforge.data.survey import Survey, survey
 from ganforge.errors import UsageError
 from ganforge.nets.dcgan import LARGEST, SMALLEST
 from ganforge.recipes import RECIPES
+from ganforge.text import command_line
 
 CLASSIC = (28, 28)  # the size for which `cdcgan` was chosen
 LARGEST_ON_CPU = 128
@@ -52,7 +53,7 @@ def fit(data: str, *, size: int | None = None, device: str = "auto") -> Fit:
     if not found.pictures:
         raise UsageError(
             f"data {data!r} are vectors, and their recipe depends on what they are: name one, "
-            f"such as ganforge train gaussian-stable --data {data}"
+            f"such as {command_line(['ganforge', 'train', 'gaussian-stable', '--data', data])}"
         )
     shown = f"{found.examples:,} {'grey' if found.channels == 1 else 'colour'} pictures"
     labels = f"{found.classes} classes" if found.classes else "no labels"

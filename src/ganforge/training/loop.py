@@ -94,6 +94,7 @@ def training(
             notes.append(transfer.begin_from(t))
             restore.same_start(t)
         if world.is_main_process:
+            notes += folder.moved(run, config)
             folder.prepare(run.path, config)
         if before.get("status") == "finished" and (t.state.step >= t.steps or control.enough):
             yield t, t.progress(note="already finished: nothing to do", done=True)

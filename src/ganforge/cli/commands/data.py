@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from cyclopts import App
 
 from ganforge.cli.options import Output, output_path, picture_file
+from ganforge.text import command_line
 
 if TYPE_CHECKING:
     from ganforge.data.load import Dataset
@@ -63,7 +64,8 @@ def pack(source: str, out: Path, /, *, size: int | None = None) -> str:
     from ganforge.training.device import cores
 
     path = packing.pack(source, out, size, 0, workers=cores())
-    return f"{described(load(str(path)))}\npacked in {path}; train on it with --data {path}"
+    named = command_line(["--data", str(path)])
+    return f"{described(load(str(path)))}\npacked in {path}; train on it with {named}"
 
 
 def described(found: Dataset) -> str:

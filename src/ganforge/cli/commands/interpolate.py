@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ganforge.cli.options import Output, output_path, picture_file, user_networks
 from ganforge.errors import UsageError
+from ganforge.text import command_line
 
 
 def interpolate(
@@ -41,7 +42,8 @@ def interpolate(
     out = output_path(output, run / "interpolate.png", ".png", ".gif")
     walk = sampler.interpolate(rows, steps, seed)
     if not sampler.spec.is_image:
-        raise UsageError(f"{run} makes vectors, not pictures: use `ganforge sample {run}`")
+        instead = command_line(["ganforge", "sample", str(run)])
+        raise UsageError(f"{run} makes vectors, not pictures: use `{instead}`")
     pixels = spec.as_uint8(walk, sampler.spec)
     if out.suffix.lower() == ".gif":
         frames = pixels.reshape(rows, steps, *walk.shape[1:])

@@ -17,6 +17,7 @@ from ganforge.cli.target import start
 from ganforge.config import convert
 from ganforge.config.schema import Config
 from ganforge.errors import UsageError, check, choice
+from ganforge.text import command_line
 
 if TYPE_CHECKING:
     from ganforge.api import Trained
@@ -315,12 +316,13 @@ def summary(trained: Trained) -> Iterator[str]:
     yield from (f"{name:<8} {place}" for name, place in places.items() if place)
     label = f" --label {8 if spec.classes > 8 else 0}" if spec.classes else ""
     out = "-o samples.png" if spec.is_image else "-n 1000 -o samples.npz"
-    yield f"sample   ganforge sample {path}{label} {out}"
+    yield f"sample   {command_line(['ganforge', 'sample', str(path)])}{label} {out}"
     if trained.unscored:
         yield trained.unscored
     if trained.scores:
         yield "\n" + table(trained.scores)
-        yield f"more metrics, on the test split: ganforge evaluate {path}"
+        evaluation = command_line(["ganforge", "evaluate", str(path)])
+        yield f"more metrics, on the test split: {evaluation}"
     if trained.diagnosis is not None:
         yield "\n" + findings.text(trained.diagnosis)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import warnings
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, Literal
 
@@ -12,15 +13,19 @@ import numpy as np
 from numpy.lib import format as npy
 
 from ganforge.data import archives
-from ganforge.data.dataset import Examples, blocks, check_labels
+from ganforge.data.dataset import Examples, PictureOptions, blocks, check_labels
+from ganforge.data.levels import spread, to_bytes
 from ganforge.errors import DataError
 from ganforge.files import parsing, reading
-from ganforge.types import Array
+from ganforge.types import Array, Pixels
 
 CHANNELS = (1, 2, 3, 4)
 ZIP = b"PK"
 VALUE_KEYS = ("images", "samples", "x", "arr_0")
 LABEL_KEYS = ("labels", "y")
+PART_NAMES = (("train", "training"), ("val", "valid", "validation", "dev"), ("test", "testing"))
+VALUES_OF_PART = ("x_{}", "{}_x", "{}_images", "images_{}", "{}_data", "data_{}", "x{}")
+LABELS_OF_PART = ("y_{}", "{}_y", "{}_labels", "labels_{}", "{}_targets", "y{}")
 # Caps of an .npz: sorted labels of a real data set are compressed a thousand times.
 CAPS = archives.Caps(member=2**35, small=2**24)
 
@@ -35,7 +40,7 @@ def recognises(path: Path, head: bytes) -> bool:
     return bool(names) and all(name.endswith(".npy") for name in names)
 
 
-def read(path: Path, options: object) -> Examples:
+def read(path: Path, options: PictureOptions) -> Examples:
     """The examples in an .npz file (see `read_npz`), or in a .npy file, which holds no labels.
 
     Raises:
@@ -44,11 +49,14 @@ def read(path: Path, options: object) -> Examples:
     """
     with reading(path), path.open("rb") as file:
         zipped = file.read(2) == ZIP
-    return read_npz(path) if zipped else examples(map_npy(path), None, str(path))
+    white = options.reading.white
+    return read_npz(path, white) if zipped else examples(map_npy(path), None, str(path), white)
 
 
-def read_npz(path: Path) -> Examples:
+def read_npz(path: Path, white: int = 0) -> Examples:
     """The examples in an .npz file: images, samples, x or arr_0, with labels or y if it has them.
+
+    x_train, y_train, x_test and y_test, or other names of the same kind, are parts.
 
     Raises:
         DataError: a damaged file, a pickled object, or arrays that hold no examples.
@@ -56,12 +64,55 @@ def read_npz(path: Path) -> Examples:
     """
     sizes = archives.members(path, CAPS)
     keys = {name.removesuffix(".npy"): name for name in sizes if name.endswith(".npy")}
+    if parts := part_keys(keys):
+        return read_parts(path, parts, white)
     key = next((k for k in VALUE_KEYS if k in keys), None)
     if key is None:
         found = ", ".join(sorted(keys)[:10]) or "no arrays"
         raise DataError(f"{path}: holds {found}: name the array one of {', '.join(VALUE_KEYS)}")
     labels = next((_member(path, keys[k]) for k in LABEL_KEYS if k in keys), None)
-    return examples(_member(path, keys[key]), labels, str(path))
+    return examples(_member(path, keys[key]), labels, str(path), white)
+
+
+def part_keys(keys: dict[str, str]) -> list[tuple[str, str]]:
+    """Members with the values and labels ("" for none) of the train, validation and test part.
+
+    Empty without a train and another part; a part that is missing is two empty names.
+    """
+    lower = {key.lower(): member for key, member in keys.items()}
+
+    def member(forms: tuple[str, ...], names: tuple[str, ...]) -> str:
+        found = (lower.get(form.format(name), "") for form in forms for name in names)
+        return next(filter(None, found), "")
+
+    parts = [(member(VALUES_OF_PART, names), member(LABELS_OF_PART, names)) for names in PART_NAMES]
+    return parts if parts[0][0] and (parts[1][0] or parts[2][0]) else []
+
+
+def read_parts(path: Path, parts: list[tuple[str, str]], white: int) -> Examples:
+    """The examples of the parts in an .npz file, in this order."""
+    there = [part for part in parts if part[0]]
+    if len({bool(label) for _, label in there}) > 1:
+        bare = next(values for values, label in there if not label)
+        raise DataError(
+            f"{path}: {bare} has no labels, though another part has: add or remove them"
+        )
+    arrays = [_member(path, values) for values, _ in there]
+    shapes = {array.shape[1:] for array in arrays}
+    if len(shapes) > 1:
+        raise DataError(f"{path}: parts of different shapes, {sorted(shapes)}: give them one shape")
+    labels = [
+        check_labels(_member(path, label), len(array), f"{path}: {label}")
+        for (_, label), array in zip(there, arrays, strict=True)
+        if label
+    ]
+    sizes = {values: len(array) for (values, _), array in zip(there, arrays, strict=True)}
+    counts = [sizes.get(values, 0) for values, _ in parts]
+    whole = examples(
+        np.concatenate(arrays), np.concatenate(labels) if labels else None, str(path), white
+    )
+    notes = (*whole.notes, "arrays of this file are used as parts")
+    return replace(whole, validation=counts[1], test=counts[2], drawn=not counts[1], notes=notes)
 
 
 def map_npy(path: Path) -> Array:
@@ -108,7 +159,7 @@ def check_length(have: int, shape: tuple[int, ...], dtype: np.dtype[Any], where:
         raise DataError(f"{where}: {what}: {have} bytes of values where its header promises {need}")
 
 
-def examples(values: Array, labels: Array | None, where: str) -> Examples:
+def examples(values: Array, labels: Array | None, where: str, white: int = 0) -> Examples:
     """Examples from arrays as users have them.
 
     Args:
@@ -116,44 +167,66 @@ def examples(values: Array, labels: Array | None, where: str) -> Examples:
             (N, C, H, W); or vectors of finite floats, (N, F) or (N,).
         labels: integers 0..K-1, (N,), or None.
         where: what the arrays are called in errors.
+        white: the whole number that is shown as white; 0 for 255.
 
     Raises:
         DataError: arrays of another shape or type.
     """
+    notes: tuple[str, ...] = ()
     if values.ndim == 1:
         values = values[:, None]
     if values.ndim == 0 or 0 in values.shape:
         raise DataError(f"{where}: an array of shape {values.shape} holds no examples")
     if values.ndim != 2:
-        values = pictures(values, where)
+        values = pictures(values, where, None if labels is None else len(labels))
     if values.dtype.kind == "f":
         values = _floats(values, where)
-    elif values.dtype.kind in "iu" and values.ndim == 4:
-        values = _bytes(values, where)
+    elif values.dtype.kind in "biu" and values.ndim == 4:
+        values, notes = _bytes(values, where, white)
     else:
         raise DataError(
             f"{where}: {values.ndim} axes of {values.dtype}: pictures are whole numbers 0..255 or "
             "floats, vectors are floats; convert them with .astype"
         )
-    return Examples(values, None if labels is None else check_labels(labels, len(values), where))
+    labels = None if labels is None else check_labels(labels, len(values), where)
+    return Examples(values, labels, notes=notes)
 
 
-def pictures(values: Array, where: str) -> Array:
+def pictures(values: Array, where: str, count: int | None = None) -> Array:
     """Pictures (N, H, W), (N, H, W, C) or (N, C, H, W) as (N, H, W, C).
 
     Four axes: the last one holds the channels if its length is 1 to 4, else the second one if its
-    length is 1 to 4. Any other shape is a DataError.
+    length is 1 to 4. Any other shape is a DataError, and so is one with two meanings.
+
+    count: of examples, if it is known.
     """
     if values.ndim == 3:
+        if count != len(values):
+            refuse_ambiguous(values.shape, where)
         return values[..., None]
     if values.ndim == 4 and values.shape[3] in CHANNELS:
         return values
     if values.ndim == 4 and values.shape[1] in CHANNELS:
         return values.transpose(0, 2, 3, 1)
+    last = ": np.moveaxis(a, -1, 0) brings the last axis to the front" if values.ndim == 4 else ""
     raise DataError(
         f"{where}: shape {values.shape}: give pictures as (N, H, W, C) with 1 to 4 channels last, "
-        "or vectors as (N, F)"
+        f"or vectors as (N, F){last}"
     )
+
+
+def refuse_ambiguous(shape: tuple[int, ...], where: str) -> None:
+    """DataError for three axes that may be other things than N grey pictures."""
+    n, h, w = shape
+    as_grey = f"a[..., None] for {n} grey pictures of {h} x {w}"
+    if (w in (3, 4) and h > 4) or (n in (3, 4) and h == w):
+        one = "a[None]" if w in (3, 4) else "np.moveaxis(a, 0, -1)[None]"
+        meaning = f"{one} for one picture"
+    elif (n == h != w) or w > max(8 * h, n):
+        meaning = f"np.moveaxis(a, -1, 0) for {w} pictures of {n} x {h}"
+    else:
+        return
+    raise DataError(f"{where}: shape {shape} has two meanings: save {meaning}, or {as_grey}")
 
 
 def _floats(values: Array, where: str) -> Array:
@@ -168,16 +241,19 @@ def _floats(values: Array, where: str) -> Array:
     return out
 
 
-def _bytes(values: Array, where: str) -> Array:
-    """uint8; DataError for a number outside 0..255."""
-    if values.dtype == np.uint8:
-        return values
-    for chunk in blocks(values):
-        low, high = values[chunk].min(), values[chunk].max()
-        if low < 0 or high > 255:
-            bad = int(low if low < 0 else high)
-            raise DataError(f"{where}: a pixel of {bad}: whole numbers must lie in 0..255")
-    return values.astype(np.uint8)
+def _bytes(values: Array, where: str, white: int) -> tuple[Pixels, tuple[str, ...]]:
+    """uint8, and notes; DataError for a number that is negative, or above 255 without `white`."""
+    limits = [(values[chunk].min(), values[chunk].max()) for chunk in blocks(values)]
+    low, high = min(int(low) for low, _ in limits), max(int(high) for _, high in limits)
+    if low < 0 or (high > 255 and not white):
+        bad = low if low < 0 else high
+        raise DataError(
+            f"{where}: a pixel of {bad}: whole numbers must lie in 0..255, or say which is white, "
+            f"as @white={2 ** high.bit_length() - 1} behind the name of the data"
+        )
+    if white:
+        return np.concatenate([to_bytes(values[chunk], white) for chunk in blocks(values)]), ()
+    return spread(values.astype(np.uint8, copy=False), high)
 
 
 def _member(path: Path, name: str) -> Array:

@@ -19,7 +19,7 @@ import numpy as np
 
 from ganforge.data.archives import Folder
 from ganforge.data.dataset import Examples
-from ganforge.data.decode import decode, quiet
+from ganforge.data.decode import SUFFIXES, decode, quiet
 from ganforge.errors import DataError, UnreadableError
 from ganforge.files import parsing, reading
 from ganforge.types import Array, Ints
@@ -35,6 +35,12 @@ PIXELS = SIDE * SIDE
 RECORD = 1 + 3 * PIXELS
 MAX_FILE = 2**26
 MAX_TAR = 2**30
+MAX_OTHERS = 1000  # other files before it is clear that an archive is not CIFAR-10
+PYTHON, PICKLED = "cifar-10-batches-py", "data_batch_1"
+AS_PICKLES = (
+    "CIFAR-10 as Python pickles, which are never read: give --data cifar10, which fetches it, or "
+    "cifar-10-binary.tar.gz"
+)
 # The labels of the sheets are published under a name with a slip in it.
 _LABELS = {
     "train": ("train_labels.json", "train_lables.json"),
@@ -49,6 +55,8 @@ _NAMES = {
 def recognises(path: Path, head: bytes) -> bool:
     """Whether a path is a folder of CIFAR-10, one of its batches or a .tar.gz."""
     folder = path.parent if path.suffix == ".bin" else path
+    if any((place / PICKLED).is_file() for place in (path, path / PYTHON)):
+        return True
     return path.name.endswith((".tar.gz", ".tgz")) or find(folder) is not None
 
 
@@ -62,6 +70,8 @@ def read(path: Path, options: object) -> Examples:
     if path.suffix == ".bin":
         raise DataError(f"{path}: one batch of CIFAR-10: give the folder {path.parent}")
     folder = find(path)
+    if folder is None and path.is_dir():
+        raise DataError(f"{path}: {AS_PICKLES}")
     return read_tar(path) if folder is None else read_folder(folder)
 
 
@@ -93,6 +103,7 @@ def read_folder(folder: Path) -> Examples:
 def read_tar(path: Path) -> Examples:
     """CIFAR-10 from a .tar.gz of the batches or the sheets, which is read and not unpacked."""
     files: dict[str, bytes] = {}
+    names: list[str] = []
     total = 0
     too_large = DataError(f"{path}: larger than the cap of {MAX_TAR} bytes unpacked")
     with (
@@ -102,15 +113,29 @@ def read_tar(path: Path) -> Examples:
     ):
         for member in tar:
             name, total = PurePosixPath(member.name).name, total + member.size
+            if member.isreg():
+                names.append(name)
+            if name == PICKLED or (not files and len(names) > MAX_OTHERS):
+                break
             if total > MAX_TAR:
                 raise too_large
             if member.isreg() and name in _NAMES and member.size <= MAX_FILE:
                 stream = tar.extractfile(member)
                 files[name] = b"" if stream is None else stream.read()
-        while whole.read(MAX_FILE // 4):  # to its end, which has the checksum
+        while files and whole.read(MAX_FILE // 4):  # to its end, which has the checksum
             if whole.tell() > MAX_TAR:
                 raise too_large
+    if not files:
+        pickled = PICKLED in names
+        raise DataError(f"{path}: {AS_PICKLES if pickled else other_archive(names)}")
     return _read(files.get, str(path))
+
+
+def other_archive(names: list[str]) -> str:
+    """What to do with an archive that is not CIFAR-10."""
+    if any(name.lower().endswith(SUFFIXES) for name in names):
+        return "an archive of pictures: unpack it and give the folder, or make a .zip of it"
+    return f"an archive that is not CIFAR-10 ({', '.join(names[:3]) or 'empty'}): unpack it"
 
 
 def parse_batch(raw: bytes, where: str) -> tuple[Array, Ints]:

@@ -106,7 +106,7 @@ def published(train: Examples, test: Examples) -> Examples:
         labels = np.concatenate([train.labels, test.labels])
     values = np.concatenate([train.values, test.values])
     validation = min(5_000, len(train.values) // 12)
-    return Examples(values, labels, test=len(test.values), validation=validation)
+    return Examples(values, labels, test=len(test.values), validation=validation, notes=train.notes)
 
 
 def find(folder: Path) -> Path | None:

@@ -17,12 +17,13 @@ import numpy as np
 
 from ganforge.data import labels
 from ganforge.data.archives import Store
-from ganforge.data.dataset import Examples, PictureOptions, check_size
-from ganforge.data.decode import Header, Work, decode, probe, quiet, set_filters, work_on
+from ganforge.data.dataset import Examples, PictureOptions, blocks, check_size
+from ganforge.data.decode import Header, Work, brightest, decode, probe, quiet, set_filters, work_on
+from ganforge.data.levels import DARK, spread
 from ganforge.data.listing import listed, summary
 from ganforge.errors import DataError
-from ganforge.text import printable
-from ganforge.types import Array
+from ganforge.text import command_line, printable
+from ganforge.types import Array, Pixels
 
 T = TypeVar("T")
 
@@ -59,6 +60,7 @@ def read(path: Path, options: PictureOptions) -> Examples:
     check_share(path, skipped, len(seen.good) + len(seen.skipped))
 
     said = seen.said
+    values, dark = in_range(seen, values, decoded, options)
     number, classes = labels.numbered(path, said.labels, said.empty)
     refuse_empty(path, classes, [*{said.labels[name] for name in decoded}] if number else [])
     counts = {part: len(set(inside) & set(decoded)) for part, inside in said.names.items()}
@@ -70,7 +72,7 @@ def read(path: Path, options: PictureOptions) -> Examples:
         test=counts.get("test", 0),
         validation=counts.get("validation", 0),
         drawn=not counts.get("validation", 0),
-        notes=tuple(map(printable, [*seen.notes, *said.notes])),
+        notes=tuple(map(printable, [*seen.notes, *said.notes, *dark])),
     )
 
 
@@ -167,6 +169,30 @@ def decode_all(
                 values[len(decoded)] = picture
                 decoded.append(name)
     return values[: len(decoded)], decoded, skipped
+
+
+def in_range(
+    seen: Seen, values: Pixels, decoded: list[str], options: PictureOptions
+) -> tuple[Pixels, tuple[str, ...]]:
+    """The decoded pictures, those of 0 and 1 spread to 0 and 255; a note on dark ones.
+
+    DataError for deep pictures that hardly use their range: as bytes they would lose their levels.
+    """
+    white, path = options.reading.white, seen.store.path
+    deep = [row for row, name in enumerate(decoded) if seen.good[name].deep]
+    if deep and not white and max(values[row].max() for row in deep) < DARK:
+        names = [decoded[row] for row in deep]
+        with quiet(), executor(options) as pool:
+            found = [top for _, top in _results(pool, brightest, seen.store, names)]
+        top = max(each for each in found if isinstance(each, int))
+        white_is = command_line(["--data", f"{path}@white={2 ** top.bit_length() - 1}"])
+        raise DataError(
+            f"{path}: the brightest pixel of {len(deep)} pictures of 16 bits is {top} of 65535, so "
+            f"they would be nearly black: say which number is white, as {white_is}, or "
+            "@white=65535 to read them as they are"
+        )
+    top = max(int(values[chunk].max()) for chunk in blocks(values))
+    return (values, ()) if white or deep else spread(values, top)
 
 
 def executor(options: PictureOptions, pixels: int = 0) -> Executor:

@@ -1,0 +1,79 @@
+"""Where data lie: moved data go on, printed commands can be pasted, models name no path."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+
+from ganforge.cli import main
+from ganforge.runs.folder import Run
+from tests.data.test_folders import save
+
+SHORT = ("--size", "16", "--threads", "1", "--networks.generator_width", "4",
+         "--networks.discriminator_width", "4", "--batch", "8")  # fmt: skip
+
+
+def train(data: Path, out: Path, kimg: float) -> int:
+    words = ["train", "dcgan", "--data", str(data), "--out", str(out), "--kimg", str(kimg)]
+    return main([*words, *SHORT])
+
+
+def test_moved_data_go_on_and_the_new_path_is_recorded(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, after = save(tmp_path / "a"), tmp_path / "b"
+    run = tmp_path / "run"
+    assert train(before, run, 0.1) == 0
+    before.rename(after)
+    capsys.readouterr()
+    assert train(after, run, 0.2) == 0
+    out = capsys.readouterr().out
+    assert f"the same by their sha256, moved from {before} to {after}" in out
+    assert "resumed at step" in out and Run(run).settings()["data"] == str(after)
+    other = save(tmp_path / "c")
+    config = (run / "config.toml").read_bytes()
+    assert train(other, run, 0.3) == 65
+    assert f"{other}: not the data {run} was trained on" in capsys.readouterr().err
+    assert (run / "config.toml").read_bytes() == config
+
+
+def test_commands_that_are_printed_can_be_pasted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    save(tmp_path / "my photos")
+    assert train(Path("my photos"), Path("my run"), 0.1) == 0
+    lines = capsys.readouterr().out.splitlines()
+    line = next(line for line in lines if line.startswith("sample   ganforge"))
+    assert shlex.split(line)[2:4] == ["sample", "my run"]
+    assert main(shlex.split(line)[2:]) == 0
+    assert main(["data", "pack", "my photos", "my store", "--size", "16"]) == 0
+    words = shlex.split(capsys.readouterr().out.splitlines()[-1].partition("; ")[2])
+    assert words[-2:] == ["--data", "my store"]
+    for name in ("train", "test", "other"):
+        save(tmp_path / "my parts" / name, 2)
+    assert main(["data", "show", "my parts"]) == 65
+    assert shlex.split(capsys.readouterr().err)[-2:] == ["--data", "my parts/train"]
+
+
+def test_a_model_folder_names_its_data_without_their_path(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = Path(f"{save(tmp_path / 'photos', 360)}@held_out=0.3")
+    run = tmp_path / "run"
+    assert train(data, run, 0.1) == 0
+    table = json.loads((run / "model" / "config.json").read_text())
+    assert table["training"]["config"]["data"] == "photos@held_out=0.3"
+    for file in (run / "model").iterdir():
+        assert str(tmp_path).encode() not in file.read_bytes()
+    words = ["-n", "100", "--metrics", "mmd"]
+    for subject in (run, run / "model"):  # the run beside the model says where the data lie
+        assert main(["evaluate", str(subject), *words]) == 0
+    model = (run / "model").rename(tmp_path / "model")
+    capsys.readouterr()
+    assert main(["evaluate", str(model), *words]) == 65
+    assert "--data names other data to score with" in capsys.readouterr().err
+    assert main(["evaluate", str(model), "--data", str(data), *words]) == 0
