@@ -62,7 +62,7 @@ def test_commands_that_are_printed_can_be_pasted(
 def test_a_model_folder_names_its_data_without_their_path(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    data = Path(f"{save(tmp_path / 'photos', 360)}@held_out=0.3")
+    data = Path(f"{save(tmp_path / 'photos', 900)}@held_out=0.3")
     run = tmp_path / "run"
     assert train(data, run, 0.1) == 0
     table = json.loads((run / "model" / "config.json").read_text())
