@@ -15,6 +15,7 @@ from ganforge.callbacks import evaluate as callback
 from ganforge.cli import main
 from ganforge.config.schema import Config
 from ganforge.data import load as data_load
+from ganforge.data.dataset import Examples
 from ganforge.data.spec import DataSpec
 from ganforge.diagnosis.snapshot import newest_scores
 from ganforge.errors import DataError
@@ -191,7 +192,6 @@ BAD: dict[str, tuple[list[str], int, list[str]]] = {
     "none": (["none.npz", "--data", "gaussian"], 65, ["none.npz", "no examples"]),
     "shape": (["wide.npz", "--data", "gaussian"], 65, ["shape", "3", "2"]),
     "type": (["grey.npz", "--data", "mnist"], 65, ["float32", "uint8"]),
-    "range": (["dark.npz", "--data", "mnist"], 65, ["0..1", "0..255"]),
     "nan": (["nan.npz", "--data", "gaussian"], 65, ["row 7", "NaN"]),
     "damaged": (["torn.npz", "--data", "gaussian"], 65, ["torn.npz"]),
     "data that are gone": (["moved"], 65, ["gone.npy", "--data"]),
@@ -215,7 +215,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, toy: Path) -> Path:
     sick[7] = np.nan
     dark = np.random.default_rng(0).integers(0, 2, (200, 28, 28, 1), dtype=np.uint8)
     files = {"good": good, "few": good[:20], "none": good[:0], "wide": np.ones((200, 3), "f4"),
-             "nan": sick, "dark": dark, "grey": dark / np.float32(255)}  # fmt: skip
+             "nan": sick, "binary": dark, "grey": dark / np.float32(255)}  # fmt: skip
     for name, values in files.items():
         npz(root / f"{name}.npz", samples=values)
     (root / "torn.npz").write_bytes((root / "good.npz").read_bytes()[:300])
@@ -248,6 +248,21 @@ def test_bad_input_is_one_line(
     assert out == "" and error.count("\n") == 1, error
     for word in said:
         assert word in error
+
+
+def test_samples_of_0_and_1_are_scored_as_black_and_white_and_the_table_says_so(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = [str(place / "binary.npz"), "--data", "mnist", "--metrics", "modes"]
+    assert main(["evaluate", *command]) == 0
+    assert "samples: the values 0 and 1 are shown as 0 and 255" in capsys.readouterr().out
+
+
+def test_samples_in_memory_that_were_cast_from_0_to_1_are_refused() -> None:
+    real = evaluate.load_real("mnist", None, "validation")
+    dark = np.random.default_rng(0).integers(0, 2, (200, 28, 28, 1), dtype=np.uint8)
+    with pytest.raises(DataError, match=r"0\.\.1.*0\.\.255"):
+        evaluate.evaluate(Examples(dark), real=real, n=200)
 
 
 def test_quick_metrics_follow_the_data() -> None:

@@ -194,7 +194,9 @@ def _measure(
     if isinstance(source, Examples):
         counts = {"samples": len(source.values)} | counts
     size, note = limited(n, counts)
-    if not isinstance(source, Examples):
+    if isinstance(source, Examples):
+        note = "; ".join(filter(None, (note, *(f"samples: {said}" for said in source.notes))))
+    else:
         source = Examples(*draw(source, train, size, seed))
     if train.labels is None or held_out.labels is None:
         source = replace(source, labels=None)

@@ -219,7 +219,7 @@ def table(scores: Sequence[Score]) -> str:
         numbers = (f"{s.value:.4g}", f"{s.spread:.2g}", *floor)
         rows.append((s.name, *numbers, s.verdict, ", ".join(extra)))
     first = scores[0]
-    shared = [note for note in first.note.split("; ") if note.startswith("N = ")]
+    shared = [note for note in first.note.split("; ") if note.startswith(("N = ", "samples: "))]
     return "\n".join(
         [
             columns(rows, right=range(1, 5)),
