@@ -27,6 +27,7 @@ from ganforge.evaluation.metrics import copying
 from ganforge.evaluation.metrics.modes import ring
 from ganforge.evaluation.score import Score
 from ganforge.gan.adversarial import Adversarial
+from ganforge.gan.losses import LOSSES, Loss
 from ganforge.nets import spectral
 from ganforge.nets.spectral import Linear
 from ganforge.rng import Stream
@@ -79,14 +80,30 @@ def test_the_loss_of_guessing_the_class_is_part_of_the_peak() -> None:
 
 def test_the_slope_is_that_of_autograd() -> None:
     """Where all logits of a batch are the same, D(G(z)) is the sigmoid of that logit."""
-    from ganforge.gan.losses import LOSSES
-
     for name, loss in LOSSES.items():
         real, fake = torch.tensor([1.5]), torch.tensor([-2.0], requires_grad=True)
         (slope,) = torch.autograd.grad(loss.generator(real, fake).sum(), fake)
         said = log(logit_real=1.5, logit_fake=-2.0, d_fake=float(torch.sigmoid(fake.detach())))
         got = log_signals.of_log(said, Adversarial(name))["g_slope"]
         assert got == pytest.approx(abs(float(slope)), rel=1e-6), name
+
+
+def test_a_new_loss_has_its_slope_and_no_cost_but_by_its_guess(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def squared(real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
+        return torch.relu(1 - real).square() + torch.relu(1 + fake).square()
+
+    def answer(real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
+        return torch.relu(1 - fake).square()
+
+    loss = Loss(squared, answer)
+    monkeypatch.setitem(LOSSES, "squared", loss)
+    found = log_signals.of_log(log(loss_d=1.0, logit_fake=-0.5), Adversarial("squared"))
+    assert found["g_slope"] == pytest.approx(3.0) and "d_cost" not in found
+    monkeypatch.setitem(LOSSES, "squared", loss._replace(guess=2.0))
+    found = log_signals.of_log(log(loss_d=1.0), Adversarial("squared"))
+    assert found["d_cost"] == found["cost_peak"] == pytest.approx(0.5)
 
 
 def test_flips_count_swings_and_not_noise() -> None:

@@ -31,6 +31,14 @@ def corner(x: float) -> float:
     return KINK if x == 0 else float(x > 0)
 
 
+def test_a_guess_is_the_least_loss_with_one_logit_for_all() -> None:
+    logit = torch.linspace(-2, 2, 4001, dtype=torch.float64)
+    for name, loss in LOSSES.items():
+        least = float(loss.discriminator(logit, logit).min())
+        assert least == pytest.approx(loss.guess or 0.0, abs=1e-9), name
+    assert LOSSES["wasserstein"].guess is None  # 0 with any logit
+
+
 @dataclass
 class Form:
     """Values and derivatives of a game's losses at real logit r and fake logit f."""

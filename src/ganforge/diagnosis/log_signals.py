@@ -7,15 +7,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 
 from ganforge.evaluation import features
 from ganforge.evaluation.score import NEAR, Score
 from ganforge.gan.adversarial import Adversarial
+from ganforge.gan.losses import LOSSES
 from ganforge.types import Doubles
 
 Figures = dict[str, float]
 
-GUESS = {"relativistic": math.log(2), "least-squares": 0.25, "hinge": 2.0}  # else 2 log 2
 FEWEST, MOST = 5, 100  # records of the log that are averaged
 
 
@@ -56,22 +57,26 @@ def of_log(log: Sequence[Mapping[str, Any]], game: Any, classes: int = 0) -> Fig
 
 
 def _slope(loss: str, d_fake: float, real: Doubles, fake: Doubles) -> float:
-    """|d loss_G / d logit of a fake|; D(x) = sigmoid(logit)."""
+    """|d loss_G / d logit of a fake|, at the mean logits of each record.
+
+    For two losses it is linear in D(x) = sigmoid(logit), whose mean is logged.
+    """
     if loss == "minimax":
         return d_fake
     if loss == "non-saturating":
         return 1 - d_fake
-    if loss == "relativistic":
-        return _mean(1 / (1 + np.exp(np.clip(fake - real, -50, 50))))
-    return _mean(np.abs(fake - 1)) if loss == "least-squares" else 1.0
+    logit = torch.from_numpy(fake).requires_grad_()
+    value = LOSSES[loss].generator(torch.from_numpy(real), logit)
+    (slope,) = torch.autograd.grad(value.sum(), logit)
+    return _mean(slope.abs().numpy())
 
 
 def _cost(game: Adversarial, loss_d: float, every_loss: Doubles, classes: int) -> Figures:
-    """d_cost and cost_peak; {} if no value of D's loss means guessing."""
-    if game.loss == "wasserstein":
+    """d_cost and cost_peak; {} if no known value of D's loss means guessing."""
+    guess = LOSSES[game.loss].guess
+    if guess is None:
         return {}
     half = 0.5 if game.halve else 1.0
-    guess = GUESS.get(game.loss, 2 * math.log(2))
     s = game.smoothing
     least = -(s * math.log(s) + (1 - s) * math.log(1 - s)) if s else 0.0
     finite = every_loss[np.isfinite(every_loss)]

@@ -77,7 +77,7 @@ def of_log(snapshot: Snapshot) -> Signals:
     short = f"its log has {len(log)} {records}, fewer than {log_signals.FEWEST}"
     signals.add("log", log_signals.of_log(log, game, classes), short)
     if "d_cost" not in figures:
-        no_guess = "no value of D's loss means guessing in its game"
+        no_guess = "no known value of D's loss means guessing in its game"
         signals.unavailable["cost"] = signals.unavailable.get("log", no_guess)
     return signals
 

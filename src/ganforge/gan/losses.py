@@ -8,6 +8,7 @@ discriminators give (B, 1, h, w), packed ones (B / m,); only the step takes the 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -23,12 +24,14 @@ class Loss(NamedTuple):
     uses_real: the generator's loss reads the real logits; elsewhere the step need not compute
     them, and passes an empty tensor.
     cross_entropy: D's loss is the binary cross-entropy, so one-sided label smoothing has a meaning.
+    guess: D's least loss with one logit for every example; None if it is unknown, or says nothing.
     """
 
     discriminator: LossFunction
     generator: LossFunction
     uses_real: bool = False
     cross_entropy: bool = False
+    guess: float | None = None
 
 
 def cross_entropy_discriminator(real: Tensor, fake: Tensor) -> Tensor:
@@ -99,13 +102,18 @@ def classification(every: Tensor, labelled: Tensor) -> Tensor:
     return every.logsumexp(-1) - labelled
 
 
+EVEN = 2 * math.log(2)  # the cross-entropies of D(x) = D(G(z)) = 1/2
 LOSSES = {
-    "minimax": Loss(cross_entropy_discriminator, minimax_generator, cross_entropy=True),
-    "non-saturating": Loss(
-        cross_entropy_discriminator, non_saturating_generator, cross_entropy=True
+    "minimax": Loss(
+        cross_entropy_discriminator, minimax_generator, cross_entropy=True, guess=EVEN
     ),
-    "least-squares": Loss(least_squares_discriminator, least_squares_generator),
+    "non-saturating": Loss(
+        cross_entropy_discriminator, non_saturating_generator, cross_entropy=True, guess=EVEN
+    ),
+    "least-squares": Loss(least_squares_discriminator, least_squares_generator, guess=0.25),
     "wasserstein": Loss(wasserstein_discriminator, wasserstein_generator),
-    "hinge": Loss(hinge_discriminator, wasserstein_generator),
-    "relativistic": Loss(relativistic_discriminator, relativistic_generator, uses_real=True),
+    "hinge": Loss(hinge_discriminator, wasserstein_generator, guess=2.0),
+    "relativistic": Loss(
+        relativistic_discriminator, relativistic_generator, uses_real=True, guess=math.log(2)
+    ),
 }
