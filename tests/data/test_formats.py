@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 
 from ganforge.data import formats, load
+from ganforge.data.dataset import Dataset
 from ganforge.data.formats import FORMATS
 from ganforge.data.pack import pack
+from ganforge.data.spec import DataSpec
 from ganforge.errors import DataError
 
 EXERCISES = Path(__file__).parents[2] / "docs/notes/exercises.md"
@@ -58,6 +60,48 @@ def test_a_new_format_takes_one_file_and_one_line(tmp_path: Path, table: str) ->
     (tmp_path / "a.txt").write_text("text")
     with pytest.raises(DataError, match=r"a\.txt: not a \.csv of numbers, a folder or \.zip of "):
         load.load(str(tmp_path / "a.txt"))
+
+
+WRONG = {
+    "pass": "values of float64 with 2 axes: convert them to pictures uint8 or float32",
+    "values = values.astype(np.int16)": "values of int16 with 2 axes: convert",
+    "values = values.astype(np.float32)[0]": "values of float32 with 1 axes: convert",
+    "values = np.full((40, 3), np.nan, np.float32)": "values that are not finite: leave those",
+    "values, labels = values.astype(np.float32), np.arange(40.0)": "labels are float64: give",
+    "values, labels = values.astype(np.float32), np.arange(39)": "labels of shape .39,. for 40",
+    "values, labels = values.astype(np.float32), np.arange(40) - 1": "label -1 of row 0 is out of",
+    "values, labels = values.astype(np.float32), np.arange(40, dtype=np.int16)": "labels of int16",
+}
+
+
+@pytest.mark.parametrize("line", WRONG)
+def test_a_format_that_gives_what_is_not_stored_is_named(
+    line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "raw.py").write_text(
+        "import numpy as np\n"
+        "from ganforge.data.dataset import Examples\n"
+        "def recognises(path, head): return path.suffix == '.raw'\n"
+        "def read(path, options):\n"
+        "    values, labels = np.random.default_rng(0).normal(size=(40, 3)), None\n"
+        f"    {line}\n"
+        "    return Examples(values, labels)\n"
+    )
+    monkeypatch.setattr(formats, "__path__", [*formats.__path__, str(tmp_path)])
+    monkeypatch.setitem(FORMATS, "raw", "a .raw file")
+    monkeypatch.delitem(sys.modules, "ganforge.data.formats.raw", raising=False)
+    (tmp_path / "a.raw").write_text("numbers")
+    with pytest.raises(DataError, match=rf"a\.raw, read by the format raw: {WRONG[line]}"):
+        load.load(str(tmp_path / "a.raw"))
+    sys.modules.pop("ganforge.data.formats.raw")
+
+
+def test_a_data_set_made_by_hand_is_checked_against_its_spec() -> None:
+    spec = DataSpec((3,), 0, "float32", False, (0.0,), (1.0,))
+    with pytest.raises(DataError, match="data 'mine': values of float64 with 2 axes: convert"):
+        Dataset("mine", "train", spec, VALUES)
+    with pytest.raises(DataError, match=r"examples of float32 \(2,\), and their spec says float32"):
+        Dataset("mine", "train", spec, VALUES[:, :2].astype(np.float32))
 
 
 def test_without_its_line_there_is_no_format(table: str) -> None:

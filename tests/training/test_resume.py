@@ -412,3 +412,11 @@ def test_another_model_of_gpu_is_another_machine(monkeypatch: pytest.MonkeyPatch
     assert different_machine(before, now) == ""
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "model B")
     assert different_machine(before, now) == "gpu was model A, is model B"
+
+
+def test_compiled_steps_of_another_version_are_another_machine() -> None:
+    """Step by step, versions agree bit for bit; what they compile may not."""
+    before = {"versions": folder.versions() | {"ganforge": "0.1.0"}, "resolved": {}}
+    assert different_machine(before, Resolved("cpu", "fp32", 1)) == ""
+    changed = different_machine(before, Resolved("cpu", "fp32", 1, compile=True))
+    assert changed == f"ganforge was 0.1.0, is {folder.versions()['ganforge']}"

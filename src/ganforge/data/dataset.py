@@ -21,6 +21,7 @@ PARTS = ("train", "validation", "test")
 LEAST_SCORED = 100  # examples of a part by which samples are scored
 MAX_CLASSES = 65_536
 MAX_SIDE = 4096  # pixels
+STORED = {(4, "uint8"), (4, "float32"), (2, "float32")}  # axes and dtype of stored values
 _BLOCK_BYTES = 2**26  # of a memory-mapped array that are read at once
 
 
@@ -129,6 +130,13 @@ class Dataset:
 
     def __post_init__(self) -> None:
         check_source(self, f"data {self.name!r}")
+        check_stored(self, f"data {self.name!r}")
+        stored = self.values.dtype.name, self.values.shape[1:]
+        if stored != (self.spec.dtype, self.spec.stored_shape):
+            raise DataError(
+                f"data {self.name!r}: examples of {stored[0]} {stored[1]}, and their spec says "
+                f"{self.spec.dtype} {self.spec.stored_shape}: give the spec of these values"
+            )
         if (self.source is None) != (self.source_spec is None):
             raise DataError(f"data {self.name!r}: give source and source_spec together")
 
@@ -160,6 +168,26 @@ def check_source(data: Examples | Dataset, where: str) -> None:
             f"{where}: {sources} sources for {count} examples: give one for each, or say that they "
             "are unpaired"
         )
+
+
+def check_stored(data: Examples | Dataset, where: str) -> None:
+    """Raise a DataError unless values, source and labels of `data` are such as are stored."""
+    for values in (data.values, data.source):
+        if values is None:
+            continue
+        if (values.ndim, values.dtype.name) not in STORED:
+            raise DataError(
+                f"{where}: values of {values.dtype} with {values.ndim} axes: convert them to "
+                "pictures uint8 or float32 (N, H, W, C), or vectors float32 (N, F)"
+            )
+        # of all examples, once: a part of them is not read again
+        whole = blocks(values) if isinstance(data, Examples) and values.dtype.kind == "f" else ()
+        if not all(np.isfinite(values[chunk]).all() for chunk in whole):
+            raise DataError(f"{where}: values that are not finite: leave those examples out")
+    if data.labels is not None:
+        check_labels(data.labels, len(data.values), where)
+        if data.labels.dtype != np.int64:
+            raise DataError(f"{where}: labels of {data.labels.dtype}: convert them to int64")
 
 
 def without_gaps(examples: Examples) -> Examples:

@@ -13,6 +13,7 @@ from ganforge.data.dataset import (
     Dataset,
     Examples,
     PictureOptions,
+    check_stored,
     digest,
     resized_spec,
     select,
@@ -147,6 +148,7 @@ def read(path: Path, options: PictureOptions) -> Examples:
         format_ = import_module(f"ganforge.data.formats.{name}")
         if format_.recognises(path, head):
             examples: Examples = format_.read(path, options)
+            check_stored(examples, f"{path}, read by the format {name}")
             if examples.labels is not None and not examples.class_names:
                 labels.refuse_continuous(str(path), examples.labels.tolist())
             return without_gaps(examples)
