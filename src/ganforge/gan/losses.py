@@ -104,9 +104,7 @@ def classification(every: Tensor, labelled: Tensor) -> Tensor:
 
 EVEN = 2 * math.log(2)  # the cross-entropies of D(x) = D(G(z)) = 1/2
 LOSSES = {
-    "minimax": Loss(
-        cross_entropy_discriminator, minimax_generator, cross_entropy=True, guess=EVEN
-    ),
+    "minimax": Loss(cross_entropy_discriminator, minimax_generator, cross_entropy=True, guess=EVEN),
     "non-saturating": Loss(
         cross_entropy_discriminator, non_saturating_generator, cross_entropy=True, guess=EVEN
     ),
