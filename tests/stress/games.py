@@ -15,11 +15,11 @@ from ganforge.config.schema import Config
 from ganforge.data import load
 from ganforge.data.dataset import Dataset, digest
 from ganforge.data.spec import DataSpec
-from ganforge.nets import DCGAN, MLP
 from ganforge.rng import Stream
 from ganforge.runs import checkpoint
 from ganforge.training import build, loop
 from ganforge.training.trainer import Trainer
+from tests.helpers.tiny import data_for, narrow
 
 Trainer.min_gap = 20  # type: ignore[misc,assignment]  # steps between checkpoints, for 100: more saves to hit in a shorter run
 CLOCKS = ("seconds", "images_per_second")  # what a log holds that no two runs share
@@ -39,22 +39,13 @@ def pictures(count: int = 40, side: int = 28, classes: int = 10) -> Dataset:
 
 def shortened(config: Config, steps: int, log_every: int = 10) -> Config:
     """A narrow form of a recipe for `steps` steps on one thread, saved as often as can be."""
-    parts = config.networks
-    if isinstance(parts, DCGAN):
-        parts = replace(parts, generator_width=4, discriminator_width=4)
-    elif isinstance(parts, MLP) and max((0, *parts.generator, *parts.discriminator)) > 64:
-        narrow = {k: tuple(max(4, w // 16) for w in getattr(parts, k)) for k in SIDES}
-        parts = replace(parts, **narrow)
     output = replace(
         config.output, log_every=log_every, save_every=0.01, sample_every=8.0, grid=10, score=False
     )
     return replace(
-        config, networks=parts, batch=BATCH, kimg=steps * BATCH * config.game.d_steps / 1000,
+        narrow(config), batch=BATCH, kimg=steps * BATCH * config.game.d_steps / 1000,
         device="cpu", precision="fp32", threads=1, output=output,
     )  # fmt: skip
-
-
-SIDES = ("generator", "discriminator")
 
 
 def toy(steps: int = 300) -> tuple[Config, Dataset]:
@@ -83,7 +74,7 @@ def game(name: str, steps: int = 0) -> tuple[Config, Dataset]:
     if name in GAMES:
         return GAMES[name](steps) if steps else GAMES[name]()
     config = shortened(recipes.find(name), steps or 60)
-    return config, pictures() if config.data == "mnist" else load.load(config.data)
+    return config, pictures() if config.data == "mnist" else data_for(config)
 
 
 def warm() -> None:
