@@ -19,11 +19,13 @@ from ganforge import recipes
 from ganforge.config.schema import Config
 from ganforge.data.batches import Batches
 from ganforge.data.dataset import Dataset
-from ganforge.errors import DivergedError, UsageError
+from ganforge.data.spec import DataSpec
+from ganforge.errors import DivergedError, OutOfMemoryError, UsageError
 from ganforge.gan import schedules, state
 from ganforge.gan import step as game
 from ganforge.gan.batch import Batch
 from ganforge.gan.penalties import R1
+from ganforge.nets import MLP
 from ganforge.recipes import RECIPES
 from ganforge.runs import model
 from ganforge.training import build
@@ -292,6 +294,47 @@ def test_a_diverged_game_is_not_saved(tmp_path: Path) -> None:
     with pytest.raises(DivergedError, match="diverged by step 4: a weight is not finite"):
         trainer(tmp_path, max_epochs=2, **kept).fit(module, GANData(config, data))
     assert not list((tmp_path / "a").glob("*.ckpt"))
+
+
+def test_memory_that_is_too_small_is_named_as_in_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: Any) -> None:
+        raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    config, data = small()
+    monkeypatch.setattr(game, "step", full)
+    with pytest.raises(OutOfMemoryError, match="cpu cannot hold batch = 8: --micro-batch 4 fits"):
+        trainer(tmp_path, max_steps=1).fit(GANModule(config, data.spec), GANData(config, data))
+
+
+def test_a_game_that_diverges_within_an_epoch_stops_there(tmp_path: Path) -> None:
+    config = tiny.shortened(recipes.gaussian(), 5)
+    module = GANModule(config)
+    with torch.no_grad():
+        next(module.generator.parameters()).fill_(torch.nan)
+    with pytest.raises(DivergedError, match=r"by step 50: .*in the generator .*generator\.lr"):
+        trainer(tmp_path, max_epochs=1).fit(module, GANData(config))
+
+
+@dataclass(frozen=True)
+class Frozen(MLP):
+    """Networks of which one layer is not trained."""
+
+    def __call__(self, spec: DataSpec, noise: int) -> dict[str, Any]:
+        players = super().__call__(spec, noise)
+        next(players["generator"].parameters()).requires_grad_(False)
+        return players
+
+
+def test_weights_that_are_not_trained_stay(tmp_path: Path) -> None:
+    config = tiny.shortened(recipes.gaussian(), 5)
+    config = replace(config, networks=Frozen((4,), (4,)))
+    module = GANModule(config, tiny.data_for(config).spec)
+    before = [p.clone() for p in module.generator.parameters()]
+    trainer(tmp_path, max_steps=2).fit(module, GANData(config))
+    same = [torch.equal(a, b) for a, b in zip(before, module.generator.parameters(), strict=True)]
+    assert same[0] and not any(same[1:])
 
 
 def test_without_lightning_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,15 +51,12 @@ def initial(
     if data is not None:
         for network in nets.networks_of(modules["generator"]):
             network.init_from_data(partial(mean_example, data))
-    built = {}
     for side in nets.SIDES:
         module = modules[side].to(device).train()
         if config.sync_bn and torch.distributed.is_initialized():
             norm.synchronise(module)
         if spec.is_image:
             module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        trained = [p for p in module.parameters() if p.requires_grad]
-        built[side] = optimizers.build(getattr(config, side), trained, fused)
     players = Players(
         **modules,
         autocast=autocast(device, precision),
@@ -68,11 +65,25 @@ def initial(
     )
     return State(
         players,
-        built,
+        player_optimizers(config, players, fused),
         average=copy.deepcopy(players.generator).requires_grad_(False) if config.ema else None,
         aux={n: torch.zeros((), device=device) for p in config.game.penalties for n in p.aux}
         | {k: v.to(device) for k, v in augmentation.initial(config.game.augment).items()},
     )
+
+
+def player_optimizers(
+    config: Config, players: Players, fused: bool = True
+) -> dict[str, torch.optim.Optimizer]:
+    """New optimisers of the weights that are trained, by player."""
+    return {
+        side: optimizers.build(
+            getattr(config, side),
+            [p for p in getattr(players, side).parameters() if p.requires_grad],
+            fused,
+        )
+        for side in nets.SIDES
+    }
 
 
 def players_spec(config: Config, spec: DataSpec) -> DataSpec:

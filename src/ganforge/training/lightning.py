@@ -6,8 +6,8 @@
     L.Trainer(max_epochs=5).fit(module, data)
     eights = module.sampler().sample(16, labels=8)
 
-The update is `game.step` on the same draws as in `loop.train` (manual optimisation: Lightning never
-sees a loss). Length, device, precision and checkpoints are the Trainer's; the rest is the config's.
+A step is `trainer.play_step`, as in `loop.train`, on the same random inputs (manual optimisation:
+Lightning never sees a loss). Length, device, precision and checkpoints are the Trainer's; the rest is the config's.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from ganforge.data.batches import Batches
 from ganforge.data.load import Dataset, load
 from ganforge.data.spec import DataSpec
 from ganforge.errors import DivergedError, UsageError, check
-from ganforge.gan import optimizers, schedules
+from ganforge.gan import schedules
 from ganforge.gan import state as states
 from ganforge.gan import step as game
 from ganforge.gan.batch import Batch
@@ -38,7 +38,7 @@ from ganforge.runs import model
 from ganforge.sampling.sampler import Sampler
 from ganforge.training import build, checks, divergence, trainer
 from ganforge.training.distributed import ALONE, World
-from ganforge.training.random_inputs import RandomInputSource, seed_user_modules
+from ganforge.training.random_inputs import RandomInputSource
 from ganforge.types import Array
 
 try:
@@ -57,7 +57,7 @@ SHOWN = ("loss_d", "loss_g", "d_real", "d_fake")  # on the progress bar too
 
 
 class GANModule(L.LightningModule):
-    """A game for `L.Trainer`: players, average and optimisers, and the step that moves them.
+    """A game for `L.Trainer`: players, average and optimisers, and the step that changes them.
 
     A training batch is (real,) or (real, label): real (k B, C, H, W) or (k B, F) model values for
     the k turns of D, label (k B,). `GANData` gives them; any loader of that batch size will do.
@@ -104,7 +104,8 @@ class GANModule(L.LightningModule):
             self.ema = self.state.average
         self.steps = 1.0
         self.inputs: RandomInputSource | None = None
-        self.skipped = torch.zeros(())
+        self.totals: dict[str, Tensor] = {}  # of the interval since the game was last checked
+        self.counted = self.skipped = 0
 
     @property
     def samples_seen(self) -> int:
@@ -136,7 +137,7 @@ class GANModule(L.LightningModule):
     # What the Trainer calls, in the order in which it does.
 
     def setup(self, stage: str) -> None:
-        """Take the machine from the Trainer; UsageError for what would train something else."""
+        """Use the Trainer's device and precision; UsageError for what would train another game."""
         data = getattr(self.trainer, "datamodule", None)
         if isinstance(data, GANData):
             check(data.spec == self.spec, "spec", self.spec, f"that of the data, {data.spec}")
@@ -162,11 +163,8 @@ class GANModule(L.LightningModule):
         Lightning saves and restores what is returned here. It wraps them, too, and a wrapper would
         swallow the flag of `optimizers.guarded_step`: the step uses the optimisers themselves.
         """
-        self.state.optimizers = {
-            side: optimizers.build(getattr(self.config, side), getattr(self, side).parameters())
-            for side in ("discriminator", "generator")
-        }
-        return list(self.state.optimizers.values())
+        self.state.optimizers = build.player_optimizers(self.config, self.state.players)
+        return [self.state.optimizers[side] for side in ("discriminator", "generator")]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["ganforge_aux"] = dict(self.state.aux)
@@ -175,42 +173,44 @@ class GANModule(L.LightningModule):
         self.state.aux = dict(checkpoint.get("ganforge_aux", {}))
 
     def on_train_start(self) -> None:
-        """Set the game's clock to the Trainer's, which is 0 or that of the checkpoint."""
+        """Begin at the Trainer's step, which is 0 or that of the checkpoint."""
         world, state = world_of(self.trainer), self.state
         state.step = self.trainer.global_step
         state.aux = {name: tensor.to(self.device) for name, tensor in state.aux.items()}
         self.steps = float(self.trainer.estimated_stepping_batches)
         part = world.part(self.config.batch)
         self.inputs = RandomInputSource(self.config, self.spec, state.players, self.device, part)
-        self.skipped = torch.zeros((), device=self.device)
+        self.totals, self.counted, self.skipped = {}, 0, 0
         self.train()
 
     def training_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
-        """One iteration of Algorithm 1; returns what `game.step` logs, for callbacks."""
+        """One iteration of Algorithm 1; returns what it logs, for callbacks."""
         state, config = self.state, self.config
         assert self.inputs is not None
-        seed_user_modules(state.players, config.seed, state.step)
-        turns, drawn = self.turns(batch), self.inputs.at(state.step)
+        turns = self.turns(batch)
         hyper = schedules.hyperparameters(config, state.step, self.steps)
         options = trainer.step_options(config, world_of(self.trainer))
         # With manual optimisation `global_step` counts the calls of Lightning's wrapped optimisers,
         # k + 1 a step if each were called; these are the hooks that one such call runs. Progress,
-        # profiler, `max_steps`, loggers and ModelCheckpoint go by them.
+        # profiler, `max_steps`, loggers and ModelCheckpoint count those.
         wrapped: Any = self.optimizers()
         wrapped[0]._on_before_step()
-        # Lightning's autocast spans losses and penalties too, and keeps casts of D's weights beyond
-        # D's update; ours has each forward pass in an autocast of its own, and nothing else.
+        # Lightning's autocast spans losses and penalties too, and its cache of cast weights outlives
+        # D's update; ours spans one forward pass.
         with torch.autocast(self.device.type, enabled=False):
-            log = game.step(state, config.game, turns, drawn, hyper, options)
+            log = trainer.play_step(config, state, turns, self.inputs, hyper, options)
         wrapped[0]._on_after_step()
-        self.skipped += sum(log[name] for name in log if name.startswith("skipped"))
+        self.totals = game.sum_logs(self.totals, log)
+        self.counted += 1
+        if state.step % trainer.CHECK_STEPS == 0:
+            self.check()
         for name, value in log.items():
             self.log(name, value, prog_bar=name in SHOWN, on_step=True, on_epoch=False)
         return log
 
     def on_train_epoch_end(self) -> None:
         """Log the grid; DivergedError if the game has diverged, before it is saved."""
-        self.watch()
+        self.check()
         writers = [getattr(logger, "experiment", None) for logger in self.loggers]
         adders = [getattr(writer, "add_image", None) for writer in writers]
         if self.trainer.is_global_zero and self.spec.is_image and any(adders):
@@ -243,15 +243,20 @@ class GANModule(L.LightningModule):
         parts = [slice(j * size, (j + 1) * size) for j in range(k)]
         return [Batch(real[p], None if label is None else label[p]) for p in parts]
 
-    def watch(self) -> None:
-        """DivergedError if a weight is not finite, or too many updates had to be skipped."""
-        step, skipped, finite = self.state.step, int(self.skipped), states.all_finite(self.state)
-        if divergence.has_diverged(self.config.game, step, skipped, finite):
-            what = f"{skipped} updates were not finite" if finite else "a weight is not finite"
-            raise DivergedError(
-                f"diverged by step {step:,}: {what}. Try lower rates (generator.lr, "
-                "discriminator.lr) or precision='32-true', from the last good checkpoint"
+    def check(self) -> None:
+        """DivergedError if the game has diverged, on every process."""
+        self.skipped += divergence.skipped_in(self.totals)
+        world, now = world_of(self.trainer), self.state
+        finite = divergence.finite_everywhere(now, world, str(self.device))
+        if divergence.has_diverged(self.config.game, now.step, self.skipped, finite):
+            player, what = divergence.described(
+                now, self.skipped, finite, self.totals, self.counted
             )
+            raise DivergedError(
+                f"{what}. Try a lower rate ({player}.lr) or precision='32-true', from the last "
+                "good checkpoint"
+            )
+        self.totals, self.counted = {}, 0
 
 
 class GANData(L.LightningDataModule):

@@ -22,7 +22,7 @@ from ganforge.data.load import Dataset
 from ganforge.data.spec import DataSpec
 from ganforge.errors import BusyError, DiskError, DivergedError, OutOfMemoryError, lacks_memory
 from ganforge.gan import schedules, state, step
-from ganforge.gan.batch import Batch
+from ganforge.gan.batch import Batch, Log
 from ganforge.gan.state import State, StepHyperparameters
 from ganforge.gan.step import StepOptions
 from ganforge.runs import checkpoint, folder, lock, model
@@ -161,23 +161,12 @@ class Trainer:
             self.totals = self.compiled.play(self.stacked_inputs(count), self.totals)
             self.counted += count
             return
-        random_inputs.seed_user_modules(self.state.players, self.config.seed, self.state.step)
-        batches, log = self.examples(), None
-        try:
-            now, game = self.state.step, self.config.game
-            drawn, hyper = self.inputs.at(now), self.hyperparameters(now)
-            log = step.step(self.state, game, batches, drawn, hyper, self.options)
-        except (RuntimeError, MemoryError) as error:
-            if not lacks_memory(error):
-                raise
-        if log is None:  # outside the except: the error's frames hold all that filled the memory
-            raise self._out_of_memory(batches[0])
+        now, options = self.state.step, self.options
+        batches = examples(self.batches, self.config, self.world, now)
+        hyper = self.hyperparameters(now)
+        log = play_step(self.config, self.state, batches, self.inputs, hyper, options)
         self.totals = step.sum_logs(self.totals, log)
         self.counted += 1
-
-    def examples(self) -> list[Batch]:
-        """The k batches of the next step, this process's part of them."""
-        return examples(self.batches, self.config, self.world, self.state.step)
 
     def hyperparameters(self, now: int) -> StepHyperparameters:
         """Learning rates and the like at a step."""
@@ -208,32 +197,6 @@ class Trainer:
         epochs = (output.sample_every, output.save_every, output.score_every)
         every += [self.interval(e) for e in epochs if e]
         return min(self.steps, *(now - now % n + n for n in every))
-
-    def _out_of_memory(self, batch: Batch) -> OutOfMemoryError:
-        """The error, naming the largest micro-batch that fits, found by trying."""
-        size = (self.config.micro_batch or self.config.batch) // 2
-        while size and not self._fits(batch.rows(slice(0, size))):
-            size //= 2
-        device = self.resolved.device
-        if not size:
-            return OutOfMemoryError(
-                f"{device} cannot hold one example of this game: use smaller networks or --size"
-            )
-        return OutOfMemoryError(
-            f"{device} cannot hold batch = {self.config.batch}: --micro-batch {size} fits and "
-            f"gives the same update (batch norm aside), or use --batch {size}"
-        )
-
-    def _fits(self, batch: Batch) -> bool:
-        """Whether the memory suffices for a turn of each player with a batch of this size."""
-        part = slice(0, len(batch.real))
-        try:
-            for side, drawn in self.inputs.at(self.state.step).items():
-                for one in drawn[:1]:
-                    step.turn(self.state, self.config.game, side, batch, one.rows(part))
-            return True
-        except (RuntimeError, MemoryError):
-            return False
 
     # --- compiled and recorded steps ----------------------------------------------------------
 
@@ -373,7 +336,7 @@ class Trainer:
             raise DivergedError(
                 f"diverged by step {self.state.step:,}: a weight is not finite, so nothing was "
                 "saved. Try a lower rate, --precision fp32, or --on-nan rollback; the last good "
-                "checkpoint is kept"
+                "checkpoint stays"
             )
         if path is None:
             raise DiskError(f"the last checkpoint could not be written: {self.disk}")
@@ -416,6 +379,58 @@ class Trainer:
             "versions": folder.versions(),
             "timing": {k: round(v, 3) for k, v in self.clock.timing.items()},
         }
+
+
+def play_step(
+    config: Config,
+    now: State,
+    batches: Sequence[Batch],
+    inputs: RandomInputSource,
+    hyper: StepHyperparameters,
+    options: StepOptions,
+) -> Log:
+    """The step of every way of training: `gan.step.step` on the random inputs of its number.
+
+    Raises:
+        OutOfMemoryError: it names the largest micro-batch that fits.
+    """
+    random_inputs.seed_user_modules(now.players, config.seed, now.step)
+    try:
+        return step.step(now, config.game, batches, inputs.at(now.step), hyper, options)
+    except (RuntimeError, MemoryError) as error:
+        if not lacks_memory(error):
+            raise
+    # outside the except: the frames of the error reach all that filled the memory
+    raise out_of_memory(config, now, batches[0], inputs)
+
+
+def out_of_memory(
+    config: Config, now: State, batch: Batch, inputs: RandomInputSource
+) -> OutOfMemoryError:
+    """The error of a step, with the largest micro-batch that fits, found by trying."""
+
+    def fits(size: int) -> bool:
+        """Whether the memory suffices for a turn of each player with so many examples."""
+        part = slice(0, size)
+        try:
+            for side, drawn in inputs.at(now.step).items():
+                for one in drawn[:1]:
+                    step.turn(now, config.game, side, batch.rows(part), one.rows(part))
+            return True
+        except (RuntimeError, MemoryError):
+            return False
+
+    size = (config.micro_batch or config.batch) // 2
+    while size and not fits(size):
+        size //= 2
+    if not size:
+        return OutOfMemoryError(
+            f"{inputs.device} cannot hold one example of this game: use smaller networks or --size"
+        )
+    return OutOfMemoryError(
+        f"{inputs.device} cannot hold batch = {config.batch}: --micro-batch {size} fits and "
+        f"gives the same update (batch norm aside), or use --batch {size}"
+    )
 
 
 def step_options(config: Config, world: World) -> StepOptions:
