@@ -7,7 +7,8 @@
     eights = module.sampler().sample(16, labels=8)
 
 A step is `trainer.play_step`, as in `loop.train`, on the same random inputs (manual optimisation:
-Lightning never sees a loss). Length, device, precision and checkpoints are the Trainer's; the rest is the config's.
+Lightning never sees a loss). Length, device, precision and checkpoints are the Trainer's; the rest
+is the config's.
 """
 
 from __future__ import annotations
@@ -195,8 +196,8 @@ class GANModule(L.LightningModule):
         # profiler, `max_steps`, loggers and ModelCheckpoint count those.
         wrapped: Any = self.optimizers()
         wrapped[0]._on_before_step()
-        # Lightning's autocast spans losses and penalties too, and its cache of cast weights outlives
-        # D's update; ours spans one forward pass.
+        # Lightning's autocast spans losses and penalties too, and its cache of cast weights lives
+        # longer than D's update; ours spans one forward pass.
         with torch.autocast(self.device.type, enabled=False):
             log = trainer.play_step(config, state, turns, self.inputs, hyper, options)
         wrapped[0]._on_after_step()
