@@ -161,12 +161,14 @@ class Trainer:
             self.totals = self.compiled.play(self.stacked_inputs(count), self.totals)
             self.counted += count
             return
-        now, options = self.state.step, self.options
-        batches = examples(self.batches, self.config, self.world, now)
-        hyper = self.hyperparameters(now)
-        log = play_step(self.config, self.state, batches, self.inputs, hyper, options)
+        hyper = self.hyperparameters(self.state.step)
+        log = play_step(self.config, self.state, self.examples(), self.inputs, hyper, self.options)
         self.totals = step.sum_logs(self.totals, log)
         self.counted += 1
+
+    def examples(self) -> list[Batch]:
+        """The k batches of the next step, this process's part of them."""
+        return examples(self.batches, self.config, self.world, self.state.step)
 
     def hyperparameters(self, now: int) -> StepHyperparameters:
         """Learning rates and the like at a step."""
