@@ -20,5 +20,6 @@ COMMANDS = {
     "reproduce": "ganforge.cli.commands.reproduce:reproduce",
     "runs": "ganforge.cli.commands.runs:runs",
     "sample": "ganforge.cli.commands.sample:sample",
+    "serve": "ganforge.cli.commands.serve:serve",
     "train": "ganforge.cli.commands.train:train",
 }

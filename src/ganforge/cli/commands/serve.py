@@ -1,0 +1,72 @@
+"""ganforge serve."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from ganforge.cli.options import Flag, Lines, user_networks
+from ganforge.errors import UsageError
+
+Several = Annotated[list[str] | None, Parameter(negative="")]
+
+
+def serve(
+    *runs: Path,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    public: Annotated[bool, Flag] = False,
+    allow_host: Several = None,
+    allow_origin: Several = None,
+    device: str = "cpu",
+    code: Path | None = None,
+) -> Lines:
+    """Serve samples over HTTP: GET or POST /sample, a page at /, metrics, OpenAPI.
+
+    Beyond this machine (--host) every request needs the token of the printed address, or that of
+    the environment variable GANFORGE_TOKEN.
+
+    Parameters
+    ----------
+    runs
+        Run folders or model folders; the first is at /sample, each at /models/NAME/sample.
+    host
+        The address to listen at; 0.0.0.0 for all of this machine.
+    port
+        0 for any that is free.
+    public
+        No token is needed.
+    allow_host
+        A further name by which the server may be called, NAME or NAME:PORT.
+    allow_origin
+        A site whose pages may read the answers, such as https://example.org.
+    device
+        cpu, cuda or mps.
+    code
+        Your FILE.py, for models whose networks are your code.
+    """
+    from ganforge.serve import server
+
+    if not runs:
+        raise UsageError("serve: name a run folder (`ganforge serve runs/cdcgan`)")
+    server.require_extra()
+    from ganforge.runs import load
+    from ganforge.serve import app as service
+    from ganforge.serve.access import Access
+    from ganforge.serve.token import address, needed
+
+    opened = [(run.resolve().name, load.open_sampler(run, user_networks(code, run), device))
+              for run in runs]  # fmt: skip
+    models = service.models(opened)
+    with server.bound(host, port) as listening:
+        port = listening.getsockname()[1]
+        token = "" if public else needed(host, os.environ.get("GANFORGE_TOKEN", ""))
+        hosts = tuple(name.lower() for name in allow_host or ())
+        access = Access(host, port, hosts, tuple(allow_origin or ()), token)
+        made = service.application(models, access)
+        yield f"{', '.join(model.name for model in models)}: {address(access)} (Ctrl-C ends it)"
+        server.run(made, listening)
+    return 0

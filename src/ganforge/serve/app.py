@@ -1,0 +1,230 @@
+"""The routes of the service."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from ganforge import files
+from ganforge._version import __version__
+from ganforge.errors import UsageError
+from ganforge.runs import checkpoint
+from ganforge.sampling.sampler import Sampler
+from ganforge.serve import openapi, values
+from ganforge.serve.access import Access
+from ganforge.serve.batching import Batcher
+from ganforge.serve.guard import Guard, read_body
+from ganforge.serve.index import page
+from ganforge.serve.limits import Limits
+from ganforge.serve.metrics import Metrics
+from ganforge.serve.problems import RequestError
+from ganforge.text import json_bytes
+
+YEAR = 365 * 24 * 3600
+Made = Callable[[Request], Response | Awaitable[Response]]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A generator that is served.
+
+    Args:
+        name: in its address, /models/NAME.
+        sampler: the generator.
+        sha256: of its weights.
+    """
+
+    name: str
+    sampler: Sampler
+    sha256: str
+
+    @property
+    def version(self) -> str:
+        """Of what decides an answer's bytes: the weights and the packages."""
+        return files.digest(f"{self.sha256} {__version__} {torch.__version__}".encode())[:16]
+
+
+def models(named: Sequence[tuple[str, Sampler]]) -> list[Model]:
+    """The models of some generators; UsageError for two of the same name."""
+    found: list[Model] = []
+    for name, sampler in named:
+        if name in [model.name for model in found]:
+            raise UsageError(f"two models are called {name}: rename one of the folders")
+        weights = checkpoint.encode_tensors(sampler.model.state_dict())
+        found.append(Model(name, sampler, files.digest(weights)))
+    return found
+
+
+def application(served: Sequence[Model], access: Access, limits: Limits | None = None) -> ASGIApp:
+    """The service of some models; the first one is also at /sample.
+
+    Args:
+        served: at least one.
+        access: who may ask.
+        limits: of requests, connections and the queue.
+    """
+    limits = limits or Limits()
+    metrics = Metrics()
+    batcher = Batcher(limits, metrics)
+    at = {"": served[0]} | {f"/models/{model.name}": model for model in served}
+    document = openapi.document({path: model.sampler for path, model in at.items()}, limits)
+    listed = [described(model) for model in served]
+    ready = asyncio.Event()
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        batcher.start()
+        for model in served:
+            await asyncio.to_thread(model.sampler.sample, 1)
+        ready.set()
+        yield
+        batcher.close()
+
+    fixed: dict[str, Made] = {
+        "/healthz": lambda request: plain("ok\n"),
+        "/readyz": lambda request: plain("ready\n") if ready.is_set() else plain("no\n", 503),
+        "/metrics": lambda request: plain(metrics.text(len(batcher.queue))),
+        "/models": lambda request: json_response(listed),
+        "/openapi.json": lambda request: json_response(document),
+    }
+    routes = [Route(path, answering(made), methods=["GET"]) for path, made in fixed.items()]
+    for path, model in at.items():
+        answer = partial(sample, model=model, batcher=batcher, limits=limits, access=access)
+        routes.append(Route(f"{path}/sample", answering(answer), methods=["GET", "POST"]))
+        shown = partial(page, model=model, path=path, served=served)
+        routes.append(Route(path or "/", answering(shown), methods=["GET"]))
+    app = Starlette(
+        routes=routes,
+        lifespan=lifespan,
+        exception_handlers={
+            RequestError: lambda request, error: problem(error),
+            HTTPException: lambda request, error: problem(error),
+            ClientDisconnect: lambda request, error: Response(status_code=400),
+            Exception: lambda request, error: RequestError(500, "a bug of the server").response(),
+        },
+    )
+    app.router.redirect_slashes = False
+    return Guard(app, access, limits, metrics.requests)
+
+
+def answering(made: Made) -> Callable[[Request], Any]:
+    """A route from a partial function, which Starlette would call in another way."""
+
+    async def answer(request: Request) -> Response:
+        found = made(request)
+        return await found if isinstance(found, Awaitable) else found
+
+    return answer
+
+
+def problem(error: Exception) -> Response:
+    """The problem document of an exception of ours, or of the router."""
+    if isinstance(error, HTTPException):
+        details = {404: "there is nothing at this path", 405: "the path has no such method"}
+        detail = details.get(error.status_code, error.detail)
+        error = RequestError(error.status_code, detail, error.headers or {})
+    assert isinstance(error, RequestError)
+    return error.response()
+
+
+def plain(text: str, status: int = 200) -> Response:
+    """Text."""
+    return Response(text, status, media_type="text/plain")
+
+
+def json_response(value: Any) -> Response:
+    """A value as JSON."""
+    return Response(json_bytes(value), media_type="application/json")
+
+
+def described(model: Model) -> dict[str, Any]:
+    """A model, as /models lists it."""
+    sampler = model.sampler
+    return {
+        "name": model.name,
+        "path": f"/models/{model.name}",
+        "sha256": model.sha256,
+        "version": model.version,
+        "shape": sampler.spec.shape,
+        "classes": sampler.spec.classes,
+        "class_names": sampler.class_names,
+        "truncation": sampler.truncation_law,
+    }
+
+
+async def sample(
+    request: Request, model: Model, batcher: Batcher, limits: Limits, access: Access
+) -> Response:
+    """Samples of a model."""
+    pinned, given = await asked(request, model, limits)
+    wanted = values.checked(given, model.sampler, limits)
+    tag = wanted.tag(model.version)
+    headers = {
+        "ETag": tag,
+        "Cache-Control": caching(pinned, bool(access.token)),
+        "X-Ganforge-Model": model.sha256,
+    }
+    if known(request.headers, tag):
+        return Response(status_code=304, headers=headers)
+    work = asyncio.ensure_future(batcher.samples(model.sampler, wanted))
+    gone = asyncio.ensure_future(disconnected(request))
+    try:
+        await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
+        if not work.done():
+            raise ClientDisconnect
+        return Response(work.result(), 200, headers, values.FORMATS[wanted.format])
+    finally:
+        gone.cancel()
+        work.cancel()
+
+
+async def asked(request: Request, model: Model, limits: Limits) -> tuple[bool, dict[str, Any]]:
+    """(whether the request names the model's version, its values).
+
+    Raises:
+        RequestError: a query beside a body, another type than JSON, 413 and what the readers raise;
+            404 for the version of another model.
+    """
+    pairs = request.query_params.multi_items()
+    if request.method == "POST":
+        if pairs:
+            raise RequestError(422, "a POST has its values in its body: the query must be empty")
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind != "application/json":
+            raise RequestError(415, f"Content-Type {kind!r}: expected application/json")
+        return False, values.from_json(await read_body(request, limits.body))
+    given = values.from_query(pairs)
+    version = given.pop("version", None)
+    if version not in (None, model.version):
+        raise RequestError(404, f"version {version!r}: this is {model.version}")
+    return version is not None, given
+
+
+def caching(pinned: bool, private: bool) -> str:
+    """The Cache-Control of samples: for ever if the address names the model's version."""
+    kind = "private" if private else "public"
+    return f"{kind}, max-age={YEAR}, immutable" if pinned else f"{kind}, no-cache"
+
+
+def known(headers: Mapping[str, str], tag: str) -> bool:
+    """Whether If-None-Match has the tag."""
+    tags = [t.strip().removeprefix("W/") for t in headers.get("if-none-match", "").split(",")]
+    return tag in tags or "*" in tags
+
+
+async def disconnected(request: Request) -> None:
+    """Returns when the client has gone."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
