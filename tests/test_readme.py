@@ -18,6 +18,7 @@ from ganforge.cli import main
 from ganforge.config.schema import Config
 from ganforge.recipes import RECIPES
 from ganforge.report import samples
+from ganforge.serve import server
 from tests.helpers.tiny import shortened
 
 ROOT = Path(__file__).parent.parent
@@ -77,6 +78,9 @@ def test_command(command: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> 
         words += ["-n", "120", *shlex.split(SHORT["dcgan"])[2:]]
     if words[0] == "reproduce":
         words += ["--budget", "0.01", "--seeds", "0,1", "--threads", "1"]
+    if words[0] == "serve":
+        monkeypatch.setattr(server, "run", lambda app, listening: listening.close())
+        words += ["--port", "0"]
     if words[0] == "report":
         monkeypatch.setattr(samples, "neighbours", partial(samples.neighbours, searched=500))
     assert main(words) == 0
