@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ganforge.errors import DataError, GanforgeError, UsageError
     from ganforge.experiments import compare
     from ganforge.experiments.seeds import train as population
+    from ganforge.export.demo.page import demo
     from ganforge.export.onnx import export
     from ganforge.gan import losses, penalties
     from ganforge.gan.adversarial import Adversarial
@@ -51,6 +52,7 @@ _PLACES = {
     "compare": "experiments.compare",
     "config": "config",
     "data": "data",
+    "demo": "export.demo.page:demo",
     "export": "export",
     "iterate": "training.loop:train",
     "lightning": "training.lightning",
@@ -67,8 +69,8 @@ _PLACES = {
 __all__ = [
     "DCGAN", "MLP", "Adversarial", "Average", "Config", "DataError", "Dataset", "GanforgeError",
     "Noise", "Optimizer", "Output", "Trained", "UsageError", "__version__", "compare", "config",
-    "data", "export", "iterate", "lightning", "load", "load_data", "losses", "nets", "penalties",
-    "population", "recipes", "train",
+    "data", "demo", "export", "iterate", "lightning", "load", "load_data", "losses", "nets",
+    "penalties", "population", "recipes", "train",
 ]  # fmt: skip
 
 _deprecated.install()

@@ -8,6 +8,7 @@ command imports torch, numpy and the like inside its functions only, so that hel
 COMMANDS = {
     "compare": "ganforge.cli.commands.compare:compare",
     "data": "ganforge.cli.commands.data:data",
+    "demo": "ganforge.cli.commands.demo:demo",
     "diagnose": "ganforge.cli.commands.diagnose:diagnose",
     "evaluate": "ganforge.cli.commands.evaluate:evaluate",
     "export": "ganforge.cli.commands.export:export",

@@ -1,0 +1,1 @@
+"""Pages of generators: bytes, rates and pixels (`python -m benchmarks.pages RUN...`)."""

@@ -1,0 +1,263 @@
+"""A generator as a list of operations, which engine.mjs runs in a browser.
+
+Operation i makes value i from the values in `from`: numbers of earlier operations, or the inputs
+"z" (batch, Z), "label" (batch,) and "source" (batch, C, H, W). Values are flat (batch, F) or maps
+(batch, C, H, W). The operations are the functions of `reference.OPERATIONS`. EMITTERS has a row
+for each class of modules: another network needs another row, and no other change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ganforge.errors import UsageError
+from ganforge.nets import dcgan, layers, mlp, resnet
+from ganforge.types import Array
+
+Source = int | str  # the number of an operation, or the name of an input
+WEIGHTED = ("linear", "conv", "transposed")
+PAGE_REMEDY = "write a .onnx file, which any network has: ganforge export RUN -o model.onnx"
+
+
+@dataclass
+class Graph:
+    """Operations and tensors so far.
+
+    tensors: float64 until they are stored, so that folding rounds nothing. shared: values that have
+    a second reader, so that nothing is folded into the layers that make them.
+    """
+
+    operations: list[dict[str, Any]] = field(default_factory=list)
+    tensors: list[Array] = field(default_factory=list)
+    shared: set[Source] = field(default_factory=set)
+
+    def tensor(self, values: Tensor | Array | None) -> int | None:
+        """The number of a new tensor; None for None."""
+        if values is None:
+            return None
+        if isinstance(values, Tensor):
+            values = values.detach().cpu().double().numpy()
+        self.tensors.append(np.array(values, np.float64))
+        return len(self.tensors) - 1
+
+    def add(self, op: str, sources: Sequence[Source], **settings: Any) -> int:
+        """The number of a new operation."""
+        self.operations.append({"op": op, "from": list(sources), **settings})
+        return len(self.operations) - 1
+
+    def module(self, module: nn.Module, x: Source) -> Source:
+        """The value of a module at x; UsageError if no row of EMITTERS has its class."""
+        emit = EMITTERS.get(type(module))
+        if emit is None:
+            raise UsageError(
+                f"{type(module).__name__}: the page has no such operation; {PAGE_REMEDY}"
+            )
+        return emit(self, module, x)
+
+    def scaled(self, x: Source, scale: Array, shift: Array) -> Source:
+        """x * scale + shift for each channel (C,), within the weights of x if x has weights."""
+        last: dict[str, Any] = {"op": ""}
+        if isinstance(x, int) and x not in self.shared:
+            last = self.operations[x]
+        spread = 1
+        if last["op"] == "grid" and isinstance(last["from"][0], int):
+            spread = int(np.prod(last["shape"][1:]))
+            last = self.operations[last["from"][0]]
+        if last["op"] not in WEIGHTED:
+            return self.add("affine", [x], scale=self.tensor(scale), shift=self.tensor(shift))
+        scale, shift = np.repeat(scale, spread), np.repeat(shift, spread)
+        place, bias = last["weight"], last["bias"]
+        weight = self.tensors[place]
+        axis = 1 if last["op"] == "linear" else 0
+        taps = len(weight) // len(scale) if last["op"] == "transposed" else 1
+        shape = [-1 if i == axis else 1 for i in range(weight.ndim)]
+        self.tensors[place] = weight * np.repeat(scale, taps).reshape(shape)
+        if bias is None:
+            last["bias"] = self.tensor(shift)
+        else:
+            self.tensors[bias] = self.tensors[bias] * scale + shift
+        return x
+
+
+Emit = Callable[[Graph, Any, Source], Source]
+
+
+def double(values: Tensor) -> Array:
+    """A tensor as float64."""
+    return np.asarray(values.detach().cpu().double().numpy())
+
+
+def linear(graph: Graph, m: nn.Linear, x: Source) -> Source:
+    """Its weight lies as (inputs, outputs)."""
+    bias = graph.tensor(m.bias)
+    return graph.add("linear", [x], weight=graph.tensor(double(m.weight).T), bias=bias)
+
+
+def conv(graph: Graph, m: nn.Conv2d, x: Source) -> Source:
+    """A convolution with zero padding."""
+    return convolved(graph, x, m.weight, m.bias, m.stride, m.padding)
+
+
+def convolved(
+    graph: Graph,
+    x: Source,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Sequence[int] = (1, 1),
+    padding: Sequence[int] | str = (0, 0),
+) -> Source:
+    """A convolution; a reflection padding right before it is done within it."""
+    before = graph.operations[x] if isinstance(x, int) else {}
+    reflect = 0
+    if before.get("op") == "reflect":
+        reflect, x = before["by"], before["from"][0]
+        graph.operations.pop()
+    return graph.add(
+        "conv", [x], weight=graph.tensor(weight), bias=graph.tensor(bias), stride=list(stride),
+        padding=list(padding), reflect=reflect,
+    )  # fmt: skip
+
+
+def transposed(graph: Graph, m: nn.ConvTranspose2d, x: Source) -> Source:
+    """Its weight (I, O, h, w) lies as (O h w, I)."""
+    weight = double(m.weight)
+    return graph.add(
+        "transposed", [x], weight=graph.tensor(weight.reshape(len(weight), -1).T),
+        bias=graph.tensor(m.bias), stride=list(m.stride), padding=list(m.padding),
+        extra=list(m.output_padding), kernel=list(m.kernel_size),
+    )  # fmt: skip
+
+
+def batch_norm(graph: Graph, m: nn.modules.batchnorm._BatchNorm, x: Source) -> Source:
+    """Folded, in double precision, into the layer before it."""
+    assert m.running_var is not None and m.running_mean is not None
+    scale = double(m.weight) / np.sqrt(double(m.running_var) + m.eps)
+    return graph.scaled(x, scale, double(m.bias) - double(m.running_mean) * scale)
+
+
+def instance_norm(graph: Graph, m: nn.InstanceNorm2d, x: Source) -> Source:
+    """By the statistics of each example and channel."""
+    scale, shift = graph.tensor(m.weight), graph.tensor(m.bias)
+    return graph.add("instance", [x], epsilon=m.eps, scale=scale, shift=shift)
+
+
+def sequence(graph: Graph, modules: Any, x: Source) -> Source:
+    """Modules one after another."""
+    for module in modules:
+        x = graph.module(module, x)
+    return x
+
+
+def activation(kind: str, slope: str = "") -> Emit:
+    """A row for an activation; slope: the attribute that has it."""
+
+    def emit(graph: Graph, m: nn.Module, x: Source) -> Source:
+        settings = {"slope": getattr(m, slope)} if slope else {}
+        return graph.add("activation", [x], kind=kind, **settings)
+
+    return emit
+
+
+def resized(graph: Graph, m: nn.Upsample, x: Source) -> Source:
+    """Bilinear to a size, or pixels repeated."""
+    return graph.add("resize", [x], size=m.size, factor=m.scale_factor, mode=m.mode)
+
+
+def reflected(graph: Graph, m: nn.ReflectionPad2d, x: Source) -> Source:
+    """Mirrored pixels on every side; `convolved` takes them in."""
+    return graph.add("reflect", [x], by=m.padding[0])
+
+
+def sines(graph: Graph, m: layers.Sines, x: Source) -> Source:
+    """x, and sines beside it."""
+    waves = graph.add("activation", [linear(graph, m.linear, x)], kind="sin")
+    return graph.add("concat", [x, waves])
+
+
+def join(graph: Graph, m: layers.Join, x: Source) -> Source:
+    """x, and the label's row beside it."""
+    if m.embedding is None:
+        return x
+    row = graph.add("embed", ["label"], table=graph.tensor(m.embedding.weight))
+    return graph.add("concat", [x, row])
+
+
+def perceptron(graph: Graph, m: mlp.Perceptron, x: Source) -> Source:
+    """Hidden layers; nothing is dropped."""
+    x = graph.module(m.sines, x)
+    for layer, norm in zip(m.linears, m.norms, strict=True):
+        x = sequence(graph, (layer, norm, m.activation), x)
+    return x
+
+
+def mlp_generator(graph: Graph, m: mlp.Generator, x: Source) -> Source:
+    """The last layer's tanh, or 2 sigmoid - 1, or nothing."""
+    x = sequence(graph, (m.join, m.body, m.out), x)
+    if m.unit:
+        x = graph.add("activation", [x], kind="sigmoid")
+        return graph.add("affine", [x], scale=[2.0], shift=[-1.0])
+    return graph.add("activation", [x], kind="tanh") if m.bounded else x
+
+
+def dcgan_generator(graph: Graph, m: dcgan.Generator, x: Source) -> Source:
+    """A linear layer, a grid, and the layers of the body."""
+    x = sequence(graph, (m.join, m.project), x)
+    x = graph.add("grid", [x], shape=list(m.grid))
+    return graph.add("activation", [sequence(graph, (m.project_norm, m.body), x)], kind="tanh")
+
+
+def resnet_generator(graph: Graph, m: resnet.Generator, x: Source) -> Source:
+    """A linear layer, a grid, and blocks."""
+    x = sequence(graph, (m.join, m.project), x)
+    x = graph.add("grid", [x], shape=list(m.grid))
+    return graph.add("activation", [graph.module(m.body, x)], kind="tanh")
+
+
+def block(graph: Graph, m: resnet.Block, x: Source) -> Source:
+    """A residual beside a shortcut."""
+    graph.shared.add(x)
+    return graph.add("add", [graph.module(m.shortcut, x), graph.module(m.residual, x)])
+
+
+EMITTERS: dict[type, Emit] = {
+    nn.Linear: linear,
+    nn.Conv2d: conv,
+    nn.ConvTranspose2d: transposed,
+    nn.BatchNorm1d: batch_norm,
+    nn.BatchNorm2d: batch_norm,
+    nn.InstanceNorm2d: instance_norm,
+    nn.Sequential: sequence,
+    nn.Identity: lambda graph, m, x: x,
+    nn.ReLU: activation("relu"),
+    nn.LeakyReLU: activation("leaky", "negative_slope"),
+    nn.Tanh: activation("tanh"),
+    nn.Sigmoid: activation("sigmoid"),
+    nn.Upsample: resized,
+    nn.ReflectionPad2d: reflected,
+    layers.Maxout: lambda graph, m, x: graph.add("maxout", [x], pieces=m.pieces),
+    layers.Sines: sines,
+    layers.Join: join,
+    mlp.Perceptron: perceptron,
+    mlp.Generator: mlp_generator,
+    dcgan.Generator: dcgan_generator,
+    resnet.Block: block,
+    resnet.Generator: resnet_generator,
+}
+
+
+def of_generator(generator: nn.Module, translates: bool = False) -> Graph:
+    """The graph of a generator in evaluation mode.
+
+    Raises:
+        UsageError: a module that EMITTERS does not have.
+    """
+    graph = Graph()
+    with torch.no_grad():
+        graph.module(generator, "source" if translates else "z")
+    return graph

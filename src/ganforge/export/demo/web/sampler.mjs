@@ -1,0 +1,107 @@
+// Samples of a generator: those of ganforge's `gf.load(...).sample`, within a level.
+
+import { noise } from "../../noise.mjs";
+
+const BATCH = 16; // examples of a pass; larger ones are not faster
+const SEEDS = 1n << 63n;
+
+/** Samples by seed, label, number and truncation; arguments out of range throw a RangeError. */
+export class Sampler {
+  constructor(model, engine) {
+    Object.assign(this, { model, engine });
+    this.size = model.shape.reduce((a, b) => a * b, 1);
+    this.pictures = model.shape.length === 3;
+  }
+
+  /** z of samples first .. first + count - 1; truncated if the law is that of the noise. */
+  noise(count, seed = 0, first = 0, truncation = 1) {
+    const whole = typeof seed === "bigint" ? seed : BigInt(Number.isInteger(seed) ? seed : SEEDS);
+    if (whole <= -SEEDS || whole >= SEEDS) {
+      throw new RangeError(`seed = ${seed}: expected a whole number below 2^63 in size`);
+    }
+    return noise(count, this.model.noise.size, { law: this.model.noise.law, seed: whole, first });
+  }
+
+  /** Labels of `count` samples from one label, a list that is cycled, or null for all in turn. */
+  labels(count, label = null) {
+    const { classes } = this.model;
+    if (!classes) {
+      if (label !== null) throw new RangeError(`label = ${label}: this model takes no labels`);
+      return null;
+    }
+    const asked = label === null ? [...Array(classes).keys()] : [label].flat();
+    for (const one of asked) {
+      if (!Number.isInteger(one) || one < 0 || one >= classes) {
+        throw new RangeError(`label = ${one}: expected a whole number from 0 to ${classes - 1}`);
+      }
+    }
+    return Array.from({ length: count }, (_, i) => asked[i % asked.length]);
+  }
+
+  /** z (N, Z) and labels -> model values, (N, numbers of an example). */
+  generate(z, label, truncation = 1) {
+    if (!(truncation > 0 && truncation <= 1)) {
+      throw new RangeError(`truncation = ${truncation}: expected more than 0 and at most 1`);
+    }
+    const { size } = this.model.noise;
+    const count = z.length / size;
+    const t = Math.fround(truncation);
+    const moved = this.model.truncation === "noise" && t !== 1 ? z.map((v) => v * t) : z;
+    const out = new Float32Array(count * this.size);
+    for (let start = 0; start < count; start += BATCH) {
+      const end = Math.min(start + BATCH, count);
+      const inputs = { z: moved.subarray(start * size, end * size), label: label?.slice(start, end) };
+      out.set(this.engine.run(end - start, inputs, t), start * this.size);
+    }
+    return out;
+  }
+
+  /** Model values -> levels 0 .. 255 (C, H, W) of pictures, or numbers in data units. */
+  decoded(x) {
+    const { dtype, scale, offset } = this.model;
+    const levels = this.pictures && dtype !== "uint8";
+    const of = (numbers, i) => (levels ? 127.5 : numbers[numbers.length === 1 ? 0 : i % this.size]);
+    const out = this.pictures ? new Uint8ClampedArray(x.length) : new Float32Array(x.length);
+    // a clamped array rounds to the nearest level, halves to the even one, as torch does
+    for (let i = 0; i < x.length; i++) out[i] = Math.fround(Math.fround(x[i] * of(scale, i)) + of(offset, i));
+    return out;
+  }
+
+  /** Samples first .. first + count - 1 of a seed, decoded. */
+  samples(count, { seed = 0, label = null, first = 0, truncation = 1 } = {}) {
+    return this.decoded(this.generate(this.noise(count, seed, first), this.labels(count, label), truncation));
+  }
+}
+
+const SPHERE = 16; // normal noise of so many numbers lies near a sphere
+
+/**
+ * The noise on the way t in [0, 1] from a to b: on a sphere for normal noise of many numbers, whose
+ * length is then that of its law; else straight.
+ */
+export function between(a, b, t, law) {
+  let [u, v] = [1 - t, t];
+  if (law === "normal" && a.length >= SPHERE) {
+    const dot = (p, q) => p.reduce((sum, value, i) => sum + value * q[i], 0);
+    const cosine = dot(a, b) / Math.sqrt(dot(a, a) * dot(b, b));
+    const angle = Math.acos(Math.min(1 - 1e-6, Math.max(-1 + 1e-6, cosine)));
+    [u, v] = [Math.sin((1 - t) * angle) / Math.sin(angle), Math.sin(t * angle) / Math.sin(angle)];
+  }
+  return a.map((value, i) => u * value + v * b[i]);
+}
+
+/**
+ * The noise at a place (x, y) in [-1, 1]^2 of a plane through three noises: `origin` in the middle,
+ * `right` at (1, 0), `up` at (0, 1). Noise of two numbers is the plane itself.
+ */
+export function onPlane([origin, right, up], x, y, law) {
+  if (origin.length === 2) return Float32Array.of(x, y).map((v) => v * (law === "normal" ? 2.5 : 1));
+  if (law !== "normal") {
+    return origin.map((v, i) =>
+      Math.min(1, Math.max(-1, v + x * (right[i] - v) + y * (up[i] - v))));
+  }
+  const distance = Math.hypot(x, y);
+  if (!distance) return origin;
+  const [c, s] = [Math.cos((distance * Math.PI) / 2), Math.sin((distance * Math.PI) / 2)];
+  return origin.map((v, i) => c * v + (s / distance) * (x * right[i] + y * up[i]));
+}
