@@ -30,7 +30,8 @@ const cpu = (since) => { const t = process.cpuUsage(since); return (t.user + t.s
 const model = JSON.parse(part("model"));
 const weights = part("weights");
 let before = process.cpuUsage();
-const loops = kind === "simd" ? await engine.simd(engine.fromBase64(part("engine"))) : engine.plain();
+const loops = kind === "simd"
+  ? await engine.simd(engine.fromBase64(part("engine"))) : engine.plain();
 const made = new engine.Engine(model, engine.fromBase64(weights), loops);
 const sampler = new Sampler(model, made);
 sampler.samples(1);
@@ -43,7 +44,10 @@ const rate = (batch) => {
   return done / cpu(before) * 1000;
 };
 const [one, many] = [rate(1), rate(16)];
-if (Number(count)) writeFileSync(out, new Uint8Array(Float32Array.from(sampler.samples(Number(count))).buffer));
+if (Number(count)) {
+  const all = Float32Array.from(sampler.samples(Number(count)));
+  writeFileSync(out, new Uint8Array(all.buffer));
+}
 console.log(JSON.stringify({ start, one, many }));
 """
 
