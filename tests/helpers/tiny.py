@@ -96,7 +96,7 @@ def fp64_state(config: Config, spec: DataSpec, seed: int = 0, fused: bool = True
     """The state of `config` in double precision, to be compared with a calculation by hand."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        modules = nets.build(config.networks, spec, config.noise.size)
+        modules = nets.build(config.networks, spec, config.noise.size, config.game.pack)
     for module in modules.values():
         module.double().train()
     choices = {"generator": config.generator, "discriminator": config.discriminator}

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ganforge.data.spec import DataSpec, encode
 from ganforge.diagnosis.log_signals import Figures
+from ganforge.nets.packing import Packed
 from ganforge.nets.spectral import Spectral
 from ganforge.rng import Stream
 from ganforge.types import Array, Doubles
@@ -47,16 +48,19 @@ def logits(
         labels: (N,) in 0..K-1 for a conditional D, else None.
 
     Returns:
-        (N,).
+        (N,), or (N / m,) of a D that judges m examples together: those of neighbours.
     """
+    pack = discriminator.size if isinstance(discriminator, Packed) else 1
+    values, chunk = values[: len(values) // pack * pack], CHUNK // pack * pack
     device = next((p.device for p in discriminator.parameters()), torch.device("cpu"))
     out = []
     with evaluating(discriminator):
-        for i in range(0, len(values), CHUNK):
-            rows = slice(i, i + CHUNK)
+        for i in range(0, len(values), chunk):
+            rows = slice(i, i + chunk)
             x = encode(torch.from_numpy(np.array(values[rows])).to(device), spec)
             label = None if labels is None else torch.from_numpy(labels[rows]).to(device)
-            out.append(discriminator(x, label, None).reshape(len(x), -1).double().mean(1).cpu())
+            found = discriminator(x, label, None)
+            out.append(found.reshape(len(found), -1).double().mean(1).cpu())
     return np.asarray(torch.cat(out))
 
 

@@ -29,7 +29,8 @@ class Adversarial(Game):
     d_steps: k. g_steps: generator steps. fresh_noise: False lets G's turn reuse D's last z, labels
     and dropout of G, and so its fakes. simultaneous: both gradients at one point, before either
     player moves (k = 1 only); the published code of 2014 does so. fake_labels: of the fakes,
-    "uniform" over all K or those of the real batch ("data"). augment: what changes every picture in
+    "uniform" over all K or those of the real batch ("data"). pack: examples that D judges together
+    (see `nets.packing`), which the batch is a multiple of. augment: what changes every picture in
     front of D.
     """
 
@@ -44,6 +45,7 @@ class Adversarial(Game):
     fresh_noise: bool = True
     simultaneous: bool = False
     fake_labels: str = "uniform"
+    pack: int = 1
     penalties: tuple[Any, ...] = field(default=(), metadata={"parts": "penalties"})
     augment: tuple[Any, ...] = field(default=(), metadata={"parts": "augmentations"})
 
@@ -58,6 +60,7 @@ class Adversarial(Game):
         smooth = f"a target in [0, 1), and 0 for the {self.loss} loss, which has no targets"
         ok = 0 <= self.smoothing < 1 and (LOSSES[self.loss].cross_entropy or not self.smoothing)
         check(ok, "smoothing", self.smoothing, smooth)
+        check(self.pack >= 1, "pack", self.pack, "at least 1")
         check(0 <= self.classify < math.inf, "classify", self.classify, "a weight of 0 or more")
 
     def passes(self, side: str) -> dict[str, str]:
@@ -81,7 +84,7 @@ class Adversarial(Game):
         logits = players.discriminate_both(batch, inputs.networks, self.classify > 0)
         real_logit, classification = self.split_class_logits(logits[0], batch.label)
         fake_logit, _ = self.split_class_logits(logits[1], label)
-        require_same_shape(real_logit, fake_logit, len(fake))
+        require_same_shape(real_logit, fake_logit, len(fake) // self.pack)
 
         loss = LOSSES[self.loss].discriminator(real_logit, fake_logit)
         if self.smoothing:
@@ -110,7 +113,7 @@ class Adversarial(Game):
         if LOSSES[self.loss].uses_real:
             with torch.no_grad():
                 real_logit = players.discriminate(batch.real, batch.label, batch.source, on_real)
-            require_same_shape(real_logit, fake_logit, len(fake))
+            require_same_shape(real_logit, fake_logit, len(fake) // self.pack)
 
         loss = LOSSES[self.loss].generator(real_logit, fake_logit)
         batch = replace(batch, fake=fake, fake_label=label)
@@ -148,5 +151,6 @@ def require_same_shape(real: Tensor, fake: Tensor, count: int) -> None:
     if real.shape != fake.shape or real.shape[:1] != (count,):
         raise ValueError(
             f"a discriminator gave logits {tuple(real.shape)} for the real and "
-            f"{tuple(fake.shape)} for the fake of {count} examples: it must give one row for each"
+            f"{tuple(fake.shape)} for the fake of {count} examples or packs: "
+            "it must give one row for each"
         )

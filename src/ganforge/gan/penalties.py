@@ -57,11 +57,11 @@ def squared_gradient(
     source: Tensor | None,
     inputs: RandomInputs,
 ) -> Tensor:
-    """|grad_x D(x)|^2 for each example, (B,), differentiable in D's parameters."""
+    """|grad_x D(x)|^2 for each example or pack, (B,), differentiable in D's parameters."""
     x = x.detach().requires_grad_()
     logits = players.discriminate(x, label, source, inputs.networks.get("penalty"))
     (gradient,) = torch.autograd.grad(logits.sum(), x, create_graph=True)
-    return gradient.square().flatten(1).sum(1)
+    return gradient.square().reshape(len(logits), -1).sum(1)
 
 
 @dataclass(frozen=True)
@@ -135,6 +135,8 @@ class GradientPenalty(Penalty):
     ) -> tuple[Tensor, Aux]:
         fake = batch.generated()
         epsilon = inputs.extra["epsilon"].view(-1, *[1] * (fake.dim() - 1))
+        if players.pack > 1:  # the examples of a pack are mixed alike: a pack lies on one line
+            epsilon = epsilon[:: players.pack].repeat_interleave(players.pack, 0)
         mixed = epsilon * batch.real + (1 - epsilon) * fake
         norm = squared_gradient(players, mixed, batch.label, batch.source, inputs)
         # sqrt has an infinite gradient at 0, where a dead D would put a NaN into every weight

@@ -15,6 +15,7 @@ from ganforge.augment.base import Augmentation
 from ganforge.gan.batch import Batch
 from ganforge.nets import networks_of
 from ganforge.nets.base import Inputs, TwoPartDiscriminator
+from ganforge.nets.packing import Packed
 from ganforge.nets.spectral import SpectralWeight
 
 
@@ -43,6 +44,11 @@ class Players:
         side, _, part = name.partition(".")
         module: nn.Module = getattr(self, side)
         return module.get_submodule(part) if part else module
+
+    @property
+    def pack(self) -> int:
+        """Examples that D judges together."""
+        return self.discriminator.size if isinstance(self.discriminator, Packed) else 1
 
     @cached_property
     def buffers(self) -> list[Tensor]:
@@ -123,8 +129,9 @@ class Players:
             # the gradient of the head's bias is 0, and it must be 0 to the last bit
             real_queries = self.label_queries(real, batch.label, all_classes)
             fake_queries = self.label_queries(fake, batch.fake_label, all_classes)
-            real_logit = d.out(features[: len(real)], real_queries)
-            fake_logit = d.out(features[len(real) :], fake_queries)
+            rows = len(features) * len(real) // (len(real) + len(fake))
+            real_logit = d.out(features[:rows], real_queries)
+            fake_logit = d.out(features[rows:], fake_queries)
         return real_logit.to(real.dtype), fake_logit.to(fake.dtype)
 
     def augmented(self, x: Tensor, inputs: Inputs | None) -> Tensor:

@@ -50,6 +50,7 @@ class Game:
     fresh_noise: bool = True
     simultaneous: bool = False
     fake_labels: str = "uniform"
+    pack: int = 1
     penalties: tuple[Any, ...] = ()
     augment: tuple[Any, ...] = ()
 

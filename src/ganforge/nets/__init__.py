@@ -14,12 +14,13 @@ from ganforge.nets.base import Inputs, Network, PlainModule, RandomInput
 from ganforge.nets.dcgan import DCGAN
 from ganforge.nets.init import Init
 from ganforge.nets.mlp import MLP
+from ganforge.nets.packing import Packed, packed_spec
 
 SIDES = ("generator", "discriminator")
 
 
 def build(
-    networks: Callable[[DataSpec, int], dict[str, Any]], spec: DataSpec, noise: int
+    networks: Callable[[DataSpec, int], dict[str, Any]], spec: DataSpec, noise: int, pack: int = 1
 ) -> dict[str, nn.Module]:
     """Both sides; modules that are no `Network` are wrapped, so plain torch modules will do.
 
@@ -27,6 +28,7 @@ def build(
         networks: a function of (spec, noise); a side may be a dictionary of several modules.
         spec: of the data, with classes = 0 for an unconditional game.
         noise: Z, the size of z.
+        pack: examples that D judges together, at least 1 (see `packing`).
 
     Returns:
         {"generator": ..., "discriminator": ...}, a `Network` each, or an `nn.ModuleDict` of them.
@@ -47,7 +49,23 @@ def build(
         )
     sides = {side: wrapped(modules[side], spec.classes > 0) for side in SIDES}
     probe(sides, spec, noise)
+    if pack > 1:
+        sides["discriminator"] = packed(networks, spec, noise, pack)
     return sides
+
+
+def packed(
+    networks: Callable[[DataSpec, int], dict[str, Any]], spec: DataSpec, noise: int, pack: int
+) -> Packed:
+    """The discriminator of packs; UsageError if there is none."""
+    if spec.classes:
+        raise UsageError(
+            f"pack = {pack}: a pack of examples has no label: add --labels false, or --game.pack 1"
+        )
+    module = wrapped(made(networks, packed_spec(spec, pack), noise)["discriminator"], False)
+    if not isinstance(module, Network):
+        raise UsageError(f"pack = {pack}: the discriminator must be one network: --game.pack 1")
+    return Packed(module, pack)
 
 
 def wrapped(side: nn.Module | Mapping[str, nn.Module], conditional: bool) -> nn.Module:

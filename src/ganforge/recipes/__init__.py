@@ -22,6 +22,7 @@ from ganforge.recipes.gaussian_stable import gaussian_stable
 from ganforge.recipes.grid import grid
 from ganforge.recipes.mnist_dropout import mnist_dropout
 from ganforge.recipes.mnist_mlp import mnist_mlp
+from ganforge.recipes.pacgan import pacgan
 from ganforge.recipes.parzen import parzen
 from ganforge.recipes.pictures import pictures
 from ganforge.recipes.ring import ring
@@ -44,6 +45,7 @@ RECIPES: dict[str, Callable[[], Config]] = {
         cdcgan,
         pictures,
         parzen,
+        pacgan,
         ring,
         grid,
         wgan_gp,

@@ -130,7 +130,7 @@ def load_players(
         UsageError: the networks are code of the user's that was not given.
     """
     with torch.random.fork_rng(devices=[]):
-        modules = nets.build(config.networks, spec, config.noise.size)
+        modules = nets.build(config.networks, spec, config.noise.size, config.game.pack)
     if config.ema:
         modules["ema"] = copy.deepcopy(modules["generator"])
     for side, module in modules.items():
@@ -148,13 +148,17 @@ def discriminator(run: Run) -> Callable[[Array], Array] | None:
         spec, saved = load_spec(run), newest_checkpoint(run)
         if spec is None or saved is None:
             return None
-        player = load_players(load_config(run), spec, saved)["discriminator"]
+        config = load_config(run)
+        pack = config.game.pack
+        player = load_players(config, spec, saved)["discriminator"]
     except (GanforgeError, RuntimeError):
         return None
 
     def judge(x: Array) -> Array:
         with torch.no_grad():
             values = encode(torch.from_numpy(np.asarray(x, dtype=np.float32)), spec)
-            return torch.sigmoid(player(values, None, None)).flatten().double().numpy()
+            # D of packs is asked for packs of one example, m times
+            alike = values.repeat_interleave(pack, 0)
+            return torch.sigmoid(player(alike, None, None)).flatten().double().numpy()
 
     return judge

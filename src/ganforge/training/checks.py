@@ -265,5 +265,5 @@ def require_fitting_passes(config: Config, begun: State, world: World) -> None:
     if size % group or count % group:
         raise UsageError(
             f"{given}: a forward pass of {size} examples would cut a group of the {group} that the "
-            "discriminator compares: choose multiples of it, or another networks.group"
+            "discriminator compares: choose multiples of it, or another networks.group or game.pack"
         )
