@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -63,10 +64,37 @@ def marked() -> PngInfo:
     return info
 
 
-def gif(pictures: Sequence[Pixels], milliseconds: int = 150) -> bytes:
-    """(H, W, 3) pictures as an endless GIF's bytes; the last one stays for a second."""
+def single(picture: Pixels, kind: str = "png", scale: int = 1) -> bytes:
+    """One picture as a file, with its channels: grey, RGB or RGBA; others as `grid` shows them.
+
+    Args:
+        picture: (H, W, C) uint8.
+        kind: "png", "webp" (both without loss) or "jpg" (quality 95, no transparency).
+        scale: each pixel is enlarged to `scale` x `scale`.
+    """
+    channels = picture.shape[-1]
+    if channels not in (1, 3, 4):
+        picture = picture[..., [0, 1, 0] if channels == 2 else [0, 1, 2]]
+    elif channels == 4 and kind == "jpg":
+        picture = picture[..., :3]
+    large = picture.repeat(scale, axis=0).repeat(scale, axis=1)
+    buffer = io.BytesIO()
+    options: dict[str, dict[str, Any]] = {
+        "png": {"format": "PNG", "pnginfo": marked()},
+        "webp": {"format": "WEBP", "lossless": True},
+        "jpg": {"format": "JPEG", "quality": 95, "comment": MARK},
+    }
+    Image.fromarray(large[..., 0] if channels == 1 else large).save(buffer, **options[kind])
+    return buffer.getvalue()
+
+
+def gif(pictures: Sequence[Pixels], milliseconds: int = 150, last: int | None = 1000) -> bytes:
+    """(H, W, 3) pictures as an endless GIF's bytes.
+
+    last: milliseconds that the last one stays; None for as long as the others.
+    """
     frames = [Image.fromarray(p) for p in pictures]
-    times = [milliseconds] * (len(frames) - 1) + [1000]
+    times = [milliseconds] * (len(frames) - 1) + [last or milliseconds]
     buffer = io.BytesIO()
     options = {"append_images": frames[1:], "duration": times, "loop": 0, "comment": MARK}
     frames[0].save(buffer, "GIF", save_all=True, **options)

@@ -227,8 +227,8 @@ def test_a_folder_of_pictures_from_look_to_samples(
         assert file["samples"].shape == (4, 16, 16, 3)
     words = ["cdcgan", "--data", folder, "--size", 16, "--out", tmp_path / "c", *TINY]
     assert run("train", *words) == 0
-    assert run("sample", tmp_path / "c", "-n", 4, "-o", tmp_path / "s.npz") == 0
-    with np.load(tmp_path / "s.npz", allow_pickle=False) as file:
+    assert run("sample", tmp_path / "c", "-n", 4, "-o", tmp_path / "l.npz") == 0
+    with np.load(tmp_path / "l.npz", allow_pickle=False) as file:
         assert file["labels"].tolist() == [0, 1, 0, 1]
 
 

@@ -20,7 +20,7 @@ from ganforge.config.schema import Noise
 from ganforge.data.spec import DataSpec
 from ganforge.errors import DataError, UsageError
 from ganforge.runs import model
-from ganforge.sampling.sampler import FAST, Sampler
+from ganforge.sampling.sampler import FAST, Sampler, closed
 from tests.helpers.samplers import Styled, fresh
 
 # Floats in place of levels: a difference in the last bit counts.
@@ -187,3 +187,24 @@ def test_whole_numbers_of_numpy_will_do() -> None:
 
 def test_the_errors_of_the_face() -> None:
     assert gf.UsageError is UsageError and gf.DataError is DataError
+
+
+@pytest.mark.parametrize("law", ["normal", "uniform"])
+def test_a_loop_has_no_seam(law: str) -> None:
+    """Its last step is as short as its neighbours, and it begins at the first noise."""
+    sampler = replace(SAMPLERS["cdcgan"], noise=Noise(16, law))
+    a, b = sampler.z(2).unsqueeze(1).chunk(2)
+    z = closed(a, b, torch.linspace(0, 1, 41)[:40].unsqueeze(1), law)[0]
+    assert torch.equal(z[0], a[0, 0])
+    steps = (z - z.roll(-1, 0)).norm(dim=1)
+    assert steps.max() < 0.2 * (a - b).norm() and steps[-1] <= 1.3 * steps[-2]
+    assert (z - a[0]).norm(dim=1).max() > 0.9 * (a - b).norm()
+
+
+def test_a_loop_is_of_the_samples_of_its_noises() -> None:
+    sampler = SAMPLERS["cdcgan"]
+    made = sampler.interpolate(2, 4, labels=[3, 5], truncation=0.5, loop=True)
+    a, b = sampler.z(4, stream="interpolate/z").chunk(2)
+    z = torch.stack([a, b, -a, -b], 1).flatten(0, 1)
+    wanted = sampler.generate(z, np.repeat([3, 5], 4), 0.5)
+    assert np.abs(made - wanted).max() < 1e-3 * np.abs(wanted).max()

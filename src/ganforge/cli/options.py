@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 Flag = Parameter(negative="")
 Count = Annotated[int, Parameter(alias="-n")]
 Output = Annotated[Path | None, Parameter(alias="-o")]
+Labels = Annotated[list[str] | None, Parameter(consume_multiple=True, negative="")]
 Lines = Generator[str, None, int]  # the lines to print; returns the exit code
 
 

@@ -221,9 +221,15 @@ def draw_panels(
 
 
 def animation(run: Run) -> bytes:
-    """The run's samples over time as an endless GIF's bytes, the epoch on every frame.
+    """The film of `frames` as an endless GIF's bytes."""
+    shown = frames(run)
+    return images.gif(shown, milliseconds=min(400, max(60, 10_000 // len(shown))))
 
-    At most 100 frames, spread evenly.
+
+def frames(run: Run) -> list[Pixels]:
+    """The run's samples over time, (H, W, 3) each, the epoch on every one.
+
+    At most 100, spread evenly.
 
     Raises:
         DataError: the run has no samples, or one of the files is damaged.
@@ -232,13 +238,12 @@ def animation(run: Run) -> bytes:
     if not found:
         raise DataError(f"{run.path}: no samples yet in {run.samples}: train on")
     if found[-1].is_picture:
-        frames = [style.pixels(picture_frame(moment)) for moment in found]
+        drawn = [style.pixels(picture_frame(moment)) for moment in found]
     else:
         known = points.truth(run, found[-1].points())
-        frames = [style.pixels(point_frame(m, known), style.UNITS) for m in found]
-    size = np.max([f.shape for f in frames], axis=0)  # grids may have grown on the way
-    white = [np.pad(f, [(0, more) for more in size - f.shape], constant_values=255) for f in frames]
-    return images.gif(white, milliseconds=min(400, max(60, 10_000 // len(white))))
+        drawn = [style.pixels(point_frame(m, known), style.UNITS) for m in found]
+    size = np.max([f.shape for f in drawn], axis=0)  # grids may have grown on the way
+    return [np.pad(f, [(0, more) for more in size - f.shape], constant_values=255) for f in drawn]
 
 
 def picture_frame(moment: Moment) -> Figure:

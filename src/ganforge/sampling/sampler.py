@@ -219,11 +219,35 @@ class Sampler:
         z = self.z(columns, seed, stream=stream).repeat(rows, 1)
         return self.generate(z, np.repeat(np.arange(rows), columns))
 
-    def interpolate(self, rows: int = 8, steps: int = 10, seed: int = 0) -> Array:
-        """(rows * steps, ...) samples along paths between two noises, one path a row.
+    def interpolate(
+        self,
+        rows: int = 8,
+        steps: int = 10,
+        seed: int = 0,
+        labels: Labels = None,
+        truncation: float = 1.0,
+        loop: bool = False,
+    ) -> Array:
+        """(rows * steps, ...) samples along paths between two noises a and b, one path a row.
 
-        Spherical for normal noise, whose mass lies on a sphere; straight for uniform noise. With
-        labels, each row keeps one.
+            z(s) = (sin((1 - s) v) a + sin(s v) b) / sin v    normal, v the angle of a and b
+            z(s) = (1 - s) a + s b                            uniform
+
+        Normal noise has its mass on a sphere, which the path does not leave. s goes from 0 to 1;
+        of a loop it is u = i / steps that grows, and the last sample is followed by the first:
+
+            z(u) = cos(2 pi u) a + sin(2 pi u) b              normal
+            z(u) = (1 - s) a + s b, s = (1 - cos(2 pi u)) / 2 uniform
+
+        Args:
+            rows: paths, each with one label.
+            steps: samples of a path, at least 2.
+            seed: of the noises.
+            labels, truncation: as in `sample`; a label for each row.
+            loop: whether each path is closed.
+
+        Raises:
+            UsageError: an argument out of range.
         """
         if rows < 1 or steps < 2 or rows * steps >= 2**31:
             raise UsageError(
@@ -231,15 +255,28 @@ class Sampler:
                 "2^31 samples"
             )
         a, b = self.z(2 * rows, seed, stream="interpolate/z").unsqueeze(1).chunk(2)
-        t = torch.linspace(0, 1, steps, device=self.device).unsqueeze(1)
-        if self.noise.law == "normal":
-            cosine = nn.functional.cosine_similarity(a, b, dim=2).unsqueeze(2)
-            angle = torch.acos(cosine.clamp(-1 + 1e-6, 1 - 1e-6))
-            z = (torch.sin((1 - t) * angle) * a + torch.sin(t * angle) * b) / torch.sin(angle)
-        else:
-            z = (1 - t) * a + t * b
-        labels = self.labels(rows)
-        return self.generate(z.flatten(0, 1), None if labels is None else np.repeat(labels, steps))
+        t = torch.linspace(0, 1, steps + loop, device=self.device)[:steps].unsqueeze(1)
+        z = closed(a, b, t, self.noise.law) if loop else between(a, b, t, self.noise.law)
+        used = self.labels(rows, labels)
+        repeated = None if used is None else np.repeat(used, steps)
+        return self.generate(z.flatten(0, 1), repeated, truncation)
+
+
+def between(a: Tensor, b: Tensor, t: Tensor, law: str) -> Tensor:
+    """Noises (R, S, Z) from a (R, 1, Z) to b, at times t (S, 1), see `Sampler.interpolate`."""
+    if law != "normal":
+        return (1 - t) * a + t * b
+    cosine = nn.functional.cosine_similarity(a, b, dim=2).unsqueeze(2)
+    angle = torch.acos(cosine.clamp(-1 + 1e-6, 1 - 1e-6))
+    return (torch.sin((1 - t) * angle) * a + torch.sin(t * angle) * b) / torch.sin(angle)
+
+
+def closed(a: Tensor, b: Tensor, t: Tensor, law: str) -> Tensor:
+    """Noises (R, S, Z) on a closed path through a, see `Sampler.interpolate`."""
+    angle = 2 * torch.pi * t
+    if law == "normal":
+        return torch.cos(angle) * a + torch.sin(angle) * b
+    return between(a, b, (1 - torch.cos(angle)) / 2, law)
 
 
 def is_whole(value: object) -> TypeGuard[int]:

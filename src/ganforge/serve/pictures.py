@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import io
-
 import numpy as np
-from PIL import Image
 
 from ganforge import files, images
 from ganforge.data.spec import DataSpec, as_uint8
 from ganforge.sampling.sampler import Sampler
 from ganforge.serve.values import SampleRequest
 from ganforge.text import json_bytes
-from ganforge.types import Array, Pixels
-
-MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # the kind of a PNG by its channels
+from ganforge.types import Array
 
 
 def encoded(samples: Array, request: SampleRequest, sampler: Sampler) -> bytes:
@@ -40,15 +35,6 @@ def encoded(samples: Array, request: SampleRequest, sampler: Sampler) -> bytes:
 def png(samples: Array, spec: DataSpec) -> bytes:
     """One sample as it is, several as a grid, see `images.grid`."""
     pixels = as_uint8(samples, spec)
-    channels = pixels.shape[-1]
-    if len(pixels) > 1 or channels not in MODES:
-        return images.png(images.grid(pixels, images.layout(len(pixels), 0)[1]))
-    return single(pixels[0])
-
-
-def single(picture: Pixels) -> bytes:
-    """One picture (H, W, C), C one of MODES, as PNG with its channels."""
-    buffer = io.BytesIO()
-    flat = picture[..., 0] if picture.shape[-1] == 1 else picture
-    Image.fromarray(flat).save(buffer, "PNG", pnginfo=images.marked())
-    return buffer.getvalue()
+    if len(pixels) == 1:
+        return images.single(pixels[0])
+    return images.png(images.grid(pixels, images.layout(len(pixels), 0)[1]))

@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
-from ganforge.cli.options import Output, output_path, picture_file, user_networks
-from ganforge.errors import UsageError
+from ganforge.cli.options import (
+    Flag,
+    Labels,
+    Output,
+    output_path,
+    picture_file,
+    require_new,
+    user_networks,
+)
+from ganforge.errors import UsageError, check
 from ganforge.text import command_line
 
 
@@ -13,44 +22,74 @@ def interpolate(
     run: Path,
     /,
     *,
-    rows: int = 8,
-    steps: int = 10,
+    rows: int | None = None,
+    steps: int | None = None,
     seed: int = 0,
+    label: Labels = None,
+    truncation: float = 1.0,
+    loop: Annotated[bool, Flag] = False,
+    fps: float = 25,
+    size: int = 512,
     output: Output = None,
+    overwrite: Annotated[bool, Flag] = False,
+    device: str = "cpu",
     code: Path | None = None,
 ) -> str:
-    """Walk between noises: one path a row.
+    """Walk between noises: one path a row, or a film of all paths at once.
 
     Parameters
     ----------
     run
         A run folder or a model folder.
     rows
-        Paths.
+        Paths. [default: 8; of a film with labels, one]
     steps
-        Samples along each.
+        Samples along each. [default: 10; of mp4 and webm 100]
+    label
+        A label, by number or class name, for each path in turn. [default: all, in turn]
+    truncation
+        t in (0, 1]: less variety below 1.
+    loop
+        Closed paths, so that the film's end goes over into its beginning.
+    fps
+        Frames a second of a film.
+    size
+        Pixels of a film's longer side, about: pixels are enlarged by whole numbers.
     output
-        A .png, or a .gif that walks. [default: interpolate.png in the run]
+        A .png, or a film: .gif, .mp4 or .webm. [default: interpolate.png in the run]
+    overwrite
+        Replace a file that exists.
+    device
+        cpu, cuda or mps.
     code
         Your FILE.py, for a model whose networks are your code.
     """
     from ganforge import files, images
     from ganforge.data import spec
+    from ganforge.plotting import films
     from ganforge.runs import load
 
-    sampler = load.open_sampler(run, user_networks(code, run))
-    out = output_path(output, run / "interpolate.png", ".png", ".gif")
-    walk = sampler.interpolate(rows, steps, seed)
+    check(1 <= fps <= 120, "fps", fps, "1 to 120 frames a second")
+    check(1 <= size <= 4096, "size", size, "1 to 4,096 pixels")
+    out = output_path(output, run / "interpolate.png", ".png", *films.KINDS)
+    require_new([out] if output else [], overwrite)
+    kind = out.suffix.lower()
+    sampler = load.open_sampler(run, user_networks(code, run), device)
+    rows = rows or (len(label) if label else 8)
+    steps = steps or (100 if kind in (".mp4", ".webm") else 10)
+    walk = sampler.interpolate(rows, steps, seed, label, truncation, loop)
     if not sampler.spec.is_image:
         instead = command_line(["ganforge", "sample", str(run)])
         raise UsageError(f"{run} makes vectors, not pictures: use `{instead}`")
     pixels = spec.as_uint8(walk, sampler.spec)
-    if out.suffix.lower() == ".gif":
+    if kind == ".png":
+        data = picture_file(pixels, steps)
+    else:
         frames = pixels.reshape(rows, steps, *walk.shape[1:])
         columns = images.layout(rows, 0)[1]
-        grids = [images.grid(frames[:, i], columns) for i in range(steps)]
-        data = images.gif([*grids, *grids[-2:0:-1]])
-    else:
-        data = picture_file(pixels, steps)
+        grids = [images.grid(frames[:, i], columns, 2 * (rows > 1)) for i in range(steps)]
+        if not loop:
+            grids += grids[-2:0:-1]  # and back again
+        data = films.film(films.enlarged(grids, size), kind, fps)
     files.save_file(out, data)
     return f"{rows} paths of {steps} samples in {out}"

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from ganforge.cli.options import Output, output_path
+from ganforge.errors import check
 
 
-def plot(run: Path, /, *, output: Output = None) -> str:
+def plot(run: Path, /, *, output: Output = None, fps: float = 10) -> str:
     """Draw a run: loss curves, samples over time, for 2-D data real and generated points.
 
     Parameters
@@ -15,14 +16,22 @@ def plot(run: Path, /, *, output: Output = None) -> str:
     run
         A run folder.
     output
-        A .png, or a .gif of the samples over time. [default: plot.png in the run]
+        A .png, or the samples over time as a film: .gif, .mp4 or .webm. [default: plot.png in the
+        run]
+    fps
+        Frames a second of a film, .mp4 or .webm.
     """
     from ganforge import api, files
-    from ganforge.plotting import overview, strips
+    from ganforge.plotting import films, overview, strips
     from ganforge.runs import folder
 
+    check(1 <= fps <= 120, "fps", fps, "1 to 120 frames a second")
     found = folder.open_run(run)
-    out = output_path(output, run / api.PLOT, ".png", ".gif")
-    draw = strips.animation if out.suffix.lower() == ".gif" else overview.overview
-    files.save_file(out, draw(found))
+    out = output_path(output, run / api.PLOT, ".png", *films.KINDS)
+    kind = out.suffix.lower()
+    if kind in (".mp4", ".webm"):
+        data = films.film(strips.frames(found), kind, fps)
+    else:
+        data = (strips.animation if kind == ".gif" else overview.overview)(found)
+    files.save_file(out, data)
     return str(out)

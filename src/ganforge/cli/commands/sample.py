@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from cyclopts import Parameter
+from ganforge.cli.options import (
+    Count,
+    Flag,
+    Labels,
+    Output,
+    given,
+    picture_file,
+    require_new,
+    user_networks,
+)
+from ganforge.errors import UsageError, check
 
-from ganforge.cli.options import Count, Output, given, output_path, picture_file, user_networks
+if TYPE_CHECKING:
+    from ganforge.export.samples import Asked, Part
+    from ganforge.sampling.sampler import Sampler
+
+NO_FOLDER = (".jpg", ".jpeg", ".webp", ".gif", ".npy")  # of files that are not written
 
 
 def sample(
@@ -15,12 +30,19 @@ def sample(
     /,
     *,
     n: Count = 64,
-    label: Annotated[list[str] | None, Parameter(consume_multiple=True, negative="")] = None,
+    label: Labels = None,
+    classes: Labels = None,
     seed: int = 0,
+    first: int = 0,
+    truncation: float = 1.0,
     output: Output = None,
+    format: Literal["png", "jpg", "webp"] = "png",
+    scale: int | None = None,
+    overwrite: Annotated[bool, Flag] = False,
+    device: str = "cpu",
     code: Path | None = None,
 ) -> str:
-    """Sample a run or a model: a picture grid, or arrays.
+    """Sample a run or a model: a folder of pictures, a grid, or arrays.
 
     Parameters
     ----------
@@ -31,28 +53,86 @@ def sample(
     label
         The label to make, by number or class name, or several to cycle through.
         [default: all, in turn]
+    classes
+        `all`, or labels: N samples of each, in a folder of its own.
     seed
         Sample i depends only on the seed and i.
+    first
+        The first i.
+    truncation
+        t in (0, 1]: less variety below 1.
     output
-        A .png (grid) or .npz (samples, labels). [default: sample.png in the run]
+        A folder for one picture a sample, a .png (grid), or .npz (samples, labels).
+        [default: sample.png in the run]
+    format
+        Of the pictures in a folder.
+    scale
+        Each pixel is enlarged to SCALE x SCALE. [default: 1 in a folder; small grids are enlarged]
+    overwrite
+        Replace files that exist.
+    device
+        cpu, cuda or mps.
     code
         Your FILE.py, for a model whose networks are your code.
     """
-    from ganforge import files, images
-    from ganforge.data import spec
-    from ganforge.plotting import points, style
+    from ganforge import files
+    from ganforge.export import samples
     from ganforge.runs import load
 
-    sampler = load.open_sampler(run, user_networks(code, run))
-    out = output_path(output, run / "sample.png", ".png", ".npz")
-    drawn, used = sampler.sample(n, label, seed), sampler.labels(n, label)
-    if out.suffix.lower() == ".npz":
-        data = files.npz(samples=drawn, **given(labels=used))
-    elif sampler.spec.is_image:
-        by_class = sampler.spec.classes if used is not None and label is None else 0
-        pixels = spec.as_uint8(drawn, sampler.spec)
-        data = picture_file(pixels, by_class or images.layout(n, 0)[1])
+    check(scale is None or 1 <= scale <= 64, "scale", scale, "a whole number from 1 to 64")
+    out = output or run / "sample.png"
+    single = out.suffix.lower() in (".png", ".npz")
+    if not single and (out.suffix.lower() in NO_FOLDER or out.is_file()):
+        raise UsageError(f"{out}: expected a folder, or a file name ending in .png or .npz")
+    require_new([out] if output and single else [], overwrite)
+    sampler = load.open_sampler(run, user_networks(code, run), device)
+    asked = samples.Asked(n, samples.groups(sampler, label, classes), seed, first, truncation)
+    if single:
+        files.save_file(out, one_file(sampler, asked, out, scale))
     else:
-        data = style.png(points.vectors(None, drawn))
-    files.save_file(out, data)
-    return f"{n} samples in {out}"
+        if not sampler.spec.is_image:
+            raise UsageError(f"{run} makes vectors, not pictures: use -o samples.npz")
+        require_new(samples.paths(asked, out, format), overwrite)
+        for _ in progress(samples.write(sampler, asked, out, format, scale or 1), asked.total):
+            pass
+    return f"{asked.total:,} samples in {out}"
+
+
+def one_file(sampler: Sampler, asked: Asked, out: Path, scale: int | None) -> bytes:
+    """All samples as one .npz, one grid, or one plot of vectors."""
+    import numpy as np
+
+    from ganforge import files, images
+    from ganforge.data import spec
+    from ganforge.export import samples
+    from ganforge.plotting import points, style
+
+    parts = list(progress(samples.drawn(sampler, asked), asked.total))
+    drawn = np.concatenate([part.values for part in parts])
+    if out.suffix.lower() == ".npz":
+        labels = [part.labels for part in parts if part.labels is not None]
+        return files.npz(samples=drawn, **given(labels=np.concatenate(labels) if labels else None))
+    if not sampler.spec.is_image:
+        return style.png(points.vectors(None, drawn))
+    pixels = spec.as_uint8(drawn, sampler.spec)
+    columns = images.layout(asked.n, 0)[1]
+    if len(asked.groups) > 1:
+        columns = asked.n
+    elif sampler.spec.classes and asked.groups[0].label is None:
+        columns = sampler.spec.classes
+    if scale is None:
+        return picture_file(pixels, columns)
+    return images.png(images.grid(pixels, columns), scale)
+
+
+def progress(parts: Iterable[Part], total: int) -> Iterator[Part]:
+    """The parts, with a bar on a terminal if it takes a while."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("samples", total=total)
+        for part in parts:
+            bar.advance(task, len(part.values))
+            yield part
