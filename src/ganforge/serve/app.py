@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -19,19 +19,21 @@ from starlette.types import ASGIApp
 
 from ganforge import files
 from ganforge._version import __version__
-from ganforge.errors import UsageError
+from ganforge.errors import GanforgeError, UsageError
+from ganforge.export.demo.page import html
 from ganforge.runs import checkpoint
 from ganforge.sampling.sampler import Sampler
 from ganforge.serve import openapi, values
 from ganforge.serve.access import Access
 from ganforge.serve.batching import Batcher
 from ganforge.serve.guard import Guard, read_body
-from ganforge.serve.index import page
+from ganforge.serve.index import matches, page
 from ganforge.serve.limits import Limits
 from ganforge.serve.metrics import Metrics
 from ganforge.serve.problems import RequestError
 from ganforge.text import json_bytes
 
+LARGEST_PAGE = 25_000_000  # letters
 YEAR = 365 * 24 * 3600
 Made = Callable[[Request], Response | Awaitable[Response]]
 
@@ -44,11 +46,13 @@ class Model:
         name: in its address, /models/NAME.
         sampler: the generator.
         sha256: of its weights.
+        demo: the page that makes its samples in the browser, empty if the networks allow none.
     """
 
     name: str
     sampler: Sampler
     sha256: str
+    demo: str = ""
 
     @property
     def version(self) -> str:
@@ -63,8 +67,17 @@ def models(named: Sequence[tuple[str, Sampler]]) -> list[Model]:
         if name in [model.name for model in found]:
             raise UsageError(f"two models are called {name}: rename one of the folders")
         weights = checkpoint.encode_tensors(sampler.model.state_dict())
-        found.append(Model(name, sampler, files.digest(weights)))
+        found.append(Model(name, sampler, files.digest(weights), demo(sampler)))
     return found
+
+
+def demo(sampler: Sampler) -> str:
+    """The page of `ganforge demo`; empty if there can be none, or it is large."""
+    try:
+        text = html(sampler)
+    except GanforgeError:
+        return ""
+    return text if len(text) <= LARGEST_PAGE else ""
 
 
 def application(served: Sequence[Model], access: Access, limits: Limits | None = None) -> ASGIApp:
@@ -176,7 +189,7 @@ async def sample(
         "Cache-Control": caching(pinned, bool(access.token)),
         "X-Ganforge-Model": model.sha256,
     }
-    if known(request.headers, tag):
+    if matches(request.headers, tag):
         return Response(status_code=304, headers=headers)
     work = asyncio.ensure_future(batcher.samples(model.sampler, wanted))
     gone = asyncio.ensure_future(disconnected(request))
@@ -216,12 +229,6 @@ def caching(pinned: bool, private: bool) -> str:
     """The Cache-Control of samples: for ever if the address names the model's version."""
     kind = "private" if private else "public"
     return f"{kind}, max-age={YEAR}, immutable" if pinned else f"{kind}, no-cache"
-
-
-def known(headers: Mapping[str, str], tag: str) -> bool:
-    """Whether If-None-Match has the tag."""
-    tags = [t.strip().removeprefix("W/") for t in headers.get("if-none-match", "").split(",")]
-    return tag in tags or "*" in tags
 
 
 async def disconnected(request: Request) -> None:

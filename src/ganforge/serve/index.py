@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 from starlette.responses import Response
+
+from ganforge import files
+from ganforge.export.demo.page import policy_of
 
 if TYPE_CHECKING:
     from ganforge.serve.app import Model
@@ -39,7 +42,16 @@ TEMPLATE = """<!doctype html>
 
 
 def page(request: Request, model: Model, path: str, served: Sequence[Model]) -> Response:
-    """The page of a model at its path, with links to the others."""
+    """The page of a model at its path: its demo, or its samples with links to the others."""
+    if model.demo:
+        headers = {
+            "Content-Security-Policy": f"{policy_of(model.demo)}; frame-ancestors 'none'",
+            "Cache-Control": "no-cache",
+            "ETag": f'"{files.digest(model.demo.encode())[:32]}"',
+        }
+        if matches(request.headers, headers["ETag"]):
+            return Response(status_code=304, headers=headers)
+        return Response(model.demo, 200, headers, "text/html")
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
@@ -59,3 +71,9 @@ def page(request: Request, model: Model, path: str, served: Sequence[Model]) -> 
     policy = f"default-src 'none'; img-src 'self'; style-src 'sha256-{digest}'"
     headers = {"Content-Security-Policy": f"{policy}; base-uri 'none'; frame-ancestors 'none'"}
     return Response(text, 200, headers, "text/html")
+
+
+def matches(headers: Mapping[str, str], tag: str) -> bool:
+    """Whether the If-None-Match of a request has the tag."""
+    tags = [t.strip().removeprefix("W/") for t in headers.get("if-none-match", "").split(",")]
+    return tag in tags or "*" in tags
