@@ -12,7 +12,7 @@ import ganforge
 
 ROOT = Path(ganforge.__file__).parent
 
-# From the top down: a folder imports from its own line's folders and from those below it.
+# From the top down: a folder imports from the folders of its line and from those below it.
 LADDER = """
 __main__
 cli

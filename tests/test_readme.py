@@ -138,7 +138,7 @@ def test_python(block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.setattr(gf.recipes, name.replace("-", "_"), short(recipe))
     block = block.replace("epochs=5", "kimg=0.4")
     names: dict[str, object] = {}
-    exec(compile(block, "README.md", "exec"), names)  # noqa: S102 (our own README)
+    exec(compile(block, "README.md", "exec"), names)  # noqa: S102 (the README of this package)
     if "eights" in names:
         eights = names["eights"]
         assert isinstance(eights, np.ndarray)
@@ -147,7 +147,7 @@ def test_python(block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         run = names["run"]
         assert isinstance(run, gf.Trained)
         networks = names["networks"]
-        again = gf.load("runs/own", networks=networks)  # type: ignore[arg-type]
+        again = gf.load("runs/mine", networks=networks)  # type: ignore[arg-type]
         np.testing.assert_array_equal(again.sample(4), run.sample(4))
 
 

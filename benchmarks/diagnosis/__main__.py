@@ -24,7 +24,10 @@ def main() -> None:
     one.add_argument("out", type=Path)
     one.add_argument("figures", type=Path)
     one.add_argument("scenarios", nargs="*")
-    for name, what in (("limits", "what separates sick from healthy"), ("table", "what is named")):
+    for name, what in (
+        ("limits", "what separates them from healthy"),
+        ("table", "what is named"),
+    ):
         one = commands.add_parser(name, help=what)
         one.add_argument("figures", type=Path)
         one.add_argument(

@@ -1,4 +1,4 @@
-"""Scenarios: runs made sick on purpose, one fault each, and healthy runs.
+"""Scenarios: runs with a fault on purpose, one fault each, and healthy runs.
 
 Small networks and short budgets: a run takes seconds to a minute of one core.
 """

@@ -28,8 +28,9 @@ def codes(record: Record) -> tuple[str, ...]:
 
 
 def table(path: Path, parity: int = 1) -> str:
-    """For each code, the runs made sick so, how many it names, and the healthy runs it names; then
-    a line for each scenario.
+    """For each code, the runs with this fault, how many it names, and the healthy runs it names.
+
+    Then a line for each scenario.
 
     Args:
         path: of a file of figures.
@@ -38,16 +39,16 @@ def table(path: Path, parity: int = 1) -> str:
     records = [r for r in read(path) if r["seed"] % 2 == parity and r["scenario"] in SCENARIOS]
     found = [(r["scenario"], codes(r)) for r in records]
     healthy = [named for name, named in found if name in HEALTHY]
-    lines = ["| code | name | runs made sick so | named | sensitivity | false alarms |",
+    lines = ["| code | name | runs with the fault | named | sensitivity | false alarms |",
              "|---|---|---|---|---|---|"]  # fmt: skip
     for code, check in CHECKS.items():
         scenarios = [name for name, scenario in SICK.items() if scenario.codes[0] == code]
-        sick = [named for name, named in found if name in scenarios]
-        hits = sum(code in named for named in sick)
+        faulty = [named for name, named in found if name in scenarios]
+        hits = sum(code in named for named in faulty)
         alarms = sum(code in named for named in healthy)
-        share = f"{hits / len(sick):.0%}" if sick else "-"
+        share = f"{hits / len(faulty):.0%}" if faulty else "-"
         lines.append(
-            f"| {code} | {check.name} | {', '.join(scenarios) or '-'} | {hits} of {len(sick)} | "
+            f"| {code} | {check.name} | {', '.join(scenarios) or '-'} | {hits} of {len(faulty)} | "
             f"{share} | {alarms} of {len(healthy)} |"
         )
     wrong = sum(bool(named) for named in healthy)
@@ -120,13 +121,13 @@ def derived(record: Record) -> dict[str, float]:
 
 
 def limits(path: Path, parity: int = 0) -> str:
-    """For each limit, the extremes of healthy and of sick runs (even seeds), and its value."""
+    """For each limit, the extremes of healthy and of faulty runs (even seeds), and its value."""
     records = [(r["scenario"], derived(r)) for r in read(path) if r["seed"] % 2 == parity]
-    lines = [f"{'limit':18} {'healthy':>21} {'sick':>21} {'value':>9}"]
+    lines = [f"{'limit':18} {'healthy':>21} {'faulty':>21} {'value':>9}"]
     for code, limit, figure, scenarios, side in SEPARATIONS:
         well = values([f for name, f in records if name in HEALTHY], figure)
-        sick = values([f for name, f in records if name in scenarios], figure)
-        shown = [f"{v[0]:.4g} .. {v[-1]:.4g}" if v else "-" for v in (well, sick)]
+        faulty = values([f for name, f in records if name in scenarios], figure)
+        shown = [f"{v[0]:.4g} .. {v[-1]:.4g}" if v else "-" for v in (well, faulty)]
         value = f"{'<' if side < 0 else '>'}{CHECKS[code].limits[limit]:8g}"
         lines.append(f"{f'{code} {limit}':18} {shown[0]:>21} {shown[1]:>21} {value}")
     return "\n".join(lines)

@@ -57,9 +57,10 @@ def line(population: stack.Ensemble, name: str, seconds: float) -> str:
     quality, kl = (
         np.mean([getattr(r, key) for r in found]) for key in ("high_quality", "reverse_kl")
     )
-    held = [r.held for r in found]
+    covered = [r.covered for r in found]
     return (
-        f"step {population.state.step:,}, {seconds:.0f} CPU s: modes {min(held)}..{max(held)}, "
+        f"step {population.state.step:,}, {seconds:.0f} CPU s: "
+        f"modes {min(covered)}..{max(covered)}, "
         f"high quality {quality:.1f} %, reverse KL {kl:.3f}"
     )
 

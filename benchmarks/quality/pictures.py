@@ -38,11 +38,11 @@ PROBED_STEPS = 40
 def main() -> None:
     """Train, score, append a line, print it."""
     asked = arguments()
-    data, held = whole(asked.train, asked.size), whole(asked.held, asked.size)
+    data, validation = whole(asked.train, asked.size), whole(asked.held, asked.size)
     wanted = variant(asked)
     kimg = resolved_kimg(wanted, data, asked.minutes)
     wanted = replace(wanted, kimg=kimg)
-    real = Real(data, held)
+    real = Real(data, validation)
     points: list[dict[str, Any]] = []
     spent, began = 0.0, time.process_time()
     with tempfile.TemporaryDirectory() as folder:

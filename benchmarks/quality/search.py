@@ -35,8 +35,8 @@ def main() -> None:
     asked = arguments()
     wanted = variant(asked)
     data = load.load(wanted.data, size=wanted.size)
-    held = load.load(wanted.data, part="validation", size=wanted.size)
-    real = Real(data, held)
+    validation = load.load(wanted.data, part="validation", size=wanted.size)
+    real = Real(data, validation)
     points: list[dict[str, float]] = []
     spent, began = 0.0, time.process_time()
     with tempfile.TemporaryDirectory() as folder:
@@ -74,7 +74,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--points", type=int, default=2, help="scores along the budget")
     asked = parser.parse_args()
     if asked.seed < 100:
-        parser.error(f"seed {asked.seed}: those below 100 are kept for the final claim")
+        parser.error(f"seed {asked.seed}: those below 100 are for the final claim only")
     return asked
 
 

@@ -4,7 +4,7 @@
     python -m benchmarks.quality.time_to_quality --table runs/bench/quality.jsonl
 
 One thread. A seed: the published loop plays its 5 epochs; then the default recipe, unchanged, plays
-its own budget, and is scored once a tenth of the published loop's time has gone, and at its end.
+its budget, and is scored once a tenth of the published loop's time has gone, and at its end.
 Time is the CPU time of training (data loading included, scores not); the clock's stands beside it.
 10,000 samples against the test file, on which nothing was chosen; seeds below 100, with which
 nothing was searched. A line a seed is appended, so that a stop loses one seed.
@@ -58,7 +58,7 @@ class Timer:
         self.cpu += time.process_time() - self.began[0]
         self.wall += time.perf_counter() - self.began[1]
 
-    def told(self) -> dict[str, float]:
+    def times(self) -> dict[str, float]:
         return {"cpu": round(self.cpu, 1), "wall": round(self.wall, 1)}
 
 
@@ -98,7 +98,7 @@ def published(seed: int, real: Real, epochs: float) -> dict[str, Any]:
         values = np.ascontiguousarray(stored.permute(0, 2, 3, 1).numpy())
         kinds[kind] = scores(Examples(values), real)
     best = min(kinds, key=lambda kind: kinds[kind]["frechet"])
-    return timer.told() | {"images": seen, "mode": best, **kinds[best]}
+    return timer.times() | {"images": seen, "mode": best, **kinds[best]}
 
 
 def ours(seed: int, real: Real, epochs: float, early: float) -> list[dict[str, Any]]:
@@ -116,7 +116,7 @@ def ours(seed: int, real: Real, epochs: float, early: float) -> list[dict[str, A
             training, progress = at
             first = not points and timer.cpu >= early and not progress.done
             if first or progress.done:
-                known = timer.told() | {"images": progress.step * config.batch}
+                known = timer.times() | {"images": progress.step * config.batch}
                 points.append(known | scores(training.sampler(), real))
 
 
@@ -140,7 +140,7 @@ def span(values: Sequence[float]) -> str:
 def table(lines: Sequence[dict[str, Any]]) -> str:
     """A row a side, medians over seeds and extremes; then the goals, each with its figure."""
     sides = ("published", "early", "end")
-    told = {"published": "published DCGAN, 5 epochs", "early": "default, a tenth of its time",
+    names = {"published": "published DCGAN, 5 epochs", "early": "default, a tenth of its time",
             "end": "default, its budget"}  # fmt: skip
     rows = ["| | CPU s | FD | precision | recall | coverage | labels % | worst digit % |",
             "|---|---|---|---|---|---|---|---|"]  # fmt: skip
@@ -149,7 +149,7 @@ def table(lines: Sequence[dict[str, Any]]) -> str:
             span([r[side][c] * (100 if c in CLASSES else 1) for r in lines if c in r[side]])
             for c in COLUMNS
         ]
-        rows.append(f"| {told[side]} | {' | '.join(cells)} |")
+        rows.append(f"| {names[side]} | {' | '.join(cells)} |")
     floors = [span([r["end"][f"{name} floor"] for r in lines]) for name in FLOORS]
     rows.append(f"| real against real | | {floors[0]} | | | {floors[1]} | | |")
     ends = [r["end"] for r in lines]

@@ -3,7 +3,7 @@
     python -m benchmarks.speed --systems mlp,dcgan --rounds 5 --seconds 4 --json result.json
     python -m benchmarks.speed --against HEAD~5          ours against ours of another commit
 
-Each side is a process of its own; they play by turns (A B A B ...), so that what else the machine
+Each side is a separate process; they play by turns (A B A B ...), so that what else the machine
 does falls on both. Medians and ratios of medians are printed, then the goals that were missed.
 Against a commit it ends with 1 where a system has become slower than SLOWER of its rate then.
 """

@@ -33,12 +33,12 @@ LAYERS: dict[str, tuple[nn.Module, tuple[int, int, int]]] = {
 def spent(work: Callable[[], object]) -> float:
     """CPU seconds of a call, median of a few."""
     work()
-    taken = []
+    seconds = []
     for _ in range(TRIES):
         began = time.process_time()
         work()
-        taken.append(time.process_time() - began)
-    return median(taken)
+        seconds.append(time.process_time() - began)
+    return median(seconds)
 
 
 def passes(layer: nn.Module, x: Tensor) -> tuple[list[float], float]:
@@ -66,10 +66,10 @@ def main() -> None:
     for name, (layer, shape) in LAYERS.items():
         cells = []
         for dtype in (torch.float32, torch.bfloat16):
-            own = layer.to(dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            other = layer.to(dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
             x = torch.randn(BATCH, *shape).to(dtype=dtype, memory_format=torch.channels_last)
-            taken, flops = passes(own, x.requires_grad_())
-            cells += [f"{t * 1e3:.2f} ms, {flops / t / 1e9:.0f}" for t in taken]
+            seconds, flops = passes(other, x.requires_grad_())
+            cells += [f"{t * 1e3:.2f} ms, {flops / t / 1e9:.0f}" for t in seconds]
         print(f"| {name} | {flops / 1e6:.0f} | {' | '.join(cells)} |", flush=True)
 
 

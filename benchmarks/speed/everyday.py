@@ -54,14 +54,14 @@ def help_(folder: Path) -> Found:
         return subprocess.run([*COMMAND, "--help"], check=True, capture_output=True)
 
     once()
-    told = subprocess.run(
+    found = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "ganforge", "--help"],
         check=True, capture_output=True, text=True,
     ).stderr  # fmt: skip
     return {
         "ganforge --help, s": median(seconds(once) for _ in range(TRIES)),
         "goal": "0.3",
-        "imports torch": "| torch\n" in told,
+        "imports torch": "| torch\n" in found,
     }
 
 
@@ -129,7 +129,7 @@ def stream(folder: Path) -> Found:
     data = load("mnist")
     np.save(folder / "values.npy", data.values)
     mapped = replace(data, values=np.load(folder / "values.npy", mmap_mode="r"))
-    told: Found = {"goal": "0.8"}
+    found: Found = {"goal": "0.8"}
     for name in ("mnist-dropout", "dcgan-report"):
         config = replace(recipes.find(name), threads=1, epochs=100)
         made = {}
@@ -145,10 +145,10 @@ def stream(folder: Path) -> Found:
             took = {k: seconds(lambda t=t: [t.step() for _ in range(40)])  # type: ignore[misc]
                     for k, t in made.items()}  # fmt: skip
             ratios.append(took["memory"] / took["file"])
-        told[f"{name} from a file, of its rate in memory"] = median(ratios)
+        found[f"{name} from a file, of its rate in memory"] = median(ratios)
         for t in made.values():
             t.batches.close()
-    return told
+    return found
 
 
 def packing(folder: Path) -> Found:

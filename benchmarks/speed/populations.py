@@ -175,14 +175,14 @@ def outcomes(folder: Path, epochs: float, count: int = 32) -> dict[str, Any]:
         low, middle, high = np.quantile(errors, [0.25, 0.5, 0.75])
         print(f"{name:<8} median {middle:.4f}, quartiles {low:.4f} {high:.4f}, "
               f"most {max(errors):.4f}, n {len(errors)}")  # fmt: skip
-    told: dict[str, Any] = {"epochs": epochs, "errors": found}
+    summary: dict[str, Any] = {"epochs": epochs, "errors": found}
     for a, b in (("stacked", "single"), ("others", "single")):
         ks = stats.ks_2samp(found[a], found[b])
         rank = stats.mannwhitneyu(found[a], found[b])
         print(f"{a} against {b}: Kolmogorov-Smirnov p {ks.pvalue:.3f}, Mann-Whitney p "
               f"{rank.pvalue:.3f}")  # fmt: skip
-        told[f"{a} against {b}"] = {"ks": float(ks.pvalue), "rank": float(rank.pvalue)}
-    return told
+        summary[f"{a} against {b}"] = {"ks": float(ks.pvalue), "rank": float(rank.pvalue)}
+    return summary
 
 
 def comparison(kimg: float, count: int) -> dict[str, Any]:

@@ -83,8 +83,8 @@ def outcomes(lines: Sequence[dict[str, Any]]) -> str:
     for name in ("cpu", *METRICS):
         a, b = ([of[seed, kind][name] for seed in seeds] for kind in KINDS)
         gap = [y - x for x, y in zip(a, b, strict=True)]
-        told = [summarise(values) for values in (a, b, gap)]
-        cells = " | ".join(f"{s.mean:.4g} +- {s.error:.2g}" for s in told)
+        summaries = [summarise(values) for values in (a, b, gap)]
+        cells = " | ".join(f"{s.mean:.4g} +- {s.error:.2g}" for s in summaries)
         rows.append(f"| {name} | {cells} | {t_test(gap):.2g} |")
     return "\n".join(rows)
 

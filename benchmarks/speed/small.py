@@ -2,9 +2,9 @@
 
     python -m benchmarks.speed.small [--json FILE]
 
-One thread, all in one run and in turn. CPU seconds of this process count; compiling is told apart:
-cold (with the compiler's own processes) and from the cache. A second figure counts it: all the
-examples of a whole run of `gaussian`, compiling and playing, beside the published loop's.
+One thread, all in one run and in turn. CPU seconds of this process count; compiling is counted
+separately: cold (with the compiler's processes) and from the cache. A second figure counts it: all
+the examples of a whole run of `gaussian`, compiling and playing, beside the published loop's.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ class System:
 
 
 def mlp() -> Config:
-    """k = 1 on both sides: the published loop's own inner loop comes to that."""
+    """k = 1 on both sides: the inner loop of the published loop amounts to that."""
     config = recipes.mnist_mlp()
     return replace(config, game=replace(config.game, d_steps=1))
 

@@ -1,4 +1,4 @@
-"""One side of a benchmark in a process of its own: warm, then asked for a few seconds at a time.
+"""One side of a benchmark in a separate process: warm, then asked for a few seconds at a time.
 
     python -m benchmarks.speed.worker ours dcgan --batch 64 --threads 1
 

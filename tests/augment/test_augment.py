@@ -212,7 +212,7 @@ def data() -> Dataset:
     return Dataset("noise", "train", DataSpec((3, 16, 16)), values)
 
 
-def test_each_pass_of_d_has_numbers_of_its_own() -> None:
+def test_each_pass_of_d_has_separate_numbers() -> None:
     config = game(DiffAugment())
     players = build.initial(config, data().spec).players
     inputs = RandomInputSource(config, data().spec, players).at(0)

@@ -44,12 +44,12 @@ def test_the_figures_are_of_enough_runs() -> None:
 
 
 def test_a_table_of_two_runs(tmp_path: Path) -> None:
-    sick = {"scenario": "frozen", "seed": 1, "unavailable": {},
+    faulty = {"scenario": "frozen", "seed": 1, "unavailable": {},
             "figures": {"d_cost": 1e-4, "gap": 20.0}}  # fmt: skip
     well = {"scenario": "mlp", "seed": 1, "unavailable": {},
             "figures": {"d_cost": 0.9, "near": None}}  # fmt: skip
-    even = sick | {"seed": 2}
-    lines = "".join(json.dumps(r) + "\n" for r in (sick, well, even))
+    even = faulty | {"seed": 2}
+    lines = "".join(json.dumps(r) + "\n" for r in (faulty, well, even))
     (tmp_path / "f.jsonl").write_text(lines)
     text = table.table(tmp_path / "f.jsonl")
     assert "| GF003 | discriminator saturated | minimax, frozen | 1 of 1 | 100% | 0 of 1 |" in text

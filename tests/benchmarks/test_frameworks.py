@@ -29,19 +29,19 @@ def by_hand(given):
     sigmoid = lambda a: 1 / (1 + np.exp(-a))  # noqa: E731
 
     def forward(layers, x):
-        kept = [x]
+        activations = [x]
         for i, (w, b) in enumerate(layers):
             x = x @ w + b
             x = np.tanh(x) if i < len(layers) - 1 else x
-            kept.append(x)
-        return kept
+            activations.append(x)
+        return activations
 
-    def backward(layers, kept, delta):
+    def backward(layers, activations, delta):
         found = []
         for i in reversed(range(len(layers))):
-            found.insert(0, (kept[i].T @ delta, delta.sum(0)))
+            found.insert(0, (activations[i].T @ delta, delta.sum(0)))
             delta = delta @ layers[i][0].T
-            delta = delta * (1 - kept[i] ** 2) if i else delta
+            delta = delta * (1 - activations[i] ** 2) if i else delta
         return found, delta
 
     G, D, later = (measure.layers(given, name) for name in ("G", "D", "later"))
@@ -70,7 +70,7 @@ def test_the_generators_turn_is_against_the_updated_discriminator(case):
 
 
 @pytest.mark.parametrize("name", ["D.W0", "D.b2", "G.W0", "G.b0"])
-def test_a_gradient_off_by_a_thousandth_is_told(case, name):
+def test_a_gradient_off_by_a_thousandth_is_reported(case, name):
     _, ours = case
     found = {key: value.copy() for key, value in ours.items()}
     assert gradients.off(gradients.differences(found, ours)) == []
@@ -161,8 +161,8 @@ def test_requirements_are_pinned(name):
 
 
 def test_the_frameworks_are_no_dependencies():
-    told = (ROOT / "pyproject.toml").read_text() + (ROOT / "constraints.txt").read_text()
-    assert not re.search(r"^\W*(tensorflow|mxnet|jax|jaxlib|keras)\b", told, re.MULTILINE)
+    requirements = (ROOT / "pyproject.toml").read_text() + (ROOT / "constraints.txt").read_text()
+    assert not re.search(r"^\W*(tensorflow|mxnet|jax|jaxlib|keras)\b", requirements, re.MULTILINE)
     assert "/.bench/" in (ROOT / ".gitignore").read_text().split()
 
 

@@ -1,4 +1,4 @@
-"""The benchmark's own arithmetic and refusals; what it measures is no test's affair."""
+"""The arithmetic and the refusals of the benchmark, not what it measures."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class Played:
     def write(self, line: str) -> None:
         word = line.split(maxsplit=1)[0]
         rate = Played.rates["now" if self.path == str(ROOT / "src") else "then"]
-        told = f'{{"images": {rate}, "seconds": 1.0, "cpu": 1.0}}' if word == "go" else (
+        answer = f'{{"images": {rate}, "seconds": 1.0, "cpu": 1.0}}' if word == "go" else (
             '{"peak": 1.0, "flops": 0.0}')  # fmt: skip
-        self.lines.append(told + "\n")
+        self.lines.append(answer + "\n")
 
     def flush(self) -> None:
         pass
@@ -75,7 +75,7 @@ class Done:
     returncode = 0
 
 
-def test_goals_that_are_missed_are_told() -> None:
+def test_goals_that_are_missed_are_reported() -> None:
     rows = [
         {"name": "mlp", "batch": 64, "goal": 2.5, "ratio": 2.45},
         {"name": "cgan", "batch": 64, "goal": 2.5, "ratio": 2.66},
@@ -110,8 +110,8 @@ def known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "describe", lambda threads: dict(FACTS))
 
 
-def kept(path: Path) -> dict[str, Any]:
-    """The JSON that a benchmark left, its facts taken off."""
+def saved(path: Path) -> dict[str, Any]:
+    """The JSON that a benchmark left, without its facts."""
     table: dict[str, Any] = json.loads(path.read_text())
     assert {key: table.pop(key) for key in FACTS} == FACTS
     return table
@@ -128,7 +128,7 @@ def test_compiling_is_counted_in_a_whole_run(
         lambda: ({"gaussian": (19.8, 0.3)}, {side: [r] * 3 for side, r in rates.items()}),
     )  # fmt: skip
     small.main(["--json", str(tmp_path / "deep/small.json")])
-    table = kept(tmp_path / "deep/small.json")
+    table = saved(tmp_path / "deep/small.json")
     assert table["examples"] == 20_000
     assert [r["cpu"] for r in table["run"]] == pytest.approx([2.0, 2.5, 20.0, 0.5])
     assert [r["ratio"] for r in table["run"]] == pytest.approx([1.0, 0.8, 0.1, 4.0])
@@ -137,7 +137,7 @@ def test_compiling_is_counted_in_a_whole_run(
     assert "--compile, cold" in said and "20,000 examples" in said and "2 x a CPU" in said
 
 
-def test_the_rates_of_populations_are_kept(
+def test_the_rates_of_populations_are_saved(
     known: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(populations, "one", lambda config: 1)
@@ -145,17 +145,17 @@ def test_the_rates_of_populations_are_kept(
     monkeypatch.setattr(populations, "loop_of_the_chapter", lambda: 1)
     monkeypatch.setattr(populations, "rate", lambda step: populations.Rate(3.0, 2.0))
     populations.main(["--json", str(tmp_path / "p.json")])
-    table = kept(tmp_path / "p.json")
+    table = saved(tmp_path / "p.json")
     assert table["what"] == "speed" and {r["ratio"] for r in table["rows"]} == {1.0}
     assert table["rows"][1]["against"] == "published loop, Gaussian"
     assert len(table["rows"][0]["rounds"]) == populations.ROUNDS
     assert all(r["name"] in capsys.readouterr().out for r in table["rows"][:1])
 
 
-def test_a_choice_of_threads_that_costs_is_told(
+def test_a_choice_of_threads_that_costs_is_reported(
     known: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Quiet it is held to all cores, beside busy processes to one thread."""
+    """On a quiet machine all cores must win, beside busy processes one thread."""
     found = {0: (90.0, 50.0, 100.0), 1: (90.0, 100.0, 20.0), 2: (20.0, 100.0, 20.0)}
 
     def measured(name: str, count: int) -> dict[str, Any]:
@@ -170,7 +170,7 @@ def test_a_choice_of_threads_that_costs_is_told(
     assert "missed: dcgan beside 0 busy, 0.90 of the rate of all instead of 0.95" in said
     assert "missed: dcgan beside 2 busy, 0.20 of the rate of one instead of 0.80" in said
     assert said.count("missed") == 2
-    rows = kept(tmp_path / "threads.json")["rows"]
+    rows = saved(tmp_path / "threads.json")["rows"]
     assert [(r["to_one"], r["to_all"]) for r in rows] == [(1.8, 0.9), (0.9, 4.5), (0.2, 1.0)]
     assert threads.main([*words, "--busy", "1"]) == 0
 
@@ -193,7 +193,7 @@ def test_a_comparison_is_trained_both_ways(
     words = ["compare", "--kimg", "0.04", "--seeds", "2", "--json", str(tmp_path / "c.json")]
     most = capability.PAYS
     populations.main(words)
-    assert set(kept(tmp_path / "c.json")["seconds"]) == {"one by one", "at once"}
+    assert set(saved(tmp_path / "c.json")["seconds"]) == {"one by one", "at once"}
     assert capsys.readouterr().out.count("for 4 runs") == 2 and most == capability.PAYS
 
 

@@ -100,10 +100,10 @@ def test_a_resumed_run_scores_as_one_that_was_never_stopped(tmp_path: Path) -> N
     path = tmp_path / "parts"
     train(gaussian(60, **EACH), path)
     log = path / store.CURVE
-    kept = log.read_bytes().splitlines(keepends=True)
-    assert len(kept) == 3
-    later = json.loads(kept[-1]) | {"step": 70, "frechet": 0.0}
-    log.write_bytes(b"".join(kept) + json.dumps(later).encode() + b'\n{"step": 80, "fre')
+    lines = log.read_bytes().splitlines(keepends=True)
+    assert len(lines) == 3
+    later = json.loads(lines[-1]) | {"step": 70, "frechet": 0.0}
+    log.write_bytes(b"".join(lines) + json.dumps(later).encode() + b'\n{"step": 80, "fre')
     (path / "checkpoints" / trainer.BEST).write_text('{"step": 70, "frechet": 0.0}')
     train(gaussian(**EACH), path)
     assert records(path) == records(tmp_path / "whole")

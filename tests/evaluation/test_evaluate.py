@@ -211,11 +211,11 @@ def place(tmp_path_factory: pytest.TempPathFactory, toy: Path) -> Path:
     (root / "text.txt").write_text("hello")
     folder.prepare(root / "young", recipes.find("gaussian"))
     good = data_load.load("gaussian").values[:200]
-    sick = good.copy()
-    sick[7] = np.nan
+    infinite = good.copy()
+    infinite[7] = np.nan
     dark = np.random.default_rng(0).integers(0, 2, (200, 28, 28, 1), dtype=np.uint8)
     files = {"good": good, "few": good[:20], "none": good[:0], "wide": np.ones((200, 3), "f4"),
-             "nan": sick, "binary": dark, "grey": dark / np.float32(255)}  # fmt: skip
+             "nan": infinite, "binary": dark, "grey": dark / np.float32(255)}  # fmt: skip
     for name, values in files.items():
         npz(root / f"{name}.npz", samples=values)
     (root / "torn.npz").write_bytes((root / "good.npz").read_bytes()[:300])

@@ -37,7 +37,7 @@ def test_verdicts(name, value, floor, more, expected):
 
 @pytest.mark.parametrize("name", ["frechet", "kernel", "mmd", "energy", "sliced-wasserstein"])
 def test_a_distance_many_times_the_floor_is_never_as_real(name):
-    """Whatever the value's own spread: it grows with the value, and excuses nothing."""
+    """The spread of the value, which grows with it, does not count."""
     for times in (5, 14):
         found = Measured(times * 0.01, Floor(0.01, 0.002, 0.001), spread=10.0, control=1000.0)
         assert verdict(METRICS[name], found) == "close"

@@ -207,14 +207,14 @@ def test_a_diverged_run_is_named_and_counted(
     todo = plan_jobs(configs("gaussian"), [0, 1, 2], SHORT, tmp_path)
     train = api.train
 
-    def sick(config: Config, folder: Path, **options: Any) -> api.Trained:
+    def diverging(config: Config, folder: Path, **options: Any) -> api.Trained:
         done = train(config, folder, **options)
         if config.seed == 1:
             done.run.write_info(status="diverged")
             raise DivergedError("diverged by step 7")
         return done
 
-    monkeypatch.setattr(api, "train", sick)
+    monkeypatch.setattr(api, "train", diverging)
     lines = list(compare.train_missing(todo, "quiet"))
     assert len(lines) == 4 and "diverged by step 7" in lines[2]
     assert list(compare.train_missing(todo, "quiet")) == []
@@ -272,8 +272,8 @@ def test_the_checkpoint_is_the_best_of_the_validation_split(trained: Path, tmp_p
         assert len(records) == CANDIDATES
         lowest = min(records, key=lambda r: r["frechet"])
         assert e.epoch == pytest.approx(lowest["epoch"])
-        own = evaluation.evaluate(e.path / evaluate.BEST_MODEL, n=100, metrics=["frechet"])
-        assert own[0].value == e.scores["frechet"].value and own[0].split == "test"
+        direct = evaluation.evaluate(e.path / evaluate.BEST_MODEL, n=100, metrics=["frechet"])
+        assert direct[0].value == e.scores["frechet"].value and direct[0].split == "test"
     plain = recipes.find("gaussian")
     plain = replace(plain, kimg=0.8, seed=7, output=replace(plain.output, score=False))
     api.train(plain, tmp_path / "plain", show="quiet")

@@ -342,7 +342,7 @@ def test_other_data_in_the_folder_are_named_before_the_first_step(
         trained(todo)
 
 
-def test_a_comparison_of_configs_of_ones_own(tmp_path: Path) -> None:
+def test_a_comparison_of_configs_of_the_users(tmp_path: Path) -> None:
     mine = replace(recipes.gaussian(), threads=1)
     given = {"mine": mine, "other": replace(mine, batch=16)}
     found = gf.compare.of_recipes(

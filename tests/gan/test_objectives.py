@@ -40,7 +40,7 @@ class Folding(nn.Module):
 
 
 class Shaped(nn.Module):
-    """Logits of a shape of one's own for the real and for the fake examples."""
+    """Logits of another shape for the real and for the fake examples."""
 
     def __init__(self, real: tuple[int, ...], fake: tuple[int, ...]):
         super().__init__()
@@ -269,5 +269,5 @@ def test_a_micro_batch_gives_the_update_of_the_whole(micro: int, reduction: str,
         )
         for name in whole:
             assert pieces[name].item() == pytest.approx(whole[name].item(), rel=1e-7, abs=1e-9)
-    own, other = (state.tensors(st) for st in states)
-    assert all(torch.allclose(own[k], other[k], rtol=0, atol=1e-9) for k in own)
+    first, other = (state.tensors(st) for st in states)
+    assert all(torch.allclose(first[k], other[k], rtol=0, atol=1e-9) for k in first)

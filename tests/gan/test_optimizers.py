@@ -67,8 +67,8 @@ def test_against_a_fresh_torch_optimiser(name: str) -> None:
     choice = BY_HAND[name]
     ours, theirs = (nn.Parameter(torch.linspace(-1, 1, 6)) for _ in range(2))
     kind: Any = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD, "rmsprop": torch.optim.RMSprop}
-    own = {"betas": choice.betas} if name == "adam" else {"momentum": choice.momentum}
-    other = kind[name]([theirs], lr=choice.lr, **own)
+    chosen = {"betas": choice.betas} if name == "adam" else {"momentum": choice.momentum}
+    other = kind[name]([theirs], lr=choice.lr, **chosen)
     optimizer = optimizers.build(choice, [ours], fused=False)
     for i in range(5):
         for p in (ours, theirs):
@@ -91,7 +91,7 @@ def test_the_rate_of_a_schedule() -> None:
 
 
 def after_one_step(config: Config, fused: bool) -> dict[str, Tensor]:
-    """All tensors after one step of a recipe with R1, on its own kind of data.
+    """All tensors after one step of a recipe with R1, on data of its kind.
 
     In double precision: a bias before a batch norm has gradient 0, and of its rounding error Adam
     makes a whole step; 1e-17 is below Adam's epsilon, 1e-8 is not.
@@ -213,18 +213,18 @@ def test_rates_reach_every_group() -> None:
 def test_the_bare_update_is_torchs(name: str, fused: bool) -> None:
     """Without the wrappers around `step`, and what they import."""
     choice = Optimizer(name, 1e-2, momentum=0.0 if name == "adam" else 0.9, weight_decay=0.1)
-    own, plain = (nn.Parameter(torch.linspace(-1, 1, 7)) for _ in range(2))
-    bare = optimizers.build(choice, [own], fused)
+    ours, plain = (nn.Parameter(torch.linspace(-1, 1, 7)) for _ in range(2))
+    bare = optimizers.build(choice, [ours], fused)
     kind = type(bare).__mro__[1]
     options = {k: v for k, v in bare.defaults.items() if k in ("lr", "weight_decay", "fused")}
     options |= {"betas": choice.betas} if name == "adam" else {"momentum": 0.9}
     theirs = kind([plain], **options)
     for i in range(5):
-        for p in (own, plain):
+        for p in (ours, plain):
             p.grad = torch.linspace(i, -1, 7)
         bare.step()
         theirs.step()
-        assert torch.equal(own, plain)
+        assert torch.equal(ours, plain)
 
 
 @pytest.mark.parametrize("name", list(BY_HAND))

@@ -81,9 +81,9 @@ def masks(player: nn.Module, name: str) -> dict[str, dict[str, Tensor]]:
 
 def differ(a: State, b: State) -> float:
     """The largest difference between the weights, moments and buffers of two states."""
-    own, other = state.tensors(a), state.tensors(b)
-    assert own.keys() == other.keys()
-    return max((own[k].double() - other[k].double()).abs().max().item() for k in own)
+    first, other = state.tensors(a), state.tensors(b)
+    assert first.keys() == other.keys()
+    return max((first[k].double() - other[k].double()).abs().max().item() for k in first)
 
 
 # --- real and fake in one pass of D -----------------------------------------------------------
@@ -107,7 +107,7 @@ def test_one_pass_is_two(name: str) -> None:
 
 
 def test_batch_norm_would_mix_real_and_fake() -> None:
-    """The guard is needed: with it taken out, the update is another one."""
+    """The guard is needed: without it the update is another one."""
     mixed, apart = start(*GAMES["batch norm"]), start(*GAMES["batch norm"])
     mixed.players.discriminator.batch_independent = True  # type: ignore[assignment]
     for st in (mixed, apart):
@@ -156,7 +156,7 @@ def test_fakes_taken_up_are_fakes_made_anew(g_steps: int) -> None:
     play(once, rules, VECTORS, 5)
     play(anew, remade, VECTORS, 5)
     assert differ(once, anew) < 1e-12
-    # those after G's first step are G's own: D's fakes are stale by then
+    # those after G's first step are new: D's fakes are stale by then
     assert tuple(map(len, counts)) == (5 * g_steps, 5 * (1 + g_steps))
 
 
@@ -177,13 +177,13 @@ def test_fakes_that_come_in_pieces_are_made_anew() -> None:
 
 @pytest.mark.parametrize("g_steps", [1, 2])
 def test_fakes_taken_up_keep_the_labels_and_dropout_they_were_made_with(g_steps: int) -> None:
-    """By a run's own draws: the labels that D is asked about in G's turn are those G was given."""
+    """D is asked in G's turn about the labels that G was given, in a run."""
     rules = Adversarial(fresh_noise=False, g_steps=g_steps)
     nets = MLP((4,), (8,), generator_dropout=0.4, embedding=2)
     config = Config("test", nets, rules, noise=Noise(3), labels=True, batch=6)
     whole, pieces = (start(PAIRS, nets, rules) for _ in range(2))
     made: list[tuple[Tensor, Tensor]] = []
-    asked: list[tuple[Tensor, Tensor]] = []  # in G's turn: D's own goes through its features
+    asked: list[tuple[Tensor, Tensor]] = []  # in G's turn: D's turn goes through its features
     whole.players.generator.register_forward_hook(lambda _, x, y: made.append((y, x[1])))
     whole.players.discriminator.register_forward_hook(lambda _, x, y: asked.append((x[0], x[1])))
     for st, micro in ((whole, 0), (pieces, 2)):
@@ -197,8 +197,8 @@ def test_fakes_taken_up_keep_the_labels_and_dropout_they_were_made_with(g_steps:
             step.step(st, rules, [real], drawn, KNOBS, StepOptions(micro_batch=micro))
     assert len(asked) == 4 * g_steps
     for x, label in asked:
-        (own,) = [given for fake, given in made if torch.equal(fake, x)]
-        assert torch.equal(own, label)
+        (given_label,) = [given for fake, given in made if torch.equal(fake, x)]
+        assert torch.equal(given_label, label)
     assert differ(whole, pieces) < 1e-9
 
 
@@ -242,9 +242,9 @@ def test_simultaneous_updates_are_those_of_two_turns_from_one_point(
     seen = step.turn(d_moved, in_turn, "discriminator", real, RandomInputs(z[0]))
     seen |= step.turn(g_moved, in_turn, "generator", real, RandomInputs(z[1]))
     for side, alone in (("generator", g_moved), ("discriminator", d_moved)):
-        own = dict(getattr(both.players, side).named_parameters())
+        theirs = dict(getattr(both.players, side).named_parameters())
         for name, p in getattr(alone.players, side).named_parameters():
-            assert torch.allclose(own[name], p, rtol=0, atol=1e-12), (side, name)
+            assert torch.allclose(theirs[name], p, rtol=0, atol=1e-12), (side, name)
     for name, value in seen.items():
         assert stats[name].item() == pytest.approx(value.item(), abs=1e-12), name
 

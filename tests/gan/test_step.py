@@ -63,8 +63,8 @@ class NumpyGame:
         e3 = slope[:, None]
         e2 = (e3 @ w3) * (1 - second**2)
         e1 = (e2 @ w2) * (1 - first**2)
-        own = [e1.T @ x, e1.sum(0), e2.T @ first, e2.sum(0), e3.T @ second, e3.sum(0)]
-        return own, e1 @ w1
+        gradients = [e1.T @ x, e1.sum(0), e2.T @ first, e2.sum(0), e3.T @ second, e3.sum(0)]
+        return gradients, e1 @ w1
 
     def adam(self, side: str, gradients: list[Array], lr: float) -> None:
         self.count[side] += 1
@@ -172,14 +172,14 @@ def test_each_turn_leaves_the_other_player_alone() -> None:
     game.turn(st, rules, "discriminator", real, draws["discriminator"][0])
     assert all(torch.equal(before[n], p) for n, p in g.named_parameters())
     assert all(p.grad is None for p in g.parameters())
-    own = copies(dict(d.named_parameters()))
-    kept = [(p.grad, p.grad.clone()) for p in d.parameters() if p.grad is not None]
+    before = copies(dict(d.named_parameters()))
+    grads = [(p.grad, p.grad.clone()) for p in d.parameters() if p.grad is not None]
     moments = copies({k: v for k, v in state.tensors(st).items() if ".discriminator." in k})
-    assert len(kept) == len(own)
+    assert len(grads) == len(before)
     game.turn(st, rules, "generator", real, draws["generator"][0])
     assert any(not torch.equal(before[n], p) for n, p in g.named_parameters())
-    assert all(torch.equal(own[n], p) for n, p in d.named_parameters())
-    for (grad, value), p in zip(kept, d.parameters(), strict=True):
+    assert all(torch.equal(before[n], p) for n, p in d.named_parameters())
+    for (grad, value), p in zip(grads, d.parameters(), strict=True):
         assert p.grad is grad
         assert torch.equal(grad, value)
     assert all(torch.equal(moments[k], state.tensors(st)[k]) for k in moments)
@@ -229,7 +229,7 @@ def test_batch_norm_trains_in_the_game_and_rests_in_sampling() -> None:
     assert all(not torch.equal(before[name], after[name]) for name in before)
     sampler = Sampler(st.players.generator, spec, config.noise)
     norm = next(m for m in st.players.generator.modules() if isinstance(m, nn.BatchNorm2d))
-    norm.eval()  # a mode of the user's own, which has to survive
+    norm.eval()  # a mode that the user set, which must stay
     modes = [m.training for m in st.players.generator.modules()]
     many = sampler.sample(8)
     for i in (0, 5):
@@ -304,7 +304,7 @@ def test_a_gradient_that_is_not_finite_under_a_loss_that_is() -> None:
 
 
 def bf16_moments(step: Callable[..., Any], autocast: Callable[[], Any]) -> dict[str, Tensor]:
-    """The mean gradients after one step of k = 2 with large rates, taken by `step`."""
+    """The mean gradients after one step of k = 2 with large rates, by `step`."""
     rules = Adversarial(d_steps=2)
     config = Config("test", MLP((8,), (8, 8)), rules, noise=Noise(3))
     st = build.initial(config, VECTORS)
@@ -316,7 +316,7 @@ def bf16_moments(step: Callable[..., Any], autocast: Callable[[], Any]) -> dict[
 
 
 def turn_by_turn(st: Any, rules: Any, real: Any, draws: Any, knobs: Any) -> None:
-    """Every turn under an autocast of its own, which cannot know the weights from before it."""
+    """Every turn under a separate autocast, which cannot know the weights from before it."""
     for side, optimizer in st.optimizers.items():
         optimizers.set_rate(optimizer, knobs.rates[side])
     for batch, drawn in zip(real, draws["discriminator"], strict=True):

@@ -88,7 +88,7 @@ def shortened(config: Config, steps: int, batch: int = 8, **output: Any) -> Conf
 
 
 def with_r1(config: Config) -> Config:
-    """`config` with R1 at every step in place of its own penalties."""
+    """`config` with R1 at every step in place of its penalties."""
     return replace(config, game=replace(config.game, penalties=(R1(1.0, 1),)))
 
 

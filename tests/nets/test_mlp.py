@@ -98,9 +98,9 @@ def test_dropout_of_the_input_and_between() -> None:
         name: (normal(name, 5, *wanted.shape).abs()) for name, wanted in d.random_inputs().items()
     }
     w1, b1, w2, b2, w3, b3 = arrays(d)
-    kept = {name: mask.numpy() for name, mask in masks.items()}
-    hidden = np.maximum((x.flatten(1).numpy() * kept["input"]) @ w1.T + b1, 0) * kept["hidden0"]
-    hidden = np.maximum(hidden @ w2.T + b2, 0) * kept["hidden1"]
+    drawn = {name: mask.numpy() for name, mask in masks.items()}
+    hidden = np.maximum((x.flatten(1).numpy() * drawn["input"]) @ w1.T + b1, 0) * drawn["hidden0"]
+    hidden = np.maximum(hidden @ w2.T + b2, 0) * drawn["hidden1"]
     expected = (hidden @ w3.T + b3)[:, 0]
     assert d(x, None, None, masks).detach().numpy() == pytest.approx(expected, rel=1e-12)
 

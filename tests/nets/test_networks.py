@@ -95,11 +95,11 @@ def test_shapes_and_neighbours(name: str, networks: Any, spec: DataSpec) -> None
     logits = d(x, label, None)
     assert logits.shape == (6,)
     for i in (0, 3, 5):
-        own = None if label is None else label[i : i + 1]
-        alone = g(z[i : i + 1], own, None)
+        one = None if label is None else label[i : i + 1]
+        alone = g(z[i : i + 1], one, None)
         assert torch.allclose(alone[0], x[i], atol=1e-5)
         if group == 1:
-            assert torch.allclose(d(x[i : i + 1], own, None)[0], logits[i], atol=1e-5)
+            assert torch.allclose(d(x[i : i + 1], one, None)[0], logits[i], atol=1e-5)
     other = x.clone()
     other[3] += 1
     moved = (d(other, label, None) - logits).abs() > 1e-7
@@ -129,7 +129,7 @@ def test_nothing_is_drawn_inside(name: str, networks: Any, spec: DataSpec) -> No
     before = torch.get_rng_state()
     for module in (g, d):
         drawn = [type(m).__name__ for m in module.modules() if "Dropout" in type(m).__name__]
-        assert not drawn  # layers of torch's own would draw from its global generator
+        assert not drawn  # torch's layers would draw from its global generator
     label = labels(spec, 4)
     d(g(torch.zeros(4, Z), label, None), label, None)
     assert torch.equal(torch.get_rng_state(), before)
@@ -264,8 +264,8 @@ def test_parameter_counts() -> None:
     config = recipes.find("cgan")
     g, d = players(config.networks, DataSpec((1, 28, 28), 10), 100)
     assert shapes(g, nn.Embedding) == shapes(d, nn.Embedding) == [(10, 10)]
-    own = {id(p) for p in g.parameters()} & {id(p) for p in d.parameters()}
-    assert not own  # each player has its own embedding
+    shared = {id(p) for p in g.parameters()} & {id(p) for p in d.parameters()}
+    assert not shared  # each player has a separate embedding
 
 
 def test_the_lightning_tutorials_generator() -> None:
@@ -361,14 +361,14 @@ def test_without_dropout_there_are_no_masks() -> None:
     assert g.random_inputs() == d.random_inputs() == {}
 
 
-# --- one's own --------------------------------------------------------------------------------
+# --- the user's -------------------------------------------------------------------------------
 
 
 def test_plain_modules_are_wrapped() -> None:
-    def own(spec: DataSpec, noise: int) -> dict[str, nn.Module]:
+    def users(spec: DataSpec, noise: int) -> dict[str, nn.Module]:
         return {"generator": nn.Linear(noise, spec.size), "discriminator": nn.Linear(spec.size, 1)}
 
-    g, d = players(own, VECTORS)
+    g, d = players(users, VECTORS)
     assert isinstance(g, PlainModule) and isinstance(d, PlainModule)
     z = torch.randn(3, Z)
     assert torch.equal(g(z, None, None, {}), g.module(z))

@@ -86,7 +86,7 @@ def test_a_layer_is_torchs_with_the_same_u_v_and_weight(name: str) -> None:
     ours, plain, x = layers(name)
     for vector in (ours.u, ours.v):
         vector.copy_(nn.functional.normalize(normal("far", len(vector)).abs() + 0.1, dim=0))
-    theirs = spectral_norm(plain).eval()  # no iteration of its own
+    theirs = spectral_norm(plain).eval()  # without an iteration
     theirs.parametrizations.weight[0]._u.copy_(ours.u)
     theirs.parametrizations.weight[0]._v.copy_(ours.v)
     outs = ours(x), theirs(x)
@@ -201,8 +201,8 @@ def test_real_and_fake_may_share_a_pass() -> None:
     both = st.players.discriminate_both(batch, {}, all_classes=True)
     for logits, x in zip(both, (batch.real, batch.generated()), strict=True):
         torch.testing.assert_close(logits, st.players.discriminate(x, label, all_classes=True))
-        own = logits.gather(1, label[:, None]).squeeze(1)
-        torch.testing.assert_close(own, st.players.discriminate(x, label))
+        of_label = logits.gather(1, label[:, None]).squeeze(1)
+        torch.testing.assert_close(of_label, st.players.discriminate(x, label))
 
 
 def test_under_bf16_sigma_is_that_of_fp32() -> None:
@@ -272,8 +272,8 @@ def test_a_skipped_update_puts_the_vectors_back(side: str) -> None:
     real, draws = batches(rules, 6, 2), turns(rules, 6, 3)
     game.step(st, rules, real, draws, KNOBS)
     before = copies(state.tensors(st))
-    sick = RandomInputs(draws[side][0].z * torch.nan)
-    assert game.turn(st, rules, side, real[0], sick)[f"skipped_{side[0]}"] == 1
+    infinite = RandomInputs(draws[side][0].z * torch.nan)
+    assert game.turn(st, rules, side, real[0], infinite)[f"skipped_{side[0]}"] == 1
     for name, tensor in state.tensors(st).items():
         assert torch.equal(before[name], tensor), name
     game.turn(st, rules, "discriminator", real[0], draws["discriminator"][0])

@@ -393,9 +393,9 @@ def test_a_skipped_turn_leaves_the_mean_length() -> None:
     st = started()
     played(st, LAZY, 2)
     before = copies(state.tensors(st))
-    sick = turn_of(st.players.generator, 8)
-    sick.z[0, 0] = torch.nan
-    log = step.turn(st, LAZY, "generator", Batch(normal("real", 8, *SPEC.shape)), sick)
+    infinite = turn_of(st.players.generator, 8)
+    infinite.z[0, 0] = torch.nan
+    log = step.turn(st, LAZY, "generator", Batch(normal("real", 8, *SPEC.shape)), infinite)
     assert log["skipped_g"].item() == 1
     assert all(torch.equal(before[k], t) for k, t in state.tensors(st).items())
 

@@ -161,7 +161,7 @@ value = 3
 """
 
 
-def test_a_recipe_of_ones_own(tmp_path: Path) -> None:
+def test_a_recipe_of_the_users(tmp_path: Path) -> None:
     path = tmp_path / "my_recipe.py"
     path.write_text(RECIPE)
     assert recipes.find(str(path)).batch == 3
@@ -253,7 +253,7 @@ def test_a_loaded_generator_is_the_saved_one(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["cgan", "cdcgan"])
 @pytest.mark.parametrize("size", SIZES, ids=str)
 def test_any_value_of_a_model_config_can_be_wrong(name: str, size: Any, tmp_path: Path) -> None:
-    """A damaged size is told in a line, and takes no memory first."""
+    """A damaged size is message in a line, and takes no memory first."""
     config = narrow(recipes.find(name))
     spec = DataSpec((1, 28, 28), 10)
     good = build.initial(config, spec)
@@ -271,10 +271,12 @@ def test_any_value_of_a_model_config_can_be_wrong(name: str, size: Any, tmp_path
             try:  # what does not matter to the weights may be anything
                 model.load(tmp_path / "model")
             except GanforgeError as error:
-                told = str(error)
+                message = str(error)
             else:
                 continue
-            assert told.startswith(str(tmp_path)) and "\n" not in told and len(told) < 1000, leaf
+            assert (
+                message.startswith(str(tmp_path)) and "\n" not in message and len(message) < 1000
+            ), leaf
 
 
 def test_any_networks_fit_any_recipe(tmp_path: Path) -> None:

@@ -23,10 +23,10 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A page of two runs: pictures with labels, and points whose names would be markup."""
     root = tmp_path_factory.mktemp("browser")
     finding = Finding("GF001", "a name", "3 > 2 & 1", "less of it", {}, ())
-    sick = Diagnosis((finding,), ("GF001",), {"GF002": "no reason"}, 4)
+    collapsed = Diagnosis((finding,), ("GF001",), {"GF002": "no reason"}, 4)
     labelled = reported.digits(root)
     points = reported.trained(root / "a<b>", steps=100, name=reported.HOSTILE)
-    html, _ = made(labelled, points, diagnosis=sick)
+    html, _ = made(labelled, points, diagnosis=collapsed)
     (root / "report.html").write_text(html)
     return (root / "report.html").as_uri()
 

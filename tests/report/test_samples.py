@@ -33,13 +33,13 @@ class Copier(Sampler):
 
 
 def test_a_copy_is_shown_beside_its_original() -> None:
-    train, held = noise(400, seed=1), noise(200, seed=2)
+    train, validation = noise(400, seed=1), noise(200, seed=2)
     copies = train.values[7:127]
     found = samples.neighbours(
-        Run(Path("none")), Copier(copies, train.spec), 1000, 120, lambda run: (train, held)
+        Run(Path("none")), Copier(copies, train.spec), 1000, 120, lambda run: (train, validation)
     )
     assert found.authentic == 0 and found.floor > 0.2
-    assert (found.searched, found.of, found.count, found.held) == (400, 400, 120, 120)
+    assert (found.searched, found.of, found.count, found.real) == (400, 400, 120, 120)
     for i, pair in enumerate(found.first):
         assert pair.ratio == 0 and pair.sample == pair.neighbour
         np.testing.assert_array_equal(decoded(pair.sample)[..., :1], train.values[7 + i])

@@ -161,7 +161,7 @@ def test_the_figures_of_a_run_by_hand() -> None:
     samples = np.stack([centre[0]] * 4 + [centre[2] + 0.02] + [centre[4] + 0.05]).astype("f4")
     found = modes.count(9, samples, "ring")
     kl = 0.8 * math.log(8 * 0.8) + 0.2 * math.log(8 * 0.2)
-    assert (found.held, found.heavy) == (2, 2)
+    assert (found.covered, found.heavy) == (2, 2)
     assert found.high_quality == pytest.approx(500 / 6)
     assert found.reverse_kl == pytest.approx(kl)
 
@@ -170,7 +170,7 @@ def test_a_perfect_sampler_has_all_modes_and_a_memoriser_is_uneven() -> None:
     found = modes.controls("grid", range(3))
     perfect, memoriser = found.values()
     for one in perfect:
-        assert one.held == 25 and one.high_quality == pytest.approx(98.89, abs=0.8)
+        assert one.covered == 25 and one.high_quality == pytest.approx(98.89, abs=0.8)
         assert one.reverse_kl < 0.015  # (25 - 1) / 5000 and its spread
     assert min(m.reverse_kl for m in memoriser) > max(p.reverse_kl for p in perfect)
 
@@ -215,7 +215,11 @@ def test_an_unfinished_folder_of_an_earlier_version_is_refused_in_one_line(tmp_p
     table = play(tmp_path)
     (tmp_path / "checkpoints/step-000000020").mkdir(parents=True)
     assert play(tmp_path) == table
-    (tmp_path / "scores.json").unlink()
+    saved = tmp_path / "scores.json"
+    assert '"covered":' in saved.read_text()
+    saved.write_text(saved.read_text().replace('"covered":', '"held":'))  # its older name
+    assert play(tmp_path) == table
+    saved.unlink()
     with pytest.raises(UsageError, match="made by an earlier version: give --out for a new") as e:
         play(tmp_path)
     assert "\n" not in str(e.value)
@@ -273,7 +277,7 @@ def test_the_plain_gan_of_the_tables() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "told"),
+    ("words", "code", "expected"),
     [
         (["parzne"], 2, "did you mean 'parzen'"),
         (["ring", "--seeds", "0..x"], 2, "seeds = '0..x'"),
@@ -283,10 +287,12 @@ def test_the_plain_gan_of_the_tables() -> None:
         (["grid", "--threads", "-1"], 2, "threads = -1"),
     ],
 )
-def test_bad_words(words: list[str], code: int, told: str, capsys: Any, tmp_path: Path) -> None:
+def test_arguments_that_cannot_be_used_are_named(
+    words: list[str], code: int, expected: str, capsys: Any, tmp_path: Path
+) -> None:
     assert main(["reproduce", *words, "--out", str(tmp_path / "out")]) == code
     error = capsys.readouterr().err
-    assert told in error and error.count("\n") == 1
+    assert expected in error and error.count("\n") == 1
     assert not (tmp_path / "out").exists()
 
 
@@ -304,7 +310,7 @@ def test_the_command_prints_the_table(tmp_path: Path, capsys: Any) -> None:
     assert "ring of 8" in out and "10 iterations" in out and f"saved in {tmp_path / 'a'}" in out
 
 
-def test_the_search_tool_counts_modes_on_seeds_of_its_own(monkeypatch: Any, capsys: Any) -> None:
+def test_the_search_tool_counts_modes_on_separate_seeds(monkeypatch: Any, capsys: Any) -> None:
     monkeypatch.syspath_prepend(str(ROOT))
     tool = importlib.import_module("benchmarks.quality.modes")
     short = ["networks.generator=[8]", "networks.discriminator=[8]", "--epochs", "0.02"]

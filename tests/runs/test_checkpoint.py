@@ -200,9 +200,7 @@ def test_leftovers_are_cleaned_and_never_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("keep", "also", "left"), [
     (2, frozenset(), [5, 4]), (1, frozenset({2}), [5, 2]), (9, frozenset(), [5, 4, 3, 2, 1]),
 ])  # fmt: skip
-def test_the_newest_are_kept(
-    keep: int, also: frozenset[int], left: list[int], tmp_path: Path
-) -> None:
+def test_the_newest_stay(keep: int, also: frozenset[int], left: list[int], tmp_path: Path) -> None:
     saved(tmp_path, 1, 2, 3, 4, 5)
     checkpoint.prune(tmp_path, keep, also)
     assert [int(p.name[5:]) for p in checkpoint.listed(tmp_path)] == left
@@ -298,7 +296,7 @@ def test_a_full_disk_or_a_kill_at_every_call_of_a_save(number: int, tmp_path: Pa
         saved(folder, 2)
         assert newest_step(folder) == 2
         k += 1
-    assert failing.seen >= 8  # two files of two calls each, and the folder's own
+    assert failing.seen >= 8  # two files of two calls each, and one of the folder
 
 
 @pytest.mark.parametrize("k", range(12))

@@ -107,7 +107,7 @@ def test_every_difference_is_listed_and_budget_and_device_are_none(tmp_path: Pat
     )  # fmt: skip
 
 
-def test_what_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_run_folder_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The newest, the best, and the first of every 50 steps, though none falls on a 50th."""
     monkeypatch.setattr(Trainer, "min_gap", 20)
     config, data = setting("gaussian", 200)

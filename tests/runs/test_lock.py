@@ -60,7 +60,7 @@ def test_a_lock_names_its_owner_and_goes_with_it(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("take", [None, lambda file: None, lambda file: True])
 @pytest.mark.parametrize("text", ["", "{", '{"pid": 4194304, "started": 1.0, "host": "HOST"}'])
-def test_a_lock_of_nobody_is_taken(
+def test_a_lock_of_nobody_is_acquired(
     text: str, take: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the system has locks, where it has none, and where they keep nobody out."""
@@ -149,7 +149,7 @@ def test_of_two_processes_that_race_for_a_stale_lock_one_gets_it(
         assert racer.returncode == 0
 
 
-def test_a_lock_removed_by_its_owner_after_it_was_opened_here_is_not_taken(
+def test_a_lock_removed_by_its_owner_after_it_was_opened_here_is_not_acquired(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else this one would lock a file that is gone, and a third make a new one."""
@@ -290,9 +290,9 @@ def test_a_lease_can_be_taken_over_and_its_first_owner_saves_no_more(tmp_path: P
     assert refused(tmp_path) and not refused(tmp_path, take_over=True)
     first = loop.train(config, path, data=data)
     next(first)
-    left = written(path, ELSEWHERE)  # it was still for long, and another took its place
+    left = written(path, ELSEWHERE)  # after a long pause another process has its place
     before = folder_hashes(path / "checkpoints")
-    with pytest.raises(BusyError, match="taken over"):
+    with pytest.raises(BusyError, match="now belongs to another process"):
         list(first)
     assert json.loads(left.read_text()) == ELSEWHERE
     assert folder_hashes(path / "checkpoints") == before

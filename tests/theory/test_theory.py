@@ -204,9 +204,9 @@ def test_an_experiment_draws_and_writes_two_sentences(
     monkeypatch.setitem(theory.EXPERIMENTS, name, lambda seed: short(seed, **SHORT[name]))
     monkeypatch.chdir(tmp_path)
     assert main(["lab", name, "--seed", "1"]) == 0
-    told = capsys.readouterr().out.splitlines()
-    assert f"runs/lab/{name}-seed-1.png" in told
-    assert len(re.findall(r"\.(?= [A-Z]|$)", told[-1])) == 2, told[-1]
+    printed = capsys.readouterr().out.splitlines()
+    assert f"runs/lab/{name}-seed-1.png" in printed
+    assert len(re.findall(r"\.(?= [A-Z]|$)", printed[-1])) == 2, printed[-1]
     with Image.open(f"runs/lab/{name}-seed-1.png") as picture:
         assert picture.width == 2 * page.WIDTH
     film = Path(f"runs/lab/{name}-seed-1.gif")
@@ -246,9 +246,9 @@ def test_when_a_test_has_noticed() -> None:
 
 def test_a_list_of_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["lab"]) == 0
-    told = capsys.readouterr().out
+    printed = capsys.readouterr().out
     assert list(theory.ABOUT) == list(theory.EXPERIMENTS)
-    assert all(name in told for name in theory.EXPERIMENTS)
+    assert all(name in printed for name in theory.EXPERIMENTS)
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ class Play:
         self.spec = spec
 
     def given(self, step: int, count: int) -> tuple[list[Batch], dict[str, list[RandomInputs]]]:
-        """Of `count` steps, stacked."""
+        """Of `count` steps, with their number in front."""
         rules, b = self.config.game, self.config.batch
         make = torch.Generator().manual_seed(0)
         values = torch.randn(200, rules.d_steps, b, *self.spec.shape, generator=make)
@@ -308,7 +308,7 @@ def test_stopped_and_resumed_it_is_the_same_run(
     assert folder.open_run(tmp_path / "parts").info()["exact"] is True
 
 
-def test_going_on_without_it_is_told(tmp_path: Path, traced_only: None) -> None:
+def test_going_on_without_it_is_reported(tmp_path: Path, traced_only: None) -> None:
     config, data = small()
     run(config, tmp_path / "a", data, StopAfter(1))
     notes = [p.note for p in run(replace(config, compile=False), tmp_path / "a", data)]
@@ -446,7 +446,7 @@ def test_a_captured_step_is_the_step(name: str) -> None:
     for step in range(14):
         batches, draws = play.given(step, 1)
         sums = steps.play((batches, draws, [play.hyper(step)]), sums)
-        for old in (*batches, *draws["generator"]):  # its own places are read, not these
+        for old in (*batches, *draws["generator"]):  # it reads other tensors, not these
             (old.real if isinstance(old, Batch) else old.z).fill_(torch.nan)
     assert play.state.step == 14
     assert gap(state.tensors(play.state), state.tensors(wanted)) == 0

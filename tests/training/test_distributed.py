@@ -152,8 +152,8 @@ from ganforge import cli
 from ganforge.training import loop
 def stop(*given, **named):
     os.kill(os.getpid(), 9) if os.environ["RANK"] == "1" else None
-    return told(*given, **named)
-told = loop.should_stop
+    return asked(*given, **named)
+asked = loop.should_stop
 loop.should_stop = stop
 sys.exit(cli.main())
 """
@@ -190,19 +190,19 @@ def test_the_code_of_a_process_that_a_signal_ended(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize(
-    ("told", "named"),
+    ("environment", "named"),
     [
         ({"WORLD_SIZE": "2"}, "RANK = ''"),
         ({"WORLD_SIZE": "2", "RANK": "0"}, "LOCAL_RANK = ''"),
         ({"WORLD_SIZE": "two", "RANK": "0", "LOCAL_RANK": "0"}, "WORLD_SIZE = 'two'"),
     ],
 )
-def test_half_an_environment_of_torchrun_is_told(
-    told: dict[str, str], named: str, monkeypatch: pytest.MonkeyPatch
+def test_half_an_environment_of_torchrun_is_reported(
+    environment: dict[str, str], named: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for key in ("RANK", "WORLD_SIZE", "LOCAL_RANK"):
         monkeypatch.delenv(key, raising=False)
-    for key, value in told.items():
+    for key, value in environment.items():
         monkeypatch.setenv(key, value)
     with pytest.raises(UsageError, match=named):
         distributed.from_environment()
@@ -210,7 +210,7 @@ def test_half_an_environment_of_torchrun_is_told(
     assert distributed.from_environment() == World()
 
 
-def test_processes_that_cannot_meet_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processes_that_cannot_meet_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     for key in ("MASTER_ADDR", "MASTER_PORT"):
         monkeypatch.delenv(key, raising=False)
     monkeypatch.setenv("RANK", "0")

@@ -220,7 +220,7 @@ def test_a_rollback_to_the_start_begins_with_those_weights_again(tmp_path: Path)
     assert all(torch.equal(again[name], begun[name]) for name in weights)
 
 
-def test_from_a_model_folder_the_generator_alone_is_taken(tmp_path: Path) -> None:
+def test_from_a_model_folder_the_generator_alone_is_loaded(tmp_path: Path) -> None:
     run(small(), tmp_path / "first", noise())
     saved = load.saved_players(Run(tmp_path / "first").model)
     average = load.saved_players(tmp_path / "first")

@@ -1,4 +1,4 @@
-"""The Lightning adapter: it plays our game, resumes it, and lets the user's own things in."""
+"""The Lightning adapter: our game, resumed, with the user's callbacks, loggers and loaders."""
 
 from __future__ import annotations
 
@@ -145,8 +145,8 @@ def test_two_epochs_and_two_more_are_four(tmp_path: Path) -> None:
     trainer(tmp_path, max_epochs=4).fit(whole, GANData(config, data))
 
     first = GANModule(config, data.spec)
-    kept = {"enable_checkpointing": True, "callbacks": [saving(tmp_path / "a")]}
-    trainer(tmp_path, max_epochs=2, **kept).fit(first, GANData(config, data))
+    options = {"enable_checkpointing": True, "callbacks": [saving(tmp_path / "a")]}
+    trainer(tmp_path, max_epochs=2, **options).fit(first, GANData(config, data))
     second = GANModule(config, data.spec)
     again = trainer(tmp_path, max_epochs=4)
     again.fit(second, GANData(config, data), ckpt_path=tmp_path / "a" / "step=8.ckpt")
@@ -158,11 +158,11 @@ def test_a_checkpoint_within_an_epoch_resumes_at_its_step(tmp_path: Path) -> Non
     # rates that fall with the Trainer's length, and a game that was to last as long all along
     config, data = small()
     whole = GANModule(config, data.spec)
-    kept = {
+    options = {
         "enable_checkpointing": True,
         "callbacks": [saving(tmp_path / "a", every_n_train_steps=3)],
     }
-    trainer(tmp_path, max_epochs=3, **kept).fit(whole, GANData(config, data))
+    trainer(tmp_path, max_epochs=3, **options).fit(whole, GANData(config, data))
     second = GANModule(config, data.spec)
     again = trainer(tmp_path, max_epochs=3)
     again.fit(second, GANData(config, data), ckpt_path=tmp_path / "a" / "step=6.ckpt")
@@ -235,8 +235,8 @@ def test_points_have_no_picture_but_a_grid(tmp_path: Path) -> None:
 def test_a_checkpoint_is_a_module_and_a_model(tmp_path: Path) -> None:
     config, data = small()
     module = GANModule(config, data.spec)
-    kept = {"enable_checkpointing": True, "callbacks": [saving(tmp_path)]}
-    trainer(tmp_path, max_epochs=1, **kept).fit(module, GANData(config, data))
+    options = {"enable_checkpointing": True, "callbacks": [saving(tmp_path)]}
+    trainer(tmp_path, max_epochs=1, **options).fit(module, GANData(config, data))
     again = GANModule.load_from_checkpoint(tmp_path / "step=4.ckpt", weights_only=True)
     assert again.config == config and again.spec == data.spec
     wanted = module.sampler().sample(5, labels=8)
@@ -290,9 +290,9 @@ def test_a_diverged_game_is_not_saved(tmp_path: Path) -> None:
     module = GANModule(config, data.spec)
     with torch.no_grad():
         next(module.generator.parameters()).fill_(torch.nan)
-    kept = {"enable_checkpointing": True, "callbacks": [saving(tmp_path / "a")]}
+    options = {"enable_checkpointing": True, "callbacks": [saving(tmp_path / "a")]}
     with pytest.raises(DivergedError, match="diverged by step 4: a weight is not finite"):
-        trainer(tmp_path, max_epochs=2, **kept).fit(module, GANData(config, data))
+        trainer(tmp_path, max_epochs=2, **options).fit(module, GANData(config, data))
     assert not list((tmp_path / "a").glob("*.ckpt"))
 
 

@@ -60,10 +60,10 @@ OTHER_TENSOR = """
 SICK_ONCE = """
     pass
 finite, seen = state.all_finite, []
-def sick(st):
+def diverged(st):
     seen.append(st.step)
     return finite(st) and (st.step != 250 or seen.count(250) != 1)
-state.all_finite = sick
+state.all_finite = diverged
 """
 
 

@@ -84,7 +84,7 @@ def test_ranks_take_slices_of_the_same_draws(cuts: tuple[int, ...]) -> None:
 
 
 def test_nothing_is_drawn_twice() -> None:
-    """Turns, steps and roles have numbers of their own."""
+    """Turns, steps and roles have separate numbers."""
     d = drawer(config_with_everything())
     z, masks = [], []
     for i in range(3):
@@ -118,17 +118,17 @@ def test_the_generator_may_reuse_the_last_noise() -> None:
 
 @pytest.mark.parametrize("fresh", [True, False])
 def test_fakes_made_of_the_last_noise_have_its_labels_and_dropout_too(fresh: bool) -> None:
-    """Else the generator would be told of a fake by a label that it was not made with."""
+    """Else the generator would learn of a fake from a label that it was not made with."""
     rules = Adversarial(d_steps=2, g_steps=2, fresh_noise=fresh)
     drawn = drawer(config_with_everything(game=rules, batch=40)).at(3)
     last = drawn["discriminator"][-1]
-    for own in drawn["generator"]:
-        assert own.label is not None and last.label is not None
-        assert torch.equal(own.label, last.label) == (not fresh)
-        assert own.networks["generator"].keys() == last.networks["generator"].keys()
-        for layer, mask in own.networks["generator"].items():
+    for turn in drawn["generator"]:
+        assert turn.label is not None and last.label is not None
+        assert torch.equal(turn.label, last.label) == (not fresh)
+        assert turn.networks["generator"].keys() == last.networks["generator"].keys()
+        for layer, mask in turn.networks["generator"].items():
             assert torch.equal(mask, last.networks["generator"][layer]) == (not fresh)
-        for layer, mask in own.networks["fake"].items():  # how D looks at them is drawn anew
+        for layer, mask in turn.networks["fake"].items():  # how D looks at them is drawn anew
             assert not torch.equal(mask, last.networks["fake"][layer])
 
 
@@ -151,7 +151,7 @@ def test_the_labels_of_fakes_cover_all_classes() -> None:
         assert stats.chisquare(counts.numpy()).pvalue > 1e-3
 
 
-def test_masks_are_dropout_with_its_mean_kept() -> None:
+def test_masks_are_dropout_with_an_unchanged_mean() -> None:
     config = config_with_everything(batch=500)
     drawn = drawer(config).at(0)["discriminator"][0]
     assert set(drawn.networks) == {"generator", "real", "fake", "penalty"}

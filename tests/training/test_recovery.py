@@ -129,15 +129,15 @@ def test_the_trial_has_the_memory_that_the_step_filled(
 ) -> None:
     """What the step had made is let go of before smaller batches are tried."""
     config, data = setting("gaussian", 20)
-    held: list[weakref.ref[torch.Tensor]] = []
+    made_tensors: list[weakref.ref[torch.Tensor]] = []
 
     def full(*arguments: Any) -> None:
         made = torch.zeros(8)
-        held.append(weakref.ref(made))
+        made_tensors.append(weakref.ref(made))
         raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
     def trial(*arguments: Any) -> None:
-        if held[0]() is not None:
+        if made_tensors[0]() is not None:
             raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
     monkeypatch.setattr(step, "step", full)
@@ -225,7 +225,7 @@ def full_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("saved", [20, 0])
-def test_a_rollback_forgets_the_records_that_a_full_disk_has_not_taken(
+def test_a_rollback_forgets_the_records_that_a_full_disk_refused(
     saved: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config, data = setting("gaussian", 100)
@@ -334,7 +334,7 @@ def test_other_processes_write_and_show_nothing(
 def test_other_processes_ask_the_leader_whether_a_run_has_had_enough(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What lies in their own folder is another run's."""
+    """Files in their folder are of another run."""
     config, _ = setting("gaussian", 20)
     config = replace(config, output=replace(config.output, score_every=1.0, patience=1.0))
     found = folder.prepare(tmp_path, config)
@@ -355,8 +355,8 @@ def test_other_processes_ask_the_leader_whether_a_run_has_had_enough(
 
 def test_a_config_file_names_no_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Only the user does, on the command line."""
-    (tmp_path / "own.py").write_text("open('owned', 'w')\n")
-    (tmp_path / "a.toml").write_text(f'name = "{tmp_path}/own.py:run"\n')
+    (tmp_path / "mine.py").write_text("open('owned', 'w')\n")
+    (tmp_path / "a.toml").write_text(f'name = "{tmp_path}/mine.py:run"\n')
     assert command("train", "--config", tmp_path / "a.toml", "--dry-run") == 2
     assert "name = " in capsys.readouterr().err
     assert not Path("owned").exists()

@@ -116,8 +116,8 @@ def test_the_check_sees_a_moment_that_is_lost(tmp_path: Path) -> None:
             tensor.zero_()
     facts = json.loads((saved / "manifest.json").read_text())
     checkpoint.set_aside(saved.parent, -1)
-    own = {k: v for k, v in facts.items() if k not in ("format", "step", "files", "sha256")}
-    checkpoint.save(saved.parent, 30, tensors, own)
+    free = {k: v for k, v in facts.items() if k not in ("format", "step", "files", "sha256")}
+    checkpoint.save(saved.parent, 30, tensors, free)
     run(config, tmp_path / "parts", data)
     assert outcome(tmp_path / "parts")[0] != outcome(tmp_path / "whole")[0]
 
@@ -283,7 +283,7 @@ def test_the_budget_may_be_extended(tmp_path: Path) -> None:
     assert folder.open_run(tmp_path / "parts").settings()["kimg"] == longer.kimg
 
 
-def test_another_machine_is_told(tmp_path: Path) -> None:
+def test_another_machine_is_reported(tmp_path: Path) -> None:
     config, data = setting("gaussian", 40)
     path = tmp_path / "run"
     run(config, path, data, StopAfter(20))
@@ -324,7 +324,7 @@ def test_what_is_refused_is_refused_without_run_json_too(what: str, tmp_path: Pa
     assert not (path / "run.json").exists()
 
 
-def test_a_device_that_is_gone_is_replaced_and_told(tmp_path: Path) -> None:
+def test_a_device_that_is_gone_is_replaced_and_reported(tmp_path: Path) -> None:
     """`auto` has chosen a GPU: on a machine without one the run goes on, and says so."""
     config, data = setting("gaussian", 40)
     config, path = replace(config, device="auto"), tmp_path / "run"
@@ -379,7 +379,7 @@ def test_a_state_of_another_game_is_refused_before_anything_changes(change: str)
 
 
 def poisoned(config: Config, path: Path, data: Dataset, step: int) -> None:
-    """A run into one of whose weights a NaN is put at a step, and then told to save."""
+    """A run into one of whose weights a NaN is put at a step, and which must then save."""
     control = Control()
     for training, _ in loop.training(config, path, control, data):
         if training.state.step == step:

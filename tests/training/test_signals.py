@@ -1,4 +1,4 @@
-"""A signal at every kind of moment: what is left, what is told, the exit code.
+"""A signal at every kind of moment: the files, the output, the exit code.
 
 The signals are real ones, raised in this process at a place and not at a time.
 """

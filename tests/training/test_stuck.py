@@ -61,7 +61,7 @@ class Left(BaseException):
 
 
 def heard(
-    monkeypatch: pytest.MonkeyPatch, told: list[tuple[float, int]], foreign: int = -1
+    monkeypatch: pytest.MonkeyPatch, progress: list[tuple[float, int]], foreign: int = -1
 ) -> int | None:
     """The exit code after signals at these seconds, None where the process is not left."""
 
@@ -72,8 +72,8 @@ def heard(
         def recv(self, size: int) -> bytes:
             return bytes([number]) if (number := next(numbers, 0)) else b""
 
-    numbers = iter([number for _, number in told])
-    times = iter([second for second, _ in told])
+    numbers = iter([number for _, number in progress])
+    times = iter([second for second, _ in progress])
     monkeypatch.setattr(os, "_exit", leave)
     monkeypatch.setattr(second_signal.time, "monotonic", lambda: next(times))
     stops = frozenset((signal.SIGINT, signal.SIGTERM))
@@ -130,7 +130,7 @@ def test_nothing_stays_behind() -> None:
 
 
 @POSIX
-def test_signals_of_a_forked_child_are_its_own() -> None:
+def test_signals_of_a_forked_child_do_not_reach_its_parent() -> None:
     """A worker that is stopped must not count as a signal to the run."""
     with signals.handling(Control()):
         child = os.fork()
@@ -145,19 +145,19 @@ def test_signals_of_a_forked_child_are_its_own() -> None:
 # --- the first step -----------------------------------------------------------------------------
 
 
-def test_a_first_step_that_does_not_end_is_told(
+def test_a_first_step_that_does_not_end_is_reported(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told = threading.Event()
+    reported = threading.Event()
     say = stuck.say
 
     def said(seconds: float) -> None:
         say(seconds)
-        told.set()
+        reported.set()
 
     monkeypatch.setattr(stuck, "say", said)
     monkeypatch.setattr(stuck, "DELAY", 0.01)
-    assert stuck.first_watched(lambda: told.wait(60))()
+    assert stuck.first_watched(lambda: reported.wait(60))()
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1
     assert "first step has not ended" in lines[0] and "--threads 1" in lines[0]

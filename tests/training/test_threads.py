@@ -59,7 +59,7 @@ def built(config: Config, data: Dataset | None = None, world: World | None = Non
 
 
 def never(*arguments: Any) -> dict[int, float]:
-    raise AssertionError("a race was held")
+    raise AssertionError("a race was run")
 
 
 def racing(rates: dict[int, float]) -> Callable[..., dict[int, float]]:
@@ -147,19 +147,19 @@ class Making(nn.Module):
         return self.linear(z).view(-1, *self.shape)  # type: ignore[no-any-return]
 
 
-def own(spec: Any, size: int) -> dict[str, nn.Module]:
+def users(spec: Any, size: int) -> dict[str, nn.Module]:
     return {"generator": Making(size, spec.shape), "discriminator": Drawing(spec.shape)}
 
 
-@pytest.mark.parametrize("name", ["cdcgan", "mnist-dropout", "own"])
+@pytest.mark.parametrize("name", ["cdcgan", "mnist-dropout", "users"])
 def test_a_race_leaves_the_run_as_it_was(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Weights, batch statistics, averages, moments, controllers, counters and random numbers."""
     monkeypatch.setattr(threads, "SECONDS", 0.01)
     monkeypatch.setattr(threads, "TINY_PRODUCTS", 0)
-    config = shortened(recipes.find("mnist-dropout" if name == "own" else name), 8)
+    config = shortened(recipes.find("mnist-dropout" if name == "users" else name), 8)
     config = replace(config, threads=0, ema=0.9)
-    if name == "own":
-        config = replace(config, networks=own, labels=False)
+    if name == "users":
+        config = replace(config, networks=users, labels=False)
     elif name == "cdcgan":
         config = replace(config, game=replace(config.game, penalties=(R1(1.0, 2),)))
     t, after = built(config), built(config)
@@ -168,11 +168,11 @@ def test_a_race_leaves_the_run_as_it_was(name: str, monkeypatch: pytest.MonkeyPa
     t.state.step, before = 0, fingerprint(state.tensors(t.state))
     totals = fingerprint(t.totals)
     torch.manual_seed(123)
-    random, own_count = torch.get_rng_state(), t.counted
+    random, count_before = torch.get_rng_state(), t.counted
     threads.settle(t, {})
     assert set(t.rates) == {1, 2} and min(t.rates.values()) > 0
     assert fingerprint(state.tensors(t.state)) == before
-    assert (t.state.step, t.counted, t.skipped, t.clock.timing) == (0, own_count, 0, {})
+    assert (t.state.step, t.counted, t.skipped, t.clock.timing) == (0, count_before, 0, {})
     assert fingerprint(t.totals) == totals and torch.equal(torch.get_rng_state(), random)
     assert torch.get_num_threads() == t.resolved.threads
     # and what follows is what would have followed

@@ -1,1 +1,1 @@
-"""The chapter's Gaussian game in several frameworks, each in an environment of its own."""
+"""The chapter's Gaussian game in several frameworks, each in a separate environment."""

@@ -2,7 +2,7 @@
 
     python -m benchmarks.speed.frameworks --seeds 0,1 --json result.json
 
-Each side is a process of its own, held to one core. A framework that cannot be installed here is
+Each side is a separate process on one core. A framework that cannot be installed here is
 left out, with the reason. Ends with 1 where a gradient is not ours or a side that could be
 installed fails.
 """
@@ -32,10 +32,10 @@ ROOT = Path(__file__).parents[3]
 OWN = "torch"
 
 
-def surroundings(own: bool) -> dict[str, str]:
-    """The environment variables of a side: one thread, and our own modules for none but ours."""
+def surroundings(ours: bool) -> dict[str, str]:
+    """The environment variables of a side: one thread, and our modules for ours alone."""
     out = dict(os.environ, OMP_NUM_THREADS="1", TF_CPP_MIN_LOG_LEVEL="2", CUDA_VISIBLE_DEVICES="")
-    if not own:
+    if not ours:
         out.pop("PYTHONPATH", None)
     return out
 
@@ -88,7 +88,7 @@ def games(
 def compared(found: dict[str, Path]) -> tuple[dict[str, dict[str, dict[str, float]]], list[str]]:
     """(framework -> case -> gradient -> relative difference from ours, what failed).
 
-    Ours in single precision stands among them, held against ours in double: the rounding there is.
+    Ours in single precision stands among them, compared with ours in double: the rounding there is.
     """
     errors: dict[str, dict[str, dict[str, float]]] = {}
     failed = []

@@ -1,4 +1,4 @@
-"""A virtual environment for each framework, from its pinned requirements, kept between runs.
+"""A virtual environment for each framework, from its pinned requirements, reused by later runs.
 
 None of them is a dependency of this project: mxnet 1.9.1 wants a NumPy older than ours.
 """
@@ -43,9 +43,9 @@ ENVIRONMENTS: dict[str, Environment] = {
 
 def interpreter(pythons: Sequence[str]) -> tuple[str, str]:
     """(path, version) of a Python of one of the versions, this one where it is among them."""
-    own = f"{sys.version_info.major}.{sys.version_info.minor}"
-    if own in pythons:
-        return sys.executable, own
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    if version in pythons:
+        return sys.executable, version
     for version in pythons:
         found = shutil.which(f"python{version}")
         if found:

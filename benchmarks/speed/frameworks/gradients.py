@@ -1,6 +1,6 @@
 """The gradients of one turn of each player: ours, and how far another framework's are from them.
 
-A case is a moment of our own game: the weights at a step, the batch and the noise of its next
+A case is a moment of our game: the weights at a step, the batch and the noise of its next
 turns. D's gradient is of these weights, G's of D's weights after our update of D ("later").
 """
 
@@ -45,8 +45,8 @@ class Case:
         return f"{str(self.dtype).removeprefix('torch.')}-step{self.step}"
 
 
-# the bound is held in double precision; in single precision the real and the fake half of D's
-# gradient cancel to rounding where D cannot tell them apart, ours as the others', so it is told
+# the bound is for double precision; in single precision the real and the fake half of D's
+# gradient cancel to rounding if D cannot tell them apart, here as in the others; so it is shown
 STEPS = (0, 1000, 2499)
 EXACT = tuple(Case(step, torch.float64) for step in STEPS)
 ROUGH = tuple(Case(step, torch.float32) for step in STEPS)

@@ -92,7 +92,7 @@ def epoch(state, data, key):
     of_order, *keys = jax.random.split(key, 1 + POINTS // BATCH)
     batches = jax.random.permutation(of_order, data).reshape(-1, BATCH, 2)
     state, losses = jax.lax.scan(
-        lambda held, drawn: step(held, *drawn), state, (batches, jnp.stack(keys))
+        lambda state, drawn: step(state, *drawn), state, (batches, jnp.stack(keys))
     )
     return state, [loss.sum() / POINTS for loss in losses]
 

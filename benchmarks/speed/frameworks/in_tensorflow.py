@@ -5,7 +5,7 @@ import tensorflow as tf
 from benchmarks.speed.frameworks import measure
 from benchmarks.speed.frameworks.measure import BATCH, POINTS, SAMPLES
 
-# a Keras loss computes in a precision of its own, whatever that of the logits
+# a Keras loss computes in a fixed precision, whatever that of the logits
 LOSSES = {
     name: tf.keras.losses.BinaryCrossentropy(from_logits=True, reduction="sum", dtype=name)
     for name in ("float32", "float64")

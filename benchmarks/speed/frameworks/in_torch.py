@@ -22,11 +22,11 @@ def plain(seed, epochs, report):
     torch.manual_seed(seed)
     last = []
 
-    def told(epoch, loss_D, loss_G, G):
+    def epoch_ends(epoch, loss_D, loss_G, G):
         report(loss_D, loss_G)
         last[:] = [G]
 
-    for _ in gaussian.play(epochs=epochs, report=told):
+    for _ in gaussian.play(epochs=epochs, report=epoch_ends):
         pass
     with torch.no_grad():
         return last[0](torch.randn(SAMPLES, 2)).numpy()

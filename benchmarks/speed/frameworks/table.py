@@ -15,14 +15,14 @@ from benchmarks.speed.frameworks.measure import CLOSE, NEAR, arrived, error
 class Side:
     """name: in the table. framework: its script and environment. slow: plays one seed only.
 
-    own: the gradients in its row, where they are not its framework's.
+    gradients: the gradients in its row, where they are not its framework's.
     """
 
     name: str
     framework: str
     variant: str
     slow: bool = False
-    own: str = ""
+    gradients: str = ""
 
 
 SIDES = (
@@ -34,12 +34,12 @@ SIDES = (
     Side("JAX, jitted step", "jax", "step"),
     Side("JAX, epoch as lax.scan", "jax", "scan"),
     Side("PyTorch, plain loop", "torch", "plain"),
-    Side("ganforge, one game", "torch", "ours", own="ours"),
+    Side("ganforge, one game", "torch", "ours", gradients="ours"),
 )
 
 
 def largest(errors: Mapping[str, Mapping[str, float]], cases: Sequence[Case]) -> str:
-    """The largest relative difference of a gradient over the cases; a dash where none was taken."""
+    """The largest relative difference of a gradient over the cases; a dash if there is none."""
     found = [value for case in cases for value in errors.get(case.name, {}).values()]
     return f"{max(found):.1e}" if found else "-"
 
@@ -60,7 +60,7 @@ def speed(result: Mapping[str, Any]) -> list[str]:
             median(g[name] for g in mine) for name in ("rate_cpu", "rate", "first_cpu")
         )
         ratio = f"{cpu / median(base):.1f}" if base else "-"
-        errors = result["gradients"].get(side.own or side.framework, {})
+        errors = result["gradients"].get(side.gradients or side.framework, {})
         lines.append(
             f"| {side.name} | {cpu:,.0f} | {wall:,.0f} | {ratio} | {first:.1f} | "
             f"{largest(errors, EXACT)} | {largest(errors, ROUGH)} |"

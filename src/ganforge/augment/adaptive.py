@@ -1,6 +1,6 @@
 """Adaptive discriminator augmentation (ADA): its strength follows D's overfitting.
 
-Karras et al. 2020. Every operation changes a picture with probability p times its own factor; p
+Karras et al. 2020. Every operation changes a picture with probability p times a factor; p
 starts at 0 and rises while D says "real" of too many training pictures.
 
     r = E sign D(real),  p <- max(0, p + sign(r - target) images / speed)  every `interval` steps

@@ -217,7 +217,7 @@ def _with_average(table: dict[str, Any], over: Mapping[str, Any]) -> dict[str, A
 
 def _merged(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     if "kind" in base and over.get("kind", base["kind"]) != base["kind"]:
-        return dict(over)  # another kind starts from its own defaults
+        return dict(over)  # another kind starts from the defaults of that kind
     return base | {
         key: _merged(base[key], value)
         if isinstance(value, Mapping) and isinstance(base.get(key), dict)

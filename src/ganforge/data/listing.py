@@ -1,4 +1,4 @@
-"""What lies in a folder or zip: pictures, files that only look like them, and our own output."""
+"""What lies in a folder or zip: pictures, files that only look like them, our output."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def listed(path: Path) -> tuple[Files, list[str]]:
     """
     store = Folder(path) if path.is_dir() else Archive(path)
     every = [name for name in store.names() if not _is_hidden(name)]
-    ours = own_folders(store, every)
+    ours = written_folders(store, every)
     if "" in ours:
         raise DataError(
             f"{path}: a {ours['']} of ganforge and not data: give the pictures, or samples that "
@@ -44,7 +44,7 @@ def listed(path: Path) -> tuple[Files, list[str]]:
     return Files(store, names, unread, every), notes
 
 
-def own_folders(store: Store, every: list[str]) -> dict[str, str]:
+def written_folders(store: Store, every: list[str]) -> dict[str, str]:
     """Folder -> what it is, of the runs, models and packed folders among the files of a store."""
     inside: dict[str, set[str]] = {}
     for name in every:

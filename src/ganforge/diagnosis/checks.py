@@ -426,7 +426,7 @@ def too_few(
     generator, differences between runs are noise, and the best checkpoint is chosen by chance.
 
     What to do: score more samples (`ganforge evaluate RUN -n N`); if there are no more held-out
-    examples, go by the kernel distance, whose mean does not depend on N, and compare only scores
+    examples, use the kernel distance, whose mean does not depend on N, and compare only scores
     that differ by several spreads.
     """
     enough = max(n, per_feature * f["features"])
@@ -437,7 +437,7 @@ def too_few(
         f"{f['value']:.4g}, real against real {f['floor']:.4g}"
     )
     kernel = "ganforge evaluate {run} --split validation --metrics kernel,precision,recall"
-    remedy = Change("no more are held out, go by the kernel distance", command=kernel)
+    remedy = Change("if no more examples are held out, use the kernel distance", command=kernel)
     if f["held_out"] >= enough:
         more = f"ganforge evaluate {{run}} --split validation -n {f['held_out']:.0f}"
         remedy = Change("score more samples", command=more)

@@ -276,7 +276,7 @@ def of_run(
 
     unavailable: dict[str, str] = {}
     if data is None:
-        data, validation = own_data(config, info, unavailable)
+        data, validation = data_of_run(config, info, unavailable)
     elif validation is None:
         unavailable["data"] = "no held-out examples were given"
     seen = Snapshot(
@@ -324,7 +324,7 @@ def with_players(
     )
 
 
-def own_data(
+def data_of_run(
     config: Config, info: Mapping[str, Any], unavailable: dict[str, str]
 ) -> tuple[Dataset | None, Dataset | None]:
     """Training and held-out examples that a run names, as far as they are still available."""

@@ -112,8 +112,8 @@ def verdict(metric: Metric, found: Measured) -> str:
     gap = how much worse than the floor the value is, in the metric's direction. It is noise if the
     test's p is above 0.01; without a test if gap <= 3.75 sqrt(s^2 + e^2), s the deviation of a
     perfect sampler's value and e the floor's standard error: the 99 % point of Student's t with
-    the four degrees of freedom of five subsets. s of a distance is the floor's spread, since its
-    own spread grows with the value; of other metrics the value's spread.
+    the four degrees of freedom of five subsets. s of a distance is the floor's spread, since that
+    of the value grows with the value; of other metrics the value's spread.
 
     - "as real": the gap is noise; or, for a bounded metric without a p, gap <= `metric.real`.
     - "close": gap <= `metric.close`.

@@ -1,4 +1,4 @@
-"""Charts as the page shows them: the project's own figures, for light pages and for dark ones."""
+"""Charts as the page shows them: the project's figures, for light pages and for dark ones."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ class Neighbours:
     """How near samples are to the training data.
 
     first: the first samples; closest: those nearest to the training data; both empty for vectors.
-    size: pixels across one picture. authentic, floor: AuthPct of `count` samples, and of `held`
+    size: pixels across one picture. authentic, floor: AuthPct of `count` samples, and of `real`
     held-out examples (NaN without any). A ratio is a distance over the median distance of held-out
     examples. searched, of: training examples searched, and all.
     """
@@ -76,7 +76,7 @@ class Neighbours:
     size: int
     space: str
     count: int
-    held: int
+    real: int
     authentic: float
     floor: float
     searched: int
@@ -85,7 +85,7 @@ class Neighbours:
     @property
     def unit(self) -> str:
         """Whose median distance is the unit of the ratios."""
-        return "held-out real examples" if self.held else "the samples themselves"
+        return "held-out real examples" if self.real else "the samples themselves"
 
 
 def class_rows(sampler: Sampler, entries: Sequence[Entry]) -> ClassRows | None:
@@ -154,7 +154,7 @@ def neighbours(
         count: samples at most whose neighbours are searched.
         data: the training and the validation data of a run.
     """
-    train, held = data(run)
+    train, validation = data(run)
     spec = train.spec
     name = features.default_space(spec)
     # no larger network: it would have to embed every training picture
@@ -166,10 +166,10 @@ def neighbours(
     fake, _ = evaluate.draw(sampler, train, count, SEED)
     known = copying.reference(space.embed(np.asarray(train.values[rows])), SEED, cells=1)
     placed = copying.place(known, space.embed(fake))
-    real_count = 0 if held is None else min(count, len(held))
+    real_count = 0 if validation is None else min(count, len(validation))
     floor, unit = np.nan, float(np.median(placed.distance))
-    if held is not None and real_count >= LEAST:
-        real = held.values[subset(len(held), real_count, SEED, "real")]
+    if validation is not None and real_count >= LEAST:
+        real = validation.values[subset(len(validation), real_count, SEED, "real")]
         away = copying.place(known, space.embed(np.asarray(real)))
         floor, unit = copying.authentic(known, away), float(np.median(away.distance))
     else:

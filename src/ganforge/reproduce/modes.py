@@ -59,6 +59,7 @@ SEEDS = tuple(range(10))
 SAMPLES = 2_500
 MEMORISED = 500
 SCORES, FOLDER = "scores.json", "samples"
+OLD_NAMES = {"held": "covered"}  # of results, in the scores.json of earlier versions
 OLD_CHECKPOINTS = "checkpoints"  # of all seeds together, as earlier versions wrote them
 
 
@@ -67,7 +68,7 @@ class Result:
     """One seed: modes covered, modes with a third of their share, high quality in %, reverse KL."""
 
     seed: int
-    held: int
+    covered: int
     heavy: int
     high_quality: float
     reverse_kl: float
@@ -116,7 +117,10 @@ def run(
         fixed = replace(config, device="cpu", precision="fp32", threads=threads, output=output)
         table = train_and_score(folder, fixed, name, seeds, data, display)
         files.write_json(folder / SCORES, table)
-    ours = [Result(**one) for one in table["runs"]]
+    ours = [
+        Result(**{OLD_NAMES.get(key, key): value for key, value in one.items()})
+        for one in table["runs"]
+    ]
     files.save_file(folder / f"{name}.png", style.png(picture(name, ours, folder / FOLDER)))
     return report(name, ours, table, config)
 
@@ -231,21 +235,21 @@ def report(name: str, ours: Sequence[Result], table: dict[str, Any], config: Con
     rows = [(f"{name} of {modes}", "modes", "high quality %", "reverse KL")]
     rows += [(who, *figures) for who, figures in PUBLISHED[name].items()]
     groups = {f"ours, {len(ours)} seeds": ours, **controls(name, [one.seed for one in ours])}
-    digits = {"held": 1, "high_quality": 1, "reverse_kl": 3}
+    digits = {"covered": 1, "high_quality": 1, "reverse_kl": 3}
     for who, group in groups.items():
         covered, quality, kl = (
             stated([getattr(one, key) for one in group], n) for key, n in digits.items()
         )
         rows.append((who, covered, quality, kl))
     each = [("seed", "modes", f"with 1/{3 * modes} of the mass", "high quality %", "reverse KL")]
-    each += [(str(one.seed), str(one.held), str(one.heavy), f"{one.high_quality:.1f}",
+    each += [(str(one.seed), str(one.covered), str(one.heavy), f"{one.high_quality:.1f}",
               f"{one.reverse_kl:.3f}") for one in ours]  # fmt: skip
     return (
         f"{columns(rows)}\n\n{columns(each)}\n\n"
         f"{SAMPLES:,} samples a run, +- standard error over runs; published: 400,000 iterations.\n"
         f"Ours: {table['steps']:,} iterations of batch {config.batch}, all seeds in "
         f"{table['seconds'] / 60:.1f} minutes on {table['threads']} thread(s); all {modes} modes "
-        f"in {sum(one.held == modes for one in ours)} of {len(ours)} seeds."
+        f"in {sum(one.covered == modes for one in ours)} of {len(ours)} seeds."
     )
 
 
@@ -258,7 +262,7 @@ def picture(name: str, ours: Sequence[Result], folder: Path) -> Figure:
     figure = style.page(lines * (side + 30) + 10, across * (side + 10) + 10)
     for i, one in enumerate(ours):
         left, top = 10 + (i % across) * (side + 10), 30 + (i // across) * (side + 30)
-        title = f"seed {one.seed}: {one.held} modes, {one.high_quality:.0f} %"
+        title = f"seed {one.seed}: {one.covered} modes, {one.high_quality:.0f} %"
         axes = style.add_axes(figure, left, top, side, side, title)
         fake = files.read_npz(folder / f"seed-{one.seed}.npz")["samples"]
         points.draw(axes, fake, known, small=True)

@@ -173,7 +173,7 @@ def clean(folder: Path) -> None:
 def prune(folder: Path, keep: int, also: frozenset[int] = frozenset()) -> None:
     """Remove all but the `keep` newest checkpoints and the steps named in `also`.
 
-    What the disk does not let go of stays for the next time: nothing is lost by it.
+    What cannot be removed now is removed the next time.
     """
     for path in listed(folder)[keep:]:
         if step_of(path) not in also:
@@ -182,7 +182,7 @@ def prune(folder: Path, keep: int, also: frozenset[int] = frozenset()) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a checkpoint; OSError if the disk does not let go of it.
+    """Remove a checkpoint; OSError if the disk refuses.
 
     Renamed first: a kill halfway through the removal must not leave a broken checkpoint.
     """

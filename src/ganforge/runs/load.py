@@ -107,7 +107,7 @@ def saved_players(path: Path) -> dict[str, Tensor]:
         raise DataError(f"{path}: no such run or model folder (`ganforge runs` lists the runs)")
     try:
         weights = load_file(path / model.WEIGHTS)
-    except Exception as error:  # safetensors has no class of its own for a damaged file
+    except Exception as error:  # safetensors has no class for a damaged file
         raise DataError(f"{path}: its weights are damaged ({error})") from None
     return {f"{side}.{k}": v for k, v in weights.items() for side in ("generator", "ema")}
 

@@ -92,7 +92,7 @@ def says(found: Sequence[Moment], n: int) -> str:
         f"The exact C(G) falls to {last.exact:.3f}, towards -log 4 = -1.386; a fresh "
         f"discriminator's held-out estimate from {n:,} examples, a lower bound, lies {below:.3f} "
         f"nats below it on average and ends at {last.estimate:.3f} +- {last.error:.3f}. The value "
-        f"under the game's own D lies {game:.3f} below C(G) on average: D is never quite at its "
+        f"under the D of the game lies {game:.3f} below C(G) on average: D is never quite at its "
         "best, so neither that value nor the losses measure the divergence."
     )
 
@@ -122,7 +122,7 @@ def draw(found: Sequence[Moment]) -> Figure:
         (-1.14, "C(G) = max V over D, exact", style.REAL),
         (-1.24, "a fresh D, held out, +- 2 s.e.", style.FAKE),
         (0.02 - exact.LOG4, "-log 4 = -1.386: p_g = p_data", style.INK),
-        (-1.48, "V of the game's own D", style.D),
+        (-1.48, "V of the D of the game", style.D),
     ):
         style.add_label(axes, 1.04 * step[-1], y, text, colour)
     return figure

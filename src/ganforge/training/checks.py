@@ -85,7 +85,7 @@ def steps_of(config: Config, data: Dataset) -> int:
     return step.steps_for(config.images(len(data)), config.batch, config.game)
 
 
-# --- scores and event files, which the loop that yields does not make ---------------------------
+# --- scores and event files, which `loop.train` does not make ---------------------------
 
 
 def require_callbacks(
@@ -111,7 +111,7 @@ def validation_part(config: Config, data: Dataset | None, validation: Dataset | 
     """
     if validation is None:
         if data is not None:
-            raise UsageError("scores need real examples held out: give validation= with data=")
+            raise UsageError("scores need held-out real examples: give validation= with data=")
         validation = load(config.data, part="validation", size=config.size)
     if len(validation) < LEAST_SCORED:
         raise DataError(

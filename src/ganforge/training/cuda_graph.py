@@ -5,9 +5,9 @@ and then replayed: a replay reads its inputs where the recording found them, so 
 there first. Optimisers are torch's fused ones, which skip an update that is not finite by a flag on
 the device; rates and the decay of the average are numbers on the device, so that schedules go on.
 
-`record` is what makes a function of a recording. On the CPU, where there are no graphs, the tests
-put an ordinary call in its place and so hold this file to `gan.step.step`: the same places, copies
-and sets of penalties.
+`record` makes a function of a recording. The CPU has no graphs: there the tests put an ordinary
+call in its place and compare this file with `gan.step.step`: the same places, copies and sets of
+penalties.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Captured:
         return sum_logs(totals, log)
 
     def recorded(self, number: int) -> tuple[Callable[[], None], Log]:
-        """A recording of the step `number`; the state is left as it was, also if it fails."""
+        """A recording of the step `number`; the state does not change, even if it fails."""
         tensors, now = changing(self.state), self.state.step
         saved = [t.detach().clone() for t in tensors]
 
@@ -94,9 +94,11 @@ class Captured:
 
 
 def refuse(state: State, options: StepOptions) -> None:
-    """NotCompiledError, with the reason, for a game that a recording would not get right."""
+    """NotCompiledError, with the reason, for a game that a recording would not play correctly."""
     if any(isinstance(getattr(state.players, side), PlainModule) for side in SIDES):
-        raise NotCompiledError("a module of your own may draw numbers or wait for the device")
+        raise NotCompiledError(
+            "a module from outside the package may draw numbers or wait for the device"
+        )
     if options.micro_batch:
         raise NotCompiledError("micro-batches are not captured")
     for side in SIDES:
@@ -114,7 +116,7 @@ def changing(state: State) -> list[Tensor]:
 
 
 def warm_up(step: Callable[[], Log], device: torch.device) -> None:
-    """A few steps on a side stream, as a recording wants before it."""
+    """A few steps on a side stream, which a recording needs before it."""
     if device.type != "cuda":
         step()
         return
@@ -127,7 +129,7 @@ def warm_up(step: Callable[[], Log], device: torch.device) -> None:
 
 
 def set_capturable(state: State, value: bool) -> None:
-    """Say to the optimisers that have the option whether they are being recorded."""
+    """Set `capturable` of the optimisers that have it: whether they are being recorded."""
     for optimizer in state.optimizers.values():
         for group in optimizer.param_groups:
             if "capturable" in group:
@@ -141,7 +143,7 @@ class Graphs:
         self.pool = torch.cuda.graph_pool_handle()
 
     def __call__(self, step: Callable[[], Log]) -> tuple[Callable[[], None], Log]:
-        """`step` recorded: what replays it, and where it leaves what it reports."""
+        """`step` recorded: the function that replays it, and the tensors that it logs into."""
         recording = torch.cuda.CUDAGraph()
         with torch.cuda.graph(recording, pool=self.pool):
             log = step()

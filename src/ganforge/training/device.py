@@ -18,8 +18,9 @@ from ganforge.training.distributed import ALONE, World
 class Resolved:
     """device: "cpu", "cuda:0", "mps". precision: "fp32" or "bf16". threads: of the CPU.
 
-    processes: that share the batch. compile: whether steps are compiled or captured. stacked: seats
-    of the group of seeds that it is played in, 0 alone: sums over other shapes round otherwise.
+    processes: that share the batch. compile: whether steps are compiled or captured. stacked: games
+    in the ensemble that the run is trained in, 0 for a single run: sums over other shapes round
+    differently.
     """
 
     device: str
@@ -30,7 +31,7 @@ class Resolved:
     stacked: int = 0
 
     def table(self) -> dict[str, Any]:
-        """As run.json has it; a GPU's model too, on which bits depend as on a CPU's."""
+        """As in run.json, with the model of the GPU, on which the bits of a result depend."""
         cuda = self.device.startswith("cuda")
         return asdict(self) | ({"gpu": torch.cuda.get_device_name(self.device)} if cuda else {})
 
@@ -41,16 +42,16 @@ def resolve(
     world: World = ALONE,
     spec: DataSpec | None = None,
 ) -> Resolved:
-    """The machine's answer to every `auto`; what a run chose `before` stays chosen.
+    """What every `auto` of a config means on this machine; what a run chose `before` stays.
 
-    spec: of the data, pictures if None. If the device that `auto` chose is gone, it is the best of
-    those that are there. UsageError for a device named in the config that is not there.
+    spec: of the data, pictures if None. If the device that `auto` chose no longer exists, it is the
+    best of this machine. UsageError if the config names a device that this machine lacks.
     """
     chosen = before or {}
     device = config.device
     if device == "auto":
         device = chosen.get("device", "")
-        if world.size > 1:  # each process has a GPU of its own
+        if world.size > 1:  # each process has a separate GPU
             device = device.partition(":")[0]
         device = device if is_there(device) else kinds()[0]
     if device == "cuda" and world.size > 1:

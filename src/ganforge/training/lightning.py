@@ -67,7 +67,7 @@ class GANModule(L.LightningModule):
     Args:
         config: of the run, or its table (`config.to_dict`).
         spec: of the data, or its table; if it is not given, the config's data are loaded.
-        class_names: of the labels, for whoever samples; `GANData` brings its own.
+        class_names: of the labels, for samples; with `GANData` they are those of its data.
 
     Raises UsageError or DataError for a config that cannot be played on the data.
     """
@@ -90,7 +90,7 @@ class GANModule(L.LightningModule):
             checks.require_config(config)
             spec = spec if isinstance(spec, DataSpec) else model.read_spec(dict(spec))
         self.config, self.spec, self.class_names = config, spec, tuple(class_names)
-        # Plain tables: a checkpoint stays readable where only weights may be unpickled.
+        # plain tables: a checkpoint stays readable with `weights_only=True`
         self.save_hyperparameters(
             {
                 "config": convert.to_dict(config),

@@ -1,6 +1,6 @@
-"""Draws what a step wants: noise, labels of fakes, dropout masks, numbers of penalties.
+"""Draws the random inputs of a step: noise, labels of fakes, dropout masks, numbers of penalties.
 
-Each kind is a stream of its own, and its position is the global sample index
+Each kind is a separate stream, and its position is the global sample index
 (step * turns + turn) * batch + i. Streams are read in blocks of steps: for a small game, reading
 256 steps at once costs a hundredth of reading them one by one.
 """
@@ -24,7 +24,7 @@ from ganforge.types import Array
 
 BLOCK_NUMBERS = 2**20  # numbers drawn at once, at most
 BLOCK_STEPS = 256
-OF_FAKES = ("z", "label", "generator")  # what decides what G makes: noise, labels, its masks
+OF_FAKES = ("z", "label", "generator")  # the random inputs of fakes: noise, labels, G's masks
 
 Path = tuple[str, ...]  # ("z",), ("label",), ("extra", name), or (forward pass, name)
 Block = dict[str, dict[Path, Tensor]]  # side -> path -> (steps, turns, B, ...)
@@ -44,7 +44,7 @@ class RandomInputSource:
     Args:
         config: of the run.
         spec: of its data.
-        players: whose networks name what they want.
+        players: their networks name the random inputs that they need.
         device: of the tensors.
         part: (first, count), the slice of the global batch that this process plays; only that
             slice is drawn.
@@ -72,14 +72,14 @@ class RandomInputSource:
 
     @property
     def numbers_a_step(self) -> int:
-        """How many numbers one step takes."""
+        """How many numbers are drawn for one step."""
         sizes = {side: sum(d.size for d in draws.values()) for side, draws in self.draws.items()}
         return sum(sizes[side] * turns * self.count for side, turns in self.turns.items())
 
     def block(self, step: int) -> tuple[int, Block]:
         """The place of a step in its block, and the block.
 
-        The place alone tells whether the block is a new one: it is 0 for its first step.
+        A block is new if the place is 0, that of its first step.
         """
         number, place = divmod(step, self.block_steps)
         if self._block_first != number * self.block_steps:
@@ -128,7 +128,7 @@ def assemble(block: Block, side: str, place: int | slice, turn: int) -> RandomIn
     """One turn's inputs from a block."""
     drawn = {path: values[place, turn] for path, values in block[side].items()}
     if ("z",) not in drawn:
-        # G's turn reuses D's last fakes: all that they were made of, not new numbers
+        # G's turn reuses D's last fakes, so their random inputs too
         of_fakes = [path for path in block["discriminator"] if path[0] in OF_FAKES]
         drawn |= {path: block["discriminator"][path][place, -1] for path in of_fakes}
 
@@ -141,7 +141,7 @@ def assemble(block: Block, side: str, place: int | slice, turn: int) -> RandomIn
 
 
 def draws_of(config: Config, spec: DataSpec, players: Players, side: str) -> dict[Path, Draw]:
-    """What a side's turn wants drawn."""
+    """The random inputs of a turn of one side."""
     game, seed = config.game, config.seed
     wanted: dict[Path, tuple[str, RandomInput]] = {}
     draws: dict[Path, Draw] = {}
@@ -188,9 +188,9 @@ def draw_of(stream: Stream, wanted: RandomInput) -> Draw:
 
 
 def seed_user_modules(players: Players, seed: int, step: int) -> None:
-    """Make what a user's modules draw a function of (seed, step) too.
+    """Make the draws of a user's modules a function of (seed, step) too.
 
-    Our networks draw nothing; a plain module may, from torch's global generator.
+    Networks of this package draw nothing; a plain module may, from torch's global generator.
     """
     sides = (players.generator, players.discriminator)
     if any(isinstance(module, PlainModule) for side in sides for module in side.modules()):

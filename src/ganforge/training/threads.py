@@ -104,7 +104,7 @@ def fastest(rates: Rates) -> int:
 
 
 def known(before: Mapping[str, Any]) -> Rates:
-    """The rates that run.json has of a race, none where it has none or holds anything else."""
+    """The rates of a race in run.json; none if it has none, or something else in their place."""
     try:
         rates = {int(key): float(rate) for key, rate in before["race"].items()}
     except (KeyError, AttributeError, TypeError, ValueError):

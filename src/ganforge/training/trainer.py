@@ -62,7 +62,7 @@ class Trainer:
         skipped: updates left out so far.
         rate_scale: the factor that rollbacks have put on the learning rates.
         exact: whether the run has gone on bit for bit at every resume.
-        pending: log records that a full disk has not accepted yet; disk: why, or empty.
+        pending: log records that a full disk has not accepted yet. disk: the reason, or empty.
         rates: images a second by number of threads, as measured at the start (see `threads`).
     """
 
@@ -158,7 +158,7 @@ class Trainer:
         """One step of the game, or a block of compiled ones; what it logs is added up."""
         if self.compiled is not None:
             count = self.compiled.reach(self.next_event() - self.state.step)
-            self.totals = self.compiled.play(self.stacked_inputs(count), self.totals)
+            self.totals = self.compiled.play(self.inputs_of_steps(count), self.totals)
             self.counted += count
             return
         hyper = self.hyperparameters(self.state.step)
@@ -174,12 +174,12 @@ class Trainer:
         """Learning rates and the like at a step."""
         return schedules.hyperparameters(self.config, now, self.steps, self.rate_scale)
 
-    def stacked_inputs(self, count: int) -> Inputs:
+    def inputs_of_steps(self, count: int) -> Inputs:
         """The inputs of the next `count` steps."""
         k, batch, now = self.config.game.d_steps, self.config.batch, self.state.step
         rows = Batch(*self.batches.at(now * k * batch, count * k * batch))
-        stacked = rows.map(lambda t: t.view(count, k, batch, *t.shape[1:]))
-        batches = [stacked.map(lambda t, j=j: t[:, j]) for j in range(k)]  # type: ignore[misc]
+        split = rows.map(lambda t: t.view(count, k, batch, *t.shape[1:]))
+        batches = [split.map(lambda t, j=j: t[:, j]) for j in range(k)]  # type: ignore[misc]
         place, block = self.inputs.block(now)
         drawn = random_inputs.inputs_of(block, self.inputs.turns, slice(place, place + count))
         return batches, drawn, [self.hyperparameters(now + i) for i in range(count)]
@@ -225,7 +225,7 @@ class Trainer:
             return []
         began = time.perf_counter()
         try:
-            self.compiled.prepare(self.stacked_inputs(1))
+            self.compiled.prepare(self.inputs_of_steps(1))
         except NotCompiledError as reason:
             return self._step_by_step(reason)
         return [f"compiled in {time.perf_counter() - began:.1f} s"]
@@ -290,8 +290,8 @@ class Trainer:
             return None
         if lock.lost(self.run.path / lock.LOCK):
             raise BusyError(
-                f"{self.run.path} has been taken over by another process while this one gave no "
-                "sign of life: nothing more is saved here"
+                f"{self.run.path} now belongs to another process, as this one gave no sign of "
+                "life: nothing more is saved here"
             )
         return self._attempt(self._write_checkpoint)
 

@@ -95,7 +95,7 @@ def look(path: Path, options: PictureOptions) -> Seen:
     """The pictures of a folder or zip by their names and headers; errors as in `read`."""
     files, notes = listed(path)
     found, damaged = headers(files.store, files.names, options)
-    names, drawn = own_pictures(found)
+    names, drawn = without_drawn_pictures(found)
     notes += drawn + frames(path, {name: found[name] for name in names})
     skipped = files.unread | damaged
     check_share(path, skipped, len(names) + len(skipped))
@@ -119,7 +119,7 @@ def headers(
     return good, skipped
 
 
-def own_pictures(found: dict[str, Header]) -> tuple[list[str], list[str]]:
+def without_drawn_pictures(found: dict[str, Header]) -> tuple[list[str], list[str]]:
     """Pictures that are not drawn by this package, and a note on the others.
 
     If it has drawn all of them, they are samples that somebody wants as data.

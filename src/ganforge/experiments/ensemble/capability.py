@@ -167,7 +167,7 @@ def agrees(p: Ensemble, index: int, batches: list[Batch], drawn: Drawn, close: f
 def cost(p: Ensemble, one: State, saved: int) -> Cost:
     """What a member costs: its state, gradients, the forward pass's memory, its order of the data.
 
-    saved: bytes kept for one member's backward passes in a step; as much again comes and goes.
+    saved: bytes that one member's backward passes need in a step; as much again comes and goes.
     """
     state_bytes = sum(t.nbytes for t in state.tensors(one).values())
     gradients = sum(q.nbytes for side in SIDES for q in getattr(one.players, side).parameters())

@@ -1,7 +1,7 @@
 """Adam, SGD and RMSprop as plain tensor maths on one long vector, for a step that is traced.
 
-torch's own steps cannot be traced so: they read counts of steps, rates and momenta as Python's
-numbers, and the fused kernels have no formula that a compiler could join with its neighbours.
+The steps of torch's optimisers cannot be traced: they read counts of steps, rates and momenta as
+numbers of Python, and the fused kernels have no formula that a compiler could join with others.
 """
 
 from __future__ import annotations
