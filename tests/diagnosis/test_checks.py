@@ -109,7 +109,7 @@ def test_every_setting_that_a_remedy_names_exists() -> None:
 
 def test_a_run_with_too_few_scored_samples_is_healthy() -> None:
     found = run_checks({**HEALTHY, "n": 120}, {})
-    assert found.codes == ("GF011",) and found.healthy and not found.sick
+    assert found.codes == ("GF011",) and found.healthy and not found.faults
     text = findings.text(found)
     assert "GF011" in text and "healthy (checked" in text
     assert not run_checks({**HEALTHY, **SICK["GF001"]}, {}).healthy

@@ -61,10 +61,10 @@ class Diagnosis:
     @property
     def healthy(self) -> bool:
         """Whether nothing was found, after enough steps, and samples stand near real examples."""
-        return bool(self.checked) and not self.sick and not self.open
+        return bool(self.checked) and not self.faults and not self.open
 
     @property
-    def sick(self) -> tuple[Finding, ...]:
+    def faults(self) -> tuple[Finding, ...]:
         """Findings about the run, without those about its scores."""
         about_scores = {code for code, check in CHECKS.items() if check.about_scores}
         return tuple(f for f in self.findings if f.code not in about_scores)
@@ -126,7 +126,7 @@ def text(diagnosis: Diagnosis) -> str:
     checked = f"checked {', '.join(diagnosis.checked) or 'nothing'}"
     if diagnosis.healthy:
         checked = f"healthy ({checked})"
-    elif diagnosis.open and not diagnosis.sick:
+    elif diagnosis.open and not diagnosis.faults:
         checked = f"no finding, but not healthy: {diagnosis.open} ({checked})"
     lines.append(checked)
     reasons: dict[str, list[str]] = {}

@@ -146,34 +146,15 @@ def make_case(
         UsageError: the space is not known or does not fit the data; n is too large.
         DataError: too few examples, another shape, type or range than the data, NaN.
     """
-    sets = {"training examples": train, "real examples": real, "samples": fake}
-    sizes = {what: len(part.values) for what, part in sets.items()}
-    for what, part in sets.items():
+    for what, part in (("training examples", train), ("real examples", real), ("samples", fake)):
         check_samples(part.values, spec, what)
     _check_range(real.values, fake.values)
-    trained = sizes.pop("training examples")
-    if trained < 2 * LEAST:
-        raise DataError(
-            f"{trained} training examples: at least {2 * LEAST} are needed, since the floor is a "
-            "mean over subsets of them"
-        )
-    sizes["half of the training examples"] = trained // 2
-    least = min(sizes, key=lambda what: sizes[what])
-    size = sizes[least] if n is None else n
-    check(size <= sizes[least], "n", size, f"at most {sizes[least]} examples")
-    if n is None and size < max(sizes["real examples"], sizes["samples"]):
-        had = f"{sizes['real examples']} real examples, {sizes['samples']} samples"
-        note = f"N = {size}, as many as there are {least} (given {had})"
+    size, limit = _common_size(len(train.values), len(real.values), len(fake.values), n)
+    picks, common = stand_ins(len(train.values), size, seed)
 
-    picks, common = stand_ins(trained, size, seed)
+    def cut(part: Labelled, pick: Ints, what: str) -> Examples:
+        return _cut(part, pick, spec.classes, f"labels of the {what}")
 
-    def cut(what: str, pick: Ints) -> Examples:
-        return _cut(sets[what], pick, spec.classes, f"labels of the {what}")
-
-    real_cut, fake_cut = (
-        cut(what, subset(sizes[what], size, seed, stream))
-        for what, stream in (("real examples", "real"), ("samples", "fake"))
-    )
     return Case(
         spec,
         seed,
@@ -181,14 +162,31 @@ def make_case(
         size,
         features.space(space or features.default_space(spec), spec, train.values),
         train,
-        tuple(cut("training examples", pick) for pick in picks),
+        tuple(cut(train, pick, "training examples") for pick in picks),
         common,
-        real_cut,
-        fake_cut,
+        cut(real, subset(len(real.values), size, seed, "real"), "real examples"),
+        cut(fake, subset(len(fake.values), size, seed, "fake"), "samples"),
         mixture,
-        note,
+        limit or note,
         {} if floors is None else floors,
     )
+
+
+def _common_size(train: int, real: int, fake: int, n: int | None) -> tuple[int, str]:
+    """N for sets of these sizes, and a note if it is less than there are; see `make_case`."""
+    if train < 2 * LEAST:
+        raise DataError(
+            f"{train} training examples: at least {2 * LEAST} are needed, since the floor is a "
+            "mean over subsets of them"
+        )
+    sizes = {"real examples": real, "samples": fake, "half of the training examples": train // 2}
+    least = min(sizes, key=lambda what: sizes[what])
+    size = sizes[least] if n is None else n
+    check(size <= sizes[least], "n", size, f"at most {sizes[least]} examples")
+    if n is not None or size == max(real, fake):
+        return size, ""
+    given_sizes = f"given {real} real examples, {fake} samples"
+    return size, f"N = {size}, as many as there are {least} ({given_sizes})"
 
 
 def _cut(part: Labelled, pick: Ints, classes: int, what: str) -> Examples:

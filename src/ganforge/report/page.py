@@ -125,14 +125,13 @@ def read(
             why[name] = missing
         return found
 
-    sampler: Sampler | None = None
-    if (run.model / "config.json").is_file():
-        sampler = part("model", lambda: load.open_sampler(run.path, networks), "")
-    else:
-        why["model"] = samples.state_of_model(run)
+    def open_model() -> Sampler | None:
+        saved = (run.model / "config.json").is_file()
+        return load.open_sampler(run.path, networks) if saved else None
+
+    sampler = part("model", open_model, samples.state_of_model(run))
     no_model = why.get("model", "")
     health = part("health", lambda: diagnose(run.path, networks=networks), "")
-    findings, skipped = (health.findings, health.skipped) if health else ((), {})
     moving = part("film", lambda: film.of_run(run), "There are no samples yet.")
     copies = part("neighbours", lambda: neighbours(run, sampler) if sampler else None, no_model)
     classes = part(
@@ -151,16 +150,24 @@ def read(
         moving,
         (*drawn, *score_charts(known)),
         health,
-        {f.code: tuple(filter(None, map(samples.evidence, f.pictures))) for f in findings},
-        tuple(
-            (reason, tuple(code for code in skipped if skipped[code] == reason))
-            for reason in dict.fromkeys(skipped.values())
-        ),
+        *evidence(health or Diagnosis()),
         copies,
         classes,
         (run.path / folder.CONFIG).read_text(errors="replace"),
         why,
     )
+
+
+def evidence(
+    health: Diagnosis,
+) -> tuple[dict[str, tuple[str, ...]], tuple[tuple[str, tuple[str, ...]], ...]]:
+    """The pictures of each finding by its code, and the codes of checks skipped by the reason."""
+    codes: dict[str, tuple[str, ...]] = {}
+    for code, reason in health.skipped.items():
+        codes[reason] = (*codes.get(reason, ()), code)
+    pictures = {f.code: tuple(filter(None, map(samples.evidence, f.pictures)))
+                for f in health.findings}  # fmt: skip
+    return pictures, tuple(codes.items())
 
 
 def log_charts(known: Facts) -> tuple[Drawing, ...] | None:

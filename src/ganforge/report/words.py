@@ -58,7 +58,7 @@ def figures(facts: Facts, health: Diagnosis | None) -> list[Figure]:
         floor = compared(score, percent(score.floor))
         out.append(Figure("Label accuracy", percent(score.value), floor))
     if health is not None and health.checked:
-        bad, checked = len(health.sick), len(health.checked)
+        bad, checked = len(health.faults), len(health.checked)
         value = "healthy" if enough(health) and health.healthy else "open"
         value = counted(bad, "finding") if bad else value
         beside = f"{checked} of {checked + len(health.skipped)} checks were possible"
@@ -88,8 +88,8 @@ def verdict(facts: Facts, health: Diagnosis | None) -> Verdict:
         return Verdict(BAD, "Diverged" if facts.state == "diverged" else "Failed")
     if health is None:
         return Verdict(OPEN, f"Not diagnosed{', ' if standing else ''}{standing}")
-    if health.sick:
-        names = "; ".join(f.name for f in health.sick)
+    if health.faults:
+        names = "; ".join(f.name for f in health.faults)
         return Verdict(BAD, f"Not healthy: {names}")
     if not (enough(health) and health.healthy):
         why = f"Nothing wrong was found, but {health.open}"
@@ -130,8 +130,8 @@ def of_health(health: Diagnosis | None, why: str) -> str:
     if health is None:
         return sentence(f"Not diagnosed: {why}") if why else ""
     checked = len(health.checked)
-    if health.sick:
-        found = len(health.sick)
+    if health.faults:
+        found = len(health.faults)
         which = "it is" if found == 1 else "each is"
         passed = counted(checked, "check")
         return f"{found} of {passed} found a problem; {which} described below with its remedy."
