@@ -137,8 +137,7 @@ def make_case(
         mixture: the known modes of a toy law.
         seed: of the subsets and of every network that is trained afresh.
         split: the name of the real examples' part, stamped on the scores.
-        n: examples of each, at most as many as there are real examples or samples, or half of the
-            training examples, so that subsets differ; None for the least.
+        n: examples of each, see `_common_size`; None for as many as there can be.
         note: on every score; with n = None it says what limited N.
         floors: `Real.floors` of the same examples, to compute floors once for many samples.
 
@@ -156,10 +155,7 @@ def make_case(
         return _cut(part, pick, spec.classes, f"labels of the {what}")
 
     return Case(
-        spec,
-        seed,
-        split,
-        size,
+        spec, seed, split, size,
         features.space(space or features.default_space(spec), spec, train.values),
         train,
         tuple(cut(train, pick, "training examples") for pick in picks),
@@ -169,11 +165,15 @@ def make_case(
         mixture,
         limit or note,
         {} if floors is None else floors,
-    )
+    )  # fmt: skip
 
 
 def _common_size(train: int, real: int, fake: int, n: int | None) -> tuple[int, str]:
-    """N for sets of these sizes, and a note if it is less than there are; see `make_case`."""
+    """N for sets of these sizes, and a note if it is less than the number of examples.
+
+    At most the number of real examples, of samples, or half of the training examples, so that
+    subsets differ.
+    """
     if train < 2 * LEAST:
         raise DataError(
             f"{train} training examples: at least {2 * LEAST} are needed, since the floor is a "

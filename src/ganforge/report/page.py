@@ -141,9 +141,7 @@ def read(
     )
     drawn = part("charts", lambda: log_charts(known), "There are no log records yet.") or ()
     return Page(
-        anchor,
-        label or known.name,
-        known,
+        anchor, label or known.name, known,
         words.verdict(known, health),
         tuple(words.figures(known, health)),
         tuple(words.summary(known, health, why.get("health", ""), copies)),
@@ -155,7 +153,7 @@ def read(
         classes,
         (run.path / folder.CONFIG).read_text(errors="replace"),
         why,
-    )
+    )  # fmt: skip
 
 
 def evidence(
