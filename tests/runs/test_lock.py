@@ -318,10 +318,11 @@ def test_locks_that_keep_nobody_out_are_none(
     assert refused(tmp_path)
 
 
-def test_a_lock_is_renewed_while_it_lasts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lock, "RENEW", 0.01)
+def test_a_lock_is_renewed_while_it_lasts(tmp_path: Path) -> None:
     path = tmp_path / lock.LOCK
-    with runs.locked(runs.Run(tmp_path)):
+    path.touch()
+    with contextlib.ExitStack() as stack:
+        lock.renewed(path, stack, leased=False, every=0.01)
         os.utime(path, (0, 0))
         for _ in range(2000):
             if path.stat().st_mtime:

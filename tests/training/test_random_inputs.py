@@ -21,7 +21,6 @@ from ganforge.recipes import RECIPES
 from ganforge.rng import Stream
 from ganforge.sampling.sampler import Sampler
 from ganforge.training import build
-from ganforge.training import random_inputs as module
 from ganforge.training.random_inputs import RandomInputSource
 from tests.helpers.tiny import copies, data_for, fingerprint, narrow, pictures
 
@@ -34,9 +33,12 @@ def config_with_everything(**changes: Any) -> Config:
     return replace(base, **changes)
 
 
-def drawer(config: Config, part: tuple[int, int] | None = None) -> RandomInputSource:
+def drawer(
+    config: Config, part: tuple[int, int] | None = None, block_steps: int | None = None
+) -> RandomInputSource:
     spec = data_for(replace(config, data="mnist")).spec
-    return RandomInputSource(config, spec, build.initial(config, spec).players, part=part)
+    players = build.initial(config, spec).players
+    return RandomInputSource(config, spec, players, part=part, block_steps=block_steps)
 
 
 def flat(drawn: dict[str, list[RandomInputs]]) -> dict[str, Tensor]:
@@ -58,11 +60,10 @@ def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
 
 
 @pytest.mark.parametrize("steps", [1, 3, 7])
-def test_the_size_of_a_block_does_not_matter(steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_size_of_a_block_does_not_matter(steps: int) -> None:
     config = config_with_everything()
     whole = [flat(drawer(config).at(i)) for i in range(9)]
-    monkeypatch.setattr(module, "BLOCK_STEPS", steps)
-    other = drawer(config)
+    other = drawer(config, block_steps=steps)
     assert other.block_steps == steps
     assert all(same(whole[i], flat(other.at(i))) for i in range(9))
 

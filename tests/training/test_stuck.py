@@ -156,8 +156,7 @@ def test_a_first_step_that_does_not_end_is_reported(
         reported.set()
 
     monkeypatch.setattr(stuck, "say", said)
-    monkeypatch.setattr(stuck, "DELAY", 0.01)
-    assert stuck.first_watched(lambda: reported.wait(60))()
+    assert stuck.first_watched(lambda: reported.wait(60), delay=0.01)()
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1
     assert "first step has not ended" in lines[0] and "--threads 1" in lines[0]

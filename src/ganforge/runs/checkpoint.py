@@ -59,14 +59,14 @@ def encode_tensors(tensors: Mapping[str, Tensor]) -> bytes:
     return save({name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()})
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
+def read_tensors(path: Path, header_cap: int = HEADER_CAP) -> dict[str, Tensor]:
     """The tensors of a safetensors file, its header's size checked before anything is parsed."""
     from safetensors import SafetensorError
     from safetensors.torch import load
 
     data = read_file(path)
     header = int.from_bytes(data[:8], "little")
-    if len(data) < 8 or header > min(HEADER_CAP, len(data) - 8):
+    if len(data) < 8 or header > min(header_cap, len(data) - 8):
         raise DataError(f"{path}: not a safetensors file, or cut short: restore it from a copy")
     try:
         return load(data)

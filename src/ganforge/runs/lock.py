@@ -136,8 +136,8 @@ def signed_here(path: Path) -> bool:
 # --- signs of life ----------------------------------------------------------------------------
 
 
-def renewed(path: Path, stack: ExitStack, leased: bool) -> None:
-    """Renew the time of change of `path` for as long as `stack` lives."""
+def renewed(path: Path, stack: ExitStack, leased: bool, every: float = RENEW) -> None:
+    """Renew the time of change of `path` every few seconds for as long as `stack` lives."""
 
     def end() -> None:
         locks.pop(path, None)
@@ -149,12 +149,12 @@ def renewed(path: Path, stack: ExitStack, leased: bool) -> None:
     stack.callback(end)
     if first:
         ended.clear()
-        threading.Thread(target=renew, name="ganforge-lock", daemon=True).start()
+        threading.Thread(target=renew, args=(every,), name="ganforge-lock", daemon=True).start()
 
 
-def renew() -> None:
+def renew(every: float) -> None:
     """What the thread does that renews all lock files of this process."""
-    while not ended.wait(RENEW):
+    while not ended.wait(every):
         for path, leased in list(locks.items()):
             if not leased or signed_here(path):
                 with contextlib.suppress(OSError):

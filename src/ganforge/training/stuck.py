@@ -14,15 +14,15 @@ R = TypeVar("R")
 
 
 @contextmanager
-def first_step(speaks: bool = True) -> Iterator[None]:
-    """Round the first step: a line on standard error if it has not ended after DELAY seconds.
+def first_step(speaks: bool = True, delay: float = DELAY) -> Iterator[None]:
+    """Round the first step: a line on standard error if it has not ended after so many seconds.
 
     speaks: False for the other processes of several, of which one speaks.
     """
     if not speaks:
         yield
         return
-    timer = threading.Timer(DELAY, say, (DELAY,))
+    timer = threading.Timer(delay, say, (delay,))
     timer.daemon = True
     timer.start()
     try:
@@ -31,9 +31,11 @@ def first_step(speaks: bool = True) -> Iterator[None]:
         timer.cancel()
 
 
-def first_watched(step: Callable[[], R], speaks: bool = True) -> Callable[[], R]:
+def first_watched(
+    step: Callable[[], R], speaks: bool = True, delay: float = DELAY
+) -> Callable[[], R]:
     """`step`, whose first call is watched."""
-    watch = [first_step(speaks)]
+    watch = [first_step(speaks, delay)]
 
     def call() -> R:
         with watch.pop() if watch else nullcontext():
