@@ -54,7 +54,7 @@ def sample(
         The label to make, by number or class name, or several to cycle through.
         [default: all, in turn]
     classes
-        `all`, or labels: N samples of each, in a folder of its own.
+        `all`, or labels: N samples of each, in a separate folder.
     seed
         Sample i depends only on the seed and i.
     first

@@ -4,7 +4,7 @@
 
 `html(sampler)` is the text of the page, for programs that serve it: the page makes no request, and
 its policy is in it, so it can be answered at any address with `Content-Type: text/html`. A server
-that sends a Content-Security-Policy header of its own has to send `policy_of(text)`, since both
+that sends a Content-Security-Policy header has to send `policy_of(text)`, since both
 apply.
 """
 
