@@ -7,6 +7,8 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import numpy as np
 import torch
@@ -18,10 +20,10 @@ from ganforge.config import convert
 from ganforge.config.schema import Config
 from ganforge.config.user_code import UserCode
 from ganforge.data.spec import DataSpec, encode
-from ganforge.errors import DataError, GanforgeError
+from ganforge.errors import DataError, GanforgeError, UsageError
 from ganforge.files import read_file
 from ganforge.gan.state import require_same_tensors
-from ganforge.runs import checkpoint, model
+from ganforge.runs import checkpoint, hub, model
 from ganforge.runs import folder as runs
 from ganforge.runs.folder import Run
 from ganforge.runs.model import OwnNetworks
@@ -34,19 +36,40 @@ ATTEMPTS = 3  # at a checkpoint that a trainer may be removing
 def open_sampler(
     path: Path | str, networks: OwnNetworks | None = None, device: str = "cpu"
 ) -> Sampler:
-    """The generator of a run folder or a model folder (`gf.load`).
+    """The generator of a run folder, a model folder or a model of the hub (`gf.load`).
 
-    networks: your function, if the model was trained with one.
-    Raises DataError if there is no model, or it is damaged.
+    Args:
+        path: a folder, also as file:///folder, or hf://owner/name@revision.
+        networks: your function, if the model was trained with one.
+        device: cpu, cuda or mps.
+
+    Raises:
+        UsageError: the extra of the hub is not installed.
+        DataError: there is no model, or it is damaged.
     """
-    folder = Path(path)
+    folder = located(path)
     if not folder.exists():
-        raise DataError(f"{folder}: no such run or model folder (`ganforge runs` lists the runs)")
+        where = " (`ganforge runs` lists the runs)"
+        if hub.REPO.fullmatch(str(path)):
+            where += f"; of the hub: hf://{path}"
+        raise DataError(f"{folder}: no such run or model folder{where}")
     if not (folder / model.CONFIG).is_file():
         folder = runs.open_run(folder).model
         if not (folder / model.CONFIG).is_file():
             raise DataError(f"{path}: this run has no model yet; its first checkpoint makes one")
     return model.load(folder, networks, device)
+
+
+def located(path: Path | str) -> Path:
+    """The folder that a path or an address names; a model of the hub is fetched."""
+    if str(path).startswith(hub.SCHEME):
+        return hub.pull(hub.parse(str(path)))
+    if isinstance(path, Path) and path.parts[:1] == ("hf:",):
+        repo = "/".join(path.parts[1:])
+        raise UsageError(f"hf://{repo}: fetch it with `ganforge pull {repo}` first")
+    if str(path).startswith("file://"):
+        return Path(url2pathname(urlsplit(str(path)).path))
+    return Path(path)
 
 
 def load_config(run: Run, networks: OwnNetworks | None = None) -> Config:

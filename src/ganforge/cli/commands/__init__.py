@@ -16,6 +16,8 @@ COMMANDS = {
     "interpolate": "ganforge.cli.commands.interpolate:interpolate",
     "lab": "ganforge.cli.commands.lab:lab",
     "plot": "ganforge.cli.commands.plot:plot",
+    "pull": "ganforge.cli.commands.pull:pull",
+    "push": "ganforge.cli.commands.push:push",
     "recipes": "ganforge.cli.commands.recipes:recipes",
     "report": "ganforge.cli.commands.report:report",
     "reproduce": "ganforge.cli.commands.reproduce:reproduce",

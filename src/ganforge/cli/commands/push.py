@@ -1,0 +1,59 @@
+"""ganforge push."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from ganforge.cli.options import Flag, Lines, user_networks
+
+
+def push(
+    run: Path,
+    repo: str,
+    /,
+    *,
+    license: str | None = None,
+    public: Annotated[bool, Flag] = False,
+    onnx: Annotated[bool, Flag] = False,
+    demo: Annotated[bool, Flag] = False,
+    force: Annotated[bool, Flag] = False,
+    dry_run: Annotated[bool, Flag] = False,
+    code: Path | None = None,
+) -> Lines:
+    """Share a model on the hub, with a card, scores and a grid of samples; private by default.
+
+    Parameters
+    ----------
+    run
+        A run folder or a model folder.
+    repo
+        owner/name.
+    license
+        Of the model, as mit or cc-by-4.0; what its training data allow.
+    public
+        Everybody may read it.
+    onnx
+        Also model.onnx.
+    demo
+        Also demo.html.
+    force
+        Even if the networks are code of yours, which is not shared.
+    dry_run
+        Print the files and the card, and send nothing.
+    code
+        Your FILE.py, for a model whose networks are your code.
+    """
+    from ganforge.export import hub
+
+    shared = hub.shared(
+        run, repo, license, onnx=onnx, demo=demo, force=force, networks=user_networks(code, run)
+    )
+    for name, data in shared.items():
+        yield f"{name:<18} {len(data):>13,} bytes"
+    if dry_run:
+        yield "\n" + shared["README.md"].decode()
+        yield "nothing was sent"
+    else:
+        yield hub.push(shared, repo, private=not public)
+    return 0
