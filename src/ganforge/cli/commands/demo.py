@@ -15,6 +15,7 @@ def demo(
     output: Output = None,
     full: Annotated[bool, Flag] = False,
     largest: float = 25.0,
+    train: Annotated[bool, Flag] = False,
     overwrite: Annotated[bool, Flag] = False,
     code: Path | None = None,
 ) -> str:
@@ -23,21 +24,27 @@ def demo(
     Parameters
     ----------
     run
-        A run folder or a model folder.
+        A run folder or a model folder; with --train the name of a recipe.
     output
-        An .html. [default: demo.html in the run]
+        An .html. [default: demo.html in the run; with --train RECIPE.html]
     full
         Store the weights in 32 bits, not 16: twice the size, fewer pixels that differ by a level.
     largest
         MB of the page at most.
+    train
+        A page in which both players of a recipe learn while one looks: gaussian, gaussian-stable,
+        ring, grid or wgan-gp-toy.
     overwrite
         Replace a file that exists.
     code
         Your FILE.py, for a model whose networks are your code.
     """
-    from ganforge.export.demo import page
+    from ganforge.export.demo import game, page
 
-    out = output_path(output, run / "demo.html", ".html")
-    require_new([out] if output else [], overwrite)
-    page.demo(run, out, full=full, largest=largest, networks=user_networks(code, run))
+    out = output_path(output, Path(f"{run}.html") if train else run / "demo.html", ".html")
+    require_new([out] if output or train else [], overwrite)
+    if train:
+        game.game(str(run), out)
+    else:
+        page.demo(run, out, full=full, largest=largest, networks=user_networks(code, run))
     return f"{out} ({out.stat().st_size / 1e6:.2f} MB)"
