@@ -25,7 +25,7 @@ from typing import Any
 import torch
 
 from ganforge.runs import folder as runs
-from tests.stress import mutations
+from tests.stress.mutations import protections
 
 ENOUGH = 5  # failures after which a script stops: it has failed
 
@@ -72,14 +72,14 @@ def run(name: str, attack: Callable[[Options, Tally], None], n: int, what: str) 
     parser.add_argument("--n", type=int, default=n, help=f"tries (default {n})")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, help="keep the result here")
-    parser.add_argument("--without", choices=sorted(mutations.PROTECTIONS), help="must then fail")
+    parser.add_argument("--without", choices=sorted(protections.PROTECTIONS), help="must then fail")
     given = parser.parse_args()
     torch.set_num_threads(1)
     os.environ.setdefault("MPLBACKEND", "Agg")
     os.environ["GANFORGE_OFFLINE"] = "1"
     # with a protection taken out, one failure shows what there is to show
     tally, began = Tally(1 if given.without else ENOUGH), time.perf_counter()
-    mutations.take_out(given.without)
+    protections.take_out(given.without)
     with scratch() as folder:
         try:
             attack(Options(given.n, given.seed, folder), tally)

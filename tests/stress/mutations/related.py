@@ -1,0 +1,35 @@
+"""Which test files are related to a package: those of its folder, and some of others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+# package -> further tests, besides tests/PACKAGE
+FURTHER = {
+    "augment": ["tests/gan/test_step.py"],
+    "evaluation": ["tests/callbacks/test_evaluate.py"],
+    "experiments": ["tests/cli/test_cli.py"],
+    "gan": ["tests/training/test_resume.py", "tests/training/test_lightning.py"],
+    "runs": ["tests/test_files.py", "tests/training/test_recovery.py"],
+    "sampling": ["tests/export", "tests/cli/test_cli.py"],
+    "training": ["tests/callbacks/test_log.py"],
+    "": ["tests/test_*.py", "tests/runs", "tests/cli/test_cli.py", "tests/sampling"],
+}
+# They read the source or start a whole comparison of programs, so they would see any change or none
+NEVER = ("tests/test_layers.py", "tests/test_docs.py", "tests/stress", "tests/benchmarks")
+
+
+def package(file: str) -> str:
+    """The package of a file by its path below the root package; "" for the root's files."""
+    return file.partition("/")[0] if "/" in file else ""
+
+
+def related(tree: Path, part: str) -> list[str]:
+    """The test files for mutants of a package, relative to `tree`."""
+    wanted = [f"tests/{part}", *FURTHER.get(part, [])] if part else FURTHER[""]
+    found: dict[str, None] = {}
+    for pattern in wanted:
+        for place in sorted(tree.glob(pattern)):
+            tests = sorted(place.glob("test_*.py")) if place.is_dir() else [place]
+            found |= dict.fromkeys(test.relative_to(tree).as_posix() for test in tests)
+    return [name for name in found if not name.startswith(NEVER)]
