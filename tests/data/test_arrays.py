@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from ganforge.data import load
+from ganforge.data.dataset import describe_values
 from ganforge.data.formats.arrays import pictures
 from ganforge.data.spec import encode
 from ganforge.errors import DataError, UsageError
@@ -54,6 +55,26 @@ def test_float_pictures_map_the_range_of_the_train_part_to_minus_one_and_one(
     assert x.min() == pytest.approx(-1, abs=1e-6) and x.max() == pytest.approx(1, abs=1e-6)
     flat = load.load(npy(tmp_path, np.full((20, 4, 4), 0.25)))
     assert flat.spec.scale == (1.0,) and flat.spec.offset == (0.25,)
+
+
+@pytest.mark.parametrize("shape", [(4, 4, 1), (3,)])
+def test_held_out_rows_do_not_move_the_scale(shape: tuple[int, ...]) -> None:
+    values = RNG.normal(size=(6, *shape)).astype("f4")
+    rows = np.array([0, 2, 3])
+    spec = describe_values(values, rows)
+    values[[1, 4, 5]] *= 1000
+    assert describe_values(values, rows) == spec
+    values[0] *= 1000
+    assert describe_values(values, rows) != spec
+
+
+@pytest.mark.parametrize("shape", [(5, 11), (11, 5)])
+def test_arrays_are_cropped_about_their_middle(tmp_path: Path, shape: tuple[int, int]) -> None:
+    values = RNG.integers(0, 256, (20, *shape, 3), dtype=np.uint8)
+    square = values[:, 3:8] if shape[0] == 11 else values[:, :, 3:8]
+    data = load.load(npy(tmp_path, values), size=5)
+    found = {row.tobytes() for row in data.values}
+    assert found <= {row.tobytes() for row in square} and len(found) == len(data)
 
 
 def test_vectors_are_standardised_by_the_train_part(tmp_path: Path) -> None:

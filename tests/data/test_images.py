@@ -6,6 +6,7 @@ import io
 import os
 import stat
 import zipfile
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -134,6 +135,29 @@ def test_exif_orientation_is_respected(tmp_path: Path, suffix: str) -> None:
     seen = read_one(tmp_path)
     assert seen.shape == (16, 8, 3)
     assert seen[:2].max() < 60 and seen[-8:].min() > 200
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+@pytest.mark.parametrize(
+    ("orientation", "turn"),
+    [
+        (1, lambda a: a), (2, np.fliplr), (3, lambda a: np.rot90(a, 2)), (4, np.flipud),
+        (5, lambda a: a.transpose(1, 0, 2)), (6, lambda a: np.rot90(a, -1)),
+        (7, lambda a: np.rot90(a, 2).transpose(1, 0, 2)), (8, np.rot90),
+    ],
+)  # fmt: skip
+def test_every_exif_orientation(
+    tmp_path: Path, suffix: str, orientation: int, turn: Callable[[np.ndarray], np.ndarray]
+) -> None:
+    """The size that a set must have is that of its pictures as they are seen."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image = noise(size=(16, 8))
+    seen = turn(np.asarray(image))
+    save(image, tmp_path / f"a.{suffix}", exif=exif)
+    save(Image.fromarray(seen), tmp_path / f"b.{suffix}")
+    first, second = load.load(str(tmp_path)).values
+    assert np.array_equal(first, seen) and np.array_equal(second, seen)
 
 
 def test_crop_then_resize(tmp_path: Path) -> None:

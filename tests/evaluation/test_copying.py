@@ -8,7 +8,9 @@ from sklearn.cluster import KMeans
 
 from ganforge.errors import UsageError
 from ganforge.evaluation.metrics.copying import (
+    Placed,
     authentic,
+    cell_scores,
     data_copying,
     k_means,
     mann_whitney,
@@ -62,6 +64,22 @@ def test_data_copying_is_a_z_score_for_fresh_samples_and_far_below_for_copies():
     assert data_copying(held_out, place(train, COPIES)) < -15
     mixed = np.concatenate([FRESH[:320], COPIES[:80]])  # a fifth of them copied
     assert data_copying(held_out, place(train, mixed)) < -3
+
+
+def test_cells_count_by_their_share_of_the_held_out_examples():
+    """Fresh samples in the cell of 300, copies in the cell of 100: by hand, weight by weight."""
+    g = np.random.default_rng(1)
+    held_out = [g.exponential(1.0, n) for n in (300, 100)]
+    fake = [g.exponential(1.0, 200), g.exponential(0.1, 200)]
+    z = [mann_whitney(q, p) for q, p in zip(fake, held_out, strict=True)]
+    placed = [
+        Placed(np.zeros(sum(map(len, parts)), int), np.concatenate(parts),
+               np.repeat([0, 1], [len(part) for part in parts]))
+        for parts in (held_out, fake)
+    ]  # fmt: skip
+    found = cell_scores(*placed)
+    assert found.c_t == pytest.approx(0.75 * z[0] + 0.25 * z[1]) and abs(z[0] - z[1]) > 5
+    assert found.deviation == pytest.approx((0.75**2 + 0.25**2) ** 0.5)
 
 
 def test_one_cell_is_one_mann_whitney_test():

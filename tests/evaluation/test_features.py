@@ -174,6 +174,18 @@ def test_effnet_knows_a_flower():
     assert features.space("effnet-lite0@112", CIFAR).embed(pictures(3, 32, 3)).shape == (3, 1280)
 
 
+@pytest.mark.skipif(not HAS_EFFNET, reason="the extra 'effnet' is not installed")
+@pytest.mark.parametrize("channels", [1, 3])
+def test_effnet_sees_the_numbers_that_it_was_trained_on(channels):
+    """(x - 127) / 128: pictures of its size, so that nothing is resized."""
+    x = pictures(2, 112, channels)
+    found = features.space("effnet-lite0@112", DataSpec((channels, 112, 112))).embed(x)
+    given = (torch.from_numpy(x).permute(0, 3, 1, 2).float() - 127) / 128
+    with torch.no_grad():
+        expected = effnet.load()[0](given.expand(-1, 3, -1, -1)).numpy()
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
+
+
 def test_the_shipped_classifier_says_which_data_it_knows():
     part = load("mnist", part="validation")
     images, labels = part.values[:300], part.labels[:300]

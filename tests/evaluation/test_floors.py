@@ -91,6 +91,37 @@ def test_no_metric_takes_its_floor_from_the_samples(name):
     assert of_good.floor_spread >= 0
 
 
+# of four round Gaussians that lie far apart, N = 120
+KNOWN = {
+    "cas": (0.95, 1), "label-accuracy": (0.97, 1), "worst-class": (0.9, 1),
+    "modes": (4, 4), "heavy-modes": (4, 4), "mode-kl": (1e-4, 0.05), "high-quality": (0.95, 1),
+    "authentic": (0.3, 0.7), "data-copying": (1e-3, 1.5),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "known_law"),
+    [(name, True) for name in KNOWN] + [(n, False) for n in ("modes", "heavy-modes", "mode-kl")],
+)
+def test_the_floor_of_known_data_is_known_however_bad_the_samples(name, known_law):
+    """A floor of 0, or one of these samples themselves, would call a collapsed ring real."""
+    g, law = np.random.default_rng(0), ring(4, 1.0, 0.1)
+    spec = DataSpec((2,), 4, "float32", False, (0.0,) * 2, (1.0,) * 2)
+
+    def drawn(count, mode=None):
+        labels = np.arange(count) % 4
+        centres = law.centres[labels if mode is None else np.full(count, mode)]
+        return Examples((centres + 0.1 * g.normal(size=(count, 2))).astype("f4"), labels)
+
+    sets = drawn(600), drawn(120), drawn(120, mode=1)
+    case = make_case(*sets, spec=spec, mixture=law if known_law else None, seed=1)
+    (score,) = scores(case, [name])
+    low, high = KNOWN[name]
+    assert low <= abs(score.floor) <= high
+    if name not in ("authentic", "data-copying", "high-quality"):  # these see no collapse
+        assert score.verdict not in ("as real", "close")
+
+
 def test_floors_are_computed_once_for_all_samples(monkeypatch):
     calls = []
     monkeypatch.setattr(frechet, "frechet", lambda a, b: calls.append(len(a)) or 1.0)

@@ -73,6 +73,11 @@ def test_stacked_digits_have_a_thousand_modes():
     assert count_stacked(digits[:, [0, 0, 0]]).covered == 10
 
 
+def test_a_mode_is_heavy_from_a_third_of_its_share_on():
+    found = from_histogram(np.array([10, 9, 50, 51]), 120)  # a share is 30, a third of it 10
+    assert (found.covered, found.heavy) == (4, 3)
+
+
 def test_modes_with_one_sample_are_counted():
     found = from_histogram(np.array([40, 1, 0, 1, 58]), 100)
     assert (found.covered, found.single, found.heavy) == (4, 2, 2)

@@ -24,3 +24,15 @@ def test_sigma_is_chosen_on_validation_alone():
     logs = log_likelihoods(centres, test, out.sigma)
     assert out.mean == pytest.approx(logs.mean())
     assert out.error == pytest.approx(logs.std(ddof=1) / 10)
+
+
+def test_sigma_is_the_best_of_ten():
+    g = np.random.default_rng(5)
+    centres, validation, test = (g.normal(size=(n, 3)) / 3 for n in (40, 80, 60))
+    fits = [KernelDensity(bandwidth=s).fit(centres).score(validation) for s in SIGMAS]
+    out = parzen(centres, validation, test)
+    assert 0 < np.argmax(fits) < len(SIGMAS) - 1
+    assert out.sigma == SIGMAS[np.argmax(fits)]
+    assert out.mean == pytest.approx(
+        KernelDensity(bandwidth=out.sigma).fit(centres).score(test) / len(test)
+    )

@@ -29,9 +29,10 @@ BY_HAND: dict[str, Any] = {
 
 
 def by_hand(choice: Optimizer, start: float, gradients: list[float]) -> float:
-    """One weight after updates with these gradients."""
+    """One weight after updates with these gradients, to which weight decay is added."""
     w, m, v = start, 0.0, 0.0
-    for t, g in enumerate(gradients, 1):
+    for t, gradient in enumerate(gradients, 1):
+        g = gradient + choice.weight_decay * w
         if choice.name == "adam":
             b1, b2 = choice.betas
             m, v = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g * g
@@ -48,16 +49,18 @@ def by_hand(choice: Optimizer, start: float, gradients: list[float]) -> float:
 
 @pytest.mark.parametrize("fused", [True, False])
 @pytest.mark.parametrize("name", sorted(BY_HAND))
-def test_steps_by_hand(name: str, fused: bool) -> None:
+@pytest.mark.parametrize("decay", [0.0, 0.3])
+def test_steps_by_hand(name: str, fused: bool, decay: float) -> None:
     weight = nn.Parameter(torch.tensor([1.5, -2.0], dtype=torch.float64))
-    optimizer = optimizers.build(BY_HAND[name], [weight], fused)
+    choice = replace(BY_HAND[name], weight_decay=decay)
+    optimizer = optimizers.build(choice, [weight], fused)
     gradients = [[0.3, -4.0], [0.1, 2.0], [-0.7, 0.001]]
     for gradient in gradients:
         optimizers.assign([weight], [torch.tensor(gradient, dtype=torch.float64)])
         skipped = optimizers.guarded_step(optimizer, torch.tensor(0.0))
         assert skipped.item() == 0.0
     for i, start in enumerate((1.5, -2.0)):
-        exact = by_hand(BY_HAND[name], start, [g[i] for g in gradients])
+        exact = by_hand(choice, start, [g[i] for g in gradients])
         assert weight[i].item() == pytest.approx(exact, rel=1e-9)
 
 

@@ -300,6 +300,70 @@ def test_a_gradient_that_is_not_finite_under_a_loss_that_is() -> None:
     assert torch.equal(d.w, torch.zeros(2))
 
 
+def test_a_loss_that_is_not_finite_over_a_gradient_that_is() -> None:
+    """A logit of inf: the Wasserstein loss is inf - inf, its gradient a difference of means."""
+    st, rules = toy(Adversarial("wasserstein"))
+    st = with_discriminator(st, d := Recorder())
+    d.linear.bias.data.fill_(math.inf)
+    weight = d.linear.weight.detach().clone()
+    draws = turns(rules, 6, 3)["discriminator"][0]
+    stats = game.turn(st, rules, "discriminator", batches(rules, 6, 2)[0], draws)
+    assert math.isnan(stats["loss_d"].item()) and math.isfinite(stats["gradient_d"].item())
+    assert stats["skipped_d"].item() == 1.0
+    assert torch.equal(d.linear.weight, weight)
+
+
+def test_every_skipped_turn_of_a_step_is_counted() -> None:
+    st, rules = toy(Adversarial(d_steps=3))
+    real, draws = batches(rules, 6, 2), turns(rules, 6, 3)
+    for i in (0, 2):
+        real[i].real[0, 0] = math.nan
+    log = game.step(st, rules, real, draws, KNOBS)
+    assert (log["skipped_d"].item(), log["skipped_g"].item()) == (2.0, 0.0)
+
+
+# --- what the step says, and what a pass is given ---------------------------------------------
+
+
+def test_d_real_and_d_fake_are_probabilities() -> None:
+    st, rules = toy()
+    st = with_discriminator(st, d := Recorder())
+    real, draws = batches(rules, 6, 2), turns(rules, 6, 3)["discriminator"][0]
+    weight, bias = d.linear.weight.detach().clone(), d.linear.bias.detach().clone()
+    log = game.turn(st, rules, "discriminator", real[0], draws)
+    for name, x in zip(("real", "fake"), d.seen, strict=True):
+        logit = (x @ weight.T + bias).numpy()
+        assert log[f"logit_{name}"].item() == pytest.approx(logit.mean())
+        assert log[f"d_{name}"].item() == pytest.approx((1 / (1 + np.exp(-logit))).mean())
+
+
+@pytest.mark.parametrize("side", ["discriminator", "generator"])
+def test_each_pass_of_d_has_random_inputs_of_its_own(side: str) -> None:
+    """The relativistic loss makes a pass of real examples in G's turn too."""
+
+    class Noted(Recorder):
+        def forward(
+            self, x: Tensor, label: Any = None, source: Any = None, inputs: Any = None
+        ) -> Tensor:
+            given[inputs["mask"]] = x.detach().clone()
+            return super().forward(x)
+
+    given: dict[str, Tensor] = {}
+    st, rules = toy(Adversarial("relativistic"))
+    st = with_discriminator(st, Noted())
+    real, drawn = batches(rules, 6, 2)[0], turns(rules, 6, 3)[side][0]
+    fake = st.players.generate(drawn.z).detach()
+    masks: Any = {"real": {"mask": "of the real"}, "fake": {"mask": "of the fake"}}
+    game.turn(st, rules, side, real, replace(drawn, networks=masks))
+    assert torch.equal(given["of the real"], real.real)
+    assert torch.equal(given["of the fake"], fake)
+
+
+@pytest.mark.parametrize(("images", "steps"), [(1, 1), (24, 1), (25, 2), (96, 4), (97, 5)])
+def test_the_last_step_may_be_begun_for_one_image(images: int, steps: int) -> None:
+    assert game.steps_for(images, 8, Adversarial(d_steps=3)) == steps
+
+
 # --- bf16 -------------------------------------------------------------------------------------
 
 

@@ -18,7 +18,7 @@ from ganforge.data.formats import packed
 from ganforge.data.load import NAMED, locate, read
 from ganforge.data.settings import split_off
 from ganforge.errors import UsageError
-from ganforge.files import writing
+from ganforge.files import sync_folder, writing
 from ganforge.types import Array
 
 
@@ -81,10 +81,12 @@ def _building(out: Path) -> Iterator[Path]:
             folder, aside = Path(place) / "new", Path(place) / "old"
             folder.mkdir()
             yield folder
+            sync_folder(folder)
             try:
                 if out.exists():
                     out.rename(aside)
                 folder.rename(out)
+                sync_folder(parent)
             finally:
                 if aside.exists() and not out.exists():
                     aside.rename(out)

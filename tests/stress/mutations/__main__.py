@@ -74,10 +74,10 @@ def arguments() -> argparse.Namespace:
 def judged(wanted: Sequence[Mutant], given: argparse.Namespace) -> Iterator[Outcome]:
     """The outcome of every mutant; a line for each."""
     with run.copied(ROOT) as tree:
-        parts = {package(m.file) for m in wanted}
+        parts = {package(m.file) for m in wanted if not m.tests}
         by_function = {} if given.tests else related_tests(tree, parts, given.trace)
         for mutant in wanted:
-            tests = given.tests or quickest(by_function.get(mutant.where, ()))
+            tests = given.tests or mutant.tests or quickest(by_function.get(mutant.where, ()))
             outcome = run.judge(tree, mutant, tests, SLOWEST)
             verdict = "killed" if outcome.killed else "SURVIVED"
             print(f"{verdict:8} {outcome.seconds:5.1f} s  {outcome.name}", flush=True)

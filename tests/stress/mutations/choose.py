@@ -41,7 +41,7 @@ def _made(one: Named, root: Path) -> Mutant:
             "say in tests/stress/mutations/named.py how the code reads now"
         )
     changed = text[:first] + inside.replace(one.old, one.new) + text[last:]
-    return Mutant(one.name, one.file, changed, f"{one.file}:{one.function}")
+    return Mutant(one.name, one.file, changed, f"{one.file}:{one.function}", "named", one.tests)
 
 
 def sample(root: Path, each: int, seed: int, files: Iterable[Path] | None = None) -> list[Mutant]:

@@ -35,6 +35,7 @@ class Mutant:
         text: the whole changed source.
         where: `file:function`.
         kind: what the changed node is, "Constant" for one.
+        tests: files that judge it; the tests that enter the function if there are none.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Mutant:
     text: str
     where: str
     kind: str = ""
+    tests: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
