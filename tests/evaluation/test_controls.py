@@ -54,6 +54,20 @@ def test_who_does_not(sampler, table):
     assert {m: verdicts[m] for m in BLIND[sampler].split() if verdicts[m] not in blind} == {}
 
 
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_sliced_distance_notices_noise_from_1200_samples_on(seed):
+    """At N = 600 it does for most subsets only: noise adds 0.1 to a floor of 0.2 +- 0.04."""
+    train, test = load("mnist"), load("mnist", part="validation")
+    g = np.random.default_rng(seed)
+    some, pick = g.permutation(len(train))[:6000], g.permutation(len(test))[:2400]
+    real, source = controls.halves((test.values[pick], test.labels[pick]), 0)
+    given = (train.values[some], train.labels[some]), real, source
+    found = controls.table(*given, spec=train.spec, metrics=["sliced-wasserstein"])
+    (score,) = found["noised"]
+    assert score.n == 1200 and score.verdict == "close"
+    assert score.value - score.floor > 0.08
+
+
 def test_rows_are_one_line_a_metric(table):
     head, *body = controls.rows(table[0])
     assert head == ["metric", "space", "N", "floor", *controls.SAMPLERS]

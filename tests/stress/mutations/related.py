@@ -8,12 +8,9 @@ from pathlib import Path
 FURTHER = {
     "augment": ["tests/gan/test_step.py"],
     "evaluation": ["tests/callbacks/test_evaluate.py"],
-    "experiments": ["tests/cli/test_cli.py"],
-    "gan": ["tests/training/test_resume.py", "tests/training/test_lightning.py"],
+    "gan": ["tests/training/test_resume.py"],
     "runs": ["tests/test_files.py", "tests/training/test_recovery.py"],
-    "sampling": ["tests/export", "tests/cli/test_cli.py"],
-    "training": ["tests/callbacks/test_log.py"],
-    "": ["tests/test_*.py", "tests/runs", "tests/cli/test_cli.py", "tests/sampling"],
+    "": ["tests/test_*.py", "tests/runs", "tests/sampling"],
 }
 # They read the source or start a whole comparison of programs, so they would see any change or none
 NEVER = ("tests/test_layers.py", "tests/test_docs.py", "tests/stress", "tests/benchmarks")
