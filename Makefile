@@ -2,7 +2,7 @@
 PYTHON ?= .venv/bin/python
 SHELL := /bin/bash
 
-.PHONY: install test check format bench bench-threads bench-frameworks bench-quality nightly fast crash crash-long fuzz fuzz-long stress
+.PHONY: install test check format bench bench-threads bench-frameworks bench-quality nightly fast crash crash-long fuzz fuzz-long stress mutants mutants-short
 
 install:            ## a virtual environment with everything the tests need
 	python3 -m venv .venv && .venv/bin/pip install -c constraints.txt -e '.[test]'
@@ -32,6 +32,12 @@ fuzz:               ## malformed and hostile files and command lines: a minute
 fuzz-long:          ## the same, 20,000 of them
 	$(PYTHON) -m tests.stress long hostile fuzz
 
+mutants:            ## changed code that the tests must see: a score by package, an hour or two
+	$(PYTHON) -m tests.stress.mutations --each 12 --protections --json runs/mutants.jsonl
+
+mutants-short:      ## eight of them: half a minute
+	$(PYTHON) -m tests.stress.mutations --each 0 --only gan/
+
 bench:              ## ours beside the published loops, by turns: 15 minutes of a quiet machine
 	$(PYTHON) -m benchmarks.speed --json runs/bench/systems.json
 	$(PYTHON) -m benchmarks.speed.small --json runs/bench/small.json
@@ -54,6 +60,7 @@ nightly:            ## what CI has no time for: all extras, every test, the long
 	NODE_PATH=$(CURDIR)/.node/node_modules $(PYTHON) -m pytest -n 2 -m nightly
 	$(PYTHON) -m tests.stress short $(CRASH) hostile fuzz
 	$(PYTHON) -m pytest -m stress -n 2
+	$(PYTHON) -m tests.stress.mutations --each 12
 
 format:             ## put the code in order
 	$(PYTHON) -m ruff check --fix .

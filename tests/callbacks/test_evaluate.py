@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from safetensors.torch import load_file
 
@@ -17,6 +18,7 @@ from ganforge.callbacks import evaluate
 from ganforge.cli import main
 from ganforge.config.schema import Config, Output
 from ganforge.errors import DataError, UsageError
+from ganforge.evaluation import evaluate as evaluation
 from ganforge.evaluation import store
 from ganforge.evaluation.score import Score
 from ganforge.runs import checkpoint, folder, model
@@ -207,3 +209,27 @@ def test_a_toy_with_modes_ends_with_their_counts(
     assert "FD[identity]" in capsys.readouterr().out
     assert main(["train", "gaussian", "--stop", "soon"]) == 2
     assert main(["train", "gaussian", "--every", "-1"]) == 2
+
+
+def test_training_and_all_that_it_chooses_never_read_the_test_split(tmp_path: Path) -> None:
+    """Other test examples under the same name: the same weights, scores, best model and stop."""
+    g = np.random.default_rng(0)
+    train_part, validation = (g.normal(size=(n, 2)).astype("f4") for n in (400, 120))
+    found = []
+    for name, test_part in (("a", validation + 1), ("b", np.full((150, 2), 1e6, "f4"))):
+        np.savez(tmp_path / "d.npz", x_train=train_part, x_valid=validation, x_test=test_part)
+        config = replace(gaussian(60), data=str(tmp_path / "d.npz"))
+        config = replace(
+            config, output=replace(config.output, score_every=0.5, save_every=0.5, patience=1.0)
+        )
+        path = tmp_path / name
+        trained = train(config, path)
+        best = load_file(path / evaluate.BEST_MODEL / model.WEIGHTS)
+        chosen = trainer.best(Run(path)), fingerprint(best)
+        found.append(
+            (weights(path), records(path), log_without_times(path), trained.scores, chosen)
+        )
+    assert found[0] == found[1]
+    assert found[0][1] and found[0][4][0]["frechet"] < 2
+    held_out = evaluation.evaluate(tmp_path / "b", n=100, metrics=["frechet"])
+    assert held_out[0].split == "test" and held_out[0].value > 1e9  # `evaluate` does read it

@@ -9,7 +9,9 @@ from ganforge.data.dataset import Examples
 from ganforge.data.spec import DataSpec
 from ganforge.errors import DataError
 from ganforge.evaluation.inputs import FLOORS, make_case, stand_ins
+from ganforge.evaluation.judges import discriminate
 from ganforge.evaluation.metrics import METRICS, frechet, scores
+from ganforge.evaluation.metrics.divergence import divergence
 from ganforge.evaluation.metrics.modes import ring
 from ganforge.evaluation.score import ALPHA, LIMIT
 
@@ -181,6 +183,18 @@ def test_the_spread_of_the_kernel_distance_is_that_of_its_mean():
         values.append(score.value)
         spreads.append(score.spread)
     assert 0.7 < np.mean(spreads) / np.std(values, ddof=1) < 2
+
+
+def test_the_spread_of_jsd_has_the_training_of_the_discriminator():
+    """The standard error over held-out examples alone was half of the deviation."""
+    g = np.random.default_rng(0)
+    train, real, fake = (Examples((g.normal(size=(n, 2)) + m).astype("f4"), None)
+                         for n, m in ((2000, 0.0), (400, 0.0), (400, 0.5)))  # fmt: skip
+    case = make_case(train, real, fake, spec=SPEC)
+    (score,) = scores(case, ["jsd"])
+    error = divergence(discriminate(*case.features, case.seed)).error / 2
+    assert score.spread > max(error, score.floor_spread) > 0
+    assert score.spread**2 == pytest.approx(error**2 + score.floor_spread**2)
 
 
 def test_the_limit_of_noise_is_that_of_five_subsets():

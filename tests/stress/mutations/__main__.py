@@ -34,8 +34,6 @@ def main() -> int:
     wanted = [m for m in wanted if given.only in m.name]
     if given.package is not None:
         wanted = [m for m in wanted if package(m.file) == given.package]
-    if given.named:
-        wanted = wanted[: given.named]
     if given.list:
         print("\n".join(m.name for m in wanted))
         return 0
@@ -61,7 +59,6 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="of the sample")
     parser.add_argument("--package", help="of this package only; '' for the files beside them")
     parser.add_argument("--only", default="", help="mutants whose name has this text")
-    parser.add_argument("--named", type=int, help="the first of the named mutants, so many")
     parser.add_argument("--tests", nargs="+", help="judge by these files, whatever they enter")
     parser.add_argument("--trace", type=Path, help="folder that keeps which test enters what")
     parser.add_argument("--sampled", action="store_true", help="leave the named mutants out")

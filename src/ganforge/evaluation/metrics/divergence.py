@@ -13,13 +13,18 @@ from ganforge.evaluation.score import Measured
 
 
 def jsd(case: Case) -> Measured:
-    """Jensen-Shannon divergence in nats, a lower bound; spread: standard error; note: C(G)."""
+    """Jensen-Shannon divergence in nats, a lower bound; note: C(G).
+
+    Spread: the standard error over held-out examples and the deviation of one floor, together: the
+    discriminators of the floors were trained afresh too.
+    """
     logits, others = case.both(discriminate, case.seed)
     seen, floor = divergence(logits), case.floor(divergence(x).jsd for x in others)
     note = f"C(G) = {seen.c:.4f}; half held out"
     if logits.blind:
         note = f"{BLIND}; {note}"
-    return Measured(seen.jsd, floor, seen.error / 2, note, blind=logits.blind)
+    spread = math.hypot(seen.error / 2, floor.spread)
+    return Measured(seen.jsd, floor, spread, note, blind=logits.blind)
 
 
 class Divergence(NamedTuple):
