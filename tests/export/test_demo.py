@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 import ganforge as gf
-from ganforge import nets
+from ganforge import nets, recipes
 from ganforge.config.schema import Noise
 from ganforge.data.spec import DataSpec
 from ganforge.errors import DataError, UsageError
@@ -97,6 +97,32 @@ def test_vectors_of_every_recipe(recipe: str, tmp_path: Path) -> None:
     assert np.abs(made - wanted).max() <= 2e-3 * np.ptp(wanted)
     made = samples(tmp_path, page.html(sampler, full=True), "plain", 200, seed=-2)
     assert np.abs(made - wanted).max() <= 1e-5 * np.ptp(wanted)
+
+
+def styled(classes: int = 3, side: int = 16) -> Sampler:
+    """A small style generator whose noise and average style do something."""
+    spec = DataSpec((3, side, side), classes)
+    config = replace(recipes.find("stylegan2").networks, base=512, most=24, styles=20)
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(0)
+        network = nets.build(config, spec, 12)["generator"].eval()
+        for name, parameter in network.named_parameters():
+            if "strength" in name or "bias" in name:
+                parameter.add_(0.3 * torch.randn_like(parameter))
+        network.w_mean.normal_()
+    return Sampler(network, spec, Noise(12), "stylegan2")
+
+
+@needs_node
+@pytest.mark.parametrize("loops", LOOPS)
+@pytest.mark.parametrize("classes", [0, 3])
+def test_styles_and_their_truncation(classes: int, loops: str, tmp_path: Path) -> None:
+    sampler = styled(classes)
+    for t in (1.0, 0.6):
+        wanted = stored(sampler.sample(6, truncation=t))
+        made = samples(tmp_path, page.html(sampler, full=True), loops, 6, truncation=t)
+        assert np.abs(made - wanted).max() <= 1 and (made != wanted).mean() <= 2e-3
+    assert (wanted != stored(sampler.sample(6))).mean() > 0.5
 
 
 @needs_node

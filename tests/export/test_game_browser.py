@@ -97,7 +97,7 @@ def test_controls_reach_the_game(browser: Any, address: str) -> None:
 def test_points_are_drawn_by_hand(browser: Any, address: str) -> None:
     with opened(browser, address) as visit:
         page = visit.page
-        page.get_by_label("Real points", exact=True).select_option("own")
+        page.get_by_label("Real points", exact=True).select_option("by-hand")
         page.get_by_role("button", name="Run").click()
         playwright.expect(page.get_by_role("alert")).to_contain_text("Draw some points")
         page.locator("#board").scroll_into_view_if_needed()

@@ -30,7 +30,7 @@ SIMPLE = {  # settings that the page has no others of
     "networks": {"generator_norm": "none", "discriminator_norm": "none", "generator_dropout": 0.0,
                  "discriminator_dropout": 0.0, "discriminator_input_dropout": 0.0,
                  "output_bias": "init"},
-    "game": {"smoothing": 0.0, "classify": 0.0, "simultaneous": False, "augment": ()},
+    "game": {"smoothing": 0.0, "classify": 0.0, "simultaneous": False, "augment": (), "pack": 1},
 }  # fmt: skip
 
 

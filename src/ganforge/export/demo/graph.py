@@ -8,6 +8,7 @@ for each class of modules: another network needs another row, and no other chang
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from ganforge.errors import UsageError
-from ganforge.nets import dcgan, layers, mlp, resnet
+from ganforge.nets import dcgan, layers, mlp, resnet, stylegan
 from ganforge.types import Array
 
 Source = int | str  # the number of an operation, or the name of an input
@@ -111,7 +112,7 @@ def convolved(
     bias: Tensor | None,
     stride: Sequence[int] = (1, 1),
     padding: Sequence[int] | str = (0, 0),
-) -> Source:
+) -> int:
     """A convolution; a reflection padding right before it is done within it."""
     before = graph.operations[x] if isinstance(x, int) else {}
     reflect = 0
@@ -225,6 +226,72 @@ def block(graph: Graph, m: resnet.Block, x: Source) -> Source:
     return graph.add("add", [graph.module(m.shortcut, x), graph.module(m.residual, x)])
 
 
+def scaled_linear(graph: Graph, m: stylegan.Linear, x: Source, factor: float = 1.0) -> Source:
+    """Weights as they are used, times a factor."""
+    weight = graph.tensor(double(m.weight).T * (m.scale * factor))
+    bias = graph.tensor(double(m.bias) * (m.rate * factor))
+    return graph.add("linear", [x], weight=weight, bias=bias)
+
+
+def leaky(graph: Graph, x: Source) -> Source:
+    """sqrt(2) max(x, 0.2 x)."""
+    return graph.add("activation", [x], kind="leaky", slope=0.2, gain=math.sqrt(2))
+
+
+def mapping(graph: Graph, m: stylegan.Mapping, z: Source) -> Source:
+    """Noise, and a label's row beside it, each of unit mean square; then layers."""
+    w: Source = graph.add("unit", [z], epsilon=1e-8)
+    if m.embed is not None:
+        rows = double(m.embed.weight).T * m.embed.scale + double(m.embed.bias) * m.embed.rate
+        row = graph.add("embed", ["label"], table=graph.tensor(rows))
+        w = graph.add("concat", [w, graph.add("unit", [row], epsilon=1e-8)])
+    for layer in m.layers:
+        assert isinstance(layer, stylegan.Linear)
+        w = leaky(graph, scaled_linear(graph, layer, w))
+    return w
+
+
+def modulated(graph: Graph, m: stylegan.Modulated, x: Source, w: Source) -> Source:
+    """A convolution between two scales that the style gives."""
+    style = scaled_linear(graph, m.affine, w, m.scale)
+    x = graph.add("modulate", [x, style])
+    padding = m.padding
+    if m.up:
+        x, padding = graph.add("enlarge", [x], padding=0), 0
+    x = convolved(graph, x, m.weight, None, padding=(padding, padding))
+    if m.demodulate:
+        weight = graph.operations[x]["weight"]
+        x = graph.add("demodulate", [x, style], weight=weight, epsilon=1e-8)
+    return x
+
+
+def shifted(graph: Graph, x: Source, bias: Tensor) -> Source:
+    """x plus a number for each channel."""
+    return graph.add("affine", [x], scale=[1.0], shift=graph.tensor(bias))
+
+
+def style_generator(graph: Graph, m: stylegan.Generator, z: Source) -> Source:
+    """A constant, layers whose noise is fixed, and colours of every resolution, added."""
+    w = graph.add("truncate", [mapping(graph, m.mapping, z)], mean=graph.tensor(m.w_mean))
+    x: Source = graph.add("constant", [], tensor=graph.tensor(m.start[0]))
+    picture: Source | None = None
+    for i, layer in enumerate(m.layers):
+        assert isinstance(layer, stylegan.Layer)
+        x = modulated(graph, layer.conv, x, w)
+        noise = graph.tensor(double(layer.noise)[0, 0] * float(layer.strength))
+        x = leaky(graph, shifted(graph, graph.add("plus", [x], map=noise), layer.bias))
+        if i % 2 == 0:
+            to_colours = m.colours[i // 2]
+            assert isinstance(to_colours, stylegan.Modulated)
+            colours = shifted(graph, modulated(graph, to_colours, x, w), m.biases[i // 2])
+            if picture is not None:
+                picture = graph.add("enlarge", [picture], padding=1)
+                colours = graph.add("add", [picture, colours])
+            picture = colours
+    assert picture is not None
+    return picture
+
+
 EMITTERS: dict[type, Emit] = {
     nn.Linear: linear,
     nn.Conv2d: conv,
@@ -248,6 +315,7 @@ EMITTERS: dict[type, Emit] = {
     dcgan.Generator: dcgan_generator,
     resnet.Block: block,
     resnet.Generator: resnet_generator,
+    stylegan.Generator: style_generator,
 }
 
 

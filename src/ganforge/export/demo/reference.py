@@ -123,3 +123,34 @@ class Reference:
         return F.instance_norm(
             x, weight=self.optional(scale), bias=self.optional(shift), eps=epsilon
         )
+
+    def unit(self, x: Tensor, epsilon: float) -> Tensor:
+        """A mean square of 1 over the features."""
+        return x * torch.rsqrt(x.square().mean(1, keepdim=True) + epsilon)
+
+    def truncate(self, w: Tensor, mean: int) -> Tensor:
+        """Styles with a truncation of 1."""
+        return w
+
+    def constant(self, tensor: int) -> Tensor:
+        """A tensor for each example."""
+        return self.tensors[tensor].expand(self.batch, *self.tensors[tensor].shape)
+
+    def modulate(self, x: Tensor, style: Tensor) -> Tensor:
+        """Each channel times its number of the style."""
+        return x * style[:, :, None, None]
+
+    def demodulate(self, x: Tensor, style: Tensor, weight: int, epsilon: float) -> Tensor:
+        """Outputs of unit variance."""
+        squares = style.square() @ self.tensors[weight].square().sum((2, 3)).T
+        return x * torch.rsqrt(squares + epsilon)[:, :, None, None]
+
+    def plus(self, x: Tensor, map: int) -> Tensor:
+        """A map in every channel."""
+        return x + self.tensors[map]
+
+    def enlarge(self, x: Tensor, padding: int) -> Tensor:
+        """Sides doubled through a filter."""
+        line = torch.tensor([0.25, 0.75, 0.75, 0.25])
+        taps = (line[:, None] * line).expand(x.shape[1], 1, 4, 4)
+        return F.conv_transpose2d(x, taps, padding=padding, stride=2, groups=x.shape[1])

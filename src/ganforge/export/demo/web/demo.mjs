@@ -36,6 +36,7 @@ async function start() {
   const before = performance.now();
   sampler.samples(1);
   const took = performance.now() - before;
+  shown.pieces = took > 40 ? 1 : 4; // slow generators answer after every picture
   draw();
   $("engine-note").textContent = `Computed by ${how}; the first sample took ${took < 10 ? took.toFixed(1) : Math.round(took)} ms.`;
   globalThis.demo = { model, sampler, samples: (count, options) => sampler.samples(count, options) };
@@ -327,7 +328,7 @@ function inTurns(current, count, noises, labels, f) {
     if (current !== drawn) return;
     const until = performance.now() + 25;
     while (next < count && performance.now() < until) {
-      const size = Math.min(4, count - next);
+      const size = Math.min(shown.pieces, count - next);
       const z = noises(next, size);
       const levels = sampler.decoded(sampler.generate(z, labels?.slice(next, next + size), state.truncation));
       for (let i = 0; i < size; i++) f(next + i, pictured(levels, i * sampler.size));
@@ -375,7 +376,7 @@ function drawGrid(rows, columns, count) {
     if (mine !== grids) return;
     const until = performance.now() + 25;
     while (next < count && performance.now() < until) {
-      const end = Math.min(count, next + 4);
+      const end = Math.min(count, next + shown.pieces);
       const levels = sampler.decoded(
         sampler.generate(all.slice(next * size, end * size), labels?.slice(next, end), truncation));
       for (let i = next; i < end; i++) {

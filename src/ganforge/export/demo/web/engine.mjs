@@ -255,6 +255,7 @@ export class Engine {
       ([side, kernel], d) => Math.floor((side + 2 * padding[d] - kernel) / stride[d]) + 1,
     );
     const out = this.value([outputs, h, w], this.batch);
+    const before = this.used;
     let column = source.at;
     if (rows * columns > 1 || stride[0] > 1) {
       column = this.room(inputs * rows * columns * this.batch * h * w);
@@ -272,6 +273,7 @@ export class Engine {
       }
     }
     this.loops.gemm(at, column, out.at, outputs, inputs * rows * columns, this.batch * h * w);
+    this.used = before; // nobody reads the column again
     return this.biased(out, bias);
   }
 
@@ -299,6 +301,7 @@ export class Engine {
         }
       }
     }
+    this.used = column;
     return this.biased(out, bias);
   }
 
@@ -439,6 +442,7 @@ export class Engine {
 
   /** mean + t (w - mean), t the truncation. */
   truncate({ mean }, [x]) {
+    if (this.truncation === 1) return x;
     const out = this.value(x.shape, this.batch);
     const { heap } = this.loops;
     const { at } = this.tensors[mean];

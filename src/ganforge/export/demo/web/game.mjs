@@ -205,7 +205,7 @@ export class Game {
   step({ discriminator, generator }) {
     for (const { real, z, epsilon } of discriminator) this.discriminatorTurn(real, z, epsilon);
     const { real, z } = discriminator.at(-1);
-    generator.forEach((own, i) => this.generatorTurn(real, this.settings.fresh_noise || i ? own : z));
+    generator.forEach((noise, i) => this.generatorTurn(real, this.settings.fresh_noise || i ? noise : z));
     this.steps++;
   }
 

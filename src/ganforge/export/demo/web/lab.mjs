@@ -32,7 +32,7 @@ async function start() {
     computeWith(plain());
   }
   $("engine-note").textContent = `Computed by ${how} in this page: nothing is loaded and nothing is sent.`;
-  options("law", [...Object.keys(given.laws), "own"], (name) => NAMES[name] ?? "draw them");
+  options("law", [...Object.keys(given.laws), "by-hand"], (name) => NAMES[name] ?? "draw them");
   options("loss", Object.keys(LOSSES), (name) => name);
   for (const [id, side] of PLAYERS) {
     const usual = given.players[side].sizes.slice(1, -1).join(" + ");
@@ -71,8 +71,8 @@ function startingGamma() {
 /** Fresh players and a law. */
 function begin() {
   const name = $("law").value;
-  law = name === "own" ? ownLaw() : given.laws[name];
-  $("own").hidden = name !== "own";
+  law = name === "by-hand" ? drawnLaw() : given.laws[name];
+  $("by-hand").hidden = name !== "by-hand";
   const chosen = structuredClone(given);
   for (const [id, side] of PLAYERS) {
     const { sizes } = chosen.players[side];
@@ -87,12 +87,12 @@ function begin() {
   state.real = realPoints(SHOWN);
   state.z = game.random.noise(given.noise.law, SHOWN, given.noise.size);
   settings();
-  if (name === "own" && cloud.length < 2) run(false);
+  if (name === "by-hand" && cloud.length < 2) run(false);
   draw();
 }
 
 /** The drawn points as a law: each with a little room around it. */
-function ownLaw() {
+function drawnLaw() {
   return { means: cloud.length ? cloud : [[0, 0]], sigma: 0.03, offset: [0, 0], scale: [1, 1] };
 }
 
@@ -149,21 +149,21 @@ function listen() {
 
 /** Adds the points of a stroke. */
 function paint(event) {
-  if ($("law").value !== "own" || (event.type === "pointermove" && !(event.buttons & 1))) return;
+  if ($("law").value !== "by-hand" || (event.type === "pointermove" && !(event.buttons & 1))) return;
   const box = $("board").getBoundingClientRect();
   const seen = view(...state.extent, box.width, box.height);
   cloud.push(seen.from(event.clientX - box.left, event.clientY - box.top));
-  law = ownLaw();
+  law = drawnLaw();
   state.real = realPoints(SHOWN);
   if (!state.running) draw();
 }
 
 function run(running) {
-  state.running = running && !($("law").value === "own" && !cloud.length);
+  state.running = running && !($("law").value === "by-hand" && !cloud.length);
   if (running && !state.running) $("error").textContent = "Draw some points on the picture first.";
   else $("error").textContent = "";
   $("run").textContent = state.running ? "Stop" : "Run";
-  $("board").style.touchAction = $("law").value === "own" ? "none" : "";
+  $("board").style.touchAction = $("law").value === "by-hand" ? "none" : "";
   if (state.running) {
     state.before = performance.now();
     requestAnimationFrame(frame);

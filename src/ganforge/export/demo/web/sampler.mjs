@@ -3,6 +3,7 @@
 import { noise } from "../../noise.mjs";
 
 const BATCH = 16; // examples of a pass; larger ones are not faster
+const PIXELS = 64 * 64; // of a picture: passes of larger ones have fewer examples
 const SEEDS = 1n << 63n;
 
 /** Samples by seed, label, number and truncation; arguments out of range throw a RangeError. */
@@ -11,6 +12,8 @@ export class Sampler {
     Object.assign(this, { model, engine });
     this.size = model.shape.reduce((a, b) => a * b, 1);
     this.pictures = model.shape.length === 3;
+    const pixels = this.pictures ? model.shape[1] * model.shape[2] : 1;
+    this.batch = Math.max(1, Math.min(BATCH, Math.floor((BATCH * PIXELS) / pixels)));
   }
 
   /** z of samples first .. first + count - 1; truncated if the law is that of the noise. */
@@ -48,8 +51,8 @@ export class Sampler {
     const t = Math.fround(truncation);
     const moved = this.model.truncation === "noise" && t !== 1 ? z.map((v) => v * t) : z;
     const out = new Float32Array(count * this.size);
-    for (let start = 0; start < count; start += BATCH) {
-      const end = Math.min(start + BATCH, count);
+    for (let start = 0; start < count; start += this.batch) {
+      const end = Math.min(start + this.batch, count);
       const inputs = { z: moved.subarray(start * size, end * size), label: label?.slice(start, end) };
       out.set(this.engine.run(end - start, inputs, t), start * this.size);
     }
