@@ -78,8 +78,8 @@ def test_command(command: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> 
         words += ["-n", "120", *shlex.split(SHORT["dcgan"])[2:]]
     if words[0] == "reproduce":
         words += ["--budget", "0.01", "--seeds", "0,1", "--threads", "1"]
-    if words[0] == "serve":
-        monkeypatch.setattr(server, "run", lambda app, listening: listening.close())
+    if words[0] in ("serve", "watch"):
+        monkeypatch.setattr(server, "run", lambda app, listening, limits=None: listening.close())
         words += ["--port", "0"]
     if words[0] == "report":
         monkeypatch.setattr(samples, "neighbours", partial(samples.neighbours, searched=500))

@@ -167,11 +167,11 @@ def test_a_refusal_is_a_line(
 
 
 def test_weights_of_another_hash_are_not_used(filled: State, tmp_path: Path) -> None:
-    filled.digests["model.safetensors"] = "0" * 64
+    filled.swapped["model.safetensors"] = filled.repos["me/digits"]["model.safetensors"][::-1]
     with pytest.raises(DataError, match="another sha256"):
         hub.pull(ADDRESS, at(filled, tmp_path))
     assert not list(tmp_path.rglob("cache/**/model.safetensors"))
-    filled.digests.clear()
+    filled.swapped.clear()
     assert gf.load(hub.pull(ADDRESS, at(filled, tmp_path))).sample(1).shape == (1, 28, 28, 1)
 
 

@@ -25,4 +25,5 @@ COMMANDS = {
     "sample": "ganforge.cli.commands.sample:sample",
     "serve": "ganforge.cli.commands.serve:serve",
     "train": "ganforge.cli.commands.train:train",
+    "watch": "ganforge.cli.commands.watch:watch",
 }

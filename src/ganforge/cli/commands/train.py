@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -53,6 +54,7 @@ def train(
     compile: Annotated[bool, Flag] = False,
     sync_bn: Annotated[bool, Flag] = False,
     tensorboard: Annotated[bool, Flag] = False,
+    watch: Annotated[bool, Flag] = False,
     dry_run: Annotated[bool, Flag] = False,
     print_config: Annotated[bool, Flag] = False,
 ) -> Lines:
@@ -114,6 +116,8 @@ def train(
         Batch norm over the whole batch of all processes, not each one's share.
     tensorboard
         Write TensorBoard event files too.
+    watch
+        Show the run live on a page, see `ganforge watch`; its address is printed.
     dry_run
         Check the settings, the data and the networks, and stop before the first step.
     print_config
@@ -133,6 +137,8 @@ def train(
     if print_config:
         yield convert.dumps(chosen).removesuffix("\n")
         return 0
+    if watch and (seeds is not None or gpus is not None):
+        raise UsageError("--watch shows one run of one process: use `ganforge watch FOLDER` beside")
     if seeds is not None:
         refuse_with_seeds(seeds, given(seed=seed, gpus=gpus, minutes=minutes))
         return (yield from train_seeds(chosen, seeds, out, at_once, dry_run, take_over))
@@ -145,7 +151,15 @@ def train(
         return 0
     if gpus is not None:
         return launch(gpus, chosen)
-    return (yield from train_one(chosen, path, take_over, timeout, begun.reasons))
+    with watched(path) if watch else nullcontext():
+        return (yield from train_one(chosen, path, take_over, timeout, begun.reasons))
+
+
+def watched(path: Path) -> AbstractContextManager[None]:
+    """The live page about the run, in another process."""
+    from ganforge.serve.watch import beside
+
+    return beside.page(path)
 
 
 def train_one(

@@ -1,0 +1,46 @@
+"""The live page: one text, and the policy that lets nothing else in."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from functools import cache
+from pathlib import Path
+
+from ganforge.plotting.style import COLOURS
+
+WEB = Path(__file__).with_name("web")
+
+
+@cache
+def parts() -> tuple[str, str]:
+    """(style sheet, script)."""
+    light, dark = (
+        " ".join(f"--{name}: {pair[i]};" for name, pair in COLOURS.items()) for i in (0, 1)
+    )
+    sheet = (WEB / "watch.css").read_text()
+    sheet = sheet.replace("/* LIGHT */", light).replace("/* DARK */", dark)
+    return sheet, (WEB / "watch.mjs").read_text()
+
+
+@cache
+def html() -> str:
+    """The page."""
+    sheet, script = parts()
+    text = (WEB / "watch.html").read_text()
+    return text.replace("/* STYLE */", sheet).replace("/* SCRIPT */", script)
+
+
+@cache
+def policy() -> str:
+    """Its content security policy: its own style and script, and requests to this server alone."""
+
+    def digest(text: str) -> str:
+        return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+    sheet, script = parts()
+    return (
+        f"default-src 'none'; img-src 'self' data:; connect-src 'self'; "
+        f"style-src 'sha256-{digest(sheet)}'; script-src 'sha256-{digest(script)}'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )

@@ -1,0 +1,429 @@
+"""The live page: no record is missing or doubled, and it reads nothing but the run's files."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ganforge import images
+from ganforge.config import convert
+from ganforge.recipes import cdcgan
+from ganforge.runs import folder
+from ganforge.runs.folder import Run, append_log, cut_log
+from ganforge.serve import server
+from ganforge.serve.access import Access
+from ganforge.serve.limits import Limits
+from ganforge.serve.watch import page
+from ganforge.serve.watch.app import application
+from ganforge.serve.watch.curve import POINTS, Curve
+from ganforge.serve.watch.tail import Tail
+from tests.helpers.served import Served, running
+
+
+def record(step: int) -> dict[str, Any]:
+    return {"step": step, "epoch": step / 100, "loss_d": step % 7, "loss_g": -step}
+
+
+def made(path: Path, name: str = "run", rows: int = 5, steps: int = 1000) -> Run:
+    """A run folder with a log."""
+    run = Run(path / name)
+    run.samples.mkdir(parents=True)
+    (run.path / folder.CONFIG).write_text(convert.dumps(cdcgan()))
+    run.write_info(status="finished", name="cdcgan", step=rows, steps=steps, seed=0)
+    append_log(run.log_path, [record(i) for i in range(rows)])
+    return run
+
+
+@contextmanager
+def watching(path: Path) -> Iterator[Served]:
+    with server.bound("127.0.0.1", 0) as listening:
+        port = listening.getsockname()[1]
+        limits = Limits(drain=1)
+        with running(application(path, Access(port=port)), listening, limits):
+            yield Served(port)
+
+
+class Page(threading.Thread):
+    """What a page in a browser knows: the rows of each run, connecting again as a browser does."""
+
+    def __init__(self, served: Served):
+        super().__init__(daemon=True)
+        self.served, self.last, self.closing = served, "", False
+        self.rows: dict[int, list[int]] = {}
+        self.kinds: dict[str, list[Any]] = {}
+        self.breaks = 0
+        self.start()
+
+    def run(self) -> None:
+        while not self.closing:
+            try:
+                self.connect()
+            except OSError:
+                time.sleep(0.05)
+
+    def connect(self) -> None:
+        with self.served.open() as client:
+            head = f"GET /events HTTP/1.1\r\nHost: localhost:{self.served.port}\r\n"
+            client.sendall(f"{head}Last-Event-ID: {self.last}\r\n\r\n".encode())
+            client.settimeout(0.2)
+            text = b""
+            while not self.closing:
+                try:
+                    part = client.recv(1 << 20)
+                except TimeoutError:
+                    continue
+                if not part:
+                    return
+                text += part
+                *whole, text = text.split(b"\n\n")
+                for one in whole:
+                    self.event(one.decode())
+                if self.breaks and random.random() < 0.2:
+                    self.breaks -= 1
+                    return
+
+    def event(self, text: str) -> None:
+        # chunks of the transfer have their sizes between the lines
+        fields = dict(line.split(": ", 1) for line in text.splitlines() if ": " in line)
+        if "event" not in fields:
+            return
+        message = json.loads(fields["data"])
+        run, value = message["run"], message["value"]
+        self.kinds.setdefault(fields["event"], []).append(value)
+        if fields["event"] == "reset":
+            self.rows[run] = list(map(int, value["steps"]))
+        elif fields["event"] == "rows":
+            self.rows[run] += [row["step"] for row in value["rows"]]
+        self.last = fields["id"]
+
+    def waits(self, run: int, rows: list[int]) -> None:
+        """Returns when the page has these rows, and no others."""
+        end = time.monotonic() + 20
+        while self.rows.get(run) != rows:
+            assert time.monotonic() < end, self.rows
+            time.sleep(0.02)
+
+    def close(self) -> None:
+        self.closing = True
+        self.join()
+
+
+# --- no record is missing or doubled ----------------------------------------------------------
+
+
+def test_records_arrive_once_whatever_happens(tmp_path: Path) -> None:
+    """Lines written in halves, pages that connect again, a resumed run with another log."""
+    run = made(tmp_path)
+    with watching(run.path) as served:
+        pages = [Page(served) for _ in range(3)]
+        pages[0].breaks = 30
+        rng = np.random.default_rng(0)
+        for step in range(5, 200):
+            line = json.dumps(record(step)).encode() + b"\n"
+            cut = int(rng.integers(0, len(line)))
+            with run.log_path.open("ab") as log:
+                log.write(line[:cut])
+                log.flush()
+                time.sleep(0.003)
+                log.write(line[cut:])
+        for one in pages:
+            one.waits(0, list(range(200)))
+        cut_log(run.log_path, 120)  # as a resumed run does
+        append_log(run.log_path, [record(i) for i in range(121, 260)])
+        for one in pages:
+            one.waits(0, list(range(260)))
+        with run.log_path.open("ab") as log:
+            log.write(b'{"step": 260, "epo')  # torn by a crash
+        late = Page(served)
+        late.waits(0, list(range(260)))
+        for one in [*pages, late]:
+            one.close()
+
+
+def test_records_arrive_once_over_the_death_of_the_server(tmp_path: Path) -> None:
+    run = made(tmp_path)
+    with server.bound("127.0.0.1", 0) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "ganforge", "watch", str(run.path), "--port", str(port)]
+
+    def started() -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE)
+        assert process.stdout is not None and process.stdout.readline()
+        return process
+
+    first = started()
+    one = Page(Served(port))
+    one.waits(0, list(range(5)))
+    append_log(run.log_path, [record(i) for i in range(5, 50)])
+    first.kill()
+    first.communicate()
+    append_log(run.log_path, [record(i) for i in range(50, 90)])
+    second = started()
+    one.waits(0, list(range(90)))
+    assert len(one.kinds["reset"]) == 1  # it went on where it was
+    append_log(run.log_path, [record(90)])
+    one.waits(0, list(range(91)))
+    second.send_signal(signal.SIGTERM)
+    assert second.wait(10) == 0
+    second.communicate()
+    one.close()
+
+
+def test_a_page_that_lags_far_gets_the_thinned_log(tmp_path: Path) -> None:
+    run = made(tmp_path)
+    tail = Tail(run)
+    tail.look()
+    known = tail.at
+    append_log(run.log_path, [record(i) for i in range(5, 9000)])
+    tail.look()
+    (event,) = tail.since(known)
+    assert event.kind == "reset" and event.value["rows"] == 9000
+    assert len(event.value["steps"]) <= POINTS
+    (same,) = tail.since(None)
+    assert same.value == event.value
+    assert tail.since(tail.at) == []
+
+
+def test_a_new_run_appears_by_itself(tmp_path: Path) -> None:
+    made(tmp_path, "b")
+    with watching(tmp_path) as served:
+        one = Page(served)
+        one.waits(0, list(range(5)))
+        made(tmp_path, "a", rows=8)
+        one.waits(1, list(range(8)))
+        assert served.ask(path="/runs").json == ["b", "a"]
+        one.close()
+
+
+# --- thinning ---------------------------------------------------------------------------------
+
+
+def test_a_thinned_log_has_every_peak() -> None:
+    values = np.random.default_rng(0).normal(size=50_000)
+    values[[777, 31_415]] = 99, -99
+    curve = Curve()
+    for start in range(0, 50_000, 777):
+        part = values[start : start + 777]
+        curve.add({"step": start + i, "x": float(v)} for i, v in enumerate(part))
+    table = curve.table()
+    points = np.array(table["keys"]["x"])
+    assert table["rows"] == 50_000 and POINTS // 2 <= len(points) <= POINTS
+    assert points[:, 1].max() == 99 and points[:, 0].min() == -99
+    assert (points[:, 0] <= points[:, 2]).all() and (points[:, 2] <= points[:, 1]).all()
+    ends = np.array(table["steps"], dtype=int) + 1
+    for i, (begin, end) in enumerate(zip([0, *ends[:-1]], ends, strict=True)):
+        part = values[begin:end]
+        assert np.allclose(points[i], [part.min(), part.max(), part.mean()])
+
+
+def test_a_key_that_comes_late_and_values_that_are_no_numbers() -> None:
+    curve = Curve()
+    curve.add([{"step": 1, "a": 1.0}, {"step": 2, "a": float("nan"), "b": 2.0, "c": "x"}])
+    assert curve.table()["keys"] == {"a": [[1, 1, 1], None], "b": [None, [2, 2, 2]]}
+
+
+# --- the files --------------------------------------------------------------------------------
+
+
+def test_samples_by_their_number_alone(tmp_path: Path) -> None:
+    run = made(tmp_path)
+    picture = images.png(np.zeros((4, 4, 3), np.uint8))
+    (run.samples / "000000100.png").write_bytes(picture)
+    (tmp_path / "secret.png").write_bytes(b"secret")
+    os.symlink(tmp_path / "secret.png", run.samples / "000000200.png")
+    with watching(run.path) as served:
+        found = served.ask(path="/runs/0/samples/100.png")
+        assert (found.status, found.body) == (200, picture)
+        assert found.headers["content-type"] == "image/png"
+        for path in ("200.png", "101.png", "../../secret.png", "..%2F..%2Fsecret.png", "100.gif",
+                     "100.png/", "config.toml", "1e2.png", "-1.png", "%00.png"):  # fmt: skip
+            assert served.ask(path=f"/runs/0/samples/{path}").status == 404, path
+        for path in ("/runs/1/samples/100.png", "/runs/-1/samples/100.png", "/log.jsonl"):
+            assert served.ask(path=path).status == 404
+
+
+def test_vectors_as_numbers(tmp_path: Path) -> None:
+    from ganforge import files
+
+    run = made(tmp_path)
+    points = np.random.default_rng(0).normal(size=(3000, 2)).astype(np.float32)
+    (run.samples / "000000100.npz").write_bytes(files.npz(samples=points))
+    with watching(run.path) as served:
+        found = served.ask(path="/runs/0/samples/100.json").json
+        assert found["count"] == 3000 and len(found["points"]) == 2000 and found["features"] == 2
+        assert np.allclose(found["points"][0], points[0], atol=1e-4)
+
+
+def test_what_is_damaged_is_named_and_the_rest_goes_on(tmp_path: Path) -> None:
+    run = made(tmp_path)
+    (run.path / "scores.json").write_text("{")
+    (run.path / "run.json").write_text("[]")
+    events = {event.kind: event.value for event in Tail(run).look()}
+    assert events["score"]["error"] and events["status"]["error"]
+    assert events["reset"]["rows"] == 5
+    assert str(tmp_path) not in json.dumps(events)
+
+
+def test_nothing_is_written_and_no_method_but_get_is_known(tmp_path: Path) -> None:
+    run = made(tmp_path)
+    before = {p: p.stat().st_mtime_ns for p in sorted(tmp_path.rglob("*"))}
+    with watching(tmp_path) as served:
+        one = Page(served)
+        one.waits(0, list(range(5)))
+        for method in ("POST", "PUT", "DELETE", "PATCH"):
+            for path in ("/", "/events", "/runs", "/runs/0/samples/1.png"):
+                assert served.ask(method, path).status == 405
+        one.close()
+    assert {p: p.stat().st_mtime_ns for p in sorted(tmp_path.rglob("*"))} == before
+    assert run.exists()
+
+
+def test_a_strangers_page_gets_nothing(tmp_path: Path) -> None:
+    made(tmp_path)
+    with watching(tmp_path) as served:
+        host = f"127.0.0.1:{served.port}"
+        for path in ("/", "/events", "/runs", "/runs/0/samples/1.png"):
+            for status, headers in (
+                (421, {"Host": f"evil.example:{served.port}"}),
+                (403, {"Host": host, "Origin": "https://evil.example"}),
+                (403, {"Host": host, "Origin": "null"}),
+                (403, {"Host": host, "Sec-Fetch-Site": "cross-site"}),
+                (403, {"Host": host, "Sec-Fetch-Site": "same-site"}),
+            ):
+                assert served.ask(path=path, headers=headers).status == status, (path, headers)
+
+
+def test_ten_pages_cost_one_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The log is read once however many pages are open: bytes read are counted."""
+    run = made(tmp_path)
+    reads: list[int] = []
+    real = Tail.log
+
+    def counted(self: Tail) -> Any:
+        before = self.at.byte
+        events = real(self)
+        reads.append(self.at.byte - before)
+        return events
+
+    monkeypatch.setattr(Tail, "log", counted)
+    with watching(run.path) as served:
+        pages = [Page(served) for _ in range(10)]
+        append_log(run.log_path, [record(i) for i in range(5, 100)])
+        for one in pages:
+            one.waits(0, list(range(100)))
+        for one in pages:
+            one.close()
+    assert sum(reads) == run.log_path.stat().st_size
+
+
+# --- beside a training ------------------------------------------------------------------------
+
+
+def test_train_watch_opens_the_page_and_closes_it(tmp_path: Path) -> None:
+    words = ["train", "gaussian", "--epochs", "2", "--threads", "1", "--out", tmp_path / "g"]
+    command = [sys.executable, "-m", "ganforge", *map(str, words), "--watch"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        out = process.stdout.read()
+        assert process.wait(60) == 0
+    assert "generator" in out or "loss_D" in out
+    port = int(out.partition("watch    http://127.0.0.1:")[2].partition("/")[0] or 0)
+    if port:  # the training may end before the page is there
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port), 1)
+
+
+def test_the_page_ends_with_the_process_that_opened_it(tmp_path: Path) -> None:
+    run = made(tmp_path)
+    command = [sys.executable, "-m", "ganforge.serve.watch.beside", str(run.path)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None and process.stdin is not None
+        line = process.stdout.readline()
+        served = Served(int(line.partition("127.0.0.1:")[2].partition("/")[0]))
+        assert served.ask(path="/healthz").status == 200
+        process.stdin.close()
+        assert process.wait(10) == 0
+
+
+def test_the_page_is_small_and_names_no_other_place() -> None:
+    text = page.html()
+    assert len(text.encode()) <= 120_000
+    assert "http://" not in text and "https://" not in text and "innerHTML" not in text
+    assert "/* " not in text.partition("<script")[0]
+
+
+# --- in a browser -----------------------------------------------------------------------------
+
+CHROMIUM = shutil.which("chromium")
+
+
+def until(view: Any, condition: str) -> None:
+    """Returns when the page meets a condition; its policy forbids playwright's own waiting."""
+    end = time.monotonic() + 20
+    while not view.evaluate(condition):
+        assert time.monotonic() < end, condition
+        time.sleep(0.05)
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium")
+def test_in_a_browser(tmp_path: Path) -> None:
+    """The slider stays where it was put, pause holds, nothing but this server is asked."""
+    sync = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    run = made(tmp_path, '<img src=x onerror="alert(1)">')
+    picture = images.png(np.zeros((40, 40, 3), np.uint8))
+    for step in range(10):
+        (run.samples / f"{step:09}.png").write_bytes(picture)
+    with watching(tmp_path) as served, sync.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        view = browser.new_page(viewport={"width": 400, "height": 800})
+        asked: list[str] = []
+        faults: list[str] = []
+        view.on("request", lambda request: asked.append(request.url))
+        view.on("console", lambda message: faults.append(message.text))
+        view.on("pageerror", lambda error: faults.append(str(error)))
+        view.goto(f"http://127.0.0.1:{served.port}/")
+        slider = view.get_by_label("step of the first samples")
+        sync.expect(slider).to_have_value("9", timeout=20_000)
+        slider.focus()
+        for _ in range(5):
+            view.keyboard.press("ArrowLeft")
+        sync.expect(slider).to_have_value("4")
+        for step in range(10, 15):
+            (run.samples / f"{step:09}.png").write_bytes(picture)
+        append_log(run.log_path, [record(i) for i in range(5, 1005)])
+        until(view, "watch.runs.get(0).samples.steps.length === 15")
+        until(view, "watch.runs.get(0).rows === 1005")
+        view.wait_for_timeout(300)
+        sync.expect(slider).to_have_value("4")
+        assert view.evaluate("document.querySelector('#views img').src").endswith("/4.png")
+        view.get_by_role("button", name="Pause").click()
+        drawn = view.evaluate("watch.drawn")
+        append_log(run.log_path, [record(i) for i in range(1005, 1100)])
+        until(view, "watch.runs.get(0).rows === 1100")
+        assert view.evaluate("watch.drawn") == drawn
+        view.get_by_role("button", name="Go on").click()
+        until(view, f"watch.drawn > {drawn}")
+        assert view.evaluate("document.documentElement.scrollWidth") <= 400
+        assert not faults, faults
+        origin = f"http://127.0.0.1:{served.port}/"
+        assert all(url.startswith((origin, "data:")) for url in asked)
+        assert view.locator("#runs img").count() == 0
+        browser.close()
