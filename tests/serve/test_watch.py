@@ -144,13 +144,14 @@ def test_records_arrive_once_whatever_happens(tmp_path: Path) -> None:
         for one in pages:
             one.waits(0, list(range(200)))
         cut_log(run.log_path, 120)  # as a resumed run does
-        append_log(run.log_path, [record(i) for i in range(121, 260)])
+        append_log(run.log_path, [record(i) for i in range(121, 900, 5)])
+        resumed = [*range(121), *range(121, 900, 5)]
         for one in pages:
-            one.waits(0, list(range(260)))
+            one.waits(0, resumed)
         with run.log_path.open("ab") as log:
             log.write(b'{"step": 260, "epo')  # torn by a crash
         late = Page(served)
-        late.waits(0, list(range(260)))
+        late.waits(0, resumed)
         for one in [*pages, late]:
             one.close()
 
