@@ -264,7 +264,10 @@ def test_vectors_as_numbers(tmp_path: Path) -> None:
     run = made(tmp_path)
     points = np.random.default_rng(0).normal(size=(3000, 2)).astype(np.float32)
     (run.samples / "000000100.npz").write_bytes(files.npz(samples=points))
+    (tmp_path / "others.npz").write_bytes(files.npz(samples=points))
+    os.symlink(tmp_path / "others.npz", run.samples / "000000200.npz")
     with watching(run.path) as served:
+        assert served.ask(path="/runs/0/samples/200.json").status == 404
         found = served.ask(path="/runs/0/samples/100.json").json
         assert found["count"] == 3000 and len(found["points"]) == 2000 and found["features"] == 2
         assert np.allclose(found["points"][0], points[0], atol=1e-4)
