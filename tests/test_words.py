@@ -29,7 +29,7 @@ STORED = {
     "reproduce/modes.py": {"held"},
 }
 PAGES = [
-    *sorted(path for path in (REPOSITORY / "docs").glob("*.md")),
+    *sorted((REPOSITORY / "docs").rglob("*.md")),
     *(REPOSITORY / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
 ]
 SOURCES = [p for p in sorted(ROOT.rglob("*")) if p.suffix in {".py", ".html", ".css", ".js"}]
@@ -50,7 +50,7 @@ def test_no_source_holds_the_old_dialect(path: Path) -> None:
     assert dialect(path.read_text(), stored) == []
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(REPOSITORY)))
 def test_no_page_holds_the_old_dialect(path: Path) -> None:
     assert dialect(path.read_text()) == []
 

@@ -1,1 +1,1 @@
-"""How the default recipe was chosen: variants trained, timed and scored in one protocol."""
+"""How the default recipe was chosen, what the metrics notice, how the classifier was trained."""

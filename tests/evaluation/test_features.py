@@ -10,6 +10,7 @@ import pytest
 import torch
 from sklearn.decomposition import PCA
 
+from benchmarks.quality import lenet as recipe
 from ganforge.data.load import load
 from ganforge.data.spec import DataSpec
 from ganforge.errors import DataError, UsageError
@@ -61,7 +62,7 @@ def test_lenet_features_are_those_before_the_logits():
 def test_the_recipe_learns_and_is_a_function_of_its_seed():
     part = load("mnist", part="validation")
     x, y = part.values[:2560], part.labels[:2560]
-    one, other = (lenet.train(x, y, seed=1, epochs=2) for _ in "ab")
+    one, other = (recipe.train(x, y, seed=1, epochs=2) for _ in "ab")
     for a, b in zip(one.parameters(), other.parameters(), strict=True):
         assert torch.equal(a, b)
     with torch.no_grad():

@@ -13,6 +13,7 @@ from ganforge.evaluation import features
 from ganforge.evaluation.score import NEAR, Score
 from ganforge.gan.adversarial import Adversarial
 from ganforge.gan.losses import LOSSES
+from ganforge.plotting.curves import column
 from ganforge.types import Doubles
 
 Figures = dict[str, float]
@@ -139,7 +140,7 @@ def of_curve(records: Sequence[Mapping[str, Any]]) -> Figures:
         now, best, best_epoch; since_best: scores since the best one;
         curve_floor: mean floor; curve_n: samples of the newest score.
     """
-    known = [r for r in records if math.isfinite(_number(r, "frechet"))]
+    known = [r for r in records if np.isfinite(column([r], "frechet"))]
     if len(known) < FEWEST:
         return {}
     values, floor = column(known, "frechet"), _mean(column(known, "floor"))
@@ -151,7 +152,7 @@ def of_curve(records: Sequence[Mapping[str, Any]]) -> Figures:
         "now": now,
         "since_best": float(len(values) - 1 - best),
         "best": float(values[best]),
-        "best_epoch": _number(known[best], "epoch"),
+        "best_epoch": float(column(known, "epoch")[best]),
         "curve_floor": floor,
         "curve_n": _samples(known[-1]),
     }
@@ -180,23 +181,13 @@ def of_scores(scores: Sequence[Score], numbers: int) -> Figures:
     }
 
 
-def column(records: Sequence[Mapping[str, Any]], name: str) -> Doubles:
-    """(N,) values of one key; nan for a record that lacks it."""
-    return np.array([_number(r, name) for r in records], dtype=np.float64)
-
-
 def _samples(record: Mapping[str, Any]) -> float:
     """N of the Frechet distance in a record of scores.jsonl; nan if it is not there."""
     scores = record.get("scores")
     for score in scores if isinstance(scores, list) else []:
         if isinstance(score, dict) and score.get("name") == "frechet":
-            return _number(score, "n")
+            return float(column([score], "n")[0])
     return math.nan
-
-
-def _number(record: Mapping[str, Any], name: str) -> float:
-    value = record.get(name)
-    return float(value) if isinstance(value, int | float) else math.nan
 
 
 def _mean(values: Doubles) -> float:

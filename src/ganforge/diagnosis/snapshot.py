@@ -111,8 +111,7 @@ class RealExamples:
     @cached_property
     def space(self) -> features.Space:
         """Where variety is measured: no larger network, it would take too long."""
-        name = features.default_space(self.data.spec)
-        return self.in_space(name if name in ("identity", "mnist-lenet") else "pca")
+        return self.in_space(features.small_space(self.data.spec))
 
     @cached_property
     def pixel_space(self) -> features.Space:
@@ -276,7 +275,7 @@ def of_run(
 
     unavailable: dict[str, str] = {}
     if data is None:
-        data, validation = data_of_run(config, info, unavailable)
+        data, validation = data_of_run(run, unavailable)
     elif validation is None:
         unavailable["data"] = "no held-out examples were given"
     seen = Snapshot(
@@ -324,34 +323,22 @@ def with_players(
     )
 
 
-def data_of_run(
-    config: Config, info: Mapping[str, Any], unavailable: dict[str, str]
-) -> tuple[Dataset | None, Dataset | None]:
+def data_of_run(run: Run, unavailable: dict[str, str]) -> tuple[Dataset | None, Dataset | None]:
     """Training and held-out examples that a run names, as far as they are still available."""
     train = None
     try:
-        loaded = load(config.data, size=config.size)
-        if info.get("data_sha256", loaded.sha256) != loaded.sha256:
-            unavailable["data"] = f"{config.data} is not what it was trained on: give --data"
-            return None, None
-        train = loaded
-        return train, load(config.data, part="validation", size=config.size)
+        train = runs.training_data(run)
+        return train, load(train.name, part="validation", size=run.settings().get("size"))
     except (DataError, UsageError, DiskError) as error:
         unavailable["data"] = f"{error} (--data names other data)"
         return train, None
 
 
 def newest_scores(run: Run) -> list[Score]:
-    """Scores of the newest step with a Frechet distance: of scores.json (the largest N), else of
-    the curve."""
-    scored = [e for e in sorted(store.entries(run), key=age) if store.frechet(e)]
+    """The newest scores with a Frechet distance: of scores.json, else of the curve."""
+    scored = [e for e in sorted(store.entries(run), key=store.rank) if store.frechet(e)]
     newest = (scored or store.curve(run))[-1:]
     try:
         return [score for entry in newest for score in store.cards(entry)]
     except (KeyError, TypeError, ValueError):
         return []
-
-
-def age(entry: Mapping[str, Any]) -> tuple[int, int, str]:
-    """What entries of scores.json are sorted by: step, N, time."""
-    return (entry["step"] or 0, entry["n"], str(entry["made"]))

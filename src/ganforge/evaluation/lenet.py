@@ -1,51 +1,24 @@
-"""The `mnist-lenet` classifier: a small convnet trained on MNIST, its recipe and its weights.
+"""The `mnist-lenet` classifier: a small convnet trained on MNIST, with its weights.
 
 Its 128 features before the logits are the feature space of MNIST-like pictures; its logits say
-which digit a picture shows. `python -m ganforge.evaluation.lenet OUT` makes the weights again.
+which digit a picture shows.
 """
 
 from __future__ import annotations
 
 import hashlib
-import sys
 from functools import lru_cache
 from pathlib import Path
 
-import numpy as np
 import torch
-from safetensors.torch import load_file, save
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ganforge.errors import UsageError
-from ganforge.evaluation.judges import BATCH, batches, blank, in_batches, initialise, update
-from ganforge.rng import Stream
+from ganforge.evaluation.judges import blank
 from ganforge.types import Array
 
 WEIGHTS = Path(__file__).with_name("mnist-lenet.safetensors")
-
-
-def train(values: Array, labels: Array, seed: int = 0, epochs: int = 6) -> LeNet:
-    """Fit the classifier: AdamW, one-cycle rate, each batch shifted by up to one pixel.
-
-    Args:
-        values: real pictures (N, 28, 28, 1), uint8.
-        labels: their classes (N,), 0..9.
-        seed: of the initial weights, the order and the shifts.
-        epochs: passes over the pictures.
-    """
-    net = blank(LeNet)
-    initialise(net, seed, "lenet")
-    optimiser = torch.optim.AdamW(net.parameters(), lr=3e-3, weight_decay=1e-2)
-    padded = functional.pad(torch.from_numpy(values).permute(0, 3, 1, 2), (1, 1, 1, 1))
-    targets = torch.from_numpy(labels.astype(np.int64))
-    shifts, side = Stream(seed, "lenet/shift"), values.shape[1]
-    net.train()
-    for step, rows in batches(optimiser, seed, len(values), epochs * (len(values) // BATCH)):
-        down, right = shifts.integers(2 * step, 2, 3).tolist()
-        batch = padded[rows, :, down : down + side, right : right + side].float() / 255
-        update(optimiser, functional.cross_entropy(net(batch), targets[rows]))
-    return net.eval()
 
 
 @lru_cache(maxsize=1)
@@ -59,23 +32,6 @@ def load() -> LeNet:
 def sha256(path: Path = WEIGHTS) -> str:
     """Of a file's bytes, as hexadecimal digits."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def main() -> None:
-    """Train on MNIST's training part, save OUT and print accuracies and sha256."""
-    from ganforge.data.load import load as load_data
-
-    if len(sys.argv) != 2:
-        raise UsageError("usage: python -m ganforge.evaluation.lenet OUT (a .safetensors file)")
-    out, data = Path(sys.argv[1]), load_data("mnist", part="train")
-    torch.set_num_threads(1)  # sums in one order, so the file is the same again
-    net = train(data.values, np.asarray(data.labels))
-    for part in ("validation", "test"):
-        other = load_data("mnist", part=part)
-        hits = in_batches(net, other.values, pixels).argmax(1) == other.labels
-        print(f"{part} accuracy {100 * hits.mean():.2f} % of {len(other)}")
-    out.write_bytes(save(net.state_dict()))
-    print(f"{out} sha256 {sha256(out)}")
 
 
 def pixels(values: Array) -> Tensor:
@@ -107,7 +63,3 @@ class LeNet(nn.Module):
         """(B, 1, 28, 28) in [0, 1] -> logits (B, 10)."""
         out: Tensor = self.out(self.features(x))
         return out
-
-
-if __name__ == "__main__":
-    main()

@@ -127,13 +127,13 @@ def newest(run: Run) -> Score | None:
 
     The test split comes before validation, a larger N first.
     """
-    found = []
-    for entry in entries(run):
-        score = frechet(entry)
-        if score and math.isfinite(score.value):
-            rank = (entry["step"] or 0, score.split == "test", score.n, entry["made"])
-            found.append((rank, score))
-    return max(found, key=lambda pair: pair[0])[1] if found else None
+    found = [frechet(entry) for entry in sorted(entries(run), key=rank)]
+    return next((s for s in reversed(found) if s and math.isfinite(s.value)), None)
+
+
+def rank(entry: Mapping[str, Any]) -> tuple[int, bool, int, str]:
+    """The key by which entries are sorted: step, the test split after the others, N, time."""
+    return entry["step"] or 0, entry["split"] == "test", int(entry["n"]), str(entry["made"])
 
 
 def curve(run: Run) -> list[dict[str, Any]]:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ganforge.data import load, toy
+from ganforge.data import toy
 from ganforge.errors import DataError, GanforgeError
 from ganforge.plotting import style
 from ganforge.rng import Order
+from ganforge.runs import load
 from ganforge.runs.folder import Run
 from ganforge.types import Array
 
@@ -47,16 +48,15 @@ def truth(run: Run, newest: Array) -> Truth:
     newest: (N, F) the run's newest samples.
     """
     features = newest.shape[1]
-    name = str(run.settings().get("data"))
     try:
-        data = load.load(name)
+        data = load.training_data(run)
     except GanforgeError:
         data = None
-    if data is None or data.sha256 != run.info().get("data_sha256") or data.spec.size != features:
+    if data is None or data.spec.size != features:
         return Truth(features, extent(None, newest))
     order = Order(0, len(data)).indices(0, min(len(data), 10_000))
     real = np.asarray(data.values[order], dtype=np.float64).reshape(len(order), features)
-    law = toy.LAWS.get(name)
+    law = toy.LAWS.get(data.name)
     single = law is None or isinstance(law, toy.Gaussian)
     density = None if law is None else lambda x: np.exp(law.log_density(x))
     return Truth(features, extent(real, newest), real, density, single)

@@ -101,7 +101,8 @@ def gather(run: Run) -> Facts:
     """Read a run's files; DataError if config.toml, run.json or scores.json is damaged."""
     settings, info = run.settings(), run.info()
     table = store.read(run.path / store.SCORES)
-    entries = sorted(map(entry, table.values()), key=rank, reverse=True)
+    ours = sorted(table.values(), key=store.rank, reverse=True)
+    ours.sort(key=lambda entry: (-(entry["step"] or 0), bool(entry.get("foreign"))))
     return Facts(
         run,
         run.path.resolve().name,
@@ -111,7 +112,7 @@ def gather(run: Run) -> Facts:
         info,
         run.log(),
         store.curve(run),
-        tuple(entries),
+        tuple(map(entry, ours)),
         trainer.best(run)["step"],
         changes(settings),
         command(run.path, settings),
@@ -128,12 +129,6 @@ def entry(table: Mapping[str, Any]) -> Entry:
         stamp = f"{Path(str(table['data'])).name}, {stamp}"
     step, foreign = int(table["step"] or 0), bool(table.get("foreign"))
     return Entry(step, str(table["split"]), str(table["made"]), stamp, scores, foreign)
-
-
-def rank(found: Entry) -> tuple[int, bool, bool, int, str]:
-    """The key by which entries are sorted: the newest step, the run's data, the test split."""
-    n = max((s.n for s in found.scores), default=0)
-    return found.step, not found.foreign, found.split == "test", n, found.made
 
 
 def complete(settings: Mapping[str, Any]) -> Config | None:

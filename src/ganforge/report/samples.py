@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from ganforge import images
-from ganforge.data import load
 from ganforge.data import spec as data_spec
 from ganforge.data.load import Dataset
-from ganforge.errors import DataError, GanforgeError
+from ganforge.data.load import load as load_data
+from ganforge.errors import GanforgeError
 from ganforge.evaluation import evaluate, features
 from ganforge.evaluation.inputs import LEAST, subset
 from ganforge.evaluation.metrics import copying
@@ -21,6 +21,7 @@ from ganforge.plotting.strips import mosaic
 from ganforge.report.encoding import data_uri, encoded, opaque
 from ganforge.report.facts import Entry
 from ganforge.report.film import GAP
+from ganforge.runs import load
 from ganforge.runs.folder import Run
 from ganforge.sampling.sampler import Sampler
 from ganforge.types import Array, Pixels
@@ -123,19 +124,16 @@ def accuracies(scored: Entry | None, classes: int) -> list[float]:
     return each if len(each) == classes else []
 
 
-def training_data(run: Run) -> tuple[Dataset, Dataset | None]:
+def data_of_run(run: Run) -> tuple[Dataset, Dataset | None]:
     """The data the run was trained on, and their validation part, if there is one.
 
     Raises:
         DataError: the data are no longer there, or have changed.
     """
-    settings = run.settings()
-    name, size = str(settings.get("data")), settings.get("size")
-    train = load.load(name, size=size)
-    if run.info().get("data_sha256", train.sha256) != train.sha256:
-        raise DataError(f"{name} is not the data the run was trained on: their sha256 differs")
+    train = load.training_data(run)
     try:
-        return train, load.load(name, part="validation", size=size)
+        size = run.settings().get("size")
+        return train, load_data(train.name, part="validation", size=size)
     except GanforgeError:
         return train, None
 
@@ -145,7 +143,7 @@ def neighbours(
     sampler: Sampler,
     searched: int = 60_000,
     count: int = 500,
-    data: Callable[[Run], tuple[Dataset, Dataset | None]] = training_data,
+    data: Callable[[Run], tuple[Dataset, Dataset | None]] = data_of_run,
 ) -> Neighbours:
     """The training examples nearest to samples, in the classifier's space or by pixels (pca).
 
@@ -156,11 +154,7 @@ def neighbours(
     """
     train, validation = data(run)
     spec = train.spec
-    name = features.default_space(spec)
-    # no larger network: it would have to embed every training picture
-    space = features.space(
-        name if name in ("identity", "mnist-lenet") else "pca", spec, train.values
-    )
+    space = features.space(features.small_space(spec), spec, train.values)
     rows = subset(len(train), min(searched, len(train)), SEED, "searched")
     count = min(count, len(train))  # the samples' labels are those of training rows, each used once
     fake, _ = evaluate.draw(sampler, train, count, SEED)

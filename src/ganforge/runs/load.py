@@ -19,6 +19,7 @@ from ganforge import nets, registry
 from ganforge.config import convert
 from ganforge.config.schema import Config
 from ganforge.config.user_code import UserCode
+from ganforge.data.load import Dataset, load
 from ganforge.data.spec import DataSpec, encode
 from ganforge.errors import DataError, GanforgeError, UsageError
 from ganforge.files import read_file
@@ -98,6 +99,19 @@ def load_spec(run: Run) -> DataSpec | None:
         return None
     with model.undamaged(path):
         return model.read_spec(json.loads(read_file(path))["spec"])
+
+
+def training_data(run: Run) -> Dataset:
+    """The examples that trained a run.
+
+    Raises:
+        UsageError, DataError, DiskError: they are no longer available, or are not the same.
+    """
+    settings = run.settings()
+    data = load(str(settings.get("data")), size=settings.get("size"))
+    if run.info().get("data_sha256", data.sha256) != data.sha256:
+        raise DataError(f"{data.name} is not what it was trained on: the sha256 differs")
+    return data
 
 
 def newest_checkpoint(run: Run) -> checkpoint.Checkpoint | None:

@@ -21,7 +21,7 @@ from ganforge.experiments.compare import runs
 from ganforge.experiments.compare.comparison import Scoring
 from ganforge.experiments.plan import Plan
 from ganforge.experiments.seeds import StoppedError
-from ganforge.runs import checkpoint, folder
+from ganforge.runs import checkpoint, folder, load
 from ganforge.runs.folder import Run
 from ganforge.runs.records import Control
 from ganforge.training import checks, distributed, signals
@@ -54,7 +54,7 @@ def is_trained(job: Job) -> bool:
     run = Run(job.folder)
     if not run.exists():
         return False
-    changed = runs.differences(runs.config_of(run), job.config)
+    changed = runs.differences(load.load_config(run), job.config)
     if changed:
         listed = ", ".join(f"{key} = {old!r} there, {new!r} here" for key, old, new in changed[:4])
         raise UsageError(f"{run.path} holds another run: {listed}; give another --out")

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ganforge import registry
 from ganforge.callbacks.evaluate import BEST_MODEL
 from ganforge.config import convert
 from ganforge.config.schema import Config
@@ -21,7 +20,7 @@ from ganforge.evaluation.score import Score
 from ganforge.experiments.compare.comparison import SEED, Comparison, Entry, Group, Scoring
 from ganforge.experiments.plan import ENDED
 from ganforge.recipes import RECIPES
-from ganforge.runs import folder, model
+from ganforge.runs import folder, load, model
 from ganforge.runs.folder import Run
 from ganforge.runs.model import OwnNetworks
 
@@ -63,19 +62,11 @@ def by_recipe(paths: Sequence[Path | str]) -> dict[str, list[Run]]:
         inside = [] if Run(path).exists() or not path.is_dir() else folder.find_runs(path)
         found += inside or [folder.open_run(path)]
     check(len(found) > 0, "runs", list(paths), "at least one")
-    names = labels([convert.to_dict(config_of(run)) for run in found])
+    names = labels([convert.to_dict(load.load_config(run)) for run in found])
     members: dict[str, list[Run]] = {}
     for name, run in zip(names, found, strict=True):
         members.setdefault(name, []).append(run)
     return members
-
-
-def config_of(run: Run) -> Config:
-    """The config of a run folder, settings that came later at their defaults."""
-    try:
-        return convert.from_dict(Config, run.settings(), registry.PARTS)
-    except UsageError as error:
-        raise DataError(f"{run.path / folder.CONFIG}: {error}") from None
 
 
 def differences(one: Config, two: Config) -> list[tuple[str, Any, Any]]:

@@ -26,13 +26,13 @@ from ganforge.data.spec import encode
 from ganforge.errors import UsageError
 from ganforge.experiments.ensemble import layers
 from ganforge.experiments.ensemble.optimizer import MemberSteps
-from ganforge.gan import optimizers, schedules, state, step
+from ganforge.gan import schedules, state, step
 from ganforge.gan.batch import Batch, Log, RandomInputs
 from ganforge.gan.state import State
 from ganforge.gan.step import StepOptions
 from ganforge.nets import SIDES, Inputs, Network, RandomInput, spectral
 from ganforge.rng import Order
-from ganforge.training.build import initial
+from ganforge.training.build import initial, player_optimizers
 from ganforge.training.random_inputs import (
     Block,
     RandomInputSource,
@@ -170,9 +170,7 @@ class Ensemble:
         average = networks.pop("ema", None)
         generator, discriminator = networks.values()
         players = replace(self.singles[0].players, generator=generator, discriminator=discriminator)
-        trained = {k: [p for p in n.parameters() if p.requires_grad] for k, n in networks.items()}
-        steppers = {k: optimizers.build(getattr(config, k), ps) for k, ps in trained.items()}
-        self.state = State(players, steppers, average)
+        self.state = State(players, player_optimizers(config, players), average)
         zeros = torch.zeros(count, dtype=torch.int64, device=device)
         self.member_steps = MemberSteps(zeros.bool(), {side: zeros.clone() for side in SIDES})
         self.options = StepOptions(

@@ -1,6 +1,6 @@
 """Four bad samplers, and which metric notices which: no figure means much without them.
 
-`python -m ganforge.evaluation.controls` prints the table for MNIST.
+`python -m benchmarks.quality.controls` prints the table for MNIST.
 """
 
 from __future__ import annotations

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from benchmarks.quality import controls
 from ganforge.data.load import load
 from ganforge.data.spec import DataSpec
 from ganforge.errors import UsageError
-from ganforge.evaluation import controls
 from ganforge.evaluation.metrics import METRICS
 
 N = 600
