@@ -110,7 +110,7 @@ def training_data(run: Run) -> Dataset:
     settings = run.settings()
     data = load(str(settings.get("data")), size=settings.get("size"))
     if run.info().get("data_sha256", data.sha256) != data.sha256:
-        raise DataError(f"{data.name} is not what it was trained on: the sha256 differs")
+        raise DataError(f"{data.name} is not what it was trained on (their sha256 differs)")
     return data
 
 
