@@ -61,7 +61,7 @@ def shared(
         networks: that code.
 
     Raises:
-        UsageError: no licence, a bad name, the user's code, or a file that names this user or machine.
+        UsageError: no licence, a bad name, user code, or a file that names this user or machine.
         DataError: no model.
     """
     if license is None or not LICENSE.fullmatch(license):
