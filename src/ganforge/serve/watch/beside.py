@@ -1,4 +1,4 @@
-"""The live page in a process of its own beside a training, which it does not slow or outlive."""
+"""The live page in a separate process beside a training, which it does not slow or outlive."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def page(path: Path) -> Iterator[None]:
     """
     server.require_extra()
     command = [sys.executable, "-m", "ganforge.serve.watch.beside", str(path)]
-    # a session of its own: Ctrl-C is for the training, which ends the page when it is done
+    # a separate session: Ctrl-C is for the training, which ends the page when it is done
     process = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
     try:
         yield

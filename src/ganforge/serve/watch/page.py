@@ -33,7 +33,7 @@ def html() -> str:
 
 @cache
 def policy() -> str:
-    """Its content security policy: the style and the script of the page, and requests to this server alone."""
+    """Its content security policy: the page's style and script, requests to this server alone."""
 
     def digest(text: str) -> str:
         return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
