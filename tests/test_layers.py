@@ -141,6 +141,7 @@ def test_metrics_see_arrays() -> None:
         if name.startswith("evaluation.") and name not in (
             "evaluation.evaluate",
             "evaluation.store",
+            "evaluation.translation",
         ):
             packages = {other.split(".")[0] for other, _ in imports(name)}
             assert packages <= {"", "evaluation", "data", "rng", "errors", "types", "text"}, name

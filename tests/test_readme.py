@@ -23,11 +23,14 @@ from tests.helpers.tiny import shortened
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+NARROW = "--kimg 0.01 --threads 1 --networks.generator_width 2 --networks.discriminator_width 2"
 SHORT = {
     "cdcgan": "--kimg 0.08 --batch 8 --networks.generator_width 4 --networks.discriminator_width 4",
     "dcgan": "--kimg 0.08 --batch 8 --networks.generator_width 4 --networks.discriminator_width 4",
     "pictures/": "--kimg 0.08 --batch 8 --size 16 --networks.generator_width 4",
     "gaussian": "--epochs 1",
+    "pix2pix": f"{NARROW}",
+    "cyclegan": f"{NARROW} --networks.blocks 1",
 }
 COMMANDS = list(dict.fromkeys(re.findall(r"`(ganforge [^`]+)`", README)))
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
@@ -35,13 +38,20 @@ BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder as README's reader has it: pictures/, and the default run."""
+    """A folder as README's reader has it: pictures, pairs, sketches, and two runs."""
     root = tmp_path_factory.mktemp("readme")
     rng = np.random.default_rng(0)
     (root / "pictures").mkdir()
     for i in range(20):
         pixels = rng.integers(0, 256, (70, 80, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(root / "pictures" / f"{i}.png")
+    for folder in ("PAIRS/A", "PAIRS/B", "A", "B", "sketches"):
+        (root / folder).mkdir(parents=True)
+        for i in range(12):
+            pixels = rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(root / folder / f"{i}.png")
+    pix2pix = ["train", "pix2pix", "--data", str(root / "PAIRS"), *shlex.split(SHORT["pix2pix"])]
+    assert main([*pix2pix, "--out", str(root / "runs/pix2pix-PAIRS")]) == 0
     assert main(["train", "--out", str(root / "runs/cdcgan"), *shlex.split(SHORT["cdcgan"])]) == 0
     return root
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,23 +19,32 @@ from ganforge.config.schema import Parts
 from ganforge.config.user_code import UserCode
 from ganforge.errors import GanforgeError, UsageError
 from ganforge.gan.adversarial import Adversarial
+from ganforge.gan.cycle import Cycle
 from ganforge.gan.path_length import PathLength
 from ganforge.gan.penalties import R1, R2, GradientPenalty
-from ganforge.nets import DCGAN, MLP
+from ganforge.gan.translation import Translation
+from ganforge.nets import DCGAN, MLP, CycleNetworks, UNet
 from ganforge.nets.resnet import ResNet
 from ganforge.nets.stylegan import StyleGAN2
 
 # The dataclass of each `kind` in a config.
 PARTS: Parts = {
     "networks": {
-        "mlp": MLP, "dcgan": DCGAN, "resnet": ResNet, "stylegan2": StyleGAN2, "python": UserCode,
+        "mlp": MLP, "dcgan": DCGAN, "resnet": ResNet, "stylegan2": StyleGAN2, "unet": UNet,
+        "cycle": CycleNetworks, "python": UserCode,
     },
-    "games": {"adversarial": Adversarial},
+    "games": {"adversarial": Adversarial, "translation": Translation, "cycle": Cycle},
     "penalties": {
         "r1": R1, "r2": R2, "gradient-penalty": GradientPenalty, "path-length": PathLength,
     },
     "augmentations": {"diffaugment": DiffAugment, "adaptive": Adaptive},
 }  # fmt: skip
+
+
+def pairing(settings: Mapping[str, Any]) -> str:
+    """`Config.pairing` of the settings of a run, as they are stored."""
+    game = PARTS["games"].get(dict(settings.get("game", {})).get("kind", ""))
+    return str(getattr(game, "pairing", ""))
 
 
 def load_function(path: Path, name: str) -> Callable[..., Any]:

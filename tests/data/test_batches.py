@@ -115,8 +115,8 @@ def with_source(count: int = 30, sources: int | None = None) -> Dataset:
     for array in (values, source):
         array[:, 0, 0, 0] = np.arange(len(array))
     return Dataset(
-        "x", "train", DataSpec((3, 6, 5), 2), values, np.arange(count) % 2,
-        source=source, source_spec=DataSpec((1, 4, 7)), unpaired=sources is not None,
+        "x", "train", DataSpec((3, 6, 5), 2, source=DataSpec((1, 4, 7))), values,
+        np.arange(count) % 2, source=source, unpaired=sources is not None,
     )  # fmt: skip
 
 
@@ -181,8 +181,8 @@ def test_a_resumed_run_has_the_same_sources(sources: int | None, tmp_path: Path)
 def test_a_large_source_is_not_put_on_the_device() -> None:
     data = with_source()
     one = data.values.nbytes
-    assert Batches(replace(data, source=None, source_spec=None), device=CPU, seed=0,
-                   resident_bytes=one).resident  # fmt: skip
+    alone = replace(data, source=None, spec=replace(data.spec, source=None))
+    assert Batches(alone, device=CPU, seed=0, resident_bytes=one).resident
     batches = Batches(data, device=CPU, seed=0, resident_bytes=one)
     assert not batches.resident
     batches.close()

@@ -247,7 +247,6 @@ def test_a_validation_part_without_a_test_part(tmp_path: Path) -> None:
         ("train test other", "train are parts, other is none"),
         ("val test", "none of them is the training part"),
         ("train_images train_masks", "several of them are the train part"),
-        ("trainA trainB testA testB", "two domains, A and B, for the recipe cyclegan"),
     ],
 )
 def test_parts_that_do_not_fit_are_refused_with_what_to_do(

@@ -25,6 +25,7 @@ HEALTHY = {
     "dead_d": 0.0, "dead_g": 0.0, "label_effect": 0.7, "label_effect_real": 0.7,
     "label_accuracy": 0.98, "c_t": 0.5, "authentic": 0.65, "authentic_held_out": 0.6, "n": 2500.0,
     "features": 128.0, "value": 5.0, "floor": 4.0, "worse": 1.0, "since_best": 0.0,
+    "to_target": 0.5, "retrieval": 0.6, "moved": 1.0, "variety": 0.9, "cycle": 0.2, "hidden": 1.1,
 }  # fmt: skip
 SICK: dict[str, dict[str, float]] = {
     "GF001": {"near": 0.1},
@@ -41,6 +42,10 @@ SICK: dict[str, dict[str, float]] = {
     "GF011": {"n": 120},
     "GF012": {"worse": 4.0, "since_best": 6, "best": 2.0, "now": 9.0, "best_epoch": 3.0,
               "curve_floor": 1.5},
+    "GF013": {"to_target": 1.0, "retrieval": 0.01, "pairs": 110},
+    "GF014": {"moved": 0.01},
+    "GF015": {"variety": 0.05},
+    "GF016": {"cycle": 0.1, "hidden": 4.0},
 }  # fmt: skip
 
 
@@ -89,7 +94,7 @@ def test_every_code_is_explained(code: str) -> None:
 
 def test_an_unknown_code_is_a_usage_error() -> None:
     with pytest.raises(UsageError, match="did you mean 'GF003'"):
-        explain("GF03")
+        explain("GF0003")
 
 
 def test_every_setting_that_a_remedy_names_exists() -> None:
@@ -235,3 +240,12 @@ def test_healthy_stands_near_the_floor_and_has_enough_pictures(
     assert not any(line.startswith("healthy") for line in text.splitlines())
     fine = {"far": 0.0, "apart": 0.0, "examples": 100.0, "coverage": 0.86}
     assert run_checks(HEALTHY | fine, {}).healthy
+
+
+def test_a_translator_is_healthy_by_its_translations_and_not_without_them() -> None:
+    figures = {"moved": 1.0, "variety": 1.0, "to_target": 0.1}
+    translates = "it translates pictures"
+    config = recipes.find("pix2pix")
+    assert run_checks(figures, {"samples": translates}, config=config).healthy
+    why = {"samples": translates, "translations": "3 held-out pictures are too few"}
+    assert run_checks({}, why, config=config).open == why["translations"]

@@ -25,6 +25,7 @@ from ganforge.runs import checkpoint
 from ganforge.runs import folder as runs
 from ganforge.training import loop
 from ganforge.training.trainer import Trainer
+from tests.diagnosis.test_remedies import OF_TRANSLATION
 from tests.helpers.tiny import StopAfter, folder_hashes, pictures, shortened
 
 
@@ -59,7 +60,8 @@ def test_a_finished_run_is_diagnosed_twice_alike(toy: Path) -> None:
     found = diagnose(toy)
     assert "GF001" in found.checked and "GF004" in found.checked and "GF010" in found.checked
     assert found.skipped["GF009"] == "its game has no labels"
-    assert set(found.skipped) == {"GF009", "GF011", "GF012"} and found.step == 250
+    assert set(found.skipped) == {"GF009", "GF011", "GF012", *OF_TRANSLATION}
+    assert found.skipped["GF013"] == "it makes pictures from noise" and found.step == 250
     assert diagnose(toy) == found
     assert findings.read(toy / "diagnosis.json") == found
 
@@ -104,7 +106,7 @@ def test_a_conditional_run_on_digits_is_checked_and_illustrated(tmp_path: Path) 
     assert not early.findings and not early.healthy
     assert early.skipped["GF001"] == "too early: 12 of 200 steps" == early.open
     found = at_any_step(tmp_path / "run", data, held_out)
-    assert set(found.skipped) == {"GF011", "GF012"}
+    assert set(found.skipped) == {"GF011", "GF012", *OF_TRANSLATION}
     assert "GF001" in found.codes  # twelve steps make one grey picture
     (one,) = [f for f in found.findings if f.code == "GF001"]
     assert one.pictures and all(p.read_bytes()[:4] == b"\x89PNG" for p in one.pictures)
@@ -116,7 +118,7 @@ def test_colour_pictures_without_labels_are_checked(tmp_path: Path) -> None:
     data, held_out = (replace(d, labels=None, spec=DataSpec((3, 18, 18))) for d in (data, held_out))
     list(loop.train(config, tmp_path / "run", data=data))
     found = at_any_step(tmp_path / "run", data, held_out, save=False)
-    assert set(found.skipped) == {"GF009", "GF011", "GF012"}
+    assert set(found.skipped) == {"GF009", "GF011", "GF012", *OF_TRANSLATION}
     assert not (tmp_path / "run" / "diagnosis.json").exists()
 
 
@@ -271,7 +273,7 @@ def test_the_command_prints_findings_and_explanations(
     [
         ([], 2, "name a run folder"),
         (["nowhere"], 65, "no such run folder"),
-        (["--explain", "GF013"], 2, "did you mean"),
+        (["--explain", "GF099"], 2, "did you mean"),
         (["RUN", "--data", "nothing"], 2, "nothing"),
         (["RUN", "--size", "32"], 2, "--data"),
         (["RUN", "--code", "none.py"], 2, "none.py"),

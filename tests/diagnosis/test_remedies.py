@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,9 @@ from ganforge.gan.penalties import R1
 from ganforge.runs.folder import Run
 from tests.diagnosis.test_checks import HEALTHY, SICK
 
-OF_TRAINING = [code for code in CHECKS if code not in ("GF011", "GF012")]
+OF_TRANSLATION = [code for code, check in CHECKS.items() if "translations" in check.needs]
+OF_TRAINING = [code for code in CHECKS if code not in ("GF011", "GF012", *OF_TRANSLATION)]
+CODES = {"": OF_TRAINING, "paired": ["GF013", "GF014", "GF015"], "unpaired": OF_TRANSLATION}
 
 
 def remedy(code: str, config: Config, path: Path, **figures: float) -> str:
@@ -34,8 +37,14 @@ def command(text: str) -> list[str]:
     return words[1:]
 
 
-@pytest.mark.parametrize("name", ["cdcgan", "dcgan", "mnist-mlp", "gaussian", "ring"])
-@pytest.mark.parametrize("code", OF_TRAINING)
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [
+        *product(OF_TRAINING, ["cdcgan", "dcgan", "mnist-mlp", "gaussian", "ring"]),
+        *product(CODES["paired"], ["pix2pix"]),
+        *product(CODES["unpaired"], ["cyclegan"]),
+    ],
+)
 def test_the_command_works_for_the_run_and_changes_it(
     code: str, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -93,7 +102,7 @@ def test_too_few_scored_samples_are_scored_again_only_if_there_are_more(tmp_path
 def test_a_game_without_these_settings_gets_another_remedy(tmp_path: Path) -> None:
     for name in recipes.RECIPES:
         config = recipes.find(name)
-        for code in OF_TRAINING:
+        for code in CODES[config.pairing]:
             text = remedy(code, config, tmp_path / "run")
             assert "ganforge" in text, (name, code, text)
 

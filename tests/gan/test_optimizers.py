@@ -124,7 +124,7 @@ def largest_difference(config: Config) -> float:
     return max((fused[name] - unfused[name]).abs().max().item() for name in unfused)
 
 
-@pytest.mark.parametrize("recipe", sorted(RECIPES))
+@pytest.mark.parametrize("recipe", sorted(n for n, make in RECIPES.items() if not make().pairing))
 def test_fused_equals_unfused_after_a_step_with_r1(recipe: str) -> None:
     config = replace(with_r1(narrow(recipes.find(recipe))), batch=8)
     assert largest_difference(config) < 1e-9

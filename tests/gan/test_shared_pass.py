@@ -132,9 +132,9 @@ def test_a_gradient_that_is_zero_stays_so_to_the_last_bit() -> None:
 class Remade(Adversarial):
     """The same game, but G's turn makes its fakes anew, with batch statistics left as they are."""
 
-    def generator_objective(self, players: Players, batch: Batch, draws: RandomInputs) -> Any:
+    def generator_objective(self, players: Players, batch: Batch, *rest: Any) -> Any:
         before = copies(dict(players.generator.named_buffers()))
-        out = super().generator_objective(players, replace(batch, fake_with_graph=None), draws)
+        out = super().generator_objective(players, replace(batch, fake_with_graph=None), *rest)
         if batch.fake_with_graph is not None:
             for name, buffer in players.generator.named_buffers():
                 buffer.data.copy_(before[name])

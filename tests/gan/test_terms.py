@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ganforge.config import Optimizer
 from ganforge.gan import optimizers, state
-from ganforge.gan.batch import Batch, RandomInputs
+from ganforge.gan.batch import Batch, Memory, RandomInputs
 from ganforge.gan.objective import Objective, Term
 from ganforge.gan.players import Players
 from ganforge.gan.state import State, StepHyperparameters
@@ -63,7 +63,7 @@ class PatchAndDistance(Game):
         return {}
 
     def discriminator_objective(
-        self, players: Players, batch: Batch, inputs: RandomInputs
+        self, players: Players, batch: Batch, inputs: RandomInputs, memory: Memory
     ) -> Objective:
         with torch.no_grad():
             fake = players.generate(inputs.z, source=batch.source)
@@ -72,7 +72,7 @@ class PatchAndDistance(Game):
         return Objective(terms, replace(batch, fake=fake), {"patches": real.detach()})
 
     def generator_objective(
-        self, players: Players, batch: Batch, inputs: RandomInputs
+        self, players: Players, batch: Batch, inputs: RandomInputs, memory: Memory
     ) -> Objective:
         fake = players.generate(inputs.z, source=batch.source)
         adversarial = (players.discriminate(fake) - 1).square()

@@ -31,7 +31,7 @@ from ganforge.nets.stylegan import StyleGAN2
 from ganforge.rng import Stream
 from ganforge.runs import checkpoint
 from ganforge.runs.records import Control, Progress
-from ganforge.training import loop
+from ganforge.training import build, loop
 from ganforge.types import Array
 
 VECTORS = DataSpec((2,), 0, "float32", False, (0.0,), (1.0,))
@@ -49,8 +49,32 @@ def pictures(
     return Dataset("tiny", "train", spec, stored, labels, sha256=digest(stored, labels))
 
 
+def pairs(
+    count: int = 24, side: int = 32, unpaired: bool = False, part: str = "train", channels: int = 3
+) -> Dataset:
+    """Coloured rectangles and, as their sources, the same in grey."""
+    rng = np.random.default_rng(0 if part == "train" else 1)
+    target = np.full((count, side, side, 3), 255, dtype=np.uint8)
+    for picture in target:
+        top, left = rng.integers(0, side // 2, 2)
+        picture[top : top + side // 2, left : left + side // 2] = rng.integers(0, 200, 3)
+    source = target.mean(-1, keepdims=True).astype(np.uint8).repeat(channels, -1)
+    spec = DataSpec((3, side, side), source=DataSpec((channels, side, side)))
+    return Dataset(
+        "tiny",
+        part,
+        spec,
+        target,
+        sha256=digest(target, None, source, unpaired=unpaired),
+        source=source,
+        unpaired=unpaired,
+    )
+
+
 def data_for(config: Config, **options: Any) -> Dataset:
     """The data of the recipe if they are a toy law, else pictures of their shape."""
+    if config.pairing:
+        return pairs(options.get("count", 24), unpaired=config.pairing == "unpaired")
     if config.data in LAWS:
         return load.load(config.data)
     channels = 1 if config.data.startswith("mnist") else 3
@@ -60,7 +84,11 @@ def data_for(config: Config, **options: Any) -> Dataset:
 def narrow(config: Config) -> Config:
     """The same kind of networks, a few channels wide."""
     parts = config.networks
-    if isinstance(parts, nets.DCGAN | ResNet):
+    if isinstance(parts, nets.UNet | nets.CycleNetworks):
+        parts = replace(parts, generator_width=2, discriminator_width=2, patch_layers=1)
+        if isinstance(parts, nets.CycleNetworks):
+            parts = replace(parts, blocks=1)
+    elif isinstance(parts, nets.DCGAN | ResNet):
         parts = replace(parts, generator_width=4, discriminator_width=4)
     elif isinstance(parts, StyleGAN2):
         parts = replace(parts, base=256, most=8, styles=12)
@@ -100,9 +128,11 @@ def fp64_state(config: Config, spec: DataSpec, seed: int = 0, fused: bool = True
     for module in modules.values():
         module.double().train()
     choices = {"generator": config.generator, "discriminator": config.discriminator}
+    aux = build.initial_aux(config, spec)
     return State(
         Players(modules["generator"], modules["discriminator"]),
         {s: optimizers.build(choices[s], modules[s].parameters(), fused) for s in nets.SIDES},
+        aux={k: v.double() if v.is_floating_point() else v for k, v in aux.items()},
     )
 
 

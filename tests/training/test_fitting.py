@@ -12,9 +12,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ganforge import recipes
 from ganforge.config.schema import Config
 from ganforge.data.batches import Batches
 from ganforge.data.dataset import Dataset
+from ganforge.data.pack import pack
 from ganforge.data.spec import DataSpec
 from ganforge.errors import DataError, UsageError
 from ganforge.gan import state
@@ -23,7 +25,7 @@ from ganforge.nets import DCGAN
 from ganforge.runs import load
 from ganforge.runs.folder import Run
 from ganforge.training import build, fitting, loop, minutes, restore, transfer
-from tests.helpers.tiny import run
+from tests.helpers.tiny import run, shortened
 
 
 def folder(path: Path, count: int, size: tuple[int, int], mode: str = "RGB") -> Path:
@@ -80,6 +82,16 @@ def test_named_sets_and_vectors(tmp_path: Path) -> None:
         fitting.fit("spirals")
 
 
+def test_pairs_are_for_a_recipe_that_translates(tmp_path: Path) -> None:
+    for name in ("trainA", "trainB"):
+        folder(tmp_path / "two" / name, 30, (40, 40))
+    packed = pack(str(tmp_path / "two"), tmp_path / "packed", pairing="unpaired")
+    for data in (str(tmp_path / "two"), str(packed)):
+        with pytest.raises(UsageError, match="train cyclegan --data") as said:
+            fitting.fit(data)
+        assert f"ganforge train pix2pix --data {data}`" in str(said.value)
+
+
 @pytest.mark.parametrize(
     ("count", "kimg", "colour", "on"),
     [(200, 200, 1.0, True), (8_000, 480, 0.0, True), (60_000, 600, 0.0, False)],
@@ -133,6 +145,14 @@ def test_minutes_become_images_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert minutes.resolved(small(), tmp_path / "other") == small()
 
 
+def test_minutes_of_a_translator_are_measured_on_its_pairs(tmp_path: Path) -> None:
+    for name in ("A", "B"):
+        folder(tmp_path / name, 40, (32, 32))
+    tiny = shortened(recipes.find("pix2pix"), 1)
+    asked = replace(tiny, data=str(tmp_path), minutes=0.01, kimg=None)
+    assert minutes.resolved(asked, tmp_path / "run").kimg > 0
+
+
 def test_the_rate_is_measured_without_a_trace(tmp_path: Path) -> None:
     data = folder(tmp_path / "p", 40, (16, 16))
     config = small(data=str(data), minutes=1.0, kimg=None)
@@ -160,7 +180,7 @@ def test_half_of_the_pictures_are_mirrored_by_position() -> None:
 
 def test_a_source_is_mirrored_with_its_picture() -> None:
     data = noise()
-    pairs = replace(data, source=data.values, source_spec=data.spec)
+    pairs = replace(data, source=data.values, spec=replace(data.spec, source=data.spec))
     rows = Batches(pairs, device=torch.device("cpu"), seed=0, mirror=True).at(0, 64)
     assert rows.source is not None
     assert torch.equal(rows.real, rows.source)

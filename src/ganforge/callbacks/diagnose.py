@@ -36,7 +36,7 @@ def codes(*needs: str) -> tuple[str, ...]:
 
 
 LOG_CODES = codes("log", "cost")
-SAMPLE_CODES = codes("samples", "groups", "logits", "labels")
+SAMPLE_CODES = codes("samples", "groups", "logits", "labels", "translations")
 
 
 @dataclass

@@ -19,7 +19,7 @@ from typing import Any
 from ganforge import files
 from ganforge.config.schema import Config
 from ganforge.data.dataset import Dataset
-from ganforge.errors import GanforgeError, Interrupted, UsageError
+from ganforge.errors import DataError, GanforgeError, Interrupted, UsageError
 from ganforge.evaluation import evaluate, store
 from ganforge.evaluation.inputs import Real
 from ganforge.evaluation.score import Score
@@ -112,7 +112,9 @@ class Scorer:
         with t.clock.phase("score"):
             try:
                 scores = self.evaluate(t)
-                frechet = next(s for s in scores if s.name == "frechet")
+                frechet = next((s for s in scores if s.name == "frechet"), None)
+                if frechet is None:
+                    raise DataError("too few held-out pictures for a Frechet distance")
                 better = self.save_best(t, frechet)
                 self.records.append(record(t, frechet, scores))
                 store.add_record(self.run, self.records[-1])

@@ -11,7 +11,7 @@ from ganforge.errors import UsageError
 from ganforge.text import command_line
 
 WITH_OVERRIDES = ("train", "compare")  # commands that have settings as --a.b value
-COUNTS = ("--size", "--batch", "--n", "-n", "--rows", "--steps", "--gpus", "--at-once")
+COUNTS = ("--size", "--batch", "--n", "-n", "--rows", "--steps", "--gpus", "--at-once", "--tile")
 MOST = 2**31 - 1  # of anything that is counted; arrays end not far above
 
 typed: list[str] = []  # the words of the command that runs
@@ -24,9 +24,21 @@ def read(words: Sequence[str]) -> list[str]:
     overrides.clear()
     rest = list(words)
     if rest and rest[0] in WITH_OVERRIDES:
-        rest, found = split_overrides(words)
+        rest, found = split_overrides(join_folders(words))
         overrides.update(found)
     whole_numbers(rest)
+    return rest
+
+
+def join_folders(words: Sequence[str]) -> list[str]:
+    """`--data A/ B/`, two folders that a recipe translates between, as one word `A/|B/`."""
+    rest = list(words)
+    if "--data" in rest[:-2]:
+        at = rest.index("--data")
+        first, second = rest[at + 1 : at + 3]
+        recipe_given = len(rest) > 1 and not rest[1].startswith("-")
+        if not (first.startswith("-") or second.startswith("-")) and recipe_given and at > 1:
+            rest[at + 1 : at + 3] = [f"{first}|{second}"]
     return rest
 
 

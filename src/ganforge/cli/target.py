@@ -118,7 +118,10 @@ def base(recipe: str | None, file: Path | None, data_given: bool) -> Config:
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{file}: not valid TOML: {error}") from None
     data, name = str(table.get("data", "")), recipe or str(table.get("name", "cdcgan"))
-    outside = Path(data).is_absolute() or ".." in Path(data).parts or data.startswith("~")
+    outside = any(
+        Path(each).is_absolute() or ".." in Path(each).parts or each.startswith("~")
+        for each in data.split("|")
+    )
     if outside and not data_given:  # the file is perhaps a stranger's
         raise UsageError(
             f"{file}: data = {data!r} is outside this folder: if you mean it, say so with "

@@ -294,6 +294,11 @@ class Config:
         choice("precision", self.precision, ("auto", "fp32", "bf16"))
         check_numbers(self)
 
+    @property
+    def pairing(self) -> str:
+        """What the game translates: "paired" pictures, "unpaired" ones, or "" for nothing."""
+        return str(getattr(self.game, "pairing", ""))
+
     def images(self, examples: int) -> int:
         """The budget in real images, for a train part of `examples` examples."""
         if self.minutes is not None and self.kimg is None:

@@ -69,7 +69,7 @@ class Batches:
         resident_bytes: int = 2**31,
         group_bytes: int = GROUP_BYTES,
     ):
-        self.spec, self.source_spec, self.device = dataset.spec, dataset.source_spec, device
+        self.spec, self.device = dataset.spec, device
         self.mirror = rng.Stream(seed, "mirror") if mirror else None
         examples = {"real": dataset.values}
         if dataset.labels is not None:
@@ -99,8 +99,8 @@ class Batches:
         for stream in self._streams:
             found |= stream(position, count)
         source = None
-        if self.source_spec is not None:
-            source = encode(found["source"], self.source_spec)
+        if self.spec.source is not None:
+            source = encode(found["source"], self.spec.source)
         real = encode(found["real"], self.spec)
         if self.mirror is not None:
             flipped = torch.from_numpy(self.mirror.uniform(position, count)).to(self.device) < 0.5

@@ -19,6 +19,7 @@ from ganforge.types import Array, Ints
 
 PARTS = ("train", "validation", "test")
 LEAST_SCORED = 100  # examples of a part by which samples are scored
+LEAST_PAIRS = 10  # pictures of a part by which translations are scored
 MAX_CLASSES = 65_536
 MAX_SIDE = 4096  # pixels
 STORED = {(4, "uint8"), (4, "float32"), (2, "float32")}  # axes and dtype of stored values
@@ -35,6 +36,7 @@ class PictureOptions:
         workers: threads that decode, or processes for more than `threads` workers and at least
             `many` pixels; 0 for as many threads as there are CPUs, 8 at most.
         allocate: makes the uint8 array of a shape.
+        pairing: what a translating game wants, "paired" or "unpaired"; "" for pictures alone.
         threads: most threads that share one interpreter without waiting for each other.
         many: pixels from which processes save more time than they take to start.
         reading: settings behind the name of the data.
@@ -46,6 +48,7 @@ class PictureOptions:
     threads: int = 4
     many: int = 5 * 10**8
     reading: Reading = Reading()
+    pairing: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,8 @@ class Examples:
             translates nothing.
         unpaired: source is a separate set of any length; else row i of source belongs to row i of
             values.
+        source_test: the last rows of an unpaired source that are a published test part.
+        groups: int64 (N,), rows of one group lie in one part; None if each row is a group.
         notes: what the user should know of how the data were read.
     """
 
@@ -77,13 +82,14 @@ class Examples:
     source: Array | None = None
     unpaired: bool = False
     notes: tuple[str, ...] = ()
+    source_test: int = 0
+    groups: Ints | None = None
 
     def __post_init__(self) -> None:
         check_source(self, "these examples")
-        if self.unpaired and self.test:
+        if self.unpaired and bool(self.test) != bool(self.source_test):
             raise DataError(
-                "unpaired examples cannot have a published test part: give the test part as a "
-                "separate data set"
+                "one of two unpaired domains has a published test part: give both one, or neither"
             )
 
     @property
@@ -108,7 +114,6 @@ class Dataset:
         sha256: `digest` of this part.
         skipped: files that were left out, each as "name: reason".
         source: what a game translates from, (N, ...) or, unpaired, (M, ...); or None.
-        source_spec: what one source looks like; None without a source.
         unpaired: source has a separate order; else row i of source belongs to row i of values.
         counts: examples of the train, validation and test part; empty if they are not known.
         notes: what the user should know of how the data were read.
@@ -123,7 +128,6 @@ class Dataset:
     sha256: str = ""
     skipped: tuple[str, ...] = field(default=(), repr=False)
     source: Array | None = field(default=None, repr=False)
-    source_spec: DataSpec | None = None
     unpaired: bool = False
     counts: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
@@ -137,8 +141,8 @@ class Dataset:
                 f"data {self.name!r}: examples of {stored[0]} {stored[1]}, and their spec says "
                 f"{self.spec.dtype} {self.spec.stored_shape}: give the spec of these values"
             )
-        if (self.source is None) != (self.source_spec is None):
-            raise DataError(f"data {self.name!r}: give source and source_spec together")
+        if (self.source is None) != (self.spec.source is None):
+            raise DataError(f"data {self.name!r}: give source and spec.source together")
 
     def __len__(self) -> int:
         return len(self.values)
@@ -149,6 +153,11 @@ class Dataset:
         if self.skipped:
             remarks.append(f"{len(self.skipped)} files left out, the first: {self.skipped[0]}")
         return [f"data: {remark}" for remark in remarks]
+
+    @property
+    def epoch(self) -> int:
+        """Examples in one pass: those of the larger domain if two are unpaired."""
+        return len(self) if self.source is None else max(len(self), len(self.source))
 
     def mean(self) -> Array:
         """The mean of all examples, float64, in stored units and of the stored shape."""
@@ -216,6 +225,7 @@ def select(
     size: int | None,
     seed: int,
     held_out: float = Reading.held_out,
+    pairing: str = "",
 ) -> Dataset:
     """One part of `examples`.
 
@@ -227,6 +237,7 @@ def select(
             leaves them.
         seed: of the split.
         held_out: see `split`.
+        pairing: "unpaired" hides which source belongs to which example of the train part.
 
     Raises:
         DataError: the part is empty.
@@ -236,21 +247,44 @@ def select(
     counts = tuple(len(parts[each]) for each in PARTS)
     values, spec = _chosen(examples.values, parts, part, size, name, examples.classes)
     labels = None if examples.labels is None else examples.labels[parts[part]]
-    source = source_spec = None
+    source = None
+    unpaired = hides_pairs(examples.source, examples.unpaired, part, pairing)
     if examples.source is not None:
-        if examples.unpaired:
-            parts = split(Examples(examples.source), f"{name} (source)", part, seed, held_out)
-        scaled = size if examples.source.ndim == 4 else None  # a vector has no size
-        source, source_spec = _chosen(examples.source, parts, part, scaled, name)
-    sha256 = digest(values, labels, source, unpaired=examples.unpaired)
+        size_of = size if examples.source.ndim == 4 else None  # a vector has no size
+        parts = source_split(examples, parts, name, part, seed, held_out)
+        source, source_spec = _chosen(examples.source, parts, part, size_of, name)
+        spec = replace(spec, source=source_spec)
+    sha256 = digest(values, labels, source, unpaired=unpaired)
     return Dataset(
         name, part, spec, values, labels, examples.class_names, sha256, examples.skipped,
         source=source,
-        source_spec=source_spec,
-        unpaired=examples.unpaired,
+        unpaired=unpaired,
         counts=counts,
         notes=examples.notes,
     )  # fmt: skip
+
+
+def hides_pairs(source: Array | None, unpaired: bool, part: str, pairing: str) -> bool:
+    """Whether source and examples of a part are two streams.
+
+    An unpaired game trains on pairs as if they were none; those held out stay pairs, to judge by.
+    """
+    return unpaired or (source is not None and pairing == "unpaired" and part == "train")
+
+
+def source_split(
+    examples: Examples,
+    parts: dict[str, Ints],
+    name: str,
+    part: str,
+    seed: int,
+    held_out: float = Reading.held_out,
+) -> dict[str, Ints]:
+    """The rows of the source in each part: `parts` of pairs, or a separate split."""
+    if not examples.unpaired or examples.source is None:
+        return parts
+    alone = Examples(examples.source, test=examples.source_test)
+    return split(alone, f"{name} (source)", part, seed, held_out)
 
 
 def _chosen(
@@ -267,7 +301,8 @@ def split(
     """Row numbers of each part, ascending; disjoint, and together all rows.
 
     A part that is not published is drawn from the other rows: by default 90/5/5 %, rounded, with at
-    least one row for training. See `Examples` for the rows that validate.
+    least one row for training; as far as whole groups allow, if there are groups. See `Examples`
+    for the rows that validate.
 
     Args:
         examples: all of them.
@@ -297,6 +332,8 @@ def split(
     parts = {"train": order[v + t :], "validation": last, "test": tested}
     if test:
         parts["test"] = np.arange(rest, shape[0])
+    elif examples.groups is not None:
+        parts = split_groups(examples.groups, seed)
     if not len(parts[part]):
         raise DataError(
             f"data {name!r} has {shape[0]} examples, too few for a {part} part: 10 or more are "
@@ -304,6 +341,20 @@ def split(
             "or use the train part"
         )
     return {part: np.sort(rows) for part, rows in parts.items()}
+
+
+def split_groups(groups: Ints, seed: int) -> dict[str, Ints]:
+    """Rows (N,) of each part, whole groups each, about 90/5/5 %, drawn by the seed."""
+    _, group, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    order = np.argsort(Stream(seed, "split/groups").words(0, len(sizes)), kind="stable")
+    before = np.cumsum(sizes[order]) - sizes[order]  # rows of the groups that come first
+    held_out = (len(groups) + 10) // 20 if len(sizes) >= len(PARTS) else 0
+    place = np.empty(len(sizes), dtype=np.int64)
+    place[order] = np.searchsorted([held_out, 2 * held_out], before, side="right")
+    return {
+        part: np.flatnonzero(place[group] == number)
+        for part, number in {"train": 2, "validation": 0, "test": 1}.items()
+    }
 
 
 def describe_values(values: Array, train: Ints, classes: int = 0) -> DataSpec:
@@ -352,23 +403,26 @@ def resize(values: Array, size: int | None) -> Array:
     Antialiased (Lanczos); values of that size, or for no size, are unchanged. Floats stay in their
     range.
     """
-    from PIL import Image
-
     if size is None or values.shape[1:3] == (size, size):
         return values
-    n, h, w, c = values.shape
+    _, h, w, _ = values.shape
     side = min(h, w)
     top, left = (h - side) // 2, (w - side) // 2
     values = values[:, top : top + side, left : left + side]
-    if side == size:
-        return np.ascontiguousarray(values)
+    return np.ascontiguousarray(values) if side == size else scaled(values, size, size)
 
-    out = np.empty((n, size, size, c), values.dtype)
+
+def scaled(values: Array, height: int, width: int) -> Array:
+    """Pictures (N, H, W, C) resized whole to (N, height, width, C), see `resize`."""
+    from PIL import Image
+
+    n, _, _, c = values.shape
+    out = np.empty((n, height, width, c), values.dtype)
     for picture, resized in zip(values, out, strict=True):
         for k in range(c):
             # One channel at a time: Pillow knows 1, 3 and 4 only, and takes a fourth for alpha.
             plane = np.ascontiguousarray(picture[..., k])
-            image = Image.fromarray(plane).resize((size, size), Image.Resampling.LANCZOS)
+            image = Image.fromarray(plane).resize((width, height), Image.Resampling.LANCZOS)
             new = np.asarray(image)  # Lanczos overshoots at edges, and Pillow clips only bytes
             bounded = new if new.dtype == np.uint8 else new.clip(plane.min(), plane.max())
             resized[..., k] = bounded

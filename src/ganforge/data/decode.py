@@ -105,9 +105,9 @@ def work_on(store: Store, names: list[str], work: Work[T]) -> list[tuple[str, T 
 class Header(NamedTuple):
     """What the header of a picture says.
 
-    height, width: turned as its EXIF data say. channels: 1 or 3. deep: more than 8 bits a channel.
-    more: further pages of a TIFF file, or frames of an animation. paged: those are pages. ours:
-    this package has drawn it.
+    height, width: turned as its EXIF data say; of half a picture, if half is wanted. channels: 1
+    or 3. deep: more than 8 bits a channel. more: further pages of a TIFF file, or frames of an
+    animation. paged: those are pages. ours: this package has drawn it.
     """
 
     height: int
@@ -119,8 +119,8 @@ class Header(NamedTuple):
     ours: bool = False
 
 
-def probe(file: IO[bytes], name: str) -> Header:
-    """The header of a picture.
+def probe(file: IO[bytes], name: str, half: int | None = None) -> Header:
+    """The header of a picture, or of its left (0) or right (1) half.
 
     Raises:
         UnreadableError: the picture is damaged.
@@ -130,7 +130,7 @@ def probe(file: IO[bytes], name: str) -> Header:
         height, width = image.size if _turned(image) else (image.height, image.width)
         return Header(
             height,
-            width,
+            width if half is None else width // 2,
             1 if _is_grey(image) else 3,
             image.mode.startswith("I"),
             getattr(image, "n_frames", 1) - 1,
@@ -139,7 +139,14 @@ def probe(file: IO[bytes], name: str) -> Header:
         )
 
 
-def decode(file: IO[bytes], name: str, size: int | None, channels: int, white: int = 0) -> Pixels:
+def decode(
+    file: IO[bytes],
+    name: str,
+    size: int | None,
+    channels: int,
+    white: int = 0,
+    half: int | None = None,
+) -> Pixels:
     """A picture as uint8 (H, W, channels), alpha over white, turned as its EXIF data say.
 
     Args:
@@ -148,6 +155,7 @@ def decode(file: IO[bytes], name: str, size: int | None, channels: int, white: i
         size: side in pixels to which the central square is resized, antialiased; None leaves it.
         channels: 1 for grey, 3 for RGB.
         white: the number that becomes 255, 0 for the largest one of the file's kind.
+        half: 0 for the left half of the picture, 1 for the right one, None for the whole.
 
     Raises:
         UnreadableError, DataError: as `probe`.
@@ -157,10 +165,12 @@ def decode(file: IO[bytes], name: str, size: int | None, channels: int, white: i
         _open(file, name) as image,
         _ONE_BIG if image.width * image.height > _BIG else nullcontext(),
     ):
-        return _decode(image, size, channels, white)
+        return _decode(image, size, channels, white, half)
 
 
-def _decode(image: Image.Image, size: int | None, channels: int, white: int) -> Pixels:
+def _decode(
+    image: Image.Image, size: int | None, channels: int, white: int, half: int | None
+) -> Pixels:
     if size is not None and image.format == "JPEG":
         # Decodes at 1/2, 1/4 or 1/8 of the size if that is still twice the wanted one.
         image.draft(None, (2 * size, 2 * size))
@@ -168,6 +178,9 @@ def _decode(image: Image.Image, size: int | None, channels: int, white: int) -> 
         ImageOps.exif_transpose(image, in_place=True)
     except _BAD_EXIF:
         image.load()  # unreadable EXIF data says nothing; damaged pixels are still found
+    if half is not None:
+        side = image.width // 2
+        image = image.crop((half * side, 0, (half + 1) * side, image.height))
     if size is not None:
         side = min(image.size)
         left, top = (image.width - side) // 2, (image.height - side) // 2

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from ganforge.data.dataset import PARTS, Dataset, blocks
-from ganforge.data.spec import as_uint8
+from ganforge.data.dataset import PARTS, Dataset, blocks, scaled
+from ganforge.data.emoji import LICENCES
+from ganforge.data.spec import DataSpec, as_uint8
 from ganforge.errors import UsageError, check
 from ganforge.rng import Order
-from ganforge.types import Array, Ints
+from ganforge.types import Array, Ints, Pixels
 
 _LISTED = 20  # classes and skipped files shown one by one
 
@@ -27,7 +30,7 @@ def describe(dataset: Dataset) -> list[tuple[str, str]]:
         rows.append(("vectors", f"{spec.shape[0]} features, {spec.dtype}"))
         rows.append(("mean", _numbers(values.mean(0, dtype=np.float64))))
         rows.append(("standard deviation", _numbers(values.std(0, dtype=np.float64))))
-    rows += _classes(dataset)
+    rows += _classes(dataset) + _sources(dataset)
     if dataset.counts:
         sizes = zip(PARTS, dataset.counts, strict=True)
         rows.append(("parts", ", ".join(f"{part} {count:,}" for part, count in sizes)))
@@ -35,6 +38,8 @@ def describe(dataset: Dataset) -> list[tuple[str, str]]:
     if dataset.skipped:
         rows.append(("left out", f"{len(dataset.skipped)} files that cannot be read"))
         rows += [("", reason) for reason in dataset.skipped[:_LISTED]]
+    if dataset.name in LICENCES:
+        rows.append(("licence", LICENCES[dataset.name]))
     return [*rows, ("sha256", dataset.sha256)]
 
 
@@ -51,6 +56,58 @@ def preview(dataset: Dataset, count: int) -> Array:
     if dataset.labels is not None:
         order = _in_turn(order, dataset.labels)
     return as_uint8(np.asarray(dataset.values[order[:count]]), dataset.spec)
+
+
+def preview_pairs(dataset: Dataset, count: int) -> Pixels:
+    """`count` sources, each followed by its target, uint8 (2 count, H, W, 3) of the targets' size.
+
+    If the two are unpaired, a picture of each domain.
+    """
+    check(count >= 1, "count", count, "at least 1")
+    assert dataset.source is not None and dataset.spec.source is not None
+    rows = [
+        Order(0, size).indices(0, min(count, len(dataset), len(dataset.source)))
+        for size in (len(dataset.source), len(dataset))
+    ]
+    columns = [
+        (np.asarray(dataset.source[rows[0]]), dataset.spec.source),
+        (np.asarray(dataset.values[rows[1]]), dataset.spec),
+    ]
+    return beside(columns, dataset.spec.shape[1:])
+
+
+def beside(columns: Sequence[tuple[Array, DataSpec]], size: tuple[int, ...]) -> Pixels:
+    """Stored pictures of several kinds in turn: the first of each, the second of each, ...
+
+    Args:
+        columns: pictures (N, ...) of each kind, and their spec.
+        size: H, W that all are shown in.
+
+    Returns:
+        uint8 (N kinds, H, W, 3).
+    """
+    shown = []
+    for values, spec in columns:
+        pixels = as_uint8(values, spec)
+        if pixels.shape[1:3] != size:
+            pixels = scaled(pixels, *size)
+        shown.append(pixels[..., [0, 0, 0] if pixels.shape[-1] < 3 else [0, 1, 2]])
+    return np.stack(shown, 1).reshape(-1, *shown[0].shape[1:])
+
+
+def spread_rows(count: int, most: int) -> Ints:
+    """At most `most` of the rows 0 .. count - 1, evenly spread."""
+    return np.linspace(0, count - 1, min(most, count)).round().astype(np.int64)
+
+
+def _sources(dataset: Dataset) -> list[tuple[str, str]]:
+    """What the examples are translated from."""
+    spec = dataset.spec.source
+    if dataset.source is None or spec is None:
+        return []
+    how = "unpaired" if dataset.unpaired else "paired: one for each example"
+    kind = " x ".join(map(str, spec.stored_shape))
+    return [("sources", f"{len(dataset.source):,} of {kind}, {spec.dtype}, {how}")]
 
 
 def _in_turn(order: Ints, labels: Ints) -> Ints:

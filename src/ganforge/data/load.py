@@ -7,7 +7,7 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
-from ganforge.data import download, labels, toy
+from ganforge.data import download, emoji, labels, toy
 from ganforge.data.dataset import (
     PARTS,
     Dataset,
@@ -19,12 +19,14 @@ from ganforge.data.dataset import (
     select,
     without_gaps,
 )
-from ganforge.data.formats import FORMATS, idx, packed
+from ganforge.data.formats import FORMATS, idx, image_folder, image_pairs, packed
 from ganforge.data.settings import Reading, split_off
 from ganforge.data.spec import DataSpec
 from ganforge.errors import DataError, UsageError, choice, did_you_mean, one_line
 from ganforge.files import reading
 from ganforge.text import on_disk, printable
+
+BETWEEN = "|"  # of two folders in one name
 
 # Every data set known by name: a toy law, or a function that reads all of its examples.
 NAMED: dict[str, Callable[[], Examples] | toy.Law] = {
@@ -32,6 +34,9 @@ NAMED: dict[str, Callable[[], Examples] | toy.Law] = {
     "mnist-50000": idx.mnist_in_order,
     "fashion-mnist": download.fashion_mnist,
     "cifar10": download.cifar10,
+    "cifar10-grey": emoji.cifar10_grey,
+    "emoji-pairs": emoji.emoji_pairs,
+    "openmoji-lines": emoji.openmoji_lines,
     **toy.LAWS,
 }
 
@@ -65,7 +70,14 @@ HEADS = {
 }
 
 
-def load(data: str, *, part: str = "train", size: int | None = None, seed: int = 0) -> Dataset:
+def load(
+    data: str,
+    *,
+    part: str = "train",
+    size: int | None = None,
+    seed: int = 0,
+    pairing: str = "",
+) -> Dataset:
     """One part of a data set, decoded.
 
     Args:
@@ -76,6 +88,8 @@ def load(data: str, *, part: str = "train", size: int | None = None, seed: int =
             of the training file validates; everything else is split 90/5/5 %.
         size: side in pixels to which pictures are cropped and resized; None leaves them.
         seed: of the split, and of the draws of a toy law. A packed folder is split already.
+        pairing: what a translating game wants of folders and zips, "paired" or "unpaired"; see
+            `formats.image_pairs`. "A|B" names two folders.
 
     Raises:
         UsageError: an unknown name or part, or an impossible size.
@@ -91,13 +105,18 @@ def load(data: str, *, part: str = "train", size: int | None = None, seed: int =
     name, held_out = printable(data), reading.held_out
     if entry is not None:
         refuse_settings(data, reading, "has published parts")
-        return select(entry(), name, part, size=size, seed=seed)
-    path = locate(bare)
-    if packed.is_store(path):
-        refuse_settings(data, reading, "is packed already: give the settings to ganforge data pack")
-        return packed.load(path, part=part, size=size, name=name)
-    examples = read(path, PictureOptions(size, reading=reading))
-    return select(examples, name, part, size=size, seed=seed, held_out=held_out)
+        return select(entry(), name, part, size=size, seed=seed, pairing=pairing)
+    options = PictureOptions(size, reading=reading, pairing=pairing)
+    if BETWEEN in bare:
+        examples = read_two(bare, options)
+    else:
+        path = locate(bare)
+        if packed.is_store(path):
+            reason = "is packed already: give the settings to ganforge data pack"
+            refuse_settings(data, reading, reason)
+            return packed.load(path, part=part, size=size, name=name, pairing=pairing)
+        examples = read(path, options)
+    return select(examples, name, part, size=size, seed=seed, held_out=held_out, pairing=pairing)
 
 
 def refuse_settings(data: str, reading: Reading, reason: str) -> None:
@@ -144,6 +163,8 @@ def read(path: Path, options: PictureOptions) -> Examples:
                 raise DataError(f"{path}: neither a file nor a folder")
             with path.open("rb") as file:
                 head = file.read(8)
+    if options.pairing and image_folder.recognises(path, head):
+        return image_pairs.read(path, options)
     for name in FORMATS:
         format_ = import_module(f"ganforge.data.formats.{name}")
         if format_.recognises(path, head):
@@ -176,6 +197,22 @@ def _instead(path: Path, head: bytes) -> str:
 
 def _kinds() -> str:
     return f"{', '.join(reversed(FORMATS.values()))} or a packed folder"
+
+
+def read_two(data: str, options: PictureOptions) -> Examples:
+    """All examples of two folders or zips, "A|B".
+
+    Raises:
+        UsageError: not two of them.
+        DataError: see `image_pairs.examples`.
+    """
+    paths = [locate(each) for each in data.split(BETWEEN)]
+    for path in paths:
+        if not path.is_dir() and path.suffix.lower() != ".zip":
+            raise DataError(f"{path}: two domains are two folders or zips of pictures")
+    if len(paths) != 2:
+        raise UsageError(f"data {data!r}: {len(paths)} folders: give two, as --data A/ B/")
+    return image_pairs.read_two(paths, options)
 
 
 def _toy(name: str, law: toy.Law, part: str, size: int | None, seed: int) -> Dataset:

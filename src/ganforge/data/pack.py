@@ -15,21 +15,29 @@ import numpy as np
 from ganforge.data import toy
 from ganforge.data.dataset import PictureOptions
 from ganforge.data.formats import packed
-from ganforge.data.load import NAMED, locate, read
+from ganforge.data.load import BETWEEN, NAMED, locate, read, read_two
 from ganforge.data.settings import split_off
 from ganforge.errors import UsageError
 from ganforge.files import sync_folder, writing
 from ganforge.types import Array
 
 
-def pack(data: str, out: Path, size: int | None = None, seed: int = 0, *, workers: int = 0) -> Path:
+def pack(
+    data: str,
+    out: Path,
+    size: int | None = None,
+    seed: int = 0,
+    *,
+    workers: int = 0,
+    pairing: str = "",
+) -> Path:
     """Decode `data` once into the packed folder `out`, split by `seed`; returns `out`.
 
     The folder appears whole or not at all: it is written beside `out` and renamed. An earlier
     packed folder is replaced.
 
     Args:
-        data, size: as in `load.load`.
+        data, size, pairing: as in `load.load`.
         out: the new folder.
         seed: of the split.
         workers: see `PictureOptions`; more than 4 may be processes, which need a `__main__` guard
@@ -46,22 +54,27 @@ def pack(data: str, out: Path, size: int | None = None, seed: int = 0, *, worker
     if isinstance(entry, toy.Law):
         raise UsageError(f"data {data!r} is a law that is drawn when needed: nothing to pack")
     with _building(out) as folder:
-        decoded = folder / "decoded.tmp"
+        options = PictureOptions(
+            size, workers, partial(_mapped_file, folder), reading=reading, pairing=pairing
+        )
         if entry is not None:
             examples = entry()
+        elif BETWEEN in bare:
+            examples = read_two(bare, options)
         else:
             path = locate(bare)
             if packed.is_store(path):
                 raise UsageError(f"{data} is a packed folder already: pack what it was made from")
-            allocate = partial(_mapped_file, decoded)
-            examples = read(path, PictureOptions(size, workers, allocate, reading=reading))
+            examples = read(path, options)
         packed.write(folder, examples, Path(data).name, size, seed, reading.held_out)
-        decoded.unlink(missing_ok=True)
+        for decoded in folder.glob("*.tmp"):
+            decoded.unlink()
     return out
 
 
-def _mapped_file(path: Path, shape: tuple[int, ...]) -> Array:
-    """The array of decoded pictures as a mapped file: a set may be larger than memory."""
+def _mapped_file(folder: Path, shape: tuple[int, ...]) -> Array:
+    """An array of decoded pictures as a mapped file: a set may be larger than memory."""
+    path = folder / f"decoded-{len(list(folder.iterdir()))}.tmp"
     with path.open("wb") as file:
         if hasattr(os, "posix_fallocate"):
             # A hole in a mapped file that the disk has no room for would kill the process.

@@ -7,7 +7,8 @@ Pictures are stored as uint8 (N, H, W, C) and seen by the networks as float32 (N
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,6 +27,7 @@ class DataSpec:
     dtype: of the stored values, "uint8" or "float32".
     bounded: model values lie in [-1, 1] (so a generator may end in tanh).
     offset, scale: model value = (stored value - offset) / scale; one number, or F of them.
+    source: what one source of a translating game looks like; None if nothing is translated.
     """
 
     shape: tuple[int, ...]
@@ -34,6 +36,7 @@ class DataSpec:
     bounded: bool = True
     offset: tuple[float, ...] = (127.5,)
     scale: tuple[float, ...] = (127.5,)
+    source: DataSpec | None = None
 
     def __post_init__(self) -> None:
         if len(self.shape) not in (1, 3) or min(self.shape) < 1:
@@ -61,6 +64,12 @@ class DataSpec:
     def stored_shape(self) -> tuple[int, ...]:
         """(H, W, C) for pictures, (F,) for vectors."""
         return (*self.shape[1:], self.shape[0]) if self.is_image else self.shape
+
+
+def spec_table(spec: DataSpec) -> dict[str, Any]:
+    """`spec` as a table for files; a source stands in it only if there is one."""
+    table = asdict(spec)
+    return table if spec.source is not None else {k: v for k, v in table.items() if k != "source"}
 
 
 def encode(stored: Tensor, spec: DataSpec) -> Tensor:

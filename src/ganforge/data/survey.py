@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from ganforge.data.dataset import PictureOptions
-from ganforge.data.formats import image_folder
+from ganforge.data.formats import image_folder, image_pairs
 from ganforge.data.load import NAMED, load, locate
 from ganforge.data.settings import split_off
 from ganforge.errors import DataError
@@ -22,12 +22,14 @@ class Survey:
         channels: of a picture; 0 for vectors.
         classes: K, 0 without labels.
         sizes: (height, width) -> number of pictures, the most common first; empty for vectors.
+        translated: whether they are pairs of pictures, or two domains; nothing else is known then.
     """
 
     examples: int
     channels: int
     classes: int
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
+    translated: bool = False
 
     @property
     def pictures(self) -> bool:
@@ -48,11 +50,15 @@ def survey(data: str) -> Survey:
     """
     path = None if data in NAMED else locate(data)
     if path is not None and (path.is_dir() or path.suffix.lower() == ".zip"):
+        if image_pairs.recognises(path, b"PK"):
+            return Survey(0, 0, 0, translated=True)
         try:
             return of_pictures(os.fspath(path))
         except DataError:  # another format in a folder, or a fault that `load` says better
             pass
     found = load(data)
+    if found.spec.source is not None:
+        return Survey(0, 0, 0, translated=True)
     if not found.spec.is_image:
         return Survey(len(found), 0, found.spec.classes)
     channels, height, width = found.spec.shape

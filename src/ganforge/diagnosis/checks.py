@@ -16,13 +16,19 @@ from typing import NamedTuple
 
 from ganforge.diagnosis.remedies import (
     AVERAGE,
+    LESS_CYCLE,
+    LESS_IDENTITY,
+    LONGER,
     LOWER_D,
     LOWER_G,
     LOWER_RATES,
+    MORE_CYCLE,
+    MORE_L1,
     ONE_STEP,
     PAIRS,
     PENALTIES,
     RELATIVISTIC,
+    SEE_SOURCE,
     SHORTER,
     STOP,
     Change,
@@ -470,6 +476,104 @@ def past_its_best(
     return Complaint(evidence, (best,), figures)
 
 
+def ignores_source(
+    f: Figures,
+    *,
+    target_above: float = 0.95,  # difference to the source's target, divided by that to others
+) -> Complaint | None:
+    """What it is: a translator's pictures are no nearer to the target of their source than to any
+    other target: they do not depend on what they are made from.
+
+    Why it is bad: the pictures may look real and translate nothing. D does not mind, if it does not
+    see the source.
+
+    What to do: let D see the source (`--networks.conditional true`) and give the distance to the
+    target a weight (`--game.l1 100`); without pairs, the cycle (`--game.cycle 10`). If that is so
+    already, train longer.
+    """
+    if not f["to_target"] > target_above:
+        return None
+    evidence = (
+        f"translations are {f['to_target']:.2f} times as far from their target as from other "
+        f"targets, and {f['retrieval']:.1%} lie nearest to it{pair_count(f)}"
+    )
+    return Complaint(
+        evidence, (SEE_SOURCE, MORE_L1, MORE_CYCLE, *LONGER), ("to_target", "retrieval")
+    )
+
+
+def unchanged(
+    f: Figures,
+    *,
+    moved_below: float = 0.1,  # difference of output and source, divided by target and source
+) -> Complaint | None:
+    """What it is: a translator gives back its source, hardly changed.
+
+    Why it is bad: nothing is translated. A cycle and an identity that weigh more than the judgement
+    of D reward it: a copy has no cycle error.
+
+    What to do: give identity and cycle less weight (`--game.identity 0`, `--game.cycle 5`), or
+    train longer: in the first epochs a copy is common.
+    """
+    if not f["moved"] < moved_below:
+        return None
+    evidence = (
+        f"translations differ from their sources {f['moved']:.2f} times as much as targets do"
+        f"{pair_count(f)}"
+    )
+    return Complaint(evidence, (LESS_IDENTITY, LESS_CYCLE, *LONGER), ("moved",))
+
+
+def one_texture(
+    f: Figures,
+    *,
+    variety_below: float = 0.2,  # difference of two outputs, divided by that of two targets
+) -> Complaint | None:
+    """What it is: a translator makes nearly one picture, or one texture, of every source.
+
+    Why it is bad: it is the collapse of a translator. D learns that picture, and G moves on to the
+    next one.
+
+    What to do: give D a lower rate, or what ties the picture to its source more weight: `--game.l1`
+    of pairs, `--game.cycle` without them.
+    """
+    if not f["variety"] < variety_below:
+        return None
+    evidence = (
+        f"translations of different sources differ {f['variety']:.2f} times as much as targets do"
+        f"{pair_count(f)}"
+    )
+    return Complaint(evidence, (MORE_L1, MORE_CYCLE, LOWER_D), ("variety",))
+
+
+def hides_information(
+    f: Figures,
+    *,
+    hidden_above: float = 2.0,  # cycle error with noise on the way, divided by that without
+    cycle_below: float = 0.5,  # cycle error, divided by that of the mean picture
+) -> Complaint | None:
+    """What it is: the way back succeeds by a message that the way there hides in its picture, too
+    faint to be seen: a little noise on the picture destroys it.
+
+    Why it is bad: the cycle error is small and means nothing, as the picture need not show what the
+    source shows. Chu et al. 2017.
+
+    What to do: give the cycle less weight (`--game.cycle 5`), or the identity more.
+    """
+    if not (f["hidden"] > hidden_above and f["cycle"] < cycle_below):
+        return None
+    evidence = (
+        f"the cycle error is {f['cycle']:.2f} times that of the mean picture, and noise of 4 grey "
+        f"levels on the way multiplies it by {f['hidden']:.1f}{pair_count(f)}"
+    )
+    return Complaint(evidence, (LESS_CYCLE,), ("cycle", "hidden"))
+
+
+def pair_count(f: Figures) -> str:
+    """How many held-out pictures were translated, and the seed."""
+    return f" ({f['pairs']:,.0f} held-out pictures, seed 0)" if "pairs" in f else ""
+
+
 # By their codes, which are stable.
 CHECKS = {
     "GF001": Check("mode collapse", ("samples",), mode_collapse, "samples"),
@@ -487,6 +591,11 @@ CHECKS = {
     "GF011": Check("too few samples for the metric", ("scores",), too_few, about_scores=True,
           early=True),
     "GF012": Check("trained past its best", ("curve",), past_its_best, "scores", early=True),
+    "GF013": Check("output ignores the source", ("translations",), ignores_source, "translations"),
+    "GF014": Check("output is the source", ("translations",), unchanged, "translations"),
+    "GF015": Check("one texture", ("translations",), one_texture, "translations"),
+    "GF016": Check("the cycle hides information", ("translations",), hides_information,
+          "translations"),
 }  # fmt: skip
 
 

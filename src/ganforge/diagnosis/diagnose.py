@@ -110,14 +110,21 @@ def run_checks(
             used = {name: figures[name] for name in complaint.figures if name in figures}
             remedy = advice(complaint.remedy, config, path)
             out.append(Finding(code, one.name, complaint.evidence, remedy, used))
-    return Diagnosis(tuple(out), tuple(checked), skipped, step, not_healthy(known, unavailable))
+    translates = config is not None and bool(config.pairing)
+    reason = not_healthy(known, unavailable, translates)
+    return Diagnosis(tuple(out), tuple(checked), skipped, step, reason)
 
 
-def not_healthy(f: Figures, unavailable: Mapping[str, str]) -> str:
-    """Why a run cannot be called healthy even if no check finds anything, or ""."""
-    for group in ("steps", "samples"):
+def not_healthy(f: Figures, unavailable: Mapping[str, str], translates: bool = False) -> str:
+    """Why a run cannot be called healthy even if no check finds anything, or "".
+
+    translates: whether the run turns pictures into others; it has translations and no samples.
+    """
+    for group in ("steps", "translations" if translates else "samples"):
         if group in unavailable:
             return unavailable[group]
+    if translates:
+        return ""
     if f["examples"] < LEAST:
         return f"{f['examples']:.0f} training examples are too few to say, at least {LEAST}"
     if f["coverage_floor"] - f["coverage"] > METRICS["coverage"].close:

@@ -77,7 +77,7 @@ def _cost(game: Adversarial, loss_d: float, every_loss: Doubles, classes: int) -
     guess = LOSSES[game.loss].guess
     if guess is None:
         return {}
-    half = 0.5 if game.halve else 1.0
+    half = (0.5 if game.halve else 1.0) * (2.0 if game.pairing == "unpaired" else 1.0)
     s = game.smoothing
     least = -(s * math.log(s) + (1 - s) * math.log(1 - s)) if s else 0.0
     finite = every_loss[np.isfinite(every_loss)]

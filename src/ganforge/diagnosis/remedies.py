@@ -40,6 +40,11 @@ LOWER_RATES = Change(
 )
 LOWER_D = Change("lower the learning rate of D to a third", (("discriminator.lr", "/3"),))
 LOWER_G = Change("lower the learning rate of G to a third", (("generator.lr", "/3"),))
+SEE_SOURCE = Change("let D see the source", (("networks.conditional", "true"),))
+MORE_L1 = Change("give the distance to the target more weight", (("game.l1", "100"),))
+MORE_CYCLE = Change("give the cycle more weight", (("game.cycle", "10"),))
+LESS_CYCLE = Change("give the cycle less weight", (("game.cycle", "/2"),))
+LESS_IDENTITY = Change("leave the identity out", (("game.identity", "0"),))
 ONE_STEP = Change("give G one step to one of D", (("game.g_steps", "1"),))
 PAIRS = Change(
     "compare real and fake in pairs, with R1 and R2 penalties",
@@ -60,6 +65,11 @@ STOP = Change(
 SHORTER = (
     Change("train half as long", (("epochs", "/2"),)),
     Change("train half as long", (("kimg", "/2"),)),
+)
+
+LONGER = (
+    Change("train twice as long", (("epochs", "/0.5"),)),
+    Change("train twice as long", (("kimg", "/0.5"),)),
 )
 
 

@@ -16,6 +16,7 @@ from ganforge.diagnosis.snapshot import Samples, Snapshot
 from ganforge.errors import DataError
 from ganforge.evaluation.metrics import copying
 from ganforge.plotting import curves, points, style
+from ganforge.sampling.translate import Translator, triples
 
 FOLDER = "diagnosis"
 SHOWN, PAIRS = 64, 16  # samples in a grid; copies beside their originals
@@ -60,6 +61,14 @@ def samples(seen: Snapshot) -> bytes:
     return images.png(images.grid(data_spec.as_uint8(grid, spec), columns), 2)
 
 
+def translations(seen: Snapshot) -> bytes:
+    """Held-out sources, their translations, and the targets or the way back."""
+    fresh = compared(seen)
+    if not isinstance(fresh.sampler, Translator):
+        raise DataError("there are no translations to draw")
+    return images.png(images.grid(triples(fresh.sampler, fresh.real.validation, PAIRS), 6), 2)
+
+
 def neighbours(seen: Snapshot) -> bytes:
     """The samples nearest to the training data, each above its nearest training example."""
     fresh = compared(seen)
@@ -87,4 +96,5 @@ DRAWINGS: dict[str, Callable[[Snapshot], bytes]] = {
     "losses": losses,
     "neighbours": neighbours,
     "samples": samples,
+    "translations": translations,
 }

@@ -8,16 +8,25 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from ganforge.diagnosis import log_signals, player_signals, sample_signals
+from ganforge.data.dataset import LEAST_PAIRS
+from ganforge.diagnosis import log_signals, player_signals, sample_signals, translation_signals
 from ganforge.diagnosis.log_signals import Figures
 from ganforge.diagnosis.sample_signals import Groups
-from ganforge.diagnosis.snapshot import NO_CHECKPOINT, SEED, Compared, Samples, Snapshot
+from ganforge.diagnosis.snapshot import (
+    NO_CHECKPOINT,
+    SEED,
+    Compared,
+    RealExamples,
+    Samples,
+    Snapshot,
+)
 from ganforge.evaluation.inputs import LEAST, Real
 from ganforge.nets import SIDES
+from ganforge.sampling.translate import Translator
 from ganforge.types import Doubles
 
 FEWEST = 10  # training examples
-OF_SAMPLES = ("samples", "groups", "logits", "labels", "copies")
+OF_SAMPLES = ("samples", "groups", "logits", "labels", "copies", "translations")
 
 
 @dataclass
@@ -94,11 +103,16 @@ def of_samples(snapshot: Snapshot) -> Signals:
 def add_samples(signals: Signals, snapshot: Snapshot) -> Samples | None:
     """Variety and D's logits of fresh samples; None if they cannot be compared, with the reason."""
     samples, unavailable = snapshot.samples, signals.unavailable
+    if samples is not None and isinstance(samples.sampler, Translator):
+        unavailable |= dict.fromkeys(OF_SAMPLES, "it translates pictures")
+        add_translations(signals, samples.sampler, samples.real)
+        return None
     if snapshot.sampler is None:
         why = unavailable.get("players", NO_CHECKPOINT)
     elif samples is None:
         why = unavailable.get("data", "its data are not available")
     else:
+        unavailable["translations"] = "it makes pictures from noise"
         why = incomparable(samples)
         if not why and not np.isfinite(samples.drawn[0].astype(np.float32)).all():
             signals.figures["finite_samples"], why = 0.0, "its samples are not finite"
@@ -108,6 +122,17 @@ def add_samples(signals: Signals, snapshot: Snapshot) -> Samples | None:
     add_variety(signals, samples)
     add_logits(signals, snapshot, samples)
     return samples
+
+
+def add_translations(signals: Signals, translator: Translator, real: RealExamples) -> None:
+    """How translations depend on their sources."""
+    if len(real.validation) < LEAST_PAIRS:
+        why = f"{len(real.validation)} held-out pictures are too few, {LEAST_PAIRS} are needed"
+        signals.unavailable["translations"] = why
+        return
+    pictures = Real(real.data, real.validation)
+    signals.figures |= translation_signals.of_translator(translator, pictures, real.n, SEED)
+    del signals.unavailable["translations"]
 
 
 def incomparable(samples: Samples) -> str:

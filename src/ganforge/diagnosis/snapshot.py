@@ -17,7 +17,6 @@ from torch import nn
 
 from ganforge.config.schema import Config
 from ganforge.data.dataset import Dataset
-from ganforge.data.load import load
 from ganforge.data.spec import DataSpec
 from ganforge.diagnosis.player_signals import norms
 from ganforge.diagnosis.sample_signals import Floors, floors
@@ -33,6 +32,7 @@ from ganforge.runs.checkpoint import Checkpoint
 from ganforge.runs.folder import Run
 from ganforge.runs.model import OwnNetworks
 from ganforge.sampling.sampler import Sampler
+from ganforge.sampling.translate import sampler_of
 from ganforge.training import build
 from ganforge.training.trainer import Trainer
 from ganforge.types import Array
@@ -317,7 +317,7 @@ def with_players(
         seen,
         players={side: loaded[side] for side in SIDES},
         initial_norms={side: norms(getattr(first, side)) for side in SIDES},
-        sampler=Sampler(
+        sampler=sampler_of(
             loaded.get("ema", loaded["generator"]), spec, config.noise, config.name, class_names
         ),
     )
@@ -328,7 +328,7 @@ def data_of_run(run: Run, unavailable: dict[str, str]) -> tuple[Dataset | None, 
     train = None
     try:
         train = runs.training_data(run)
-        return train, load(train.name, part="validation", size=run.settings().get("size"))
+        return train, runs.load_part(run, "validation")
     except (DataError, UsageError, DiskError) as error:
         unavailable["data"] = f"{error} (--data names other data)"
         return train, None

@@ -14,7 +14,7 @@ from ganforge.data import load
 from ganforge.data.dataset import Dataset, Examples
 from ganforge.data.formats import arrays
 from ganforge.errors import DataError, UsageError, check, choice
-from ganforge.evaluation import features, store
+from ganforge.evaluation import features, store, translation
 from ganforge.evaluation.inputs import LEAST, Real, given, make_case, subset
 from ganforge.evaluation.metrics import check_names, fitting, scores
 from ganforge.evaluation.score import Score
@@ -22,6 +22,7 @@ from ganforge.runs import folder as runs
 from ganforge.runs import model
 from ganforge.runs.model import OwnNetworks
 from ganforge.sampling.sampler import FAST, Sampler
+from ganforge.sampling.translate import Translator
 from ganforge.types import Array
 
 N = 10_000  # samples, if no other number is given
@@ -38,7 +39,7 @@ class Subject:
         name: for messages.
         source: the generator or the samples.
         file: where its scores are saved; None for nowhere.
-        data, size, data_sha256, step: of its training, as far as they are known.
+        data, size, data_sha256, step, pairing: of its training, as far as they are known.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Subject:
     size: int | None = None
     data_sha256: str = ""
     step: int | None = None
+    pairing: str = ""
 
 
 def evaluate(
@@ -92,10 +94,18 @@ def evaluate(
         store.check_writable(subject.file)  # before a minute's work, not after
     real = real or real_for(subject, data, size, split)
     source = subject.source
-    if metrics == QUICK:
-        conditional = not isinstance(source, Examples) and source.spec.classes > 0
-        metrics = quick_metrics(real, conditional)
-    made = _measure(source, real, n, metrics, space, seed)
+    if isinstance(source, Translator):
+        if metrics not in (None, QUICK):
+            raise UsageError(
+                f"metrics = {metrics!r}: {subject.name} translates, and is scored by the measures "
+                "of translations: leave the metrics out"
+            )
+        made = translation.scores(source, real, n=n, seed=seed, space=space)
+    else:
+        if metrics == QUICK:
+            conditional = not isinstance(source, Examples) and source.spec.classes > 0
+            metrics = quick_metrics(real, conditional)
+        made = _measure(source, real, n, metrics, space, seed)
     if subject.file is not None:
         foreign = subject.data_sha256 not in ("", real.train.sha256)
         store.add(subject.file, made, real, step=subject.step, space=space, foreign=foreign)
@@ -151,6 +161,7 @@ def open_subject(path: Path, networks: OwnNetworks | None = None) -> Subject:
         training["size"],
         training["data_sha256"] or "",
         training["step"],
+        training["pairing"],
     )
 
 
@@ -160,9 +171,9 @@ def real_for(subject: Subject, data: str | None, size: int | None, split: str) -
     if name is None:
         raise UsageError(f"{subject.name} does not say what data it stands for: add --data")
     if data is not None or size is not None:
-        return load_real(name, size or subject.size, split)
+        return load_real(name, size or subject.size, split, subject.pairing)
     try:
-        real = load_real(name, subject.size, split)
+        real = load_real(name, subject.size, split, subject.pairing)
     except (DataError, UsageError) as error:
         raise DataError(f"{error} (--data names other data to score with)") from None
     if subject.data_sha256 not in ("", real.train.sha256):
@@ -173,9 +184,12 @@ def real_for(subject: Subject, data: str | None, size: int | None, split: str) -
     return real
 
 
-def load_real(data: str, size: int | None, split: str) -> Real:
+def load_real(data: str, size: int | None, split: str, pairing: str = "") -> Real:
     """The training part of a data set and the part to score with."""
-    return Real(load.load(data, size=size), load.load(data, part=split, size=size))
+    train, held_out = (
+        load.load(data, part=part, size=size, pairing=pairing) for part in ("train", split)
+    )
+    return Real(train, held_out)
 
 
 def _measure(

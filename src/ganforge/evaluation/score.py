@@ -16,7 +16,7 @@ NEAR = ("as real", "close")  # verdicts of samples that stand near the floor
 ALPHA = 0.01  # a p at or below it is no noise
 LIMIT = 3.75  # 99 % point of Student's t with 4 degrees of freedom
 # What a table shows of the notes, by how the parts begin.
-SHOWN = ("p ", "floor p ", "one sample each", "the classifier learnt nothing")
+SHOWN = ("p ", "floor p ", "one sample each", "the classifier learnt nothing", "floors: ", "copy ")
 
 
 @dataclass(frozen=True)
@@ -226,6 +226,8 @@ def table(scores: Sequence[Score]) -> str:
             f"{n:,} samples against {n:,} of the {first.split} split, seed {first.seed}",
             f"space {space}, sha256 {digest[:12]}",
             *(note for note in shared if all(note in s.note for s in scores)),
-            "floor: real examples in the samples' place; mean of five sets, spread of one",
+            "floor: the best of the floors named, else of real examples in the samples' place"
+            if any("floors: " in s.note for s in scores)
+            else "floor: real examples in the samples' place; mean of five sets, spread of one",
         ]
     )

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ganforge.errors import check, choice
 from ganforge.gan import losses
-from ganforge.gan.batch import Batch, Log, RandomInputs
+from ganforge.gan.batch import NO_MEMORY, Batch, Log, Memory, RandomInputs
 from ganforge.gan.losses import LOSSES
 from ganforge.gan.objective import Objective, Term
 from ganforge.gan.players import Players
@@ -72,7 +72,7 @@ class Adversarial(Game):
         return found
 
     def discriminator_objective(
-        self, players: Players, batch: Batch, inputs: RandomInputs
+        self, players: Players, batch: Batch, inputs: RandomInputs, memory: Memory = NO_MEMORY
     ) -> Objective:
         """D's terms: the adversarial one, and the classification of real examples."""
         with torch.set_grad_enabled(not self.fresh_noise):
@@ -90,20 +90,17 @@ class Adversarial(Game):
         if self.smoothing:
             loss = loss + losses.smoothing(real_logit, self.smoothing)
         terms = self.terms(loss, classification, 0.5 if self.halve else 1.0)
-        log: Log = {}
-        for name, logit in (("real", real_logit.detach()), ("fake", fake_logit.detach())):
-            log |= {f"logit_{name}": logit, f"d_{name}": torch.sigmoid(logit)}
+        log = logged_logits(real_logit.detach(), fake_logit.detach())
         if self.augment:
             log["sign_real"] = torch.sign(real_logit.detach())  # what controllers follow
         return Objective(terms, batch, log)
 
     def generator_objective(
-        self, players: Players, batch: Batch, inputs: RandomInputs
+        self, players: Players, batch: Batch, inputs: RandomInputs, memory: Memory = NO_MEMORY
     ) -> Objective:
         """G's terms: the adversarial one, and the classification of its fakes."""
-        fake, label = batch.fake_with_graph, batch.fake_label
-        if fake is None:
-            fake, label = self.fakes(players, batch, inputs)
+        batch = self.with_fakes(players, batch, inputs)
+        fake, label = batch.generated(), batch.fake_label
         on_fake, on_real = inputs.networks.get("fake"), inputs.networks.get("real")
         fake_logit, classification = self.split_class_logits(
             players.discriminate(fake, label, batch.source, on_fake, self.classify > 0), label
@@ -116,8 +113,14 @@ class Adversarial(Game):
             require_same_shape(real_logit, fake_logit, len(fake) // self.pack)
 
         loss = LOSSES[self.loss].generator(real_logit, fake_logit)
-        batch = replace(batch, fake=fake, fake_label=label)
         return Objective(self.terms(loss, classification), batch, {})
+
+    def with_fakes(self, players: Players, batch: Batch, inputs: RandomInputs) -> Batch:
+        """The batch with the fakes of G's turn: those of D's turn if it starts from them."""
+        fake, label = batch.fake_with_graph, batch.fake_label
+        if fake is None:
+            fake, label = self.fakes(players, batch, inputs)
+        return replace(batch, fake=fake, fake_label=label)
 
     def terms(
         self, loss: Tensor, classification: Tensor | None, weight: float = 1.0
@@ -144,6 +147,14 @@ class Adversarial(Game):
         label = batch.label if self.fake_labels == "data" else inputs.label
         noise = inputs.networks.get("generator")
         return players.generate(inputs.z, label, batch.source, noise), label
+
+
+def logged_logits(real: Tensor, fake: Tensor) -> Log:
+    """What D says of real and fake examples: its logits a, and D(x) = sigmoid(a)."""
+    log: Log = {}
+    for name, logit in (("real", real), ("fake", fake)):
+        log |= {f"logit_{name}": logit, f"d_{name}": torch.sigmoid(logit)}
+    return log
 
 
 def require_same_shape(real: Tensor, fake: Tensor, count: int) -> None:

@@ -21,6 +21,7 @@ class Batch:
         source: (B, ...) what a translator starts from, or None.
         fake, fake_label: the generated examples and their labels, once they exist.
         fake_with_graph: the fakes with the graph of their making, if G's turn starts from them.
+        fakes: the same of a game with several generators, by name.
     """
 
     real: Tensor
@@ -29,6 +30,7 @@ class Batch:
     fake: Tensor | None = None
     fake_label: Tensor | None = None
     fake_with_graph: Tensor | None = None
+    fakes: Mapping[str, Tensor] = field(default_factory=dict)
 
     def map(self, f: Callable[[Tensor], Tensor]) -> Batch:
         """The same examples, each tensor replaced by f of it; fakes are left out."""
@@ -78,3 +80,27 @@ class RandomInputs:
     def rows(self, part: slice) -> RandomInputs:
         """The numbers of the examples of a slice."""
         return self.map(lambda tensor: tensor[part])
+
+
+def same(rows: Tensor) -> Tensor:
+    """What a single process gathers: its rows."""
+    return rows
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What a game may read beside the batch of its turn.
+
+    Args:
+        aux: what it stores between steps, by name.
+        gather: the rows (B, ...) of all processes, from those of this one (b, ...), in the order of
+            the global batch.
+        first: where this process's rows begin in them.
+    """
+
+    aux: Aux = field(default_factory=dict)
+    gather: Callable[[Tensor], Tensor] = same
+    first: int = 0
+
+
+NO_MEMORY = Memory()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from ganforge.gan.batch import Batch
+from ganforge.gan.batch import Aux, Batch
 
 Reduce = Callable[[Tensor, str], Tensor]  # (values, "mean" or "sum") -> a number
 
@@ -52,8 +52,11 @@ class Objective:
         terms: by name; their sum is what the player descends.
         batch: the batch with its fakes.
         log: values to report besides, by name; their means are logged.
+        aux: what the game stores for later steps, by name; it replaces what was stored, unless
+            the turn is skipped.
     """
 
     terms: Mapping[str, Term]
     batch: Batch
     log: Mapping[str, Tensor]
+    aux: Aux = field(default_factory=dict)

@@ -29,11 +29,12 @@ import torch
 from torch import Tensor
 
 from ganforge.gan import augmentation, ema, optimizers
-from ganforge.gan.batch import Aux, Batch, Log, RandomInputs
+from ganforge.gan.batch import Aux, Batch, Log, Memory, RandomInputs, same
 from ganforge.gan.objective import Objective, Reduce, Term
 from ganforge.gan.players import Players
 from ganforge.gan.state import State, StepHyperparameters
 from ganforge.nets import spectral
+from ganforge.nets.base import RandomInput
 
 
 class Game:
@@ -44,6 +45,7 @@ class Game:
     """
 
     kind: ClassVar[str]
+    pairing: ClassVar[str] = ""  # of sources and targets, "paired" or "unpaired"
     d_steps: int = 1
     g_steps: int = 1
     reduction: str = "mean"
@@ -58,14 +60,25 @@ class Game:
         """The forward passes of a turn that want separate random inputs -> their network."""
         raise NotImplementedError
 
+    def random_inputs(self, side: str) -> Mapping[str, RandomInput]:
+        """The numbers that the game itself wants for each example, by name."""
+        return {}
+
+    def initial_aux(self, shapes: Mapping[str, tuple[int, ...]]) -> Aux:
+        """What the game stores between steps, before the first one, by name.
+
+        shapes: of a picture of each domain, "a" (sources) and "b" (targets).
+        """
+        return {}
+
     def discriminator_objective(
-        self, players: Players, batch: Batch, inputs: RandomInputs
+        self, players: Players, batch: Batch, inputs: RandomInputs, memory: Memory
     ) -> Objective:
         """What D descends."""
         raise NotImplementedError
 
     def generator_objective(
-        self, players: Players, batch: Batch, inputs: RandomInputs
+        self, players: Players, batch: Batch, inputs: RandomInputs, memory: Memory
     ) -> Objective:
         """What G descends."""
         raise NotImplementedError
@@ -110,7 +123,12 @@ def step(
     batch = batches[-1]
     if not options.micro_batch:
         made = update.batch
-        batch = replace(batch, fake_with_graph=made.fake_with_graph, fake_label=made.fake_label)
+        batch = replace(
+            batch,
+            fake_with_graph=made.fake_with_graph,
+            fake_label=made.fake_label,
+            fakes={} if game.fresh_noise else made.fakes,
+        )
     for drawn in inputs["generator"]:
         answer = compute_gradients(state, game, "generator", batch, drawn, hyper, options)
         merge(log, options.apply_gradients(state, answer))
@@ -129,8 +147,9 @@ def step(
 class Update:
     """A player's gradients, not applied yet.
 
-    log: what the turn reports. aux: the new numbers of its penalties. saved_buffers: the players'
-    buffers before it. batch: the last piece of its batch, as it was played.
+    log: what the turn reports. aux: the new numbers of its penalties, and what the game stores.
+    saved_buffers: the players' buffers before it. batch: the last piece of its batch, as it was
+    played.
     """
 
     side: str
@@ -164,10 +183,13 @@ def compute_gradients(
     inputs = augmentation.with_strengths(game.augment, inputs, state.aux)
     log: Log = {}
     aux: Aux = {}
+    stored: Aux = {}
     gradients: list[Tensor] = []
     with nullcontext() if ours and not game.fresh_noise else frozen(others):
         for piece, drawn, share in options.pieces(batch, inputs):
-            objective = objective_of(state.players, piece, drawn)
+            memory = Memory(state.aux | stored, options.gather, options.first)
+            objective = objective_of(state.players, piece, drawn, memory)
+            stored |= objective.aux
             due, news = penalties_due(state, game, side, objective.batch, drawn, hyper)
             add_log(aux, news, share)
             terms = [*objective.terms.values(), *due]
@@ -184,7 +206,7 @@ def compute_gradients(
 
     if options.all_reduce is not None:
         options.all_reduce([*gradients, *log.values(), *aux.values()])
-    return Update(side, gradients, log, aux, saved_buffers, objective.batch)
+    return Update(side, gradients, log, aux | stored, saved_buffers, objective.batch)
 
 
 def apply_gradients(state: State, update: Update) -> Log:
@@ -198,8 +220,7 @@ def apply_gradients(state: State, update: Update) -> Log:
     norm = optimizers.total_norm(update.gradients)
     skipped = optimizers.guarded_step(optimizer, norm + update.log[f"loss_{initial}"])
     restore(state.players, update.saved_buffers, skipped)
-    for name, new in update.aux.items():
-        state.aux[name].copy_(torch.where(skipped > 0, state.aux[name], new))
+    keep(state, update.aux, skipped)
     return update.log | {f"gradient_{initial}": norm, f"skipped_{initial}": skipped}
 
 
@@ -229,6 +250,7 @@ class StepOptions:
         batch: the global batch B, 0 for that of the tensors given.
         micro_batch: examples a forward pass, 0 for all at once.
         all_reduce: the sum of tensors over all processes, in place.
+        gather: see `Memory`; so is `first`.
         reduce: how values become a number; or numbers, one for each game in the batch.
         apply_gradients: what takes the optimiser's step.
     """
@@ -236,6 +258,8 @@ class StepOptions:
     batch: int = 0
     micro_batch: int = 0
     all_reduce: Callable[[list[Tensor]], None] | None = None
+    gather: Callable[[Tensor], Tensor] = same
+    first: int = 0
     reduce: Reduce = reduce_batch
     apply_gradients: Callable[[State, Update], Log] = apply_gradients
 
@@ -319,6 +343,16 @@ def restore(players: Players, saved: list[Tensor], skipped: Tensor) -> None:
         for buffer, before in zip(players.buffers, saved, strict=True):
             # .data: a graph that G's turn will still go through saved them, and does not read them
             buffer.data.copy_(torch.where(skipped > 0, before, buffer))
+
+
+def keep(state: State, aux: Aux, skipped: Tensor) -> None:
+    """Take what the game keeps into the state, in place, unless the turn was skipped."""
+    for name, value in aux.items():
+        before = state.aux.get(name)
+        if before is None:
+            state.aux[name] = value
+        elif before is not value:
+            before.copy_(torch.where(skipped > 0, before, value))
 
 
 def merge(log: Log, turn_log: Log) -> None:

@@ -11,10 +11,12 @@ from torch import nn
 from ganforge.data.spec import DataSpec
 from ganforge.errors import UsageError
 from ganforge.nets.base import Inputs, Network, PlainModule, RandomInput
+from ganforge.nets.cycle import CycleNetworks
 from ganforge.nets.dcgan import DCGAN
 from ganforge.nets.init import Init
 from ganforge.nets.mlp import MLP
 from ganforge.nets.packing import Packed, packed_spec
+from ganforge.nets.unet import UNet
 
 SIDES = ("generator", "discriminator")
 
@@ -129,4 +131,7 @@ def probe(players: dict[str, nn.Module], spec: DataSpec, noise: int) -> None:
         player.train()
 
 
-__all__ = ["DCGAN", "MLP", "Init", "Inputs", "Network", "PlainModule", "RandomInput"]
+__all__ = [
+    "DCGAN", "MLP", "CycleNetworks", "Init", "Inputs", "Network", "PlainModule", "RandomInput",
+    "UNet",
+]  # fmt: skip

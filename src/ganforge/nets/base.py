@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from ganforge.errors import check, choice
 from ganforge.nets import spectral
+from ganforge.rng import Stream
+from ganforge.types import Array
 
 Inputs = Mapping[str, Tensor]  # random input by name -> (B, ...)
 
@@ -41,6 +43,16 @@ class RandomInput:
         """How many numbers an example gets."""
         return math.prod(self.shape)
 
+    def draw(self, stream: Stream, first: int, count: int) -> Array:
+        """The numbers of examples first .. first + count - 1 of a stream, (count, *shape)."""
+        if self.law == "dropout":
+            values = stream.dropout_mask(first, count, self.size, self.drop)
+        elif self.law == "unit":
+            values = stream.uniform(first, count, self.size)
+        else:
+            values = stream.draw(self.law, first, count, self.size)
+        return values.reshape(count, *self.shape)
+
 
 class Network(nn.Module):
     """A network with no randomness inside: all random numbers are inputs.
@@ -57,6 +69,10 @@ class Network(nn.Module):
 
     def random_inputs(self) -> dict[str, RandomInput]:
         """What the network wants drawn for each example, by name."""
+        return {}
+
+    def sampling_inputs(self) -> dict[str, RandomInput]:
+        """What the network wants drawn for each sample after training, by name."""
         return {}
 
     def spectral_weights(self) -> list[spectral.SpectralWeight]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ganforge import files, images
+from ganforge import files, images, registry
 from ganforge.data import load
 from ganforge.data.spec import DataSpec
 from ganforge.errors import DataError
@@ -83,7 +83,9 @@ def sample_spec(run: Run, settings: Mapping[str, Any]) -> tuple[DataSpec, tuple[
         with model.undamaged(path):
             table = json.loads(files.read_file(path))
             return model.read_spec(table["spec"]), model.read_names(table)
-    data = load.load(str(settings.get("data")), size=settings.get("size"))
+    data = load.load(
+        str(settings.get("data")), size=settings.get("size"), pairing=registry.pairing(settings)
+    )
     if settings.get("labels"):
         return data.spec, data.class_names
     return replace(data.spec, classes=0), ()

@@ -14,6 +14,7 @@ from ganforge.config.schema import Config
 from ganforge.errors import UsageError, choice
 from ganforge.recipes.cdcgan import cdcgan
 from ganforge.recipes.cgan import cgan
+from ganforge.recipes.cyclegan import cyclegan
 from ganforge.recipes.dcgan import dcgan
 from ganforge.recipes.dcgan_report import dcgan_report
 from ganforge.recipes.figure1 import figure1
@@ -25,6 +26,7 @@ from ganforge.recipes.mnist_mlp import mnist_mlp
 from ganforge.recipes.pacgan import pacgan
 from ganforge.recipes.parzen import parzen
 from ganforge.recipes.pictures import pictures
+from ganforge.recipes.pix2pix import pix2pix
 from ganforge.recipes.ring import ring
 from ganforge.recipes.stylegan2 import stylegan2
 from ganforge.recipes.wgan_gp import wgan_gp
@@ -51,6 +53,8 @@ RECIPES: dict[str, Callable[[], Config]] = {
         wgan_gp,
         wgan_gp_toy,
         stylegan2,
+        pix2pix,
+        cyclegan,
     )
 }
 

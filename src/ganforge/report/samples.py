@@ -11,8 +11,8 @@ import numpy as np
 
 from ganforge import images
 from ganforge.data import spec as data_spec
+from ganforge.data.describe import spread_rows
 from ganforge.data.load import Dataset
-from ganforge.data.load import load as load_data
 from ganforge.errors import GanforgeError
 from ganforge.evaluation import evaluate, features
 from ganforge.evaluation.inputs import LEAST, subset
@@ -24,6 +24,7 @@ from ganforge.report.film import GAP
 from ganforge.runs import load
 from ganforge.runs.folder import Run
 from ganforge.sampling.sampler import Sampler
+from ganforge.sampling.translate import Translator
 from ganforge.types import Array, Pixels
 
 COLUMNS = 12  # samples of a label
@@ -132,10 +133,15 @@ def data_of_run(run: Run) -> tuple[Dataset, Dataset | None]:
     """
     train = load.training_data(run)
     try:
-        size = run.settings().get("size")
-        return train, load_data(train.name, part="validation", size=size)
+        return train, load.load_part(run, "validation")
     except GanforgeError:
         return train, None
+
+
+def translations(translator: Translator, data: Dataset, count: int) -> Array:
+    """Translations of at most `count` sources, evenly spread over the data."""
+    assert data.source is not None
+    return translator.translate(np.asarray(data.source[spread_rows(len(data.source), count)]), SEED)
 
 
 def neighbours(
@@ -157,7 +163,11 @@ def neighbours(
     space = features.space(features.small_space(spec), spec, train.values)
     rows = subset(len(train), min(searched, len(train)), SEED, "searched")
     count = min(count, len(train))  # the samples' labels are those of training rows, each used once
-    fake, _ = evaluate.draw(sampler, train, count, SEED)
+    if isinstance(sampler, Translator):
+        fake = translations(sampler, train if validation is None else validation, count)
+        count = len(fake)
+    else:
+        fake, _ = evaluate.draw(sampler, train, count, SEED)
     known = copying.reference(space.embed(np.asarray(train.values[rows])), SEED, cells=1)
     placed = copying.place(known, space.embed(fake))
     real_count = 0 if validation is None else min(count, len(validation))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from ganforge.reproduce import modes, parzen, ranking
+from ganforge.reproduce import modes, parzen, ranking, translation
 
 EXPERIMENTS: dict[str, Callable[..., str]] = {
     "parzen": parzen.run,
@@ -17,4 +17,7 @@ EXPERIMENTS: dict[str, Callable[..., str]] = {
     "ring-published": partial(modes.published, name="ring"),
     "grid-published": partial(modes.published, name="grid"),
     "ranking": ranking.run,
+    "pix2pix": partial(translation.run, study=translation.pix2pix),
+    "pix2pix-64": partial(translation.run, study=partial(translation.pix2pix, 64)),
+    "cyclegan": partial(translation.run, study=translation.cyclegan),
 }

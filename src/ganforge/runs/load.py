@@ -107,11 +107,21 @@ def training_data(run: Run) -> Dataset:
     Raises:
         UsageError, DataError, DiskError: they are no longer available, or are not the same.
     """
-    settings = run.settings()
-    data = load(str(settings.get("data")), size=settings.get("size"))
+    data = load_part(run, "train")
     if run.info().get("data_sha256", data.sha256) != data.sha256:
         raise DataError(f"{data.name} is not what it was trained on (their sha256 differs)")
     return data
+
+
+def load_part(run: Run, part: str) -> Dataset:
+    """A part of the data that a run names, as its game wants them.
+
+    Raises:
+        UsageError, DataError, DiskError: it is not available.
+    """
+    table = run.settings()
+    pairing = registry.pairing(table)
+    return load(str(table.get("data")), part=part, size=table.get("size"), pairing=pairing)
 
 
 def newest_checkpoint(run: Run) -> checkpoint.Checkpoint | None:

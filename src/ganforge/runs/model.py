@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +18,13 @@ from torch.overrides import TorchFunctionMode
 from ganforge import files, nets, registry
 from ganforge.config import convert
 from ganforge.config.schema import Config, Noise
-from ganforge.data.spec import DataSpec
+from ganforge.data.spec import DataSpec, spec_table
 from ganforge.errors import DataError, GanforgeError, UsageError
 from ganforge.files import save_file
 from ganforge.gan.state import require_same_tensors
 from ganforge.runs import checkpoint
 from ganforge.sampling.sampler import MICRO_BATCH, Sampler
+from ganforge.sampling.translate import sampler_of
 from ganforge.text import encoded, printable
 
 FORMAT = 1
@@ -45,7 +45,7 @@ def save(folder: Path, sampler: Sampler, of: Config, facts: dict[str, Any]) -> P
         "library": "ganforge",
         "format": FORMAT,
         "name": sampler.name,
-        "spec": asdict(sampler.spec),
+        "spec": spec_table(sampler.spec),
         "noise": convert.to_dict(sampler.noise),
         "networks": convert.to_dict(of)["networks"],
         "class_names": list(sampler.class_names),
@@ -63,8 +63,12 @@ def save(folder: Path, sampler: Sampler, of: Config, facts: dict[str, Any]) -> P
 
 def without_paths(config: dict[str, Any]) -> dict[str, Any]:
     """The settings of a run with the names of its data and models, and not where they lie."""
-    paths = {key: Path(config[key]) for key in ("data", "init_from") if config.get(key)}
-    return config | {key: path.name or path.resolve().name for key, path in paths.items()}
+    named = {}
+    for key in ("data", "init_from"):
+        if config.get(key):
+            paths = map(Path, str(config[key]).split("|"))  # of two folders, A|B
+            named[key] = "|".join(path.name or path.resolve().name for path in paths)
+    return config | named
 
 
 def load(
@@ -93,7 +97,7 @@ def load(
     tensors = checkpoint.read_tensors(folder / WEIGHTS)
     model = built(networks, spec, noise.size, tensors, folder)
     model.to(device).eval().requires_grad_(False)
-    sampler = Sampler(model, spec, noise, name, class_names, micro_batch)
+    sampler = sampler_of(model, spec, noise, name, class_names, micro_batch)
     if law not in ("", sampler.truncation_law):
         raise DataError(
             f"{path}: truncation by {law!r}, but these networks truncate by "
@@ -157,7 +161,9 @@ def laid_out(networks: OwnNetworks, spec: DataSpec, noise: int, folder: Path) ->
 
 
 def training(folder: Path) -> dict[str, Any]:
-    """data, size, data_sha256 and step of a model's training, as far as its config.json says.
+    """What a model's config.json says of its training.
+
+    data, size, data_sha256, step, each None if it does not say; pairing, see `Config.pairing`.
 
     Raises DataError if it is damaged.
     """
@@ -169,7 +175,8 @@ def training(folder: Path) -> dict[str, Any]:
         for key, value in found.items():
             if value is not None and type(value) is not (int if key in ("size", "step") else str):
                 raise TypeError(f"{key} = {value!r}")
-    return found
+        pairing = registry.pairing(facts)
+    return found | {"pairing": pairing}
 
 
 def read_spec(table: dict[str, Any]) -> DataSpec:

@@ -18,6 +18,7 @@ from ganforge.data.load import Dataset
 from ganforge.data.spec import DataSpec, encode
 from ganforge.errors import UsageError
 from ganforge.gan import augmentation, optimizers
+from ganforge.gan.batch import Aux
 from ganforge.gan.players import Players
 from ganforge.gan.state import State
 from ganforge.nets import norm
@@ -55,7 +56,7 @@ def initial(
         module = modules[side].to(device).train()
         if config.sync_bn and torch.distributed.is_initialized():
             norm.synchronise(module)
-        if spec.is_image:
+        if spec.is_image and spec.source is None:  # translators normalise each picture by itself
             module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     players = Players(
         **modules,
@@ -67,9 +68,19 @@ def initial(
         players,
         player_optimizers(config, players, fused),
         average=copy.deepcopy(players.generator).requires_grad_(False) if config.ema else None,
-        aux={n: torch.zeros((), device=device) for p in config.game.penalties for n in p.aux}
-        | {k: v.to(device) for k, v in augmentation.initial(config.game.augment).items()},
+        aux={name: value.to(device) for name, value in initial_aux(config, shown).items()},
     )
+
+
+def initial_aux(config: Config, spec: DataSpec) -> Aux:
+    """The numbers and pictures between steps, before the first one: penalties, augmentations, game.
+
+    spec: as the players see it.
+    """
+    game = config.game
+    shapes = {"b": spec.shape} | ({} if spec.source is None else {"a": spec.source.shape})
+    numbers: Aux = {name: torch.zeros(()) for penalty in game.penalties for name in penalty.aux}
+    return {**numbers, **augmentation.initial(game.augment), **game.initial_aux(shapes)}
 
 
 def player_optimizers(

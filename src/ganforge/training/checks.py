@@ -17,13 +17,14 @@ import numpy as np
 from torch import nn
 
 from ganforge.config.schema import Config
-from ganforge.data.dataset import LEAST_SCORED
-from ganforge.data.load import Dataset, load
+from ganforge.data.dataset import LEAST_PAIRS, LEAST_SCORED
+from ganforge.data.load import Dataset
 from ganforge.data.spec import DataSpec
 from ganforge.errors import DataError, UsageError
 from ganforge.gan import step
 from ganforge.gan.penalties import GradientPenalty
 from ganforge.gan.state import State
+from ganforge.nets import CycleNetworks, UNet
 from ganforge.nets.base import TwoPartDiscriminator
 from ganforge.nets.dcgan import DCGAN
 from ganforge.nets.layers import Projection
@@ -31,7 +32,7 @@ from ganforge.runs import checkpoint, folder
 from ganforge.runs import load as load_run
 from ganforge.runs.folder import Run
 from ganforge.text import on_disk, printable
-from ganforge.training import build, device
+from ganforge.training import build, device, pairing
 from ganforge.training.device import Resolved
 from ganforge.training.distributed import ALONE, World
 
@@ -82,7 +83,7 @@ def require_trainable(
 
 def steps_of(config: Config, data: Dataset) -> int:
     """The budget in steps."""
-    return step.steps_for(config.images(len(data)), config.batch, config.game)
+    return step.steps_for(config.images(data.epoch), config.batch, config.game)
 
 
 # --- scores and event files, which `loop.train` does not make ---------------------------
@@ -112,11 +113,12 @@ def validation_part(config: Config, data: Dataset | None, validation: Dataset | 
     if validation is None:
         if data is not None:
             raise UsageError("scores need held-out real examples: give validation= with data=")
-        validation = load(config.data, part="validation", size=config.size)
-    if len(validation) < LEAST_SCORED:
+        validation = pairing.load_part(config, "validation")
+    least = LEAST_PAIRS if config.pairing else LEAST_SCORED
+    if len(validation) < least:
         raise DataError(
             f"{config.data}: {len(validation)} validation examples are too few to score, at least "
-            f"{LEAST_SCORED} are needed"
+            f"{least} are needed"
         )
     return validation
 
@@ -178,11 +180,12 @@ def require_data(config: Config, data: Dataset | None = None) -> Dataset:
         DataError: a conditional game would train a label that has no examples.
     """
     require_config(config)
-    data = data or load(config.data, size=config.size)
+    data = data or pairing.load_part(config)
     if not data.spec.is_image:
         for key, used in (("mirror", config.mirror), ("game.augment", config.game.augment)):
             if used:
                 raise UsageError(f"{key} changes pictures, and {config.data} are vectors")
+    pairing.require_source(config, data.spec, data)
     build.players_spec(config, data.spec)
     if config.labels and data.labels is not None:
         counts = np.bincount(data.labels, minlength=data.spec.classes)
@@ -199,8 +202,9 @@ def require_data(config: Config, data: Dataset | None = None) -> Dataset:
 
 def require_config(config: Config) -> None:
     """UsageError for what the config alone can say, before data are loaded and resized for it."""
-    if config.size is not None and isinstance(config.networks, DCGAN):
+    if config.size is not None and isinstance(config.networks, DCGAN | UNet | CycleNetworks):
         config.networks.refuse_size(config.size, config.size)
+    pairing.require_networks(config)
     mixing = any(isinstance(penalty, GradientPenalty) for penalty in config.game.penalties)
     if config.labels and mixing and config.game.fake_labels != "data":
         raise UsageError(

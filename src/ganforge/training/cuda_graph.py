@@ -42,6 +42,8 @@ class Captured:
         self, state: State, game: Game, options: StepOptions, record: Record | None = None
     ):
         refuse(state, options)
+        if game.random_inputs("discriminator"):
+            raise NotCompiledError("a pool of earlier pictures is not captured")
         self.state, self.game, self.options = state, game, options
         self.record = record or Graphs()
         self.recordings: dict[tuple[bool, ...], tuple[Callable[[], None], Log]] = {}

@@ -93,6 +93,14 @@ def join(world: World, device: str, store: Store | None = None, timeout: float =
         )
 
 
+def gather(rows: Tensor) -> Tensor:
+    """The rows (b, ...) of all processes as (B, ...), in the order of their ranks."""
+    parts = [torch.empty(rows.shape, dtype=rows.dtype, device=rows.device)
+             for _ in range(dist.get_world_size())]  # fmt: skip
+    dist.all_gather(parts, rows.contiguous())
+    return torch.cat(parts)
+
+
 def leave() -> None:
     """Part from the other processes, if there are any."""
     if dist.is_initialized():

@@ -21,6 +21,7 @@ from ganforge.nets.dcgan import LARGEST, SMALLEST
 from ganforge.recipes import RECIPES
 from ganforge.text import command_line
 
+TRANSLATORS = ("pix2pix", "cyclegan")
 CLASSIC = (28, 28)  # the size for which `cdcgan` was chosen
 LARGEST_ON_CPU = 128
 PASSES = 60  # over the pictures, if the least and the largest budget allow it
@@ -46,10 +47,16 @@ def fit(data: str, *, size: int | None = None, device: str = "auto") -> Fit:
         device: as in a config.
 
     Raises:
-        UsageError: vectors, for which no recipe is better than another.
+        UsageError: vectors, or translated pictures, of which the user names the recipe.
         UsageError, DataError, DiskError: the data cannot be read.
     """
     found = survey(data)
+    if found.translated:
+        train = [command_line(["ganforge", "train", r, "--data", data]) for r in TRANSLATORS]
+        raise UsageError(
+            f"data {data!r} are translated pictures: `{train[0]}` for pairs, `{train[1]}` for two "
+            "domains without pairs"
+        )
     if not found.pictures:
         raise UsageError(
             f"data {data!r} are vectors, and their recipe depends on what they are: name one, "

@@ -82,6 +82,11 @@ class GANModule(L.LightningModule):
         self.automatic_optimization = False
         if not isinstance(config, Config):
             config = convert.from_dict(Config, config, registry.PARTS)
+        if config.pairing:
+            raise UsageError(
+                f"{config.name} translates pictures, which the Lightning module does not: use "
+                "`ganforge train` or gf.train"
+            )
         data = None
         if spec is None:
             data = checks.require_data(config)

@@ -10,10 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from ganforge.config.schema import Config
-from ganforge.data.load import Dataset, load
+from ganforge.data.dataset import Dataset
 from ganforge.errors import GanforgeError, UsageError
 from ganforge.runs.folder import Run
-from ganforge.training import distributed, threads
+from ganforge.training import distributed, pairing, threads
 from ganforge.training.device import resolve
 from ganforge.training.trainer import Trainer
 
@@ -43,7 +43,7 @@ def resolved(config: Config, path: Path, data: Dataset | None = None) -> Config:
 
 def estimate(config: Config, path: Path) -> str:
     """A line: how long this machine takes for the budget of a config, by a measurement."""
-    data = load(config.data, size=config.size)
+    data = pairing.load_part(config)
     a_second = rate(config, path, data)
     minutes = config.images(len(data)) / a_second / 60
     return f"takes    about {minutes:,.0f} minutes here ({a_second:,.0f} pictures/s)"
@@ -63,7 +63,7 @@ def stored(run: Run) -> tuple[float, float] | None:
 
 def rate(config: Config, path: Path, data: Dataset | None = None) -> float:
     """Images a second that this machine trains, by steps of a copy of the run."""
-    data = data or load(config.data, size=config.size)
+    data = data or pairing.load_part(config)
     wanted = replace(config, minutes=None, kimg=1000.0)
     t = Trainer.build(wanted, Run(path), data, resolve(wanted, {}, distributed.ALONE, data.spec))
     try:

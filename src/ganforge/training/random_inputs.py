@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -162,29 +163,20 @@ def draws_of(config: Config, spec: DataSpec, players: Players, side: str) -> dic
                 for key, one in each.random_inputs().items():
                     number = f"augment.{place}.{key}"
                     wanted[name, number] = (f"{side}/{name}/{number}", one)
+    extra = dict(game.random_inputs(side))
     for penalty in game.penalties:
         if penalty.player == side:
-            for key, one in penalty.random_inputs.items():
-                sized = replace(one, shape=one.shape or spec.shape)
-                wanted["extra", key] = (f"{side}/{key}", sized)
+            extra |= penalty.random_inputs
+    for key, one in extra.items():
+        sized = replace(one, shape=one.shape or spec.shape)
+        wanted["extra", key] = (f"{side}/{key}", sized)
     draws |= {path: draw_of(Stream(seed, name), one) for path, (name, one) in wanted.items()}
     return draws
 
 
 def draw_of(stream: Stream, wanted: RandomInput) -> Draw:
     """The numbers of a random input, by its law."""
-    size = wanted.size
-
-    def read(first: int, count: int) -> Array:
-        if wanted.law == "dropout":
-            values = stream.dropout_mask(first, count, size, wanted.drop)
-        elif wanted.law == "unit":
-            values = stream.uniform(first, count, size)
-        else:
-            values = stream.draw(wanted.law, first, count, size)
-        return values.reshape(count, *wanted.shape)
-
-    return Draw(size, read)
+    return Draw(wanted.size, partial(wanted.draw, stream))
 
 
 def seed_user_modules(players: Players, seed: int, step: int) -> None:

@@ -6,7 +6,9 @@ import json
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +22,24 @@ from ganforge.data import spec
 from ganforge.data.batches import Batches
 from ganforge.data.load import Dataset
 from ganforge.data.spec import DataSpec
-from ganforge.errors import BusyError, DiskError, DivergedError, OutOfMemoryError, lacks_memory
+from ganforge.errors import (
+    BusyError,
+    DiskError,
+    DivergedError,
+    GanforgeError,
+    OutOfMemoryError,
+    lacks_memory,
+)
 from ganforge.gan import schedules, state, step
-from ganforge.gan.batch import Batch, Log
+from ganforge.gan.batch import Batch, Log, same
 from ganforge.gan.state import State, StepHyperparameters
 from ganforge.gan.step import StepOptions
 from ganforge.runs import checkpoint, folder, lock, model
 from ganforge.runs.folder import Run
 from ganforge.runs.records import Progress
 from ganforge.sampling.sampler import Sampler
-from ganforge.training import build, checks, distributed, random_inputs
+from ganforge.sampling.translate import Translator, sampler_of, triples
+from ganforge.training import build, checks, distributed, pairing, random_inputs
 from ganforge.training.clock import Clock
 from ganforge.training.compiled.compile import Compiled
 from ganforge.training.cuda_graph import Captured
@@ -41,6 +51,7 @@ from ganforge.training.random_inputs import RandomInputSource
 from ganforge.types import Array
 
 BEST = "best.json"
+TRIPLES = 6  # columns of a grid of translations: two rows of source, output, target
 CHECK_STEPS = 50  # steps between two looks at whether all weights are finite
 
 
@@ -138,7 +149,7 @@ class Trainer:
     @property
     def epoch(self) -> float:
         """Passes over the data."""
-        return self.samples_seen / len(self.data)
+        return self.samples_seen / self.data.epoch
 
     def sampler(self) -> Sampler:
         """The generator as it is now, or its average if there is one."""
@@ -186,7 +197,7 @@ class Trainer:
 
     def interval(self, epochs: float) -> int:
         """The steps of so many passes over the data, at least `output.min_gap`."""
-        return max(self.min_gap, round(epochs * len(self.data) / self.images_a_step))
+        return max(self.min_gap, round(epochs * self.data.epoch / self.images_a_step))
 
     def is_due(self, epochs: float) -> bool:
         """Whether this step completes another `epochs` passes; never for 0."""
@@ -273,11 +284,24 @@ class Trainer:
         """Samples from the run's fixed noise, as samples/<step>.png, or .npz for vectors."""
         if not self.world.is_main_process:
             return None
-        samples = grid(self.sampler(), self.config)
+        drawn_by = self.sampler()
+        if isinstance(drawn_by, Translator):
+            rows = triples(drawn_by, self.shown, max(1, self.config.output.grid // TRIPLES))
+            samples = images.grid(rows, TRIPLES)
+        else:
+            samples = grid(drawn_by, self.config)
         picture = self.data.spec.is_image
         data = images.png(samples) if picture else files.npz(samples=samples)
         name = f"{self.state.step:09d}.{'png' if picture else 'npz'}"
         return self._attempt(lambda: files.save_file(self.run.samples / name, data))
+
+    @cached_property
+    def shown(self) -> Dataset:
+        """Pictures to translate for the grids: held out if the config names such."""
+        if self.data.name == self.config.data:
+            with suppress(GanforgeError):
+                return pairing.load_part(self.config, "validation")
+        return self.data
 
     def save(self) -> Path | None:
         """Write a checkpoint and the model folder.
@@ -438,7 +462,9 @@ def out_of_memory(
 def step_options(config: Config, world: World) -> StepOptions:
     """How a process of several plays its part of a step."""
     reduce = distributed.all_reduce if world.size > 1 else None
-    return StepOptions(config.batch, config.micro_batch, reduce)
+    gather = distributed.gather if world.size > 1 else same
+    first, _ = world.part(config.batch)
+    return StepOptions(config.batch, config.micro_batch, reduce, gather, first)
 
 
 def examples(batches: Batches, config: Config, world: World, step: int) -> list[Batch]:
@@ -451,7 +477,7 @@ def examples(batches: Batches, config: Config, world: World, step: int) -> list[
 def sampler(config: Config, data: DataSpec, now: State, class_names: Sequence[str]) -> Sampler:
     """What draws from the generator, or its average if there is one. data: what D is shown."""
     seen, names = build.players_spec(config, data), class_names if config.labels else ()
-    return Sampler(state.sampling_model(now), seen, config.noise, config.name, tuple(names))
+    return sampler_of(state.sampling_model(now), seen, config.noise, config.name, tuple(names))
 
 
 def grid(drawn_by: Sampler, config: Config) -> Array:

@@ -25,5 +25,6 @@ COMMANDS = {
     "sample": "ganforge.cli.commands.sample:sample",
     "serve": "ganforge.cli.commands.serve:serve",
     "train": "ganforge.cli.commands.train:train",
+    "translate": "ganforge.cli.commands.translate:translate",
     "watch": "ganforge.cli.commands.watch:watch",
 }

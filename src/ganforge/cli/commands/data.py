@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from cyclopts import App
 
 from ganforge.cli.options import Output, output_path, picture_file
+from ganforge.errors import choice
 from ganforge.text import command_line
 
 if TYPE_CHECKING:
@@ -17,13 +18,25 @@ data = App(name="data", help="Look at data, or pack them for training.")
 
 
 @data.command
-def show(source: str, /, *, size: int | None = None, output: Output = None) -> str:
+def show(
+    source: str,
+    /,
+    *,
+    target: str | None = None,
+    pairing: str = "",
+    size: int | None = None,
+    output: Output = None,
+) -> str:
     """Print the shape, classes and counts of data, and save a grid of them.
 
     Parameters
     ----------
     source
         A data set's name or a path.
+    target
+        A second folder or zip: the pictures that those of SOURCE are translated to.
+    pairing
+        paired or unpaired: read SOURCE as pix2pix or cyclegan would.
     output
         [default: data-NAME.png]
     """
@@ -31,15 +44,17 @@ def show(source: str, /, *, size: int | None = None, output: Output = None) -> s
 
     from ganforge import files
     from ganforge.data import settings
-    from ganforge.data.describe import preview
+    from ganforge.data.describe import preview, preview_pairs
     from ganforge.data.load import load
     from ganforge.experiments import naming
     from ganforge.plotting import points, style
 
-    found = load(source, size=size)
+    found = load(named(source, target, pairing), size=size, pairing=pairing)
     name = naming.joined([source if naming.slug(source) else settings.short_name(source)])
     out = output_path(output, Path(f"data-{name}.png"), ".png")
-    if found.spec.is_image:
+    if found.spec.source is not None and found.spec.is_image and found.spec.source.is_image:
+        picture = picture_file(preview_pairs(found, 32), 8)
+    elif found.spec.is_image:
         count, columns = preview_layout(found)
         picture = picture_file(preview(found, count), columns)
     else:
@@ -49,7 +64,15 @@ def show(source: str, /, *, size: int | None = None, output: Output = None) -> s
 
 
 @data.command
-def pack(source: str, out: Path, /, *, size: int | None = None) -> str:
+def pack(
+    source: str,
+    out: Path,
+    /,
+    *,
+    target: str | None = None,
+    pairing: str = "",
+    size: int | None = None,
+) -> str:
     """Decode data once into a store that loads at once and need not fit in memory.
 
     Parameters
@@ -57,15 +80,28 @@ def pack(source: str, out: Path, /, *, size: int | None = None) -> str:
     source
         A data set's name or a path.
     out
-        The folder to make: images.npy, labels.npy, dataset.json.
+        The folder to make: images.npy, labels.npy, source.npy, dataset.json.
+    target
+        A second folder or zip: the pictures that those of SOURCE are translated to.
+    pairing
+        paired or unpaired: read SOURCE as pix2pix or cyclegan would.
     """
     from ganforge.data import pack as packing
     from ganforge.data.load import load
     from ganforge.training.device import cores
 
-    path = packing.pack(source, out, size, 0, workers=cores())
-    named = command_line(["--data", str(path)])
-    return f"{described(load(str(path)))}\npacked in {path}; train on it with {named}"
+    data = named(source, target, pairing)
+    path = packing.pack(data, out, size, 0, workers=cores(), pairing=pairing)
+    flag = command_line(["--data", str(path)])
+    return f"{described(load(str(path)))}\npacked in {path}; train on it with {flag}"
+
+
+def named(source: str, target: str | None, pairing: str) -> str:
+    """The name of the data: of two folders "A|B"; UsageError for an unknown pairing."""
+    from ganforge.data.load import BETWEEN
+
+    choice("pairing", pairing, ("", "paired", "unpaired"))
+    return source if target is None else f"{source}{BETWEEN}{target}"
 
 
 def described(found: Dataset) -> str:

@@ -37,19 +37,21 @@ def diagnose(
             "diagnose: name a run folder (`ganforge diagnose runs/cdcgan`) or a code (`ganforge "
             "diagnose --explain GF001`)"
         )
-    from ganforge import diagnosis
+    from ganforge import diagnosis, registry
     from ganforge.data import load
     from ganforge.diagnosis import findings
     from ganforge.runs import folder
 
     if run is None or explain:
         return diagnosis.explain(str(explain).upper())
-    settings = folder.open_run(run).settings
+    settings = folder.open_run(run).settings()
     train = validation = None
     if data is not None:
-        size = size or settings().get("size")
-        train = load.load(data, size=size)
-        validation = load.load(data, part="validation", size=size)
+        size = size or settings.get("size")
+        train, validation = (
+            load.load(data, part=part, size=size, pairing=registry.pairing(settings))
+            for part in ("train", "validation")
+        )
     elif size is not None:
         raise UsageError(f"size = {size}: give it together with --data")
     found = diagnosis.diagnose(

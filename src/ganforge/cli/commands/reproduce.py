@@ -23,14 +23,16 @@ def reproduce(
 
     parzen: the adversarial nets of 2014 on MNIST, log-likelihood under a Parzen window. ring, grid:
     modes, precision and balance on 8 and 25 Gaussians; ring-published, grid-published: the same
-    with the plain GAN of those tables. ranking: the report's GAN, DCGAN and CGAN compared.
+    with the plain GAN of those tables. ranking: the report's GAN, DCGAN and CGAN compared. pix2pix,
+    pix2pix-64, cyclegan: the ablations of both on line drawings and colours, at 32 and 64 pixels.
 
     Parameters
     ----------
     experiment
-        parzen, ring, grid, ring-published, grid-published or ranking.
+        parzen, ring, grid, ring-published, grid-published, ranking, pix2pix, pix2pix-64 or
+        cyclegan.
     seeds
-        As 0..4 or 0,1,2. [default: parzen 0, ring and grid 0..9, ranking 0..4]
+        As 0..4 or 0,1,2. [default: parzen 0, ring and grid 0..9, all others 0..4]
     budget
         Epochs of the training data for every run. One is 500 iterations of parzen, 1,000 of the
         published ring and grid (which had 400). [default: what docs/results.md was made with]

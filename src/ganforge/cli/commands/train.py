@@ -70,7 +70,7 @@ def train(
         which a recipe is chosen; or a run folder, to go on with it. [default: cdcgan]
     data
         mnist, fashion-mnist, cifar10, a toy law, or a path: folder or zip of pictures, idx, npy,
-        npz, packed store.
+        npz, packed store. Two folders, as --data A/ B/, for recipes that translate pictures.
     size
         Pictures are cropped and resized to SIZE x SIZE.
     batch
@@ -330,7 +330,11 @@ def summary(trained: Trained) -> Iterator[str]:
     yield from (f"{name:<8} {place}" for name, place in places.items() if place)
     label = f" --label {8 if spec.classes > 8 else 0}" if spec.classes else ""
     out = "-o samples.png" if spec.is_image else "-n 1000 -o samples.npz"
-    yield f"sample   {command_line(['ganforge', 'sample', str(path)])}{label} {out}"
+    if spec.source is None:
+        yield f"sample   {command_line(['ganforge', 'sample', str(path)])}{label} {out}"
+    else:
+        use = command_line(["ganforge", "translate", str(path)])
+        yield f"use      {use} PICTURES/ -o OUT/"
     if trained.unscored:
         yield trained.unscored
     if trained.scores:

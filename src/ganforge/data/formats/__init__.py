@@ -11,5 +11,6 @@ FORMATS = {
     "arrays": ".npy, .npz",
     "cifar": "CIFAR-10's batches",
     "idx": "idx files (plain or .gz)",
+    "image_pairs": "pairs of pictures",
     "image_folder": "a folder or .zip of pictures",
 }

@@ -105,13 +105,16 @@ def look(path: Path, options: PictureOptions) -> Seen:
 
 
 def headers(
-    store: Store, names: list[str], options: PictureOptions
+    store: Store, names: list[str], options: PictureOptions, half: int | None = None
 ) -> tuple[dict[str, Header], dict[str, str]]:
-    """The header of each picture by its name, and why other pictures cannot be read."""
+    """The header of each picture by its name, and why other pictures cannot be read.
+
+    half: 0 for the left half of each picture, 1 for the right one, None for the whole.
+    """
     good: dict[str, Header] = {}
     skipped: dict[str, str] = {}
     with quiet(), executor(options) as pool:
-        for name, found in _results(pool, probe, store, names):
+        for name, found in _results(pool, partial(probe, half=half), store, names):
             if isinstance(found, str):
                 skipped[name] = found
             else:
@@ -150,7 +153,7 @@ def frames(path: Path, found: dict[str, Header]) -> list[str]:
 
 
 def decode_all(
-    store: Store, good: dict[str, Header], options: PictureOptions
+    store: Store, good: dict[str, Header], options: PictureOptions, half: int | None = None
 ) -> tuple[Array, list[str], dict[str, str]]:
     """Decoded pictures (N, H, W, C), their names, and why others were left out."""
     shape = _shape(list(good.values()), options.size, store.path)
@@ -158,7 +161,8 @@ def decode_all(
     decoded: list[str] = []
     skipped: dict[str, str] = {}
     pixels = sum(header.height * header.width for header in good.values())
-    work = partial(decode, size=options.size, channels=shape[-1], white=options.reading.white)
+    white = options.reading.white
+    work = partial(decode, size=options.size, channels=shape[-1], white=white, half=half)
     with quiet(), executor(options, pixels) as pool:
         for name, picture in _results(pool, work, store, list(good)):
             if isinstance(picture, str):

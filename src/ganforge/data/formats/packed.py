@@ -1,4 +1,4 @@
-"""The packed folder: images.npy, labels.npy and dataset.json, decoded once.
+"""The packed folder: images.npy, labels.npy, source.npy and dataset.json, decoded once.
 
 Rows are ordered train, validation, test, so that each part is one stretch of a memory map.
 `data.pack` makes such a folder.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,26 +26,31 @@ from ganforge.data.dataset import (
     check_labels,
     describe_values,
     digest,
+    hides_pairs,
     resize,
     resized_spec,
+    source_split,
     split,
 )
 from ganforge.data.formats.arrays import map_npy
 from ganforge.data.settings import Reading
-from ganforge.data.spec import DataSpec
+from ganforge.data.spec import DataSpec, spec_table
 from ganforge.errors import DataError, GanforgeError
 from ganforge.files import file_digest, parsing, read_file, reading, write_file
 from ganforge.text import json_bytes, printable
-from ganforge.types import Array
+from ganforge.types import Array, Ints
 
 FORMAT, VERSION = "ganforge-dataset", 1
-MANIFEST, IMAGES, LABELS = "dataset.json", "images.npy", "labels.npy"
+MANIFEST, IMAGES, LABELS, SOURCE = "dataset.json", "images.npy", "labels.npy", "source.npy"
 MAX_MANIFEST = 2**26  # bytes
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """dataset.json. counts, sha256: of each part; files: name -> (bytes, sha256)."""
+    """dataset.json.
+
+    counts, source_counts, sha256: of each part; files: name -> (bytes, sha256).
+    """
 
     spec: DataSpec
     class_names: tuple[str, ...]
@@ -54,6 +59,8 @@ class Manifest:
     files: dict[str, tuple[int, str]]
     skipped: tuple[str, ...]
     notes: tuple[str, ...]
+    source_counts: dict[str, int]
+    unpaired: bool
 
 
 def is_store(path: Path) -> bool:
@@ -83,6 +90,7 @@ def load(
     size: int | None = None,
     name: str = "",
     verify: bool = False,
+    pairing: str = "",
 ) -> Dataset:
     """One part of a packed folder, its values a read-only memory map.
 
@@ -95,6 +103,7 @@ def load(
         size: side in pixels to which pictures are cropped and resized; None leaves them.
         name: of the data set; the path if it is empty.
         verify: check the hash of the values too.
+        pairing: "unpaired" hides which source belongs to which example of the train part.
 
     Raises:
         DataError: the folder is damaged, or has no such part.
@@ -104,14 +113,8 @@ def load(
     name = name or str(path)
     for file, known in store.files.items():
         _check_file(path / file, *known, verify or file == LABELS)
-    values = map_npy(path / IMAGES)
     count, spec = sum(store.counts.values()), store.spec
-    shape = (count, *spec.stored_shape)
-    if values.shape != shape or values.dtype != spec.dtype:
-        raise DataError(
-            f"{path / IMAGES}: {values.dtype} {values.shape}, but {MANIFEST} says {spec.dtype} "
-            f"{shape}: pack it again"
-        )
+    values = _mapped(path / IMAGES, count, spec)
     chosen = _stretches(store.counts)[part]
     labels = None
     if LABELS in store.files:
@@ -121,14 +124,34 @@ def load(
         labels = labels[chosen]
     if store.counts[part] == 0:
         raise DataError(f"data {name!r} was packed without a {part} part: too few examples")
+    source = None
     spec = resized_spec(spec, size, name)
     values = resize(values[chosen], size)
-    sha256 = store.sha256[part] if spec == store.spec else digest(values, labels)
+    if spec.source is not None:
+        every = _mapped(path / SOURCE, sum(store.source_counts.values()), spec.source)
+        size_of = size if spec.source.is_image else None  # a vector has no size
+        source = resize(every[_stretches(store.source_counts)[part]], size_of)
+        spec = replace(spec, source=resized_spec(spec.source, size_of, name))
+    unpaired = hides_pairs(source, store.unpaired, part, pairing)
+    same = (spec, unpaired) == (store.spec, store.unpaired)
+    sha256 = store.sha256[part] if same else digest(values, labels, source, unpaired=unpaired)
     return Dataset(
-        name, part, spec, values, labels, store.class_names, sha256, store.skipped,
+        name, part, spec, values, labels, store.class_names, sha256, store.skipped, source,
+        unpaired,
         counts=tuple(store.counts[each] for each in PARTS),
         notes=store.notes,
     )  # fmt: skip
+
+
+def _mapped(file: Path, count: int, spec: DataSpec) -> Array:
+    """The array of a file; DataError unless it is as the manifest says."""
+    values, shape = map_npy(file), (count, *spec.stored_shape)
+    if values.shape != shape or values.dtype != spec.dtype:
+        raise DataError(
+            f"{file}: {values.dtype} {values.shape}, but {MANIFEST} says {spec.dtype} "
+            f"{shape}: pack it again"
+        )
+    return values
 
 
 def write(
@@ -150,32 +173,36 @@ def write(
         held_out: see `split`.
 
     Raises:
-        DataError: no examples, or examples with a source, which this format does not hold.
+        DataError: no examples.
         UsageError: a size that pictures cannot have.
     """
-    if examples.source is not None:
-        raise DataError(f"data {name!r} has a source: a packed folder holds none; use it unpacked")
-    values, labels = examples.values, examples.labels
+    labels, source = examples.labels, examples.source
     parts = split(examples, name, "train", seed, held_out)
-    spec = resized_spec(describe_values(values, parts["train"], examples.classes), size, name)
-    order = np.concatenate([parts[part] for part in PARTS])
-    stored = (resize(values[order[chunk]], size) for chunk in blocks(values, len(order)))
-    write_npy(folder / IMAGES, (len(order), *spec.stored_shape), np.dtype(spec.dtype), stored)
+    spec = _write_values(folder / IMAGES, examples.values, parts, name, size, examples.classes)
+    of_source = source_split(examples, parts, name, "train", seed, held_out)
+    translated = {} if source is None else _write_source(folder, examples, of_source, name, size)
+    source = None if source is None else map_npy(folder / SOURCE)
     if labels is not None:
-        labels = labels[order]
+        labels = labels[np.concatenate([parts[part] for part in PARTS])]
         write_npy(folder / LABELS, labels.shape, labels.dtype, [labels])
 
     values, counts = map_npy(folder / IMAGES), {part: len(parts[part]) for part in PARTS}
+    chosen_source = _stretches({part: len(of_source[part]) for part in PARTS})
     manifest = {
         "format": FORMAT,
         "version": VERSION,
         "source": name,
-        **asdict(spec),
+        **spec_table(spec),
         "class_names": examples.class_names,
         "counts": counts,
         "split": {"seed": seed, "held_out": held_out, "published_test": examples.test > 0},
         "sha256": {
-            part: digest(values[chosen], None if labels is None else labels[chosen])
+            part: digest(
+                values[chosen],
+                None if labels is None else labels[chosen],
+                None if source is None else source[chosen_source[part]],
+                unpaired=examples.unpaired,
+            )
             for part, chosen in _stretches(counts).items()
         },
         "files": {
@@ -184,8 +211,39 @@ def write(
         },
         "skipped": examples.skipped,
         "notes": examples.notes,
+        **translated,
     }
     write_file(folder / MANIFEST, json_bytes(manifest, indent=1))
+
+
+def _write_source(
+    folder: Path, examples: Examples, parts: dict[str, Ints], name: str, size: int | None
+) -> dict[str, Any]:
+    """Write the sources, and return what the manifest says of them."""
+    assert examples.source is not None
+    size_of = size if examples.source.ndim == 4 else None  # a vector has no size
+    spec = _write_values(folder / SOURCE, examples.source, parts, name, size_of)
+    return {
+        "source_spec": asdict(spec),
+        "source_counts": {part: len(parts[part]) for part in PARTS},
+        "unpaired": examples.unpaired,
+    }
+
+
+def _write_values(
+    file: Path,
+    values: Array,
+    parts: dict[str, Ints],
+    name: str,
+    size: int | None,
+    classes: int = 0,
+) -> DataSpec:
+    """Write the rows of all parts, resized; their spec."""
+    spec = resized_spec(describe_values(values, parts["train"], classes), size, name)
+    order = np.concatenate([parts[part] for part in PARTS])
+    stored = (resize(values[order[chunk]], size) for chunk in blocks(values, len(order)))
+    write_npy(file, (len(order), *spec.stored_shape), np.dtype(spec.dtype), stored)
+    return spec
 
 
 def write_npy(
@@ -217,11 +275,9 @@ def _read_manifest(path: Path) -> Manifest:
             raise ValueError("format")
         if (version := table["version"]) != VERSION:
             raise DataError(f"{path}: version {version!r:.40}; this program reads {VERSION}")
-        try:
-            known = {field.name: table[field.name] for field in fields(DataSpec)}
-            spec = from_dict(DataSpec, known, {})
-        except GanforgeError as error:
-            raise ValueError(str(error)) from None
+        spec = _spec(table)
+        if "source_spec" in table:
+            spec = replace(spec, source=_spec(table["source_spec"]))
         class_names, skipped, notes = (
             tuple(printable(str(text)) for text in texts)
             for texts in (table["class_names"], table["skipped"], table.get("notes", []))
@@ -234,11 +290,27 @@ def _read_manifest(path: Path) -> Manifest:
             name: (_count(known["bytes"]), str(known["sha256"]))
             for name, known in table["files"].items()
         }
-        if not {IMAGES} <= set(files) <= {IMAGES, LABELS}:
+        needed = {IMAGES} if spec.source is None else {IMAGES, SOURCE}
+        if not needed <= set(files) <= needed | {LABELS}:
             raise ValueError("files")
-        counts = {part: _count(table["counts"][part]) for part in PARTS}
+        counts, source_counts = (
+            {part: _count(table[key][part]) for part in PARTS}
+            for key in ("counts", "counts" if spec.source is None else "source_counts")
+        )
         sha256 = {part: str(table["sha256"][part]) for part in PARTS}
-    return Manifest(spec, class_names, counts, sha256, files, skipped, notes)
+        unpaired = bool(table.get("unpaired", False))
+    return Manifest(
+        spec, class_names, counts, sha256, files, skipped, notes, source_counts, unpaired
+    )
+
+
+def _spec(table: dict[str, Any]) -> DataSpec:
+    """The spec of one kind of examples; ValueError or KeyError if the table is damaged."""
+    names = [field.name for field in fields(DataSpec) if field.name != "source"]
+    try:
+        return from_dict(DataSpec, {name: table[name] for name in names}, {})
+    except GanforgeError as error:
+        raise ValueError(str(error)) from None
 
 
 def _count(value: object) -> int:

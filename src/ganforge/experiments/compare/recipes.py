@@ -14,7 +14,6 @@ from pathlib import Path
 from ganforge import registry
 from ganforge.config import convert
 from ganforge.config.schema import Config
-from ganforge.data.load import load
 from ganforge.errors import UsageError, check
 from ganforge.experiments import naming
 from ganforge.experiments.compare import runs
@@ -25,6 +24,7 @@ from ganforge.experiments.plan import checked_seeds, user_networks
 from ganforge.recipes import find
 from ganforge.runs import folder
 from ganforge.runs.folder import Run
+from ganforge.training.pairing import load_part
 
 WRITTEN = ("compare.json", "compare.png", "speeds.json")  # in the folder of a comparison
 CANDIDATES = 5  # scores of a run on the validation split, of which the best chooses its checkpoint
@@ -121,7 +121,7 @@ def plan_jobs(
                     f"cannot be compared; --{key} gives both the same"
                 )
     first = next(iter(configs.values()))
-    examples = len(load(first.data, size=first.size))
+    examples = load_part(first).epoch
     ready = {k: with_scores(c, examples) for k, c in with_budget(configs, budget, out).items()}
     return [
         Job(label, replace(config, seed=seed), run_folder(out, label, seed))

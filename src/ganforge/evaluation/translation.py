@@ -1,0 +1,132 @@
+"""How good is a translator? Its held-out translations, measured by `pairs` and a Frechet distance.
+
+Of an unpaired model with hidden pairs the same is measured both ways; without pairs, what is left.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ganforge.data.dataset import Dataset, Examples, scaled
+from ganforge.data.spec import DataSpec, as_uint8
+from ganforge.evaluation.inputs import LEAST, Real, make_case, subset
+from ganforge.evaluation.metrics import METRICS, frechet
+from ganforge.evaluation.pairs import COLOURS, PairCase, against_floor, measures
+from ganforge.evaluation.score import Score, verdict
+from ganforge.sampling.translate import BACK, FORTH, Translator
+from ganforge.types import Array, Pixels
+
+SEEDS = 3  # translations of one source that diversity compares
+SEARCHED = 2000  # training sources among which the nearest is searched
+
+
+def scores(
+    translator: Translator, real: Real, *, n: int, seed: int = 0, space: str | None = None
+) -> list[Score]:
+    """Every measure of a translator that its data allow, of each direction.
+
+    Names of the way back end in "-b2a". N is n, or as many as are held out.
+
+    Args:
+        n: pictures of each domain.
+        seed: of the translations, the subsets and the resamples.
+        space: of the Frechet distance, see `features.SPACES`; None for the default of the data.
+    """
+    found: list[Score] = []
+    for direction in translator.directions:
+        case = case_of(translator, real, direction, n, seed)
+        ending = "" if direction == FORTH else f"-{BACK}"
+        split = real.held_out.part
+        for name, (better, measured) in measures(case, translator.is_random(direction)).items():
+            word = against_floor(better, measured) if better != "floor" else ""
+            if name == "colours":
+                word = verdict(COLOURS, measured)
+            found.append(
+                Score(
+                    f"{name}{ending}", measured.value, measured.spread, measured.floor.value,
+                    len(case.output), "pixels", "", seed, split, better, measured.note,
+                    word or "unknown",
+                )
+            )  # fmt: skip
+        if len(case.output) >= LEAST and len(case.train_target) >= max(2 * LEAST, len(case.output)):
+            found.append(distance(translator, real, case, direction, seed, space, ending))
+    return found
+
+
+def distance(
+    translator: Translator,
+    real: Real,
+    case: PairCase,
+    direction: str,
+    seed: int,
+    space: str | None,
+    ending: str,
+) -> Score:
+    """The Frechet distance of outputs and held-out targets; the sources' is in its note."""
+    target = translator.ends(direction)[1]
+    train, held_out = Examples(case.train_target), Examples(case.target)
+    made, copied = (
+        make_case(
+            train, held_out, Examples(x), spec=target, space=space, seed=seed,
+            split=real.held_out.part,
+        )
+        for x in (case.output, case.baselines["copy"])
+    )  # fmt: skip
+    found = frechet.score(made)
+    note = "; ".join(filter(None, (found.note, f"copy {frechet.score(copied).value:.4g}")))
+    return Score(
+        f"frechet{ending}", found.value, found.spread, found.floor.value, made.n, made.space.name,
+        made.space.sha256, seed, made.split, "lower", note, verdict(METRICS["frechet"], found),
+    )  # fmt: skip
+
+
+def case_of(translator: Translator, real: Real, direction: str, n: int, seed: int) -> PairCase:
+    """One direction of a translator, on at most n held-out pictures."""
+    source, target = translator.ends(direction)
+    held_out, train = ends_of(real.held_out, direction), ends_of(real.train, direction)
+    count = min(n, *(len(side) for side in held_out))
+    known = min(SEARCHED, *(len(side) for side in train))
+    paired, train_paired = not real.held_out.unpaired, not real.train.unpaired
+    rows = [
+        subset(len(side), count, seed, "pairs" if paired else f"pairs/{i}")
+        for i, side in enumerate(held_out)
+    ]
+    train_rows = [
+        subset(len(side), known, seed, "known" if train_paired else f"known/{i}")
+        for i, side in enumerate(train)
+    ]
+    stored = np.asarray(held_out[0][rows[0]])
+    made = translator.translate(stored, seed, direction)
+    again = None
+    if len(translator.directions) > 1:
+        back = BACK if direction == FORTH else FORTH
+        again = at_size(translator.translate(made, seed, back), source, target)
+    others = tuple(
+        at_size(translator.translate(stored, seed + k, direction), target, target)
+        for k in range(1, SEEDS if translator.is_random(direction) else 1)
+    )
+    return PairCase(
+        at_size(stored, source, target),
+        at_size(made, target, target),
+        at_size(np.asarray(held_out[1][rows[1]]), target, target),
+        at_size(np.asarray(train[0][train_rows[0]]), source, target),
+        at_size(np.asarray(train[1][train_rows[1]]), target, target),
+        paired,
+        train_paired,
+        again,
+        others,
+        seed,
+    )
+
+
+def ends_of(data: Dataset, direction: str) -> tuple[Array, Array]:
+    """Stored sources and targets of a direction."""
+    assert data.source is not None
+    return (data.source, data.values) if direction == FORTH else (data.values, data.source)
+
+
+def at_size(values: Array, spec: DataSpec, target: DataSpec) -> Pixels:
+    """Stored pictures as uint8, in the size of the targets."""
+    pixels = as_uint8(values, spec)
+    height, width = target.shape[1:]
+    return pixels if pixels.shape[1:3] == (height, width) else scaled(pixels, height, width)
