@@ -475,3 +475,10 @@ def test_configs_are_frozen() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         one.seed = 3  # type: ignore[misc]
     assert math.isclose(one.discriminator.lr, 0.05)
+
+
+@pytest.mark.parametrize("key", ["log_every", "min_gap", "grid", "keep"])
+def test_counts_of_the_output_are_at_least_one(key: str) -> None:
+    with pytest.raises(UsageError, match=f"{key} = 0: expected at least 1"):
+        Output(**{key: 0})
+    assert getattr(Output(**{key: 1}), key) == 1

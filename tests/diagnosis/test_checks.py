@@ -70,6 +70,16 @@ def test_each_code_is_found_and_no_other_with_its_figures(code: str) -> None:
     assert set(SICK[code]) & set(one.figures)
 
 
+@pytest.mark.parametrize(
+    ("code", "part"),
+    [("GF005", {"behind": 1.0}), ("GF005", {"d_cost": 1.3}), ("GF006", {"flips": 12}),
+     ("GF006", {"gap_rms": 2.0}), ("GF004", {"memory": 0.99})],
+)  # fmt: skip
+def test_half_of_the_evidence_is_no_finding(code: str, part: dict[str, float]) -> None:
+    assert code not in run_checks(HEALTHY | part, {}).codes
+    assert run_checks(HEALTHY | SICK[code], {}).codes == (code,)
+
+
 def test_the_remedy_of_a_saturated_d_depends_on_the_loss() -> None:
     """The minimax loss has lost its slope; the other has a D that is sure of everything."""
     for name, remedy in (("minimax", "non-saturating"), ("non-saturating", "discriminator.lr")):

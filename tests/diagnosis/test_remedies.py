@@ -14,6 +14,7 @@ from ganforge.cli import main
 from ganforge.config import convert
 from ganforge.config.schema import Config
 from ganforge.diagnosis import CHECKS, run_checks
+from ganforge.diagnosis.remedies import LOWER_G, Change, changed
 from ganforge.gan.penalties import R1
 from ganforge.runs.folder import Run
 from tests.diagnosis.test_checks import HEALTHY, SICK
@@ -118,3 +119,18 @@ def test_penalties_of_the_run_are_not_replaced(tmp_path: Path) -> None:
     game = replace(config.game, penalties=(R1(1.0, 4),))
     text = remedy("GF001", replace(config, game=game), tmp_path / "run")
     assert "--game.loss relativistic" in text and "--game.penalties" not in text
+
+
+def test_a_change_that_cannot_be_or_changes_nothing_is_none() -> None:
+    config = recipes.find("gaussian")
+    assert changed(LOWER_G, config) == {"generator.lr": f"{config.generator.lr / 3:.3g}"}
+    never = replace(config, generator=replace(config.generator, lr=0.0))
+    for change, where in (
+        (Change("x", (("no.such", "1"),)), config),
+        (Change("x", (("game.loss", "none such"),)), config),
+        (Change("x", (("game.loss", "/3"),)), config),
+        (Change("x", (("game.loss", config.game.loss),)), config),
+        (Change("x", (("batch", "4"),), unless="generator.lr"), config),
+        (LOWER_G, never),
+    ):
+        assert changed(change, where) == {}

@@ -52,6 +52,17 @@ def log(count: int = 40, **columns: Any) -> list[dict[str, float]]:
 # --- the log ----------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(("count", "last"), [(80, 20), (12, 5), (900, 100)])
+def test_figures_are_of_the_last_quarter_of_the_log(count: int, last: int) -> None:
+    """Of 5 records at least, and of 100 at most."""
+    gap = np.where(np.arange(count) < count - last, 4.0, -2.0)
+    found = log_signals.of_log(log(count, logit_real=gap, logit_fake=0.0), Adversarial())
+    assert (found["gap"], found["behind"]) == (-2.0, 1.0)
+    gap[count - last] = 4.0
+    more = log_signals.of_log(log(count, logit_real=gap, logit_fake=0.0), Adversarial())
+    assert more["gap"] == pytest.approx(-2 + 6 / last)
+
+
 @pytest.mark.parametrize(
     ("game", "guessing", "sure"),
     [

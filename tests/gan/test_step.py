@@ -322,6 +322,30 @@ def test_every_skipped_turn_of_a_step_is_counted() -> None:
     assert (log["skipped_d"].item(), log["skipped_g"].item()) == (2.0, 0.0)
 
 
+def test_a_parameter_that_takes_no_part_has_the_gradient_zero() -> None:
+    """As in a user's network with a layer for labels that this game does not have."""
+
+    class Spare(Recorder):
+        def __init__(self) -> None:
+            super().__init__()
+            self.spare = nn.Parameter(torch.ones(2, dtype=torch.float64))
+
+    st, rules = toy()
+    st = with_discriminator(st, d := Spare())
+    log = game.step(st, rules, batches(rules, 6, 2), turns(rules, 6, 3), KNOBS)
+    assert log["skipped_d"].item() == 0.0
+    assert d.spare.grad is not None and not d.spare.grad.any()
+    assert torch.equal(d.spare, torch.ones(2, dtype=torch.float64))
+
+
+def test_random_numbers_are_drawn_for_the_passes_of_a_turn() -> None:
+    plain, penalised = Adversarial(), Adversarial("relativistic", penalties=(R1(),))
+    assert set(plain.passes("discriminator")) == {"generator", "real", "fake"}
+    assert set(plain.passes("generator")) == {"generator", "fake"}
+    assert set(penalised.passes("discriminator")) == {"generator", "real", "fake", "penalty"}
+    assert set(penalised.passes("generator")) == {"generator", "real", "fake"}
+
+
 # --- what the step says, and what a pass is given ---------------------------------------------
 
 

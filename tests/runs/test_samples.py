@@ -19,6 +19,15 @@ def test_moments_know_their_epoch(tmp_path: Path) -> None:
     assert [m.text for m in moments(run)][:2] == ["epoch 0", "step 100"]
 
 
+def test_the_newest_sample_says_of_which_kind_they_are(tmp_path: Path) -> None:
+    run = picture_run(tmp_path / "run", DataSpec((1, 28, 28)))
+    vectors = run.samples / "000350.npz"
+    vectors.write_bytes(b"")
+    assert [m.step for m in moments(run)] == [0, 100, 200, 300, 400]
+    vectors.rename(run.samples / "000450.npz")
+    assert [m.step for m in moments(run)] == [450]
+
+
 @pytest.mark.parametrize(
     ("epoch", "text"),
     [(0, "0"), (0.02, "0.02"), (0.125, "0.12"), (0.99, "1"), (1.16, "1.16"), (2.5, "2.5"),

@@ -174,6 +174,15 @@ def test_labels_are_numbers_or_names(labels: Any) -> None:
         SAMPLERS["cdcgan"].sample(2, labels)
 
 
+@pytest.mark.parametrize(("count", "dots"), [(12, False), (13, True)])
+def test_an_error_lists_twelve_class_names(count: int, dots: bool) -> None:
+    names = tuple(f"kind{i:02}" for i in range(count))
+    sampler = replace(SAMPLERS["cdcgan"], spec=replace(DIGITS, classes=count), class_names=names)
+    with pytest.raises(UsageError) as caught:
+        sampler.label("none")
+    assert f"({', '.join(names[:12])}{', ...' * dots})" in str(caught.value)
+
+
 def test_whole_numbers_of_numpy_will_do() -> None:
     sampler = SAMPLERS["cdcgan"]
     want = sampler.sample(2, [1, 2], seed=3)

@@ -91,7 +91,11 @@ def related_tests(tree: Path, parts: Iterable[str], saved: Path | None) -> run.T
     """
     files = sorted({file for part in parts for file in related(tree, part)})
     found: run.Table = defaultdict(list)
-    for folder in sorted({str(Path(file).parent) for file in files}):
+    folders = {str(Path(file).parent) for file in files}
+    folders |= (
+        {str(known.stem).replace("-", "/") for known in saved.glob("*.json")} if saved else set()
+    )
+    for folder in sorted(folders):
         cached = saved / f"{folder.replace('/', '-')}.json" if saved else None
         if cached is None or not cached.exists():
             of_folder = [file for file in files if str(Path(file).parent) == folder]

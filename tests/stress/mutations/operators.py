@@ -35,7 +35,7 @@ class Mutant:
         text: the whole changed source.
         where: `file:function`.
         kind: what the changed node is, "Constant" for one.
-        tests: files that judge it; the tests that enter the function if there are none.
+        tests: files or ids of tests that judge it; if none, the tests that enter the function.
     """
 
     name: str
