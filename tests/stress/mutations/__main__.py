@@ -17,7 +17,7 @@ from tests.stress.mutations import choose, run
 from tests.stress.mutations.named import EQUIVALENTS
 from tests.stress.mutations.operators import Mutant
 from tests.stress.mutations.protections import TAKEN_OUT
-from tests.stress.mutations.related import package, related
+from tests.stress.mutations.related import near, package, related
 from tests.stress.mutations.run import ROOT, Outcome
 
 PROTECTION = "protection "  # how the name of a protection's outcome begins
@@ -60,6 +60,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--package", help="of this package only; '' for the files beside them")
     parser.add_argument("--only", default="", help="mutants whose name has this text")
     parser.add_argument("--tests", nargs="+", help="judge by these files, whatever they enter")
+    parser.add_argument("--near", action="store_true", help="judge by the files that import it")
     parser.add_argument("--trace", type=Path, help="folder that keeps which test enters what")
     parser.add_argument("--sampled", action="store_true", help="leave the named mutants out")
     parser.add_argument("--protections", action="store_true", help="the stress scripts too")
@@ -72,9 +73,11 @@ def judged(wanted: Sequence[Mutant], given: argparse.Namespace) -> Iterator[Outc
     """The outcome of every mutant; a line for each."""
     with run.copied(ROOT) as tree:
         parts = {package(m.file) for m in wanted if not m.tests}
-        by_function = {} if given.tests else related_tests(tree, parts, given.trace)
+        parts = set() if given.tests or given.near else parts
+        by_function = related_tests(tree, parts, given.trace)
         for mutant in wanted:
             tests = given.tests or mutant.tests or quickest(by_function.get(mutant.where, ()))
+            tests = near(tree, mutant.file) if given.near and not mutant.tests else tests
             outcome = run.judge(tree, mutant, tests, SLOWEST)
             verdict = "killed" if outcome.killed else "SURVIVED"
             print(f"{verdict:8} {outcome.seconds:5.1f} s  {outcome.name}", flush=True)
@@ -87,28 +90,29 @@ def related_tests(tree: Path, parts: Iterable[str], saved: Path | None) -> run.T
     Args:
         tree: a copy of the project.
         parts: packages.
-        saved: a folder for the result of each folder of tests, and of earlier such results.
+        saved: a folder for the result of each test file; what is there already is read.
     """
-    files = sorted({file for part in parts for file in related(tree, part)})
     found: run.Table = defaultdict(list)
-    folders = {str(Path(file).parent) for file in files}
-    folders |= (
-        {str(known.stem).replace("-", "/") for known in saved.glob("*.json")} if saved else set()
-    )
-    for folder in sorted(folders):
-        cached = saved / f"{folder.replace('/', '-')}.json" if saved else None
-        if cached is None or not cached.exists():
-            of_folder = [file for file in files if str(Path(file).parent) == folder]
-            table = run.traced(tree, of_folder, f"{run.MARKS} and not slow")
-            if cached is not None:
-                cached.parent.mkdir(parents=True, exist_ok=True)
-                cached.write_text(json.dumps(table))
-            print(f"  {folder}: {len(table):,} functions entered", flush=True)
+    for file in sorted({file for part in parts for file in related(tree, part)}):
+        cached = saved / f"{file.replace('/', '-')}.json" if saved else None
+        if cached is not None and cached.exists():
+            continue
+        table = run.traced(tree, [file], f"{run.MARKS} and not slow")
+        print(f"  {file}: {len(table):,} functions entered", flush=True)
+        if cached is None:
+            add(found, table)
         else:
-            table = json.loads(cached.read_text())
-        for function, tests in table.items():
-            found[function] += [(test, seconds) for test, seconds in tests]
+            cached.parent.mkdir(parents=True, exist_ok=True)
+            cached.write_text(json.dumps(table))
+    for path in sorted(saved.glob("*.json")) if saved else ():
+        add(found, json.loads(path.read_text()))
     return {name: sorted(tests, key=lambda pair: pair[1]) for name, tests in found.items()}
+
+
+def add(found: run.Table, table: run.Table) -> None:
+    """The tests of a table, added to those of another."""
+    for function, tests in table.items():
+        found[function] += [(test, seconds) for test, seconds in tests]
 
 
 def quickest(tests: Iterable[tuple[str, float]]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 # package -> further tests, besides tests/PACKAGE
@@ -30,3 +31,22 @@ def related(tree: Path, part: str) -> list[str]:
             tests = sorted(place.glob("test_*.py")) if place.is_dir() else [place]
             found |= dict.fromkeys(test.relative_to(tree).as_posix() for test in tests)
     return [name for name in found if not name.startswith(NEVER)]
+
+
+def near(tree: Path, file: str) -> list[str]:
+    """The test files that import a module, relative to `tree`, the one of the same name first.
+
+    Without a trace: a mutant that they kill is killed; one that survives them may not survive all.
+    """
+    path = Path(file).with_suffix("")
+    stem = path.parent.name if path.name == "__init__" else path.name
+    dotted = re.escape(".".join(["ganforge", *path.parts]).removesuffix(".__init__"))
+    parent = re.escape(".".join(["ganforge", *path.parent.parts]))
+    imported = re.compile(rf"{dotted}\b|from {parent} import [^\n]*\b{stem}\b")
+    found = []
+    for test in sorted(tree.glob("tests/*/test_*.py")):
+        name = test.relative_to(tree).as_posix()
+        same = test.stem == f"test_{stem}"
+        if not name.startswith(NEVER) and (same or imported.search(test.read_text())):
+            found.append((not same, name))
+    return [name for _, name in sorted(found)]
