@@ -334,6 +334,17 @@ def test_a_lock_is_renewed_while_it_lasts(tmp_path: Path) -> None:
 # --- other systems ----------------------------------------------------------------------------
 
 
+def test_a_lock_that_nobody_gave_back_keeps_no_process_alive(tmp_path: Path) -> None:
+    code = (
+        "import sys; from contextlib import ExitStack; from pathlib import Path;"
+        "from ganforge.runs import lock; stack = ExitStack();"
+        "lock.renewed(Path(sys.argv[1]), stack, leased=False); print('done', flush=True)"
+    )
+    words = [sys.executable, "-c", code, str(tmp_path / "lock")]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=100)
+    assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
+
+
 def test_no_signal_is_sent_to_find_out_whether_a_process_lives_on_windows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
