@@ -256,12 +256,21 @@ class Own(nn.Module):
         return self.layer(z).sin()
 
 
-def test_other_networks_are_named_and_onnx_is_offered(tmp_path: Path) -> None:
-    own = nets.PlainModule(Own(), conditional=False)
-    sampler = Sampler(own, DataSpec((2,), 0, "float32", False, (0.0,), (1.0,)), Noise(4))
+@pytest.mark.parametrize("shape", [(2,), (1, 1, 2)])
+def test_other_networks_get_a_page_that_offers_onnx(shape: Any, tmp_path: Path) -> None:
+    """A picture of samples for pictures; the module's name; the command."""
+    wrapped = nets.PlainModule(nn.Sequential(Own(), nn.Unflatten(1, shape)), conditional=False)
+    vectors = len(shape) == 1
+    spec = DataSpec(shape, 0, "float32", False, (0.0,), (1.0,)) if vectors else DataSpec(shape)
+    sampler = Sampler(wrapped, spec, Noise(4), HOSTILE)
     with pytest.raises(UsageError, match=r"PlainModule: .*ganforge export RUN -o model\.onnx"):
-        gf.demo(sampler, tmp_path / "demo.html")
-    assert list(tmp_path.iterdir()) == []
+        page.html(sampler)
+    seen = Reader(gf.demo(sampler, tmp_path / "demo.html").read_text())
+    assert "cannot run in a page: PlainModule" in seen.text
+    assert "ganforge export RUN -o model.onnx --noise" in seen.text
+    assert [i["src"].partition(",")[0] for i in seen.all("img")] == ["data:image/png;base64"] * (
+        not vectors
+    )
 
 
 def test_large_pages_are_refused_with_a_remedy(digits: Sampler, tmp_path: Path) -> None:

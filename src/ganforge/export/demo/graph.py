@@ -26,6 +26,10 @@ WEIGHTED = ("linear", "conv", "transposed")
 PAGE_REMEDY = "write a .onnx file, which any network has: ganforge export RUN -o model.onnx"
 
 
+class UnknownModuleError(UsageError):
+    """A module that EMITTERS does not have."""
+
+
 @dataclass
 class Graph:
     """Operations and tensors so far.
@@ -53,10 +57,10 @@ class Graph:
         return len(self.operations) - 1
 
     def module(self, module: nn.Module, x: Source) -> Source:
-        """The value of a module at x; UsageError if no row of EMITTERS has its class."""
+        """The value of a module at x; UnknownModuleError if no row of EMITTERS has its class."""
         emit = EMITTERS.get(type(module))
         if emit is None:
-            raise UsageError(
+            raise UnknownModuleError(
                 f"{type(module).__name__}: the page has no such operation; {PAGE_REMEDY}"
             )
         return emit(self, module, x)
@@ -323,7 +327,7 @@ def of_generator(generator: nn.Module, translates: bool = False) -> Graph:
     """The graph of a generator in evaluation mode.
 
     Raises:
-        UsageError: a module that EMITTERS does not have.
+        UnknownModuleError: a module that EMITTERS does not have.
     """
     graph = Graph()
     with torch.no_grad():

@@ -22,12 +22,12 @@ import torch
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from ganforge import files
+from ganforge import files, images
 from ganforge._version import __version__
 from ganforge.api import Trained
-from ganforge.data.spec import decode
+from ganforge.data.spec import as_uint8, decode
 from ganforge.errors import DataError, UsageError, check
-from ganforge.export.demo.graph import PAGE_REMEDY, Graph, of_generator
+from ganforge.export.demo.graph import PAGE_REMEDY, Graph, UnknownModuleError, of_generator
 from ganforge.export.demo.reference import Reference
 from ganforge.plotting import style
 from ganforge.runs.load import open_sampler
@@ -66,9 +66,11 @@ def demo(
     Returns:
         The path.
 
+    A generator with a module that the page has no operation for gets a page that says so, with
+    samples as a picture and the way to an .onnx file.
+
     Raises:
-        UsageError: a network that the page has no operation for, a page that is too large, or a bad
-            argument.
+        UsageError: a page that is too large, or a bad argument.
         DataError: no model, or the page differs from it by more than one level (vectors: by more
             than 2e-3 of their range). Nothing is written then.
     """
@@ -78,7 +80,11 @@ def demo(
         sampler = source if isinstance(source, Sampler) else source.sampler
     else:
         sampler = open_sampler(source, networks)
-    text = encoded(html(sampler, full))
+    try:
+        page = html(sampler, full)
+    except UnknownModuleError as error:
+        page = explanation(sampler, error)
+    text = encoded(page)
     if len(text) > largest * 1e6:
         raise UsageError(
             f"{sampler.name}: the page would have {len(text) / 1e6:.1f} MB, more than {largest:g}: "
@@ -90,7 +96,7 @@ def demo(
 
 
 def html(sampler: Sampler, full: bool = False) -> str:
-    """The page of a sampler; `demo` says what it raises."""
+    """The page of a sampler; UnknownModuleError if it has no operation for a module."""
     graph = of_generator(sampler.model)
     weights, table, tensors = stored(graph, full)
     require_same(sampler, graph, tensors)
@@ -114,6 +120,17 @@ def html(sampler: Sampler, full: bool = False) -> str:
         model=json_values(model),
         weights=Markup(base64.b64encode(weights).decode()),
     )
+
+
+def explanation(sampler: Sampler, error: UnknownModuleError) -> str:
+    """The page of a generator that cannot run in a page."""
+    picture = ""
+    if sampler.spec.is_image:
+        made = as_uint8(sampler.sample(16), sampler.spec)
+        scale = max(1, 128 // sampler.spec.shape[2])
+        png = images.png(images.grid(made, 8), scale=scale)
+        picture = f"data:image/png;base64,{base64.b64encode(png).decode()}"
+    return rendered("missing.html", (), title=sampler.name, why=str(error), picture=picture)
 
 
 def rendered(template: str, modules: tuple[str, ...], **values: Any) -> str:
