@@ -22,6 +22,7 @@ from ganforge.gan.batch import Batch, RandomInputs
 from ganforge.gan.players import Players
 from ganforge.gan.state import State, StepHyperparameters
 from ganforge.gan.step import step
+from ganforge.nets import Init
 from ganforge.nets.mlp import Perceptron
 from tests.helpers.engine import in_node, needs_node
 
@@ -113,7 +114,9 @@ def descended(config: Config, rate: float) -> Config:
     far as one of 1.
     """
     plain = Optimizer("sgd", rate)
-    return replace(config, generator=plain, discriminator=plain)
+    # the usual weights: those of `gaussian` are so small at a start that G hardly moves
+    networks = replace(config.networks, init=Init())
+    return replace(config, generator=plain, discriminator=plain, networks=networks)
 
 
 RECIPES = ("gaussian", "gaussian-stable", "ring", "grid", "wgan-gp-toy")
