@@ -99,7 +99,7 @@ NAMED = (
     Named("gan/step.py", "steps_for", "math.ceil", "math.floor", STEP),
     Named("gan/adversarial.py", "Adversarial.generator_objective",
           'inputs.networks.get("real")', 'inputs.networks.get("fake")', STEP),
-    Named("gan/adversarial.py", "Adversarial.discriminator_objective",
+    Named("gan/adversarial.py", "logged_logits",
           "torch.sigmoid(logit)", "logit", STEP),
     # data
     Named("data/dataset.py", "resize", "(h - side) // 2, (w - side) // 2", "0, 0",
