@@ -11,7 +11,6 @@ from ganforge.evaluation.metrics.copying import (
     Placed,
     authentic,
     cell_scores,
-    data_copying,
     k_means,
     mann_whitney,
     place,
@@ -57,13 +56,13 @@ def test_data_copying_is_a_z_score_for_fresh_samples_and_far_below_for_copies():
         g = np.random.default_rng(seed)
         train = reference(g.normal(size=(300, 4)), seed, 3)
         held_out, fresh = (place(train, g.normal(size=(300, 4))) for _ in "ab")
-        scores.append(data_copying(held_out, fresh))
+        scores.append(cell_scores(held_out, fresh).c_t)
     assert abs(np.mean(scores)) < 0.7 and np.std(scores) < 1.7
     train = reference(TRAIN, 0, 1)
     held_out = place(train, HELD_OUT)
-    assert data_copying(held_out, place(train, COPIES)) < -15
+    assert cell_scores(held_out, place(train, COPIES)).c_t < -15
     mixed = np.concatenate([FRESH[:320], COPIES[:80]])  # a fifth of them copied
-    assert data_copying(held_out, place(train, mixed)) < -3
+    assert cell_scores(held_out, place(train, mixed)).c_t < -3
 
 
 def test_cells_count_by_their_share_of_the_held_out_examples():
@@ -85,7 +84,7 @@ def test_cells_count_by_their_share_of_the_held_out_examples():
 def test_one_cell_is_one_mann_whitney_test():
     train = reference(TRAIN, 0, 1)
     held_out, fresh = place(train, HELD_OUT), place(train, FRESH)
-    assert data_copying(held_out, fresh) == mann_whitney(fresh.distance, held_out.distance)
+    assert cell_scores(held_out, fresh).c_t == mann_whitney(fresh.distance, held_out.distance)
 
 
 def test_k_means_is_as_tight_as_scikit_learn():
@@ -100,4 +99,4 @@ def test_too_little():
         reference(TRAIN[:4], 0)
     train = reference(TRAIN, 0)
     with pytest.raises(UsageError, match="no cell"):
-        data_copying(place(train, HELD_OUT[:15]), place(train, FRESH))
+        cell_scores(place(train, HELD_OUT[:15]), place(train, FRESH))

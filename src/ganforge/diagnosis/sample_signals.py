@@ -190,7 +190,7 @@ def of_copies(train: copying.Reference, held_out: Array, fake: Array) -> Figures
         fake: (M, F), of samples.
 
     Returns:
-        authentic, authentic_held_out: see `copying.authentic`; c_t: see `copying.data_copying`, in
+        authentic, authentic_held_out: see `copying.authentic`; c_t: see `copying.cell_scores`, in
         one cell; copied: share of samples nearer to a training example than 99 % of held-out
         examples are; searched: number of training examples.
     """

@@ -113,11 +113,6 @@ def authentic(train: Reference, fake: Placed) -> float:
     return float((gap[inverse] < fake.distance).mean())
 
 
-def data_copying(held_out: Placed, fake: Placed) -> float:
-    """C_T of Meehan et al. 2020, see `cell_scores`."""
-    return cell_scores(held_out, fake).c_t
-
-
 class CellScores(NamedTuple):
     """C_T, and its standard deviation if samples are real."""
 
