@@ -2,7 +2,7 @@
 PYTHON ?= .venv/bin/python
 SHELL := /bin/bash
 
-.PHONY: install test check format bench bench-threads bench-frameworks bench-quality nightly fast crash crash-long fuzz fuzz-long stress mutants mutants-short
+.PHONY: install test check format bench bench-serve bench-threads bench-frameworks bench-quality nightly fast crash crash-long fuzz fuzz-long stress mutants mutants-short
 
 install:            ## a virtual environment with everything the tests need
 	python3 -m venv .venv && .venv/bin/pip install -c constraints.txt -e '.[test]'
@@ -43,6 +43,9 @@ bench:              ## ours beside the published loops, by turns: 15 minutes of 
 	$(PYTHON) -m benchmarks.speed.small --json runs/bench/small.json
 	$(PYTHON) -m benchmarks.speed.populations --json runs/bench/populations.json
 	$(PYTHON) -m benchmarks.speed.everyday --json runs/bench/everyday.json
+
+bench-serve:        ## the service under load, by its CPU time: RUN=runs/cdcgan, two minutes
+	$(PYTHON) -m benchmarks.speed.serving $(RUN) --json runs/bench/serving.json
 
 bench-threads:      ## what threads = 0 chooses, quiet and beside busy processes: 5 quiet minutes
 	$(PYTHON) -m benchmarks.speed.threads --json runs/bench/threads.json

@@ -89,7 +89,7 @@ def test_command(command: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> 
     if words[0] == "reproduce":
         words += ["--budget", "0.01", "--seeds", "0,1", "--threads", "1"]
     if words[0] in ("serve", "watch"):
-        monkeypatch.setattr(server, "run", lambda app, listening, limits=None: listening.close())
+        monkeypatch.setattr(server, "run", lambda app, listening, **_: listening.close())
         words += ["--port", "0"]
     if words[0] == "report":
         monkeypatch.setattr(samples, "neighbours", partial(samples.neighbours, searched=500))

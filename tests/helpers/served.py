@@ -7,12 +7,10 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
-
-import uvicorn
 
 from ganforge.sampling.sampler import Sampler
 from ganforge.serve import server
@@ -72,9 +70,11 @@ class Served:
 
 
 @contextmanager
-def running(app: Any, listening: socket.socket, limits: Limits) -> Iterator[None]:
+def running(
+    app: Any, listening: socket.socket, limits: Limits, closing: Callable[[], None] | None = None
+) -> Iterator[None]:
     """An application in a thread."""
-    found = uvicorn.Server(server.settings(app, limits))
+    found = server.made(app, limits, closing)
     thread = threading.Thread(target=found.run, kwargs={"sockets": [listening]})
     thread.start()
     try:

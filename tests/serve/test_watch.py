@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ from ganforge.serve import server
 from ganforge.serve.access import Access
 from ganforge.serve.limits import Limits
 from ganforge.serve.watch import page
-from ganforge.serve.watch.app import application
+from ganforge.serve.watch.app import application, watch_folder
 from ganforge.serve.watch.curve import POINTS, Curve
 from ganforge.serve.watch.tail import Tail
 from tests.helpers.served import Served, running
@@ -53,8 +54,9 @@ def made(path: Path, name: str = "run", rows: int = 5, steps: int = 1000) -> Run
 def watching(path: Path) -> Iterator[Served]:
     with server.bound("127.0.0.1", 0) as listening:
         port = listening.getsockname()[1]
-        limits = Limits(drain=1)
-        with running(application(path, Access(port=port)), listening, limits):
+        runs = watch_folder(path)
+        app = application(runs, Access(port=port))
+        with running(app, listening, Limits(), runs.close):
             yield Served(port)
 
 
@@ -163,7 +165,7 @@ def test_records_arrive_once_over_the_death_of_the_server(tmp_path: Path) -> Non
     command = [sys.executable, "-m", "ganforge", "watch", str(run.path), "--port", str(port)]
 
     def started() -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE)
+        process = subprocess.Popen(command, stdout=PIPE, stderr=PIPE)
         assert process.stdout is not None and process.stdout.readline()
         return process
 
@@ -179,9 +181,8 @@ def test_records_arrive_once_over_the_death_of_the_server(tmp_path: Path) -> Non
     assert len(one.kinds["reset"]) == 1  # it went on where it was
     append_log(run.log_path, [record(90)])
     one.waits(0, list(range(91)))
-    second.send_signal(signal.SIGTERM)
-    assert second.wait(10) == 0
-    second.communicate()
+    second.send_signal(signal.SIGTERM)  # while the page is open
+    assert second.communicate(timeout=10) == (b"", b"") and second.returncode == 0
     one.close()
 
 

@@ -98,12 +98,11 @@ def application(served: Sequence[Model], access: Access, limits: Limits | None =
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        batcher.start()
-        for model in served:
-            await asyncio.to_thread(model.sampler.sample, 1)
-        ready.set()
-        yield
-        batcher.close()
+        async with batcher.running():
+            for model in served:
+                await asyncio.to_thread(model.sampler.sample, 1)
+            ready.set()
+            yield
 
     fixed: dict[str, Made] = {
         "/healthz": lambda request: plain("ok\n"),

@@ -7,9 +7,11 @@ sample does not depend on its company (see `Sampler`), so that an answer has the
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections import deque
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import groupby
 
@@ -26,6 +28,7 @@ from ganforge.serve.values import SampleRequest
 from ganforge.types import Array
 
 Outcome = bytes | Exception
+TURNS = 4  # of the event loop between two rounds
 
 
 @dataclass
@@ -40,27 +43,26 @@ class Job:
 
 
 class Batcher:
-    """The queue and its worker."""
+    """The queue and its worker, a thread that torch computes in."""
 
     def __init__(self, limits: Limits, metrics: Metrics):
         self.limits, self.metrics = limits, metrics
         self.queue: deque[Job] = deque()
         self.pictures = 0  # in the queue
-        self.changed = threading.Condition()
-        self.closing = False
-        self.worker = threading.Thread(target=self.work, name="sampling", daemon=True)
+        self.changed = asyncio.Event()
+        self.thread = ThreadPoolExecutor(1, "sampling")
 
-    def start(self) -> None:
-        """Start the worker."""
-        self.worker.start()
-
-    def close(self) -> None:
-        """End the worker once the queue is empty."""
-        with self.changed:
-            self.closing = True
-            self.changed.notify()
-        if self.worker.ident is not None:
-            self.worker.join()
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Within, what is in the queue is computed."""
+        work = asyncio.create_task(self.work())
+        try:
+            yield
+        finally:
+            work.cancel()
+            with suppress(asyncio.CancelledError):
+                await work
+            self.thread.shutdown()
 
     async def samples(self, sampler: Sampler, request: SampleRequest) -> bytes:
         """The body of the answer to a request.
@@ -70,13 +72,12 @@ class Batcher:
                 past its deadline, or whose task is cancelled, is not computed.
         """
         job = Job(sampler, request, asyncio.get_running_loop().create_future())
-        with self.changed:
-            full = len(self.queue) >= self.limits.requests
-            if full or self.pictures + request.n > self.limits.pictures:
-                raise RequestError(503, "too many requests wait: try again", {"Retry-After": "1"})
-            self.queue.append(job)
-            self.pictures += request.n
-            self.changed.notify()
+        full = len(self.queue) >= self.limits.requests
+        if full or self.pictures + request.n > self.limits.pictures:
+            raise RequestError(503, "too many requests wait: try again", {"Retry-After": "1"})
+        self.queue.append(job)
+        self.pictures += request.n
+        self.changed.set()
         try:
             async with asyncio.timeout(self.limits.deadline):
                 made = await job.answer
@@ -89,42 +90,45 @@ class Batcher:
         self.metrics.seconds.add(time.monotonic() - job.began)
         return made
 
-    def work(self) -> None:
-        """The worker: rounds until the service is closed."""
-        while jobs := self.round():
+    async def work(self) -> None:
+        """Rounds for ever. The event loop has turns between two rounds, in which answers leave and
+        requests that have come are read, so that they are in the next round together."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await self.changed.wait()
+            jobs = self.round()
             alive = [job for job in jobs if not job.dropped]
             self.metrics.dropped += len(jobs) - len(alive)
             for _, same in groupby(sorted(alive, key=kind), key=kind):
-                self.compute(list(same))
+                together = list(same)
+                outcomes = await loop.run_in_executor(self.thread, self.compute, together)
+                deliver(together, outcomes)
+            for _ in range(TURNS):
+                await asyncio.sleep(0)
 
     def round(self) -> list[Job]:
-        """The jobs of the next round, at least one; none if the service is closed."""
-        with self.changed:
-            self.changed.wait_for(lambda: self.queue or self.closing)
-            jobs: list[Job] = []
-            count = 0
-            while self.queue and (not jobs or count + self.queue[0].request.n <= self.limits.round):
-                jobs.append(self.queue.popleft())
-                count += jobs[-1].request.n
-            self.pictures -= count
-            return jobs
+        """The jobs of the next round, at least one."""
+        jobs: list[Job] = []
+        count = 0
+        while self.queue and (not jobs or count + self.queue[0].request.n <= self.limits.round):
+            jobs.append(self.queue.popleft())
+            count += jobs[-1].request.n
+        self.pictures -= count
+        if not self.queue:
+            self.changed.clear()
+        return jobs
 
-    def compute(self, jobs: list[Job]) -> None:
-        """Compute jobs of one kind together; each alone if they fail together."""
+    def compute(self, jobs: list[Job]) -> list[Outcome]:
+        """The outcomes of jobs of one kind, computed together; each alone if they fail together."""
         try:
             made = generated(jobs)
-            self.metrics.together.add(len(jobs))
         except Exception as error:  # whatever torch raises: the worker goes on
             if len(jobs) > 1:
-                for job in jobs:
-                    self.compute([job])
-                return
-            outcomes: list[Outcome] = [short_of_memory() if lacks_memory(error) else error]
-        else:
-            self.metrics.pictures += sum(map(len, made))
-            outcomes = [attempt(job, samples) for job, samples in zip(jobs, made, strict=True)]
-        loop = jobs[0].answer.get_loop()
-        loop.call_soon_threadsafe(deliver, jobs, outcomes)
+                return [self.compute([job])[0] for job in jobs]
+            return [short_of_memory() if lacks_memory(error) else error]
+        self.metrics.together.add(len(jobs))
+        self.metrics.pictures += sum(map(len, made))
+        return [attempt(job, samples) for job, samples in zip(jobs, made, strict=True)]
 
 
 def kind(job: Job) -> tuple[int, float]:
@@ -159,7 +163,7 @@ def short_of_memory() -> RequestError:
 
 
 def deliver(jobs: list[Job], outcomes: list[Outcome]) -> None:
-    """In the event loop: the answers of a round."""
+    """Hand the answers of a round to those who wait."""
     for job, outcome in zip(jobs, outcomes, strict=True):
         if job.answer.done():
             continue

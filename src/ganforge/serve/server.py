@@ -59,12 +59,30 @@ def settings(app: Callable[..., Any], limits: Limits) -> uvicorn.Config:
     )
 
 
-def run(app: Callable[..., Any], listening: socket.socket, limits: Limits | None = None) -> None:
-    """Serve until a signal; then answer what has been accepted, for `limits.drain` seconds."""
+def made(
+    app: Callable[..., Any], limits: Limits, closing: Callable[[], None] | None = None
+) -> uvicorn.Server:
+    """A server; closing: called when it begins to end, to end answers that have no end."""
     import uvicorn
 
+    class Closing(uvicorn.Server):
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            if closing is not None:
+                closing()
+            await super().shutdown(sockets)
+
+    return Closing(settings(app, limits))
+
+
+def run(
+    app: Callable[..., Any],
+    listening: socket.socket,
+    limits: Limits | None = None,
+    closing: Callable[[], None] | None = None,
+) -> None:
+    """Serve until a signal; then answer what has been accepted, for `limits.drain` seconds."""
     with ending_normally():
-        uvicorn.Server(settings(app, limits or Limits())).run(sockets=[listening])
+        made(app, limits or Limits(), closing).run(sockets=[listening])
 
 
 @contextmanager

@@ -34,14 +34,14 @@ def watch(
 
     server.require_extra()
     from ganforge.serve.access import Access
-    from ganforge.serve.limits import Limits
     from ganforge.serve.token import address, needed
-    from ganforge.serve.watch.app import application
+    from ganforge.serve.watch.app import application, watch_folder
 
+    runs = watch_folder(path)
     with server.bound(host, port) as listening:
         token = "" if public else needed(host, os.environ.get("GANFORGE_TOKEN", ""))
         access = Access(host, listening.getsockname()[1], token=token)
-        made = application(path, access)
+        made = application(runs, access)
         yield f"{path}: {address(access)} (Ctrl-C ends it)"
-        server.run(made, listening, Limits(drain=1))
+        server.run(made, listening, closing=runs.close)
     return 0

@@ -113,6 +113,13 @@ class Watch:
         name, data = event.kind.encode(), json_bytes(value, allow_nan=False)
         return b"id: " + ids.encode() + b"\nevent: " + name + b"\ndata: " + data + b"\n\n"
 
+    def close(self) -> None:
+        """End the streams of all pages."""
+        for page in self.pages:
+            if not page.full():
+                page.put_nowait(b"")  # wakes it
+        self.pages.clear()
+
     async def stream(self, last: str) -> AsyncIterator[bytes]:
         """The events for one page; last: the id of the last one that it has."""
         page: asyncio.Queue[bytes] = asyncio.Queue(BEHIND)
@@ -140,14 +147,15 @@ def places(last: str) -> dict[int, Place | None]:
     return found
 
 
-def application(folder: Path, access: Access) -> ASGIApp:
-    """The live page about the run or the runs of a folder.
-
-    Raises:
-        DataError: no such folder.
-    """
+def watch_folder(folder: Path) -> Watch:
+    """The runs of a folder, or the one run that it is; DataError if there is no such folder."""
     watch = Watch(folder)
     watch.search()
+    return watch
+
+
+def application(watch: Watch, access: Access) -> ASGIApp:
+    """The live page about some runs."""
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:

@@ -14,7 +14,6 @@ from pathlib import Path
 
 from ganforge.serve import server
 from ganforge.serve.access import Access
-from ganforge.serve.limits import Limits
 from ganforge.serve.token import address
 
 PATIENCE = 600.0  # seconds until the run folder is there
@@ -45,13 +44,15 @@ def main(path: Path) -> None:
     end = time.monotonic() + PATIENCE
     while not path.is_dir() and time.monotonic() < end:
         time.sleep(0.1)
-    from ganforge.serve.watch.app import application
+    from ganforge.serve.watch.app import application, watch_folder
+
+    watch = watch_folder(path)
 
     with server.bound("127.0.0.1", 0) as listening:
         access = Access("127.0.0.1", listening.getsockname()[1])
-        made = application(path, access)
+        made = application(watch, access)
         print(f"watch    {address(access)}", flush=True)
-        server.run(made, listening, Limits(drain=1))
+        server.run(made, listening, closing=watch.close)
 
 
 def end_with_input() -> None:
