@@ -23,6 +23,7 @@ from ganforge.errors import GanforgeError, UsageError
 from ganforge.export.demo.page import html
 from ganforge.runs import checkpoint
 from ganforge.sampling.sampler import Sampler
+from ganforge.sampling.translate import Translator
 from ganforge.serve import openapi, values
 from ganforge.serve.access import Access
 from ganforge.serve.batching import Batcher
@@ -61,9 +62,17 @@ class Model:
 
 
 def models(named: Sequence[tuple[str, Sampler]]) -> list[Model]:
-    """The models of some generators; UsageError for two of the same name."""
+    """The models of some generators.
+
+    Raises:
+        UsageError: two of the same name, or one that translates pictures.
+    """
     found: list[Model] = []
     for name, sampler in named:
+        if isinstance(sampler, Translator):
+            raise UsageError(
+                f"{name} translates pictures, only samples are served: use `ganforge translate`"
+            )
         if name in [model.name for model in found]:
             raise UsageError(f"two models are called {name}: rename one of the folders")
         weights = checkpoint.encode_tensors(sampler.model.state_dict())
