@@ -48,8 +48,8 @@ export function noise(count, size, { law = "normal", seed = 0, first = 0, trunca
 }
 
 /** Words first .. first + count - 1 of the stream of a seed; first is a BigInt. */
-export function words(seed, first, count) {
-  const digest = sha256(new TextEncoder().encode(`${seed}/sample/z`));
+export function words(seed, first, count, stream = "sample/z") {
+  const digest = sha256(new TextEncoder().encode(`${seed}/${stream}`));
   const key = [0, 8].map((start) => {
     let value = 0n;
     for (let i = 7; i >= 0; i--) value = (value << 8n) | BigInt(digest[start + i]);

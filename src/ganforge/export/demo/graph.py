@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from ganforge.errors import UsageError
-from ganforge.nets import dcgan, layers, mlp, resnet, stylegan
+from ganforge.nets import cycle, dcgan, layers, mlp, resnet, stylegan, unet
 from ganforge.types import Array
 
 Source = int | str  # the number of an operation, or the name of an input
@@ -141,7 +141,11 @@ def transposed(graph: Graph, m: nn.ConvTranspose2d, x: Source) -> Source:
 
 def batch_norm(graph: Graph, m: nn.modules.batchnorm._BatchNorm, x: Source) -> Source:
     """Folded, in double precision, into the layer before it."""
-    assert m.running_var is not None and m.running_mean is not None
+    if m.running_var is None or m.running_mean is None:
+        raise UnknownModuleError(
+            "batch norm by the statistics of a forward pass: the page has no such operation; "
+            + PAGE_REMEDY
+        )
     scale = double(m.weight) / np.sqrt(double(m.running_var) + m.eps)
     return graph.scaled(x, scale, double(m.bias) - double(m.running_mean) * scale)
 
@@ -296,6 +300,34 @@ def style_generator(graph: Graph, m: stylegan.Generator, z: Source) -> Source:
     return picture
 
 
+def unet_generator(graph: Graph, m: unet.UNetGenerator, x: Source) -> Source:
+    """Halvings, doublings beside the maps of the way down, and dropout masks that are inputs."""
+    below: list[Source] = []
+    for i, down in enumerate(m.down):
+        if i:
+            x = graph.add("activation", [x], kind="leaky", slope=0.2)
+        x = graph.module(down, x)
+        below.append(x)
+    for i, up in enumerate(m.up):
+        x = graph.module(up, graph.add("activation", [x], kind="relu"))
+        if m.noisy_sampling and i < len(m.masks):
+            x = graph.add("mask", [x, f"dropout.{i}"])
+        if m.skips:
+            x = graph.add("concat", [below[-2 - i], x])
+    x = graph.module(m.out, graph.add("activation", [x], kind="relu"))
+    return graph.add("activation", [x], kind="tanh")
+
+
+def residual_block(graph: Graph, m: cycle.ResidualBlock, x: Source) -> Source:
+    """A residual beside its input."""
+    return graph.add("add", [x, graph.module(m.body, x)])
+
+
+def residual_generator(graph: Graph, m: cycle.ResidualGenerator, x: Source) -> Source:
+    """The layers, and tanh."""
+    return graph.add("activation", [graph.module(m.body, x)], kind="tanh")
+
+
 EMITTERS: dict[type, Emit] = {
     nn.Linear: linear,
     nn.Conv2d: conv,
@@ -320,6 +352,9 @@ EMITTERS: dict[type, Emit] = {
     resnet.Block: block,
     resnet.Generator: resnet_generator,
     stylegan.Generator: style_generator,
+    unet.UNetGenerator: unet_generator,
+    cycle.ResidualBlock: residual_block,
+    cycle.ResidualGenerator: residual_generator,
 }
 
 

@@ -25,14 +25,17 @@ from markupsafe import Markup
 from ganforge import files, images
 from ganforge._version import __version__
 from ganforge.api import Trained
-from ganforge.data.spec import as_uint8, decode
+from ganforge.data.spec import as_uint8, decode, encode
 from ganforge.errors import DataError, UsageError, check
 from ganforge.export.demo.graph import PAGE_REMEDY, Graph, UnknownModuleError, of_generator
 from ganforge.export.demo.reference import Reference
+from ganforge.nets.base import Network
 from ganforge.plotting import style
+from ganforge.rng import Stream
 from ganforge.runs.load import open_sampler
 from ganforge.runs.model import OwnNetworks
 from ganforge.sampling.sampler import Sampler
+from ganforge.sampling.translate import Translator
 from ganforge.text import encoded, json_values
 from ganforge.types import Array
 
@@ -97,6 +100,8 @@ def demo(
 
 def html(sampler: Sampler, full: bool = False) -> str:
     """The page of a sampler; UnknownModuleError if it has no operation for a module."""
+    if isinstance(sampler, Translator):
+        return translator_html(sampler, full)
     graph = of_generator(sampler.model)
     weights, table, tensors = stored(graph, full)
     require_same(sampler, graph, tensors)
@@ -122,10 +127,61 @@ def html(sampler: Sampler, full: bool = False) -> str:
     )
 
 
+def translator_html(translator: Translator, full: bool) -> str:
+    """The page of a translator: a graph for each direction, over one run of bytes."""
+    data, directions = b"", {}
+    for direction in translator.directions:
+        source, target = translator.ends(direction)
+        network = translator.network(direction)
+        graph = of_generator(network, translates=True)
+        weights, table, tensors = stored(graph, full)
+        drawn = network.sampling_inputs() if isinstance(network, Network) else {}
+        require_same_translation(translator, direction, graph, tensors)
+        directions[direction] = {
+            "source": asdict(source),
+            "target": asdict(target),
+            "inputs": {"source": source.shape} | {name: one.shape for name, one in drawn.items()},
+            "drop": {name: one.drop for name, one in drawn.items()},
+            "operations": graph.operations,
+            "tensors": [row | {"at": row["at"] + len(data)} for row in table],
+        }
+        data += weights
+    return rendered(
+        "translate.html",
+        ("noise.mjs", "engine.mjs", "drawing.mjs", "translate.mjs"),
+        title=translator.name,
+        model=json_values({"format": FORMAT, "name": translator.name, "directions": directions}),
+        weights=Markup(base64.b64encode(data).decode()),
+    )
+
+
+@torch.no_grad()
+def require_same_translation(
+    translator: Translator, direction: str, graph: Graph, tensors: list[Array]
+) -> None:
+    """DataError unless the operations translate two pictures of random levels as the model does."""
+    source, target = translator.ends(direction)
+    pictures = np.random.default_rng(0).integers(0, 256, (2, *source.stored_shape), np.uint8)
+    network = translator.network(direction)
+    drawn = network.sampling_inputs() if isinstance(network, Network) else {}
+    inputs = {"source": encode(torch.from_numpy(pictures), source)} | {
+        name: torch.from_numpy(one.draw(Stream(0, f"translate/{direction}/{name}"), 0, 2))
+        for name, one in drawn.items()
+    }
+    made = decode(Reference(tensors, inputs).run(graph.operations), target).numpy()
+    wanted = translator.translate(pictures, direction=direction)
+    found = int(np.abs(made.astype(int) - wanted.astype(int)).max())
+    if found > 1:
+        raise DataError(
+            f"{translator.name}: the page would differ from the model by {found} levels, at most 1 "
+            "is allowed; nothing was written: use --full, or ganforge translate"
+        )
+
+
 def explanation(sampler: Sampler, error: UnknownModuleError) -> str:
     """The page of a generator that cannot run in a page."""
     picture = ""
-    if sampler.spec.is_image:
+    if sampler.spec.is_image and not isinstance(sampler, Translator):
         made = as_uint8(sampler.sample(16), sampler.spec)
         scale = max(1, 128 // sampler.spec.shape[2])
         png = images.png(images.grid(made, 8), scale=scale)

@@ -108,6 +108,10 @@ class Reference:
         """The largest of every `pieces` neighbours."""
         return x.reshape(len(x), -1, pieces).amax(2)
 
+    def mask(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Dropout, by a mask that is an input."""
+        return x * mask
+
     def add(self, x: Tensor, y: Tensor) -> Tensor:
         """A sum."""
         return x + y

@@ -352,6 +352,14 @@ export class Engine {
     return out;
   }
 
+  /** Dropout, by a mask that is an input. */
+  mask(_, [x, mask]) {
+    const out = this.value(x.shape, this.batch);
+    const [a, b, to] = [x, mask, out].map((v) => this.of(v));
+    for (let i = 0; i < to.length; i++) to[i] = a[i] * b[i];
+    return out;
+  }
+
   add(_, [x, y]) {
     const out = this.value(x.shape, this.batch);
     const [a, b, to] = [x, y, out].map((v) => this.of(v));
