@@ -242,6 +242,14 @@ def test_data_of_one_name_in_two_folders_have_a_picture_each(
     assert {p.name for p in tmp_path.glob("*.png")} == {"data-a-train.png", "data-b-train.png"}
 
 
+def save_pictures(folder: Path, count: int, side: int) -> Path:
+    """Pictures of one colour each, 0.png, 1.png and so on."""
+    folder.mkdir()
+    for i in range(count):
+        Image.new("RGB", (side, side), (6 * i, 100, 0)).save(folder / f"{i}.png")
+    return folder
+
+
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_recipe_runs_two_steps_from_its_command(recipe: str, tmp_path: Path) -> None:
     settings = find(recipe)
@@ -249,8 +257,15 @@ def test_every_recipe_runs_two_steps_from_its_command(recipe: str, tmp_path: Pat
     words = ["train", recipe, "--kimg", kimg, "--out", tmp_path / "r", "--threads", 1]
     if settings.data == "cifar10":  # not to be downloaded here
         words += ["--data", "mnist", "--labels", "false"]
+    if settings.pairing:
+        two = [save_pictures(tmp_path / domain, 40, 32) for domain in "AB"]
+        words += ["--data", *two, "--output.score", "false"]
     assert run(*words) == 0
     assert Run(tmp_path / "r").info()["step"] == 2
+    if settings.pairing:
+        assert run("translate", tmp_path / "r", tmp_path / "A", "-o", tmp_path / "out") == 0
+        assert len(list((tmp_path / "out").glob("*.png"))) == 40
+        return
     assert run("sample", tmp_path / "r", "-n", 2, "-o", tmp_path / "s.npz") == 0
 
 
