@@ -13,7 +13,7 @@ Differs  Width 32, 6 blocks, n = 2 and batch 4 at 64 pixels; the discriminators 
 Reaches  colour and texture of the other domain, at the place where they were.
 Cannot   change shapes: a dog does not become a cat. It hides what it needs for the way back, where
          the cycle alone is strong.
-Takes    400 pictures a domain at 64 pixels for 200 epochs: some hours on two CPU cores.
+Takes    several times as long as pix2pix for a picture; a whole run has not been measured.
 Yours    ganforge train cyclegan --data A/ B/ --size 64
 Command  ganforge train cyclegan
 """

@@ -9,11 +9,12 @@ Differs  Instance norm (the paper: batch norm at batch 1, which is the same but 
          shift), width 32, n = 2 and batch 4 at 64 pixels. As published, at 256 pixels on a GPU:
          --size 256 --batch 1 --networks.generator_width 64 --networks.discriminator_width 64
          --networks.patch_layers 3.
-Reaches  colours for line drawings that it has not seen, better than copying the source by every
-         measure, after 80,000 pictures (200 passes over 400 pairs).
+Reaches  with OpenMoji's line drawings at 32 pixels, after 29,632 pictures: 88 % of the held-out
+         translations are nearest to their target of 110; in L1 and SSIM they are as near as a copy
+         of the source. Longer runs have not been measured.
 Cannot   change what the pairs do not settle: where source and target do not lie on each other it
          blurs, and it invents one answer of many.
-Takes    400 pairs at 64 pixels for 200 epochs: about an hour on two CPU cores.
+Takes    7 minutes for that on one CPU core (68 pictures a second).
 Yours    ganforge train pix2pix --data PAIRS/ --size 64
 Command  ganforge train pix2pix
 """
