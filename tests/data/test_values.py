@@ -143,7 +143,8 @@ def test_a_number_on_the_command_line_is_a_name(
     run = tmp_path / "run"
     words = ["train", "cgan", "--data", str(tmp_path / "a.npz"), "--kimg", "0.1", "--threads", "1"]
     assert main([*words, "--out", str(run)]) == 0
-    sample = ["sample", str(run), "-n", "2", "-o", str(tmp_path / "s.npz"), "--label"]
+    sample = ["sample", str(run), "-n", "2", "-o", str(tmp_path / "s.npz")]
+    sample += ["--overwrite", "--label"]
     assert main([*sample, "5"]) == 0
     assert np.load(tmp_path / "s.npz")["labels"].tolist() == [1, 1]
     capsys.readouterr()

@@ -28,7 +28,7 @@ from ganforge.evaluation import evaluate as evaluation
 from ganforge.evaluation import store
 from ganforge.runs import checkpoint, folder
 from ganforge.runs.records import Control, Progress
-from ganforge.training import checks, restore, signals, trainer
+from ganforge.training import pairing, restore, signals, trainer
 from ganforge.training.trainer import Trainer
 from tests.helpers.tiny import log_without_times, shortened
 
@@ -73,7 +73,7 @@ def steps_scored(path: Path) -> list[int]:
 
 
 @pytest.mark.parametrize(("number", "code"), CODES)
-@pytest.mark.parametrize("what", ["load", "build"])
+@pytest.mark.parametrize("what", ["load_part", "build"])
 def test_before_there_is_a_run(
     what: str,
     number: int,
@@ -83,7 +83,7 @@ def test_before_there_is_a_run(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Loading data may take minutes: it is given up, and nothing is left."""
-    owner = checks if what == "load" else Trainer
+    owner = pairing if what == "load_part" else Trainer
     monkeypatch.setattr(owner, what, signalled(getattr(owner, what), number))
     assert cli.main([*TOY, "--out", str(tmp_path / "run")]) == code
     assert "nothing new was saved; to start: ganforge train gaussian" in capsys.readouterr().out

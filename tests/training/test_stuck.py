@@ -16,7 +16,7 @@ import pytest
 
 from ganforge import recipes
 from ganforge.runs.records import Control
-from ganforge.training import checks, loop, openmp, restore, second_signal, signals, stuck
+from ganforge.training import loop, openmp, pairing, restore, second_signal, signals, stuck
 from ganforge.training.trainer import Trainer
 from tests.helpers.tiny import data_for, shortened
 
@@ -196,13 +196,13 @@ def test_only_the_first_step_is_watched(tmp_path: Path, monkeypatch: pytest.Monk
 
         return call
 
-    for place, name in ((checks, "load"), (Trainer, "build"), (restore, "resume"),
+    for place, name in ((pairing, "load_part"), (Trainer, "build"), (restore, "resume"),
                         (Trainer, "save_samples"), (Trainer, "step")):  # fmt: skip
         monkeypatch.setattr(place, name, counted(getattr(place, name), name))
     config = shortened(recipes.find("gaussian"), 3, score=False)
     list(loop.train(config, tmp_path))
     seen = [pair for pair in watched if pair[0] != "save_samples"]
-    assert seen == [("load", 0), ("build", 0), ("resume", 0), ("step", 1), ("step", 0),
+    assert seen == [("load_part", 0), ("build", 0), ("resume", 0), ("step", 1), ("step", 0),
                     ("step", 0)]  # fmt: skip
     assert all(count == 0 for name, count in watched if name == "save_grid")
     assert not timers.waiting

@@ -27,7 +27,7 @@ from ganforge.gan.penalties import R1
 from ganforge.runs import folder
 from ganforge.runs.folder import Run
 from ganforge.runs.records import Control
-from ganforge.training import checks, device, loop, threads
+from ganforge.training import device, loop, pairing, threads
 from ganforge.training.clock import Clock
 from ganforge.training.distributed import World
 from ganforge.training.trainer import Trainer
@@ -333,7 +333,7 @@ def test_what_is_no_race_in_run_json_is_no_race(table: Any) -> None:
 
 
 def test_the_rehearsal_says_what_is_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks, "load", lambda *a, **k: pictures(40))
+    monkeypatch.setattr(pairing, "load_part", lambda *a, **k: pictures(40))
     lines = rehearse(game(), tmp_path / "r")
     assert any("1 to 2 threads, by a race at the start" in line for line in lines)
 
