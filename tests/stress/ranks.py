@@ -32,8 +32,8 @@ from ganforge.rng import Stream
 from ganforge.training import build, distributed
 from ganforge.training.distributed import World
 from ganforge.training.random_inputs import RandomInputSource
-from tests.stress import mutations
 from tests.stress.harness import Options, Tally, run
+from tests.stress.mutations import protections
 
 BATCH, RATE, FIRST = 16, 1e-3, 10  # FIRST: steps whose gradients are compared in fp32
 VECTORS = DataSpec((2,), 0, "float32", False, (0.0,), (1.0,))
@@ -157,7 +157,7 @@ def attack(options: Options, tally: Tally) -> None:
     """n: steps in fp64; from 200 on with every loss, below with one, and without the command."""
     losses = list(LOSSES) if options.n >= 200 else ["relativistic"]
     words = ["tests.stress.ranks", "--player", str(options.scratch), str(options.n), *losses]
-    words += [f"without={w}" for w in mutations.taken_out]
+    words += [f"without={w}" for w in protections.taken_out]
     for size in (2, 1):
         done = torchrun(size, words)
         if not tally.check(done.returncode == 0, f"{size} ranks: {done.stderr[-1500:]}"):
@@ -174,7 +174,7 @@ def main() -> int:
         return run("ranks", attack, 50, __doc__ or "")
     folder, steps, *rest = sys.argv[2:]
     for word in [w for w in rest if w.startswith("without=")]:
-        mutations.take_out(word.removeprefix("without="))
+        protections.take_out(word.removeprefix("without="))
     return player(Path(folder), [w for w in rest if "=" not in w], int(steps))
 
 

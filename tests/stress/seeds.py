@@ -32,7 +32,8 @@ def disturbed(path: Path, name: str) -> None:
     control = Control()
     for training, progress in loop.training(config, path, control, data):
         control.save = progress.step == STEPS // 2
-        training.sampler().sample(3, seed=progress.step)
+        if not config.pairing:  # a translator has no noise to sample from
+            training.sampler().sample(3, seed=progress.step)
         torch.rand(7)
 
 
