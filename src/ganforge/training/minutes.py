@@ -45,7 +45,7 @@ def estimate(config: Config, path: Path) -> str:
     """A line: how long this machine takes for the budget of a config, by a measurement."""
     data = pairing.load_part(config)
     a_second = rate(config, path, data)
-    minutes = config.images(len(data)) / a_second / 60
+    minutes = config.images(data.epoch) / a_second / 60
     return f"takes    about {minutes:,.0f} minutes here ({a_second:,.0f} pictures/s)"
 
 
