@@ -30,6 +30,7 @@ from ganforge.gan.translation import distance
 from ganforge.nets.base import RandomInput
 
 DOMAINS = {"a": "b2a", "b": "a2b"}  # domain -> the translator that makes pictures of it
+OTHER = {"a": "b", "b": "a"}
 
 
 @dataclass(frozen=True)
@@ -116,8 +117,7 @@ class Cycle(Adversarial):
         # (a - 1)^2 as published; the loss of the same name is half of it
         weight = self.adversarial * (2.0 if self.loss == "least-squares" else 1.0)
         for domain, real in reals.items():
-            fake = batch.fakes[domain]
-            to, back = DOMAINS[domain], DOMAINS["b" if domain == "a" else "a"]
+            fake, other = batch.fakes[domain], OTHER[domain]
             if self.adversarial:
                 logit = players.discriminate(fake, network=f"discriminator.{domain}")
                 on_real = logit.new_empty(0)
@@ -127,13 +127,12 @@ class Cycle(Adversarial):
                 loss = LOSSES[self.loss].generator(on_real, logit)
                 terms[f"adversarial_{domain}"] = Term(loss, weight, self.reduction)
             if self.cycle:
-                again = translate(players, fake, inputs, back)
-                other = reals["b" if domain == "a" else "a"]
-                terms[f"cycle_{'b' if domain == 'a' else 'a'}"] = Term(
-                    distance(again, other), self.cycle, self.reduction
+                again = translate(players, fake, inputs, DOMAINS[other])
+                terms[f"cycle_{other}"] = Term(
+                    distance(again, reals[other]), self.cycle, self.reduction
                 )
             if self.identity:
-                same = translate(players, real, inputs, to)
+                same = translate(players, real, inputs, DOMAINS[domain])
                 terms[f"identity_{domain}"] = Term(
                     distance(same, real), self.identity, self.reduction
                 )
@@ -142,10 +141,7 @@ class Cycle(Adversarial):
     def translated(self, players: Players, batch: Batch, inputs: RandomInputs) -> Batch:
         """The batch with its pictures translated both ways."""
         reals = ends(batch)
-        fakes = {
-            "a": translate(players, reals["b"], inputs, "b2a"),
-            "b": translate(players, reals["a"], inputs, "a2b"),
-        }
+        fakes = {d: translate(players, reals[OTHER[d]], inputs, DOMAINS[d]) for d in DOMAINS}
         return replace(batch, fake=fakes["b"].detach(), fakes=fakes)
 
 
