@@ -220,7 +220,8 @@ def apply_gradients(state: State, update: Update) -> Log:
     norm = optimizers.total_norm(update.gradients)
     skipped = optimizers.guarded_step(optimizer, norm + update.log[f"loss_{initial}"])
     restore(state.players, update.saved_buffers, skipped)
-    keep(state, update.aux, skipped)
+    for name, new in update.aux.items():
+        state.aux[name].copy_(torch.where(skipped > 0, state.aux[name], new))
     return update.log | {f"gradient_{initial}": norm, f"skipped_{initial}": skipped}
 
 
@@ -343,16 +344,6 @@ def restore(players: Players, saved: list[Tensor], skipped: Tensor) -> None:
         for buffer, before in zip(players.buffers, saved, strict=True):
             # .data: a graph that G's turn will still go through saved them, and does not read them
             buffer.data.copy_(torch.where(skipped > 0, before, buffer))
-
-
-def keep(state: State, aux: Aux, skipped: Tensor) -> None:
-    """Take what the game keeps into the state, in place, unless the turn was skipped."""
-    for name, value in aux.items():
-        before = state.aux.get(name)
-        if before is None:
-            state.aux[name] = value
-        elif before is not value:
-            before.copy_(torch.where(skipped > 0, before, value))
 
 
 def merge(log: Log, turn_log: Log) -> None:
