@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 
 import numpy as np
 import torch
@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from ganforge.data.spec import DataSpec, encode
 from ganforge.diagnosis.log_signals import Figures
-from ganforge.nets.packing import Packed
+from ganforge.nets.base import evaluating
+from ganforge.nets.packing import pack_of
 from ganforge.nets.spectral import Spectral
 from ganforge.rng import Stream
 from ganforge.types import Array, Doubles
@@ -21,19 +22,6 @@ CHUNK = 250  # examples a forward pass
 ROUNDS = 12  # of the power iteration
 ALIVE = 1e-6  # of a layer's largest deviation: a unit that deviates less is dead
 ACTIVATIONS = (nn.ReLU, nn.LeakyReLU, nn.Tanh, nn.Sigmoid, nn.ELU, nn.GELU, nn.SiLU)
-
-
-@contextmanager
-def evaluating(module: nn.Module) -> Iterator[None]:
-    """`module` in evaluation mode and without gradients; afterwards each part as it was before."""
-    training = [m for m in module.modules() if m.training]
-    module.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        for m in training:
-            m.training = True
 
 
 def logits(
@@ -50,7 +38,7 @@ def logits(
     Returns:
         (N,), or (N / m,) of a D that judges m examples together: those of neighbours.
     """
-    pack = discriminator.size if isinstance(discriminator, Packed) else 1
+    pack = pack_of(discriminator)
     values, chunk = values[: len(values) // pack * pack], CHUNK // pack * pack
     device = next((p.device for p in discriminator.parameters()), torch.device("cpu"))
     out = []

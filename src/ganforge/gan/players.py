@@ -15,7 +15,7 @@ from ganforge.augment.base import Augmentation
 from ganforge.gan.batch import Batch
 from ganforge.nets import networks_of
 from ganforge.nets.base import Inputs, TwoPartDiscriminator
-from ganforge.nets.packing import Packed
+from ganforge.nets.packing import pack_of
 from ganforge.nets.spectral import SpectralWeight
 
 
@@ -48,7 +48,7 @@ class Players:
     @property
     def pack(self) -> int:
         """Examples that D judges together."""
-        return self.discriminator.size if isinstance(self.discriminator, Packed) else 1
+        return pack_of(self.discriminator)
 
     @cached_property
     def buffers(self) -> list[Tensor]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from ganforge.errors import check, choice
@@ -129,6 +131,19 @@ class TwoPartDiscriminator(Network):
     ) -> Tensor:
         logits: Tensor = self.out(self.features(x, label, inputs), label)
         return logits
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """`module` in evaluation mode and without gradients; afterwards each part as it was before."""
+    training = [m for m in module.modules() if m.training]
+    module.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for m in training:
+            m.training = True
 
 
 class PlainModule(Network):

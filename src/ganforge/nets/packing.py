@@ -17,6 +17,11 @@ from ganforge.nets.base import Inputs, Network, RandomInput, TwoPartDiscriminato
 from ganforge.nets.spectral import SpectralWeight
 
 
+def pack_of(discriminator: nn.Module) -> int:
+    """How many examples a discriminator judges together."""
+    return discriminator.size if isinstance(discriminator, Packed) else 1
+
+
 class Packed(TwoPartDiscriminator):
     """x (B, *shape) -> logits (B / m,): a network on packs of m neighbouring examples.
 

@@ -19,6 +19,7 @@ from ganforge import images
 from ganforge.config.schema import Noise
 from ganforge.data.spec import DataSpec, decode
 from ganforge.errors import SEEDS, WHOLE, UsageError, check
+from ganforge.nets.base import evaluating
 from ganforge.rng import Stream
 from ganforge.text import printable
 from ganforge.types import Array
@@ -120,7 +121,6 @@ class Sampler:
         known = f" ({', '.join(shown)})" if shown else ""
         raise UsageError(f"label {given}: {self.name} knows the labels 0 to {last}{known}")
 
-    @torch.no_grad()
     def generate(
         self,
         z: Tensor,
@@ -146,9 +146,7 @@ class Sampler:
         check_truncation(truncation)
         fixed = batch is None
         size = batch or self.micro_batch.get(self.device.type, OTHER_DEVICE)
-        training = [m for m in self.model.modules() if m.training]
-        self.model.eval()
-        try:
+        with evaluating(self.model):
             out = [np.empty((0, *self.spec.stored_shape), self.spec.dtype)]
             for start in range(0, len(z), size):
                 part, label = z[start : start + size], None
@@ -160,9 +158,6 @@ class Sampler:
                     label = label.to(self.device)
                 made = decode(self.forward(part, label, truncation), self.spec)
                 out.append(made[:count].cpu().numpy())
-        finally:
-            for module in training:
-                module.training = True
         return np.concatenate(out)
 
     def forward(self, z: Tensor, label: Tensor | None, truncation: float) -> Tensor:

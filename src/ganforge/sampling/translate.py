@@ -14,7 +14,7 @@ from ganforge.data.dataset import Dataset, scaled
 from ganforge.data.describe import beside, spread_rows
 from ganforge.data.spec import DataSpec, decode, encode
 from ganforge.errors import UsageError, check, choice
-from ganforge.nets.base import Inputs, Network
+from ganforge.nets.base import Inputs, Network, evaluating
 from ganforge.nets.cycle import ResidualGenerator
 from ganforge.rng import Stream
 from ganforge.sampling.sampler import MICRO_BATCH, Labels, Sampler
@@ -156,20 +156,14 @@ class Translator(Sampler):
         small = scaled(values, *source.shape[1:])
         return scaled(self._forward(small, seed, direction, first), height, width)
 
-    @torch.no_grad()
     def _forward(self, values: Array, seed: int, direction: str, first: int) -> Array:
         network = self.network(direction)
         source, target = self.ends(direction)
-        training = [m for m in network.modules() if m.training]
-        network.eval()
-        try:
+        with evaluating(network):
             x = encode(torch.from_numpy(np.array(values)).to(self.device), source)
             inputs = self._inputs(network, seed, direction, first, len(values))
             z = self.z(len(values), seed, first, f"translate/{direction}/z")
             made: Tensor = network(z, None, x, inputs)
-        finally:
-            for module in training:
-                module.training = True
         return np.asarray(decode(made, target).cpu().numpy())
 
     def _inputs(
