@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
+from ganforge.diagnosis.log_signals import Figures
 from ganforge.evaluation.inputs import Real
-from ganforge.evaluation.pairs import PairCase, l1, retrieval
+from ganforge.evaluation.pairs import PairCase, l1, mean_picture, retrieval
 from ganforge.evaluation.translation import at_size, case_of
 from ganforge.rng import Stream
 from ganforge.sampling.translate import BACK, FORTH, Translator
 from ganforge.types import Pixels
 
 NOISE = 4  # grey levels, standard deviation, that spoil a hidden message and hardly a picture
-Figures = dict[str, float]
 
 
 def of_translator(translator: Translator, real: Real, n: int, seed: int) -> Figures:
@@ -73,8 +73,7 @@ def of_cycle(case: PairCase, translator: Translator, direction: str, seed: int) 
     back = BACK if direction == FORTH else FORTH
     again = at_size(translator.translate(spoilt, seed, back), translator.ends(back)[1], target)
     error = float(l1(case.again, case.source).mean())
-    mean = case.train_source.mean(0).round().astype(np.uint8)
-    floor = float(l1(np.broadcast_to(mean, case.source.shape), case.source).mean())
+    floor = float(l1(mean_picture(case.train_source, len(case.source)), case.source).mean())
     level = 1 / 127.5  # below one grey level an error is none
     return {
         "cycle": ratio(error, floor),

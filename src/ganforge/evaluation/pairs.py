@@ -18,10 +18,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ganforge.evaluation.distances import closest
 from ganforge.evaluation.inputs import subset
 from ganforge.evaluation.score import Floor, Measured, Metric
 from ganforge.rng import Stream
-from ganforge.types import Array, Doubles, Pixels
+from ganforge.types import Array, Doubles, Ints, Pixels
 
 BINS = 8  # of each colour channel
 WHITE = 250  # pixels with all channels from here up are ground, not colour
@@ -61,14 +62,12 @@ class PairCase:
     def baselines(self) -> dict[str, Pixels]:
         """What needs no training, by name: pictures (N, H, W, C') in the place of the outputs."""
         count, channels = len(self.target), self.target.shape[-1]
-        mean = self.train_target.mean(0, dtype=np.float64).round().astype(np.uint8)
         found = {
             "copy": with_channels(self.source, channels),
-            "mean": np.broadcast_to(mean, (count, *mean.shape)),
+            "mean": mean_picture(self.train_target, count),
         }
         if self.train_paired:
-            nearest = distances(self.source, self.train_source).argmin(1)
-            found["nearest"] = self.train_target[nearest]
+            found["nearest"] = self.train_target[nearest(self.source, self.train_source)]
         return found
 
 
@@ -116,14 +115,13 @@ def ssim(x: Pixels, target: Pixels) -> Doubles:
 
 def retrieval(x: Pixels, target: Pixels) -> Doubles:
     """1 for a picture that is nearer to its target than to all others, (N,); chance gives 1/N."""
-    nearest = distances(x, target).argmin(1)
-    return np.asarray(nearest == np.arange(len(x)), dtype=np.float64)
+    return np.asarray(nearest(x, target) == np.arange(len(x)), dtype=np.float64)
 
 
-def distances(x: Pixels, y: Pixels) -> Array:
-    """Squared differences of all pictures of x (N) and of y (M), (N, M)."""
+def nearest(x: Pixels, y: Pixels) -> Ints:
+    """The number of the picture of y (M) that is nearest to each one of x (N), (N,)."""
     a, b = (torch.from_numpy(np.array(v)).flatten(1).double() for v in (x, y))
-    return np.asarray((torch.cdist(a, b) ** 2).numpy())
+    return np.asarray(closest(a, b)[0].numpy())
 
 
 OF_PAIRS: dict[str, tuple[Callable[[Pixels, Pixels], Doubles], Better]] = {
@@ -144,7 +142,7 @@ def of_pairs(case: PairCase, name: str) -> Measured:
     values = function(case.output, case.target)
     floors = {key: function(x, case.target) for key, x in case.baselines.items()}
     best = max(floors, key=lambda key: sign * float(floors[key].mean()))
-    spread = float((values - floors[best]).std(ddof=1)) / math.sqrt(len(values))
+    spread = standard_error(values - floors[best])
     note = ", ".join(f"{key} {found.mean():.4g}" for key, found in floors.items())
     floor = Floor(float(floors[best].mean()))
     return Measured(float(values.mean()), floor, spread, f"floors: {note}")
@@ -198,7 +196,7 @@ def of_diversity(case: PairCase) -> Measured:
     made = [case.output, *case.others]
     gaps = [l1(a, b) for i, a in enumerate(made) for b in made[i + 1 :]]
     values = np.mean(gaps, 0)
-    spread = float(values.std(ddof=1)) / math.sqrt(len(values))
+    spread = standard_error(values)
     return Measured(float(values.mean()), Floor(0.0), spread, f"{len(made)} seeds")
 
 
@@ -206,9 +204,8 @@ def of_cycle(case: PairCase) -> Measured:
     """The mean absolute difference of a picture and its translation there and back."""
     assert case.again is not None
     values = l1(case.again, case.source)
-    mean = case.train_source.mean(0, dtype=np.float64).round().astype(np.uint8)
-    floor = l1(np.broadcast_to(mean, case.source.shape), case.source)
-    spread = float((values - floor).std(ddof=1)) / math.sqrt(len(values))
+    floor = l1(mean_picture(case.train_source, len(case.source)), case.source)
+    spread = standard_error(values - floor)
     mean_floor = Floor(float(floor.mean()))
     return Measured(float(values.mean()), mean_floor, spread, "floor: the mean picture")
 
@@ -226,6 +223,17 @@ def measures(
     if case.again is not None:
         found["cycle"] = ("lower", of_cycle(case))
     return found
+
+
+def standard_error(values: Doubles) -> float:
+    """Of the mean of independent values (N,)."""
+    return float(values.std(ddof=1)) / math.sqrt(len(values))
+
+
+def mean_picture(pictures: Pixels, count: int) -> Pixels:
+    """The mean of pictures, rounded, in the place of `count` pictures."""
+    mean = pictures.mean(0, dtype=np.float64).round().astype(np.uint8)
+    return np.broadcast_to(mean, (count, *mean.shape))
 
 
 def with_channels(pictures: Pixels, channels: int) -> Pixels:
