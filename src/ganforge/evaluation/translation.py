@@ -38,14 +38,14 @@ def scores(
         ending = "" if direction == FORTH else f"-{BACK}"
         split = real.held_out.part
         for name, (better, measured) in measures(case, translator.is_random(direction)).items():
-            word = against_floor(better, measured) if better != "floor" else ""
             if name == "colours":
-                word = verdict(COLOURS, measured)
+                judged = verdict(COLOURS, measured)
+            else:
+                judged = "unknown" if better == "floor" else against_floor(better, measured)
             found.append(
                 Score(
                     f"{name}{ending}", measured.value, measured.spread, measured.floor.value,
-                    len(case.output), "pixels", "", seed, split, better, measured.note,
-                    word or "unknown",
+                    len(case.output), "pixels", "", seed, split, better, measured.note, judged,
                 )
             )  # fmt: skip
         if len(case.output) >= LEAST and len(case.train_target) >= max(2 * LEAST, len(case.output)):
@@ -73,7 +73,8 @@ def distance(
         for x in (case.output, case.baselines["copy"])
     )  # fmt: skip
     found = frechet.score(made)
-    note = "; ".join(filter(None, (found.note, f"copy {frechet.score(copied).value:.4g}")))
+    copy = frechet.frechet(*copied.features)
+    note = "; ".join(filter(None, (found.note, f"copy {copy:.4g}")))
     return Score(
         f"frechet{ending}", found.value, found.spread, found.floor.value, made.n, made.space.name,
         made.space.sha256, seed, made.split, "lower", note, verdict(METRICS["frechet"], found),
