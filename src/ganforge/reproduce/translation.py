@@ -20,7 +20,7 @@ import numpy as np
 from ganforge import api, files, images, recipes
 from ganforge.config.schema import Config
 from ganforge.data.dataset import Dataset
-from ganforge.data.describe import spread_rows
+from ganforge.data.describe import beside, spread_rows
 from ganforge.errors import DataError
 from ganforge.evaluation.inputs import Real
 from ganforge.evaluation.pairs import OF_PAIRS, PairCase, colours, l1, unlike, with_channels
@@ -254,13 +254,12 @@ def sheet(folder: Path, rows: Sequence[str], test: Dataset, seed: int) -> Pixels
     assert test.source is not None and test.spec.source is not None
     picked = spread_rows(len(test.source), SHOWN)
     sources = np.asarray(test.source[picked])
-    made = [at_size(sources, test.spec.source, test.spec)]
+    shown = [(sources, test.spec.source)]
     for row in rows:
         translator = open_translator(run_folder(folder, row, seed))
-        made.append(at_size(translator.translate(sources, 0), test.spec, test.spec))
-    made.append(at_size(np.asarray(test.values[picked]), test.spec, test.spec))
-    coloured = [x.repeat(3, axis=-1) if x.shape[-1] == 1 else x for x in made]
-    return images.grid(np.stack(coloured, 1).reshape(-1, *coloured[0].shape[1:]), len(coloured))
+        shown.append((translator.translate(sources, 0), test.spec))
+    shown.append((np.asarray(test.values[picked]), test.spec))
+    return images.grid(beside(shown, test.spec.shape[1:]), len(shown))
 
 
 # --- the studies ----------------------------------------------------------------------------------
