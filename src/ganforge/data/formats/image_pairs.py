@@ -300,8 +300,8 @@ def from_csv(path: Path, store: Store, names: list[str]) -> Listing:
     if {"source", "target"} <= set(header):
         columns = [header.index(n) if n in header else -1 for n in ("source", "target", "group")]
         rows = rows[1:]
-    source: list[str] = []
-    target: list[str] = []
+    source: dict[str, None] = {}  # in order, and quick to search
+    target: dict[str, None] = {}
     groups: list[str] = []
     missing: list[str] = []
     for line, row in rows:
@@ -314,14 +314,17 @@ def from_csv(path: Path, store: Store, names: list[str]) -> Listing:
             continue
         if known[cells[1]] in target or known[cells[0]] in source:
             raise DataError(f"{where}: line {line} names a picture of an earlier line again")
-        source.append(known[cells[0]])
-        target.append(known[cells[1]])
+        source[known[cells[0]]] = None
+        target[known[cells[1]]] = None
         groups.append(cells[2])
     if any(groups) and not all(groups):
         raise DataError(f"{where}: a line has no group and others have one: give each line one")
-    listing = Listing(Side(store, source), Side(store, target), missing=missing)
-    return Listing(listing.source, listing.target, groups=groups if any(groups) else [],
-                   missing=missing)  # fmt: skip
+    return Listing(
+        Side(store, list(source)),
+        Side(store, list(target)),
+        groups=groups if any(groups) else [],
+        missing=missing,
+    )
 
 
 def matched(source: list[str], target: list[str]) -> tuple[list[tuple[str, str]], list[str]]:
