@@ -25,6 +25,7 @@ from ganforge.data.decode import Header
 from ganforge.data.formats import image_folder
 from ganforge.data.listing import listed
 from ganforge.errors import DataError
+from ganforge.files import reading
 from ganforge.text import printable
 from ganforge.types import Array
 
@@ -69,10 +70,19 @@ def recognises(path: Path, head: bytes) -> bool:
     """Whether a folder or zip says by its names that it holds pairs or two domains."""
     if not image_folder.recognises(path, head):
         return False
-    store = Folder(path) if path.is_dir() else Archive(path)
-    every = store.names()
-    top = {name.lower().partition("/")[0] for name in every}
-    return CSV in top or set(PUBLISHED[:2]) <= top
+    store: Store = Archive(path)  # of a zip, opened when it is asked for its names
+    if path.is_dir():
+        with reading(path):  # the top alone says no of most folders, without a walk of all files
+            if not says_pairs(entry.name for entry in path.iterdir()):
+                return False
+        store = Folder(path)
+    return says_pairs(name.partition("/")[0] for name in store.names())
+
+
+def says_pairs(top: Iterable[str]) -> bool:
+    """Whether names at the top of a folder or zip are those of pairs or two domains."""
+    found = {name.lower() for name in top}
+    return CSV in found or set(PUBLISHED[:2]) <= found
 
 
 def read(path: Path, options: PictureOptions) -> Examples:
