@@ -88,11 +88,15 @@ def beside(columns: Sequence[tuple[Array, DataSpec]], size: tuple[int, ...]) -> 
     """
     shown = []
     for values, spec in columns:
-        pixels = as_uint8(values, spec)
-        if pixels.shape[1:3] != size:
-            pixels = scaled(pixels, *size)
+        pixels = at_size(values, spec, size)
         shown.append(pixels[..., [0, 0, 0] if pixels.shape[-1] < 3 else [0, 1, 2]])
     return np.stack(shown, 1).reshape(-1, *shown[0].shape[1:])
+
+
+def at_size(values: Array, spec: DataSpec, size: tuple[int, ...]) -> Pixels:
+    """Stored pictures as uint8 (N, H, W, C), resized to the H, W of `size`."""
+    pixels = as_uint8(values, spec)
+    return pixels if pixels.shape[1:3] == size else scaled(pixels, *size)
 
 
 def spread_rows(count: int, most: int) -> Ints:

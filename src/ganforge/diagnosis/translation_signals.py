@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from ganforge.data.describe import at_size
 from ganforge.diagnosis.log_signals import Figures
 from ganforge.evaluation.inputs import Real
 from ganforge.evaluation.pairs import PairCase, l1, mean_picture, retrieval
-from ganforge.evaluation.translation import at_size, case_of
+from ganforge.evaluation.translation import case_of
 from ganforge.rng import Stream
 from ganforge.sampling.translate import BACK, FORTH, Translator
 from ganforge.types import Pixels
@@ -66,12 +67,12 @@ def of_case(case: PairCase) -> Figures:
 def of_cycle(case: PairCase, translator: Translator, direction: str, seed: int) -> Figures:
     """The cycle error, and what a little noise on the way does to it."""
     assert case.again is not None
-    _, target = translator.ends(direction)
     noise = Stream(seed, "diagnosis/cycle").normal(0, len(case.output), case.output[0].size)
     spoilt = case.output + NOISE * noise.reshape(case.output.shape)
     spoilt = np.clip(np.rint(spoilt), 0, 255).astype(np.uint8)
     back = BACK if direction == FORTH else FORTH
-    again = at_size(translator.translate(spoilt, seed, back), translator.ends(back)[1], target)
+    source, target = translator.ends(direction)
+    again = at_size(translator.translate(spoilt, seed, back), source, target.shape[1:])
     error = float(l1(case.again, case.source).mean())
     floor = float(l1(mean_picture(case.train_source, len(case.source)), case.source).mean())
     level = 1 / 127.5  # below one grey level an error is none

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from ganforge.data.dataset import Dataset, Examples, scaled
-from ganforge.data.spec import DataSpec, as_uint8
+from ganforge.data.dataset import Dataset, Examples
+from ganforge.data.describe import at_size
 from ganforge.evaluation.inputs import LEAST, Real, make_case, subset
 from ganforge.evaluation.metrics import METRICS, frechet
 from ganforge.evaluation.pairs import COLOURS, PairCase, against_floor, measures
 from ganforge.evaluation.score import Score, verdict
 from ganforge.sampling.translate import BACK, FORTH, Translator
-from ganforge.types import Array, Pixels
+from ganforge.types import Array
 
 SEEDS = 3  # translations of one source that diversity compares
 SEARCHED = 2000  # training sources among which the nearest is searched
@@ -84,6 +84,7 @@ def distance(
 def case_of(translator: Translator, real: Real, direction: str, n: int, seed: int) -> PairCase:
     """One direction of a translator, on at most n held-out pictures."""
     source, target = translator.ends(direction)
+    size = target.shape[1:]
     held_out, train = ends_of(real.held_out, direction), ends_of(real.train, direction)
     count = min(n, *(len(side) for side in held_out))
     known = min(SEARCHED, *(len(side) for side in train))
@@ -101,17 +102,17 @@ def case_of(translator: Translator, real: Real, direction: str, n: int, seed: in
     again = None
     if len(translator.directions) > 1:
         back = BACK if direction == FORTH else FORTH
-        again = at_size(translator.translate(made, seed, back), source, target)
+        again = at_size(translator.translate(made, seed, back), source, size)
     others = tuple(
-        at_size(translator.translate(stored, seed + k, direction), target, target)
+        at_size(translator.translate(stored, seed + k, direction), target, size)
         for k in range(1, SEEDS if translator.is_random(direction) else 1)
     )
     return PairCase(
-        at_size(stored, source, target),
-        at_size(made, target, target),
-        at_size(np.asarray(held_out[1][rows[1]]), target, target),
-        at_size(np.asarray(train[0][train_rows[0]]), source, target),
-        at_size(np.asarray(train[1][train_rows[1]]), target, target),
+        at_size(stored, source, size),
+        at_size(made, target, size),
+        at_size(np.asarray(held_out[1][rows[1]]), target, size),
+        at_size(np.asarray(train[0][train_rows[0]]), source, size),
+        at_size(np.asarray(train[1][train_rows[1]]), target, size),
         paired,
         train_paired,
         again,
@@ -124,10 +125,3 @@ def ends_of(data: Dataset, direction: str) -> tuple[Array, Array]:
     """Stored sources and targets of a direction."""
     assert data.source is not None
     return (data.source, data.values) if direction == FORTH else (data.values, data.source)
-
-
-def at_size(values: Array, spec: DataSpec, target: DataSpec) -> Pixels:
-    """Stored pictures as uint8, in the size of the targets."""
-    pixels = as_uint8(values, spec)
-    height, width = target.shape[1:]
-    return pixels if pixels.shape[1:3] == (height, width) else scaled(pixels, height, width)

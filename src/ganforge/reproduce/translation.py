@@ -20,11 +20,11 @@ import numpy as np
 from ganforge import api, files, images, recipes
 from ganforge.config.schema import Config
 from ganforge.data.dataset import Dataset
-from ganforge.data.describe import beside, spread_rows
+from ganforge.data.describe import at_size, beside, spread_rows
 from ganforge.errors import DataError
 from ganforge.evaluation.inputs import Real
 from ganforge.evaluation.pairs import OF_PAIRS, PairCase, colours, l1, unlike, with_channels
-from ganforge.evaluation.translation import at_size, case_of
+from ganforge.evaluation.translation import case_of
 from ganforge.experiments.compare.recipes import run_folder
 from ganforge.experiments.seeds import StoppedError
 from ganforge.experiments.statistics import compare, stated
@@ -223,8 +223,9 @@ def baselines(data: Mapping[str, Dataset]) -> dict[str, dict[str, float]]:
 def ends(part: Dataset) -> tuple[Pixels, Pixels]:
     """Sources and targets of a part, in one size and with as many channels as the targets."""
     assert part.source is not None and part.spec.source is not None
-    sources = at_size(np.asarray(part.source[:MOST]), part.spec.source, part.spec)
-    targets = at_size(np.asarray(part.values[:MOST]), part.spec, part.spec)
+    size = part.spec.shape[1:]
+    sources = at_size(np.asarray(part.source[:MOST]), part.spec.source, size)
+    targets = at_size(np.asarray(part.values[:MOST]), part.spec, size)
     return with_channels(sources, targets.shape[-1]), targets
 
 
