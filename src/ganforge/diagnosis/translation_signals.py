@@ -10,7 +10,7 @@ from ganforge.evaluation.inputs import Real
 from ganforge.evaluation.pairs import PairCase, l1, mean_picture, retrieval
 from ganforge.evaluation.translation import case_of
 from ganforge.rng import Stream
-from ganforge.sampling.translate import BACK, FORTH, Translator
+from ganforge.sampling.translate import OPPOSITE, Translator
 from ganforge.types import Pixels
 
 NOISE = 4  # grey levels, standard deviation, that spoil a hidden message and hardly a picture
@@ -70,9 +70,10 @@ def of_cycle(case: PairCase, translator: Translator, direction: str, seed: int) 
     noise = Stream(seed, "diagnosis/cycle").normal(0, len(case.output), case.output[0].size)
     spoilt = case.output + NOISE * noise.reshape(case.output.shape)
     spoilt = np.clip(np.rint(spoilt), 0, 255).astype(np.uint8)
-    back = BACK if direction == FORTH else FORTH
     source, target = translator.ends(direction)
-    again = at_size(translator.translate(spoilt, seed, back), source, target.shape[1:])
+    again = at_size(
+        translator.translate(spoilt, seed, OPPOSITE[direction]), source, target.shape[1:]
+    )
     error = float(l1(case.again, case.source).mean())
     floor = float(l1(mean_picture(case.train_source, len(case.source)), case.source).mean())
     level = 1 / 127.5  # below one grey level an error is none

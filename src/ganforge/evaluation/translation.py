@@ -13,7 +13,7 @@ from ganforge.evaluation.inputs import LEAST, Real, make_case, subset
 from ganforge.evaluation.metrics import METRICS, frechet
 from ganforge.evaluation.pairs import COLOURS, PairCase, against_floor, measures
 from ganforge.evaluation.score import Score, verdict
-from ganforge.sampling.translate import BACK, FORTH, Translator
+from ganforge.sampling.translate import BACK, FORTH, OPPOSITE, Translator
 from ganforge.types import Array
 
 SEEDS = 3  # translations of one source that diversity compares
@@ -101,8 +101,7 @@ def case_of(translator: Translator, real: Real, direction: str, n: int, seed: in
     made = translator.translate(stored, seed, direction)
     again = None
     if len(translator.directions) > 1:
-        back = BACK if direction == FORTH else FORTH
-        again = at_size(translator.translate(made, seed, back), source, size)
+        again = at_size(translator.translate(made, seed, OPPOSITE[direction]), source, size)
     others = tuple(
         at_size(translator.translate(stored, seed + k, direction), target, size)
         for k in range(1, SEEDS if translator.is_random(direction) else 1)

@@ -21,6 +21,7 @@ from ganforge.sampling.sampler import MICRO_BATCH, Labels, Sampler
 from ganforge.types import Array, Pixels
 
 FORTH, BACK = "a2b", "b2a"
+OPPOSITE = {FORTH: BACK, BACK: FORTH}
 PIXELS = 2**18  # of a forward pass, at most, unless one picture has more
 MARGIN = 16  # pixels around a tile that are translated with it and thrown away
 
@@ -246,7 +247,7 @@ def triples(translator: Translator, data: Dataset, most: int, seed: int = 0) -> 
     for direction in (FORTH, BACK):
         source, target = translator.ends(direction)
         there = translator.translate(chosen[direction], seed, direction)
-        again = translator.translate(there, seed, BACK if direction == FORTH else FORTH)
+        again = translator.translate(there, seed, OPPOSITE[direction])
         columns = [(chosen[direction], source), (there, target), (again, source)]
         found.append(beside(columns, size))
     return np.concatenate(found)
