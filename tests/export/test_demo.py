@@ -126,6 +126,28 @@ def test_styles_and_their_truncation(classes: int, loops: str, tmp_path: Path) -
 
 
 @needs_node
+def test_the_heap_may_grow_before_a_demodulation(tmp_path: Path) -> None:
+    """Its inputs fill the heap, so that its output makes it grow."""
+    graph, numbers = Graph(), np.random.default_rng(0)
+    x = graph.add("constant", [], tensor=graph.tensor(numbers.normal(size=(4, 8, 8))))
+    style = graph.add("constant", [], tensor=graph.tensor(numbers.normal(size=3)))
+    weight = graph.tensor(numbers.normal(size=(4, 3, 3, 3)))
+    graph.add("demodulate", [x, style], weight=weight, epsilon=1e-8)
+    data, table, _ = page.stored(graph, full=True)
+    model = {"operations": graph.operations, "tensors": table, "inputs": {}}
+    body = """
+    const bytes = new Uint8Array(Buffer.from(given.bytes, "base64"));
+    const made = new engine.Engine(given.model, bytes, loops);
+    const usual = made.run(1, {});
+    made.weights = loops.heap.length - 600; // 516 for x and the style, 256 for the output
+    answer([...usual, ...made.run(1, {})]);
+    """
+    values = in_node(tmp_path, body, "simd", model=model, bytes=base64.b64encode(data).decode())
+    usual, grown = values.reshape(2, -1)
+    assert np.isfinite(usual).all() and (usual == grown).all()
+
+
+@needs_node
 def test_labels_are_cycled(digits: Sampler, tmp_path: Path) -> None:
     made = samples(tmp_path, page.html(digits), "simd", 5, label=[3, 8], first=2)
     assert np.abs(made - stored(digits.sample(5, [3, 8], first=2))).max() <= 1

@@ -475,20 +475,20 @@ export class Engine {
   demodulate({ weight, epsilon }, [x, style]) {
     const tensor = this.tensors[weight];
     const [outputs, inputs, rows, columns] = tensor.shape;
+    const out = this.value(x.shape, this.batch);
     const { heap } = this.loops;
     tensor.squares ??= Float32Array.from({ length: outputs * inputs }, (_, i) => {
       let sum = 0;
       for (let t = 0; t < rows * columns; t++) sum += heap[tensor.at + i * rows * columns + t] ** 2;
       return sum;
     });
-    const out = this.value(x.shape, this.batch);
     this.rows(x, out, (from, to, count, c, b) => {
       let sum = epsilon;
       for (let i = 0; i < inputs; i++) {
         sum += heap[style.at + b * inputs + i] ** 2 * tensor.squares[c * inputs + i];
       }
       const scale = 1 / Math.sqrt(sum);
-      for (let i = 0; i < count; i++) this.loops.heap[to + i] = this.loops.heap[from + i] * scale;
+      for (let i = 0; i < count; i++) heap[to + i] = heap[from + i] * scale;
     });
     return out;
   }
