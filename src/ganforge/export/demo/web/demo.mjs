@@ -46,7 +46,6 @@ async function start() {
 // --- what the page says -----------------------------------------------------------------------
 
 const plural = (count, name) => `${count.toLocaleString("en")} ${name}${count === 1 ? "" : "s"}`;
-const law = () => (model.noise.law === "normal" ? "normal" : "uniform");
 const nameOf = (label) => model.class_names[label] ?? String(label);
 
 function describe() {
@@ -80,8 +79,7 @@ function showLabels() {
 
 function describePictures() {
   const [rows, columns] = layout();
-  $("picture").classList.add("pixels");
-  for (const id of ["walk", "plane-picture"]) $(id).classList.add("pixels");
+  for (const id of ["picture", "walk", "plane-picture"]) $(id).classList.add("pixels");
   for (const id of ["picture", "walk", "plane-picture", "plane"]) $(id).style.aspectRatio = `${width} / ${height}`;
   $("grid-title").textContent = model.classes ? "Every label" : `${rows * columns} pictures of this seed`;
   $("grid-text").textContent = model.classes
@@ -123,8 +121,9 @@ function layout() {
 
 function showState() {
   const { seed, index, label, truncation } = state;
-  const [count, labels] = sampler.pictures ? [1, model.classes ? [`labels=${label}`] : []] : [POINTS, model.classes ? [`labels=${label}`] : []];
-  const options = [String(count), ...labels, `seed=${seed}`];
+  const options = [sampler.pictures ? 1 : POINTS];
+  if (model.classes) options.push(`labels=${label}`);
+  options.push(`seed=${seed}`);
   if (index) options.push(`first=${index}`);
   if (truncation !== 1) options.push(`truncation=${truncation}`);
   $("python").textContent = `gf.load("RUN").sample(${options.join(", ")})`;
@@ -231,7 +230,7 @@ function listen() {
 /** Shows a cell of the grid above. */
 function choose(cell) {
   shown.cell = cell;
-  change({ label: model.classes ? cell % model.classes : 0, index: state.first + cell });
+  change({ label: model.classes ? cell % model.classes : 0, index: cell });
 }
 
 function move(place) {
@@ -288,7 +287,7 @@ function draw() {
   drawn++;
   const { seed, index, to } = state;
   shown.noises = [0, to, to + 1].map((d) => sampler.noise(1, seed, index + d));
-  if (sampler.pictures) drawPictures(drawn);
+  if (sampler.pictures) drawPictures();
   else drawSamples();
   drawWalk();
   if (!$("plane-section").hidden) drawPlane();
@@ -321,11 +320,14 @@ function show(id, picture) {
   canvas.getContext("2d").drawImage(picture, 0, 0);
 }
 
-/** Calls f(cell, picture) for many noises, a few in each turn, until a newer drawing begins. */
-function inTurns(current, count, noises, labels, f) {
+/**
+ * Calls f(cell, picture) for many noises, a few in each turn, as long as `current()` says so, and
+ * done() after the last.
+ */
+function inTurns(current, count, noises, labels, f, done) {
   let next = 0;
   const turn = () => {
-    if (current !== drawn) return;
+    if (!current()) return;
     const until = performance.now() + 25;
     while (next < count && performance.now() < until) {
       const size = Math.min(shown.pieces, count - next);
@@ -335,25 +337,30 @@ function inTurns(current, count, noises, labels, f) {
       next += size;
     }
     if (next < count) setTimeout(turn);
-    else document.documentElement.dataset.drawn = String(current);
+    else done();
   };
   setTimeout(turn);
 }
 
-function drawPictures(current) {
+/** `inTurns` with the label of the state, until a newer drawing begins. */
+function ofThisDrawing(count, noiseOf, f) {
+  const mine = drawn;
+  inTurns(() => mine === drawn, count,
+    (from, size) => joined(Array.from({ length: size }, (_, i) => noiseOf(from + i))),
+    label(count), f, () => { document.documentElement.dataset.drawn = String(mine); });
+}
+
+function drawPictures() {
   shown.picture = pictured(made(shown.noises[0]));
   show("picture", shown.picture);
   const [rows, columns] = layout();
   const count = model.classes > 16 ? model.classes : rows * columns;
-  const key = `${state.seed} ${state.truncation}`;
-  if (shown.gridKey !== key) {
-    shown.gridKey = key;
-    Object.assign(shown, { cells: count, cell: undefined, done: false });
-    state.first = 0;
+  if (shown.gridKey !== key()) {
+    Object.assign(shown, { gridKey: key(), cells: count, cell: undefined });
     drawGrid(rows, columns, count);
   }
-  drawMap(current);
-  drawStrip(current);
+  drawMap();
+  drawStrip();
 }
 
 let grids = 0;
@@ -369,28 +376,15 @@ function drawGrid(rows, columns, count) {
   $("grid-note").textContent = `gf.load("RUN").sample(${count}, seed=${seed}${t})`;
   grid.setAttribute("aria-label", `${count} pictures of seed ${seed}; the arrow keys choose one`);
   const context = grid.getContext("2d");
-  const [all, labels, mine] = [sampler.noise(count, seed, 0), sampler.labels(count), ++grids];
-  const size = model.noise.size;
-  let next = 0;
-  const turn = () => {
-    if (mine !== grids) return;
-    const until = performance.now() + 25;
-    while (next < count && performance.now() < until) {
-      const end = Math.min(count, next + shown.pieces);
-      const levels = sampler.decoded(
-        sampler.generate(all.slice(next * size, end * size), labels?.slice(next, end), truncation));
-      for (let i = next; i < end; i++) {
-        context.drawImage(pictured(levels, (i - next) * sampler.size), (i % columns) * width, Math.floor(i / columns) * height);
-      }
-      next = end;
-    }
-    if (next < count) setTimeout(turn);
-    else document.documentElement.dataset.grid = key(seed, truncation);
-  };
-  setTimeout(turn);
+  const [all, mine, size] = [sampler.noise(count, seed, 0), ++grids, model.noise.size];
+  inTurns(() => mine === grids, count,
+    (from, some) => all.slice(from * size, (from + some) * size), sampler.labels(count),
+    (i, picture) => context.drawImage(picture, (i % columns) * width, Math.floor(i / columns) * height),
+    () => { document.documentElement.dataset.grid = key(); });
 }
 
-const key = (seed, truncation) => `${seed} ${truncation}`;
+/** What the grid depends on. */
+const key = () => `${state.seed} ${state.truncation}`;
 
 /** Several noises after each other. */
 function joined(parts) {
@@ -399,24 +393,23 @@ function joined(parts) {
   return all;
 }
 
-function drawStrip(current) {
+function drawStrip() {
   const canvas = $("strip");
   Object.assign(canvas, { width: STRIP * width, height });
   canvas.style.width = `${STRIP * width * Math.max(1, Math.round(56 / width))}px`;
   canvas.setAttribute("aria-label", `${STRIP} pictures of the walk`);
   const context = canvas.getContext("2d");
-  const place = (i) => walked(i / (STRIP - 1));
-  inTurns(current, STRIP, (from, size) => joined(Array.from({ length: size }, (_, i) => place(from + i))),
-    label(STRIP), (i, picture) => context.drawImage(picture, i * width, 0));
+  ofThisDrawing(STRIP, (i) => walked(i / (STRIP - 1)),
+    (i, picture) => context.drawImage(picture, i * width, 0));
 }
 
 /** The noise at a part of the way; one number runs over its whole range. */
 function walked(t) {
-  if (model.noise.size === 1) return Float32Array.of((2 * t - 1) * REACH[law()]);
-  return between(shown.noises[0], shown.noises[1], t, law());
+  if (model.noise.size === 1) return Float32Array.of((2 * t - 1) * REACH[model.noise.law]);
+  return between(shown.noises[0], shown.noises[1], t, model.noise.law);
 }
 
-const planar = (x, y) => onPlane(shown.noises, x, y, law());
+const planar = (x, y) => onPlane(shown.noises, x, y, model.noise.law);
 
 function drawWalk() {
   $("way-value").textContent = model.noise.size === 1
@@ -432,19 +425,18 @@ function drawWalk() {
   return ring(s.context, ...s.window.to(here[0], here[1]), colour("g"));
 }
 
-function drawMap(current) {
-  if (shown.mapKey === `${key(state.seed, state.truncation)} ${state.index} ${state.label} ${state.to}`) return;
-  shown.mapKey = `${key(state.seed, state.truncation)} ${state.index} ${state.label} ${state.to}`;
+function drawMap() {
+  const mapKey = `${key()} ${state.index} ${state.label} ${state.to}`;
+  if (shown.mapKey === mapKey) return;
+  shown.mapKey = mapKey;
   shown.map = document.createElement("canvas");
   Object.assign(shown.map, { width: MAP * width, height: MAP * height });
   const context = shown.map.getContext("2d");
   const place = (i) => [(2 * ((i % MAP) + 0.5)) / MAP - 1, 1 - (2 * (Math.floor(i / MAP) + 0.5)) / MAP];
-  inTurns(current, MAP * MAP,
-    (from, size) => joined(Array.from({ length: size }, (_, i) => planar(...place(from + i)))),
-    label(MAP * MAP), (i, picture) => {
-      context.drawImage(picture, (i % MAP) * width, Math.floor(i / MAP) * height);
-      if (i % MAP === MAP - 1) drawPad();
-    });
+  ofThisDrawing(MAP * MAP, (i) => planar(...place(i)), (i, picture) => {
+    context.drawImage(picture, (i % MAP) * width, Math.floor(i / MAP) * height);
+    if (i % MAP === MAP - 1) drawPad();
+  });
 }
 
 function drawPad() {
@@ -555,7 +547,7 @@ function drawHistogram() {
 /** What the generator makes on the way from one noise to another, in one dimension. */
 function drawCurve(line, steps) {
   const s = surface($("walk"));
-  const reach = model.noise.size === 1 ? REACH[law()] : 0;
+  const reach = model.noise.size === 1 ? REACH[model.noise.law] : 0;
   const across = (t) => (reach ? (2 * t - 1) * reach : t);
   const margin = 0.05 * (across(1) - across(0));
   const window = view([across(0) - margin, across(1) + margin], shown.extent[0], s.width, s.height, true);
