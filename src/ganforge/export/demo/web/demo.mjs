@@ -1,14 +1,13 @@
 // The page of a generator: one sample, a grid, a walk between two noises, a plane of noises.
 
 import { Engine, fromBase64, plain, simd } from "./engine.mjs";
-import { Sampler, between, onPlane } from "./sampler.mjs";
+import { REACH, Sampler, between, onPlane } from "./sampler.mjs";
 import { $, axes, colour, dots, path, ring, savePNG, surface, view } from "./drawing.mjs";
 
 const POINTS = 2000;
 const MAP = 7; // pictures of a side of the plane
 const STRIP = 9;
 const WALK = 4; // seconds
-const REACH = { normal: 2.5, uniform: 1 }; // of one number of noise
 
 const model = JSON.parse($("model").textContent);
 const [channels, height, width] = model.shape.length === 3 ? model.shape : [0, 0, 0];

@@ -16,8 +16,8 @@ export class Sampler {
     this.batch = Math.max(1, Math.min(BATCH, Math.floor((BATCH * PIXELS) / pixels)));
   }
 
-  /** z of samples first .. first + count - 1; truncated if the law is that of the noise. */
-  noise(count, seed = 0, first = 0, truncation = 1) {
+  /** z of samples first .. first + count - 1. */
+  noise(count, seed = 0, first = 0) {
     const whole = typeof seed === "bigint" ? seed : BigInt(Number.isInteger(seed) ? seed : SEEDS);
     if (whole <= -SEEDS || whole >= SEEDS) {
       throw new RangeError(`seed = ${seed}: expected a whole number below 2^63 in size`);
@@ -76,6 +76,8 @@ export class Sampler {
   }
 }
 
+/** Of one number of noise, in drawings of all of it. */
+export const REACH = { normal: 2.5, uniform: 1 };
 const SPHERE = 16; // normal noise of so many numbers lies near a sphere
 
 /**
@@ -98,7 +100,7 @@ export function between(a, b, t, law) {
  * `right` at (1, 0), `up` at (0, 1). Noise of two numbers is the plane itself.
  */
 export function onPlane([origin, right, up], x, y, law) {
-  if (origin.length === 2) return Float32Array.of(x, y).map((v) => v * (law === "normal" ? 2.5 : 1));
+  if (origin.length === 2) return Float32Array.of(x, y).map((v) => v * REACH[law]);
   if (law !== "normal") {
     return origin.map((v, i) =>
       Math.min(1, Math.max(-1, v + x * (right[i] - v) + y * (up[i] - v))));
