@@ -1,8 +1,8 @@
 // The page of a generator: one sample, a grid, a walk between two noises, a plane of noises.
 
-import { Engine, fromBase64, plain, simd } from "./engine.mjs";
+import { Engine, fastest, fromBase64 } from "./engine.mjs";
 import { REACH, Sampler, between, onPlane } from "./sampler.mjs";
-import { $, axes, colour, dots, path, ring, savePNG, surface, view } from "./drawing.mjs";
+import { $, axes, colour, dots, on, path, ring, savePNG, surface, view } from "./drawing.mjs";
 
 const POINTS = 2000;
 const MAP = 7; // pictures of a side of the plane
@@ -15,18 +15,9 @@ const state = { seed: 0n, index: 0, label: 0, truncation: 1, way: 0.5, to: 1, pl
 const shown = {}; // what the canvases have
 let [sampler, drawn] = [null, 0];
 
-/** The loops in WebAssembly, or else in JavaScript, and what to say about them. */
-async function loops() {
-  try {
-    return [await simd(fromBase64($("engine").textContent)), "WebAssembly"];
-  } catch (error) {
-    return [plain(), `plain JavaScript, as WebAssembly with SIMD is missing here (${error.message})`];
-  }
-}
-
 async function start() {
-  const [made, how] = await loops();
-  sampler = new Sampler(model, new Engine(model, fromBase64($("weights").textContent), made));
+  const { loops, how, fault } = await fastest(fromBase64($("engine").textContent));
+  sampler = new Sampler(model, new Engine(model, fromBase64($("weights").textContent), loops));
   $("weights").remove();
   fromAddress();
   describe();
@@ -37,7 +28,8 @@ async function start() {
   const took = performance.now() - before;
   shown.pieces = took > 40 ? 1 : 4; // slow generators answer after every picture
   draw();
-  $("engine-note").textContent = `Computed by ${how}; the first sample took ${took < 10 ? took.toFixed(1) : Math.round(took)} ms.`;
+  const why = fault ? `, as WebAssembly with SIMD is missing here (${fault})` : "";
+  $("engine-note").textContent = `Computed by ${how}${why}; the first sample took ${took < 10 ? took.toFixed(1) : Math.round(took)} ms.`;
   globalThis.demo = { model, sampler, samples: (count, options) => sampler.samples(count, options) };
   document.documentElement.dataset.ready = "yes";
 }
@@ -183,7 +175,6 @@ function fromAddress() {
 }
 
 function listen() {
-  const on = (id, event, f) => $(id).addEventListener(event, f);
   on("seed", "change", () => change(() => ({ seed: parsed("seed", $("seed").value, 1n - (1n << 63n)) })));
   on("index", "change", () => change(() => ({ index: Number(parsed("sample number", $("index").value, 0n)) })));
   on("another", "click", () => change(sampler.pictures ? { index: state.index + 1 } : { seed: state.seed + 1n }));

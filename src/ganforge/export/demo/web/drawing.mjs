@@ -1,6 +1,18 @@
-// Drawing on canvases: sizes in device pixels, colours of the style sheet, points, lines, pictures.
+// Elements of a page, and drawing on its canvases: sizes in device pixels, colours of the style
+// sheet, points, lines, pictures.
 
 export const $ = (id) => document.getElementById(id);
+export const on = (id, event, f) => $(id).addEventListener(event, f);
+
+/** Fills a select; text(name) is what the reader sees. */
+export function options(id, names, text) {
+  for (const name of names) {
+    const option = document.createElement("option");
+    option.value = name;
+    option.textContent = text(name);
+    $(id).append(option);
+  }
+}
 
 /** The value of a colour of the style sheet. */
 export const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`);

@@ -73,6 +73,15 @@ export async function simd(bytes) {
   return loops;
 }
 
+/** The fastest loops of this browser, their name, and why they are not those in WebAssembly. */
+export async function fastest(bytes) {
+  try {
+    return { loops: await simd(bytes), how: "WebAssembly" };
+  } catch (error) {
+    return { loops: plain(), how: "plain JavaScript", fault: error.message };
+  }
+}
+
 /** The numbers of 16 bits as float32, (IEEE 754 binary16). */
 export function fromHalf(words) {
   const table = new Float32Array(65536);

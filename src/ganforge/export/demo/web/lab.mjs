@@ -1,9 +1,9 @@
 // The page of the game: two players that learn while one looks.
 
-import { fromBase64, plain, simd } from "./engine.mjs";
+import { fastest, fromBase64 } from "./engine.mjs";
 import { computeWith, detached, gradients, matrix, parameter, sigmoidOf, total } from "./tape.mjs";
 import { Game, LOSSES } from "./game.mjs";
-import { $, axes, colour, dots, path, surface, view } from "./drawing.mjs";
+import { $, axes, colour, dots, on, options, path, surface, view } from "./drawing.mjs";
 
 const CELLS = 36; // of D's map, a side
 const SHOWN = 400; // points of each kind
@@ -24,13 +24,8 @@ const state = { running: false, speed: 3, owed: 0, before: 0, seed: 1, show: { m
 let [game, law, history, cloud] = [null, null, [], []];
 
 async function start() {
-  let how = "WebAssembly";
-  try {
-    computeWith(await simd(fromBase64($("engine").textContent)));
-  } catch {
-    how = "plain JavaScript";
-    computeWith(plain());
-  }
+  const { loops, how } = await fastest(fromBase64($("engine").textContent));
+  computeWith(loops);
   $("engine-note").textContent = `Computed by ${how} in this page: nothing is loaded and nothing is sent.`;
   options("law", [...Object.keys(given.laws), "by-hand"], (name) => NAMES[name] ?? "draw them");
   options("loss", Object.keys(LOSSES), (name) => name);
@@ -51,15 +46,6 @@ async function start() {
   begin();
   globalThis.lab = { get game() { return game; }, once, draw, state };
   document.documentElement.dataset.ready = "yes";
-}
-
-function options(id, names, text) {
-  for (const name of names) {
-    const option = document.createElement("option");
-    option.value = name;
-    option.textContent = text(name);
-    $(id).append(option);
-  }
 }
 
 /** A constant penalty in the middle of the recipe's falling one. */
@@ -127,7 +113,6 @@ function settings() {
 }
 
 function listen() {
-  const on = (id, event, f) => $(id).addEventListener(event, f);
   on("run", "click", () => run(!state.running));
   on("step", "click", () => { run(false); once(); draw(); });
   for (const side of ["d", "g"]) on(`step-${side}`, "click", () => { run(false); once(side); draw(); });

@@ -1,8 +1,8 @@
 // The page of a translator: a picture, opened or drawn, and its translation.
 
 import { words } from "../../noise.mjs";
-import { Engine, fromBase64, plain, simd } from "./engine.mjs";
-import { $, savePNG } from "./drawing.mjs";
+import { Engine, fastest, fromBase64 } from "./engine.mjs";
+import { $, on, options, savePNG } from "./drawing.mjs";
 
 const model = JSON.parse($("model").textContent);
 const engines = {};
@@ -11,23 +11,15 @@ let [timer, last] = [0, null];
 
 async function start() {
   const bytes = fromBase64($("weights").textContent);
-  let how = "WebAssembly";
+  let found = null;
   for (const [name, graph] of Object.entries(model.directions)) {
-    let loops = plain();
-    try {
-      loops = await simd(fromBase64($("engine").textContent));
-    } catch {
-      how = "plain JavaScript";
-    }
-    engines[name] = new Engine(graph, bytes, loops);
-    const option = document.createElement("option");
-    option.value = name;
-    option.textContent = { a2b: "forth", b2a: "back" }[name] ?? name;
-    $("direction").append(option);
+    found = await fastest(fromBase64($("engine").textContent));
+    engines[name] = new Engine(graph, bytes, found.loops);
   }
+  options("direction", Object.keys(engines), (name) => ({ a2b: "forth", b2a: "back" })[name] ?? name);
   $("direction-field").hidden = Object.keys(engines).length < 2;
   $("seed-field").hidden = !Object.keys(direction().drop).length;
-  $("engine-note").textContent = `Computed by ${how}.`;
+  $("engine-note").textContent = `Computed by ${found.how}.`;
   listen();
   $("main").hidden = false;
   sheet("white");
@@ -71,7 +63,6 @@ function translate(levels, chosen = 0n) {
 }
 
 function listen() {
-  const on = (id, event, f) => $(id).addEventListener(event, f);
   on("open", "click", () => $("file").click());
   on("file", "change", () => open($("file").files[0]));
   for (const event of ["dragover", "drop"]) {
