@@ -28,7 +28,7 @@ from tests.helpers.engine import in_node, needs_node
 
 STEPS = 5
 SPEC = DataSpec((2,), 0, "float32", False, (0.0,), (1.0,))
-SIDES = ("generator", "discriminator")
+SIDES = nets.SIDES
 PRELUDE = """
 const { computeWith, matrix, parameter } = await import("WEB/tape.mjs");
 const { Game, Random } = await import("WEB/game.mjs");

@@ -20,6 +20,7 @@ from ganforge.errors import UsageError, check
 from ganforge.export.demo.page import rendered
 from ganforge.gan.adversarial import Adversarial
 from ganforge.gan.penalties import R1, R2, GradientPenalty
+from ganforge.nets import SIDES
 from ganforge.nets.mlp import MLP
 from ganforge.text import encoded, json_values
 
@@ -86,10 +87,8 @@ def description(config: Config) -> dict[str, Any]:
         "laws": {name: as_json(LAWS[name]) for name in PLANE},
         "noise": asdict(config.noise),
         "batch": config.batch,
-        "players": {side: player(networks, side, config.noise.size) for side in
-                    ("generator", "discriminator")},
-        "optimizers": {"generator": optimizer(config.generator),
-                       "discriminator": optimizer(config.discriminator)},
+        "players": {side: player(networks, side, config.noise.size) for side in SIDES},
+        "optimizers": {side: optimizer(getattr(config, side)) for side in SIDES},
         "penalties": [{"kind": p.kind, **asdict(p)} for p in played.penalties],
         **{key: getattr(played, key) for key in
            ("loss", "reduction", "halve", "d_steps", "g_steps", "fresh_noise")},

@@ -47,7 +47,7 @@ class Graph:
         if values is None:
             return None
         if isinstance(values, Tensor):
-            values = values.detach().cpu().double().numpy()
+            values = double(values)
         self.tensors.append(np.array(values, np.float64))
         return len(self.tensors) - 1
 
