@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import errno
 import hashlib
@@ -128,6 +129,11 @@ def sync_folder(folder: Path) -> None:
 def digest(data: bytes) -> str:
     """sha256 as hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
+
+
+def policy_hash(text: str) -> str:
+    """The source 'sha256-...' by which a content security policy allows a style or a script."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def file_digest(path: Path, kind: str = "sha256") -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -67,8 +65,7 @@ def page(request: Request, model: Model, path: str, served: Sequence[Model]) -> 
         others=[other.name for other in served] if len(served) > 1 else [],
         style=Markup(STYLE),
     )
-    digest = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
-    policy = f"default-src 'none'; img-src 'self'; style-src 'sha256-{digest}'"
+    policy = f"default-src 'none'; img-src 'self'; style-src {files.policy_hash(STYLE)}"
     headers = {"Content-Security-Policy": f"{policy}; base-uri 'none'; frame-ancestors 'none'"}
     return Response(text, 200, headers, "text/html")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import re
@@ -10,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NoReturn
 
+from ganforge import files
 from ganforge.errors import SEEDS, UsageError
 from ganforge.sampling.sampler import INDICES, Sampler, check_truncation, is_whole, whole
 from ganforge.serve.limits import Limits
@@ -37,7 +37,7 @@ class SampleRequest:
     def tag(self, version: str) -> str:
         """The ETag of the answer by the model `version`."""
         text = json.dumps([version, asdict(self)], sort_keys=True)
-        return f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
+        return f'"{files.digest(text.encode())[:32]}"'
 
 
 def from_json(body: bytes) -> dict[str, Any]:

@@ -11,7 +11,6 @@ apply.
 from __future__ import annotations
 
 import base64
-import hashlib
 import re
 from dataclasses import asdict
 from pathlib import Path
@@ -219,13 +218,9 @@ def without_modules(name: str) -> str:
 
 def policy(sheet: str, script: str) -> str:
     """A content security policy: nothing is fetched, no script runs but the page's."""
-
-    def digest(text: str) -> str:
-        return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
     return (
-        f"default-src 'none'; img-src data:; style-src 'sha256-{digest(sheet)}'; script-src "
-        f"'sha256-{digest(script)}' 'wasm-unsafe-eval'; base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; img-src data:; style-src {files.policy_hash(sheet)}; script-src "
+        f"{files.policy_hash(script)} 'wasm-unsafe-eval'; base-uri 'none'; form-action 'none'"
     )
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from functools import cache
 from pathlib import Path
 
+from ganforge import files
 from ganforge.plotting.style import COLOURS
 
 WEB = Path(__file__).with_name("web")
@@ -34,13 +33,9 @@ def html() -> str:
 @cache
 def policy() -> str:
     """Its content security policy: the page's style and script, requests to this server alone."""
-
-    def digest(text: str) -> str:
-        return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
     sheet, script = parts()
     return (
         f"default-src 'none'; img-src 'self' data:; connect-src 'self'; "
-        f"style-src 'sha256-{digest(sheet)}'; script-src 'sha256-{digest(script)}'; "
+        f"style-src {files.policy_hash(sheet)}; script-src {files.policy_hash(script)}; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
