@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -26,13 +25,13 @@ from ganforge.sampling.sampler import Sampler
 from ganforge.sampling.translate import Translator
 from ganforge.serve import openapi, values
 from ganforge.serve.access import Access
+from ganforge.serve.answers import json_response, plain, routed
 from ganforge.serve.batching import Batcher
 from ganforge.serve.guard import Guard, read_body
 from ganforge.serve.index import matches, page
 from ganforge.serve.limits import Limits
 from ganforge.serve.metrics import Metrics
 from ganforge.serve.problems import RequestError
-from ganforge.text import json_bytes
 
 LARGEST_PAGE = 25_000_000  # letters
 YEAR = 365 * 24 * 3600
@@ -126,18 +125,11 @@ def application(served: Sequence[Model], access: Access, limits: Limits | None =
         routes.append(Route(f"{path}/sample", answering(answer), methods=["GET", "POST"]))
         shown = partial(page, model=model, path=path, served=served)
         routes.append(Route(path or "/", answering(shown), methods=["GET"]))
-    app = Starlette(
-        routes=routes,
-        lifespan=lifespan,
-        exception_handlers={
-            RequestError: lambda request, error: problem(error),
-            HTTPException: lambda request, error: problem(error),
-            ClientDisconnect: lambda request, error: Response(status_code=400),
-            Exception: lambda request, error: RequestError(500, "a bug of the server").response(),
-        },
-    )
-    app.router.redirect_slashes = False
-    return Guard(app, access, limits, metrics.requests)
+    handlers: dict[type[Exception], Any] = {
+        ClientDisconnect: lambda request, error: Response(status_code=400),
+        Exception: lambda request, error: RequestError(500, "a bug of the server").response(),
+    }
+    return Guard(routed(routes, lifespan, handlers), access, limits, metrics.requests)
 
 
 def answering(made: Made) -> Callable[[Request], Any]:
@@ -148,26 +140,6 @@ def answering(made: Made) -> Callable[[Request], Any]:
         return await found if isinstance(found, Awaitable) else found
 
     return answer
-
-
-def problem(error: Exception) -> Response:
-    """The problem document of an exception of ours, or of the router."""
-    if isinstance(error, HTTPException):
-        details = {404: "there is nothing at this path", 405: "the path has no such method"}
-        detail = details.get(error.status_code, error.detail)
-        error = RequestError(error.status_code, detail, error.headers or {})
-    assert isinstance(error, RequestError)
-    return error.response()
-
-
-def plain(text: str, status: int = 200) -> Response:
-    """Text."""
-    return Response(text, status, media_type="text/plain")
-
-
-def json_response(value: Any) -> Response:
-    """A value as JSON."""
-    return Response(json_bytes(value), media_type="application/json")
 
 
 def described(model: Model) -> dict[str, Any]:

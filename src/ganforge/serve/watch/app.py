@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
@@ -24,7 +23,7 @@ from ganforge.errors import DataError
 from ganforge.runs.folder import Run, find_runs
 from ganforge.runs.samples import Moment, spread
 from ganforge.serve.access import Access
-from ganforge.serve.app import json_response, plain, problem
+from ganforge.serve.answers import json_response, plain, routed
 from ganforge.serve.guard import Guard
 from ganforge.serve.limits import Limits
 from ganforge.serve.problems import RequestError
@@ -186,12 +185,7 @@ def application(watch: Watch, access: Access) -> ASGIApp:
     paths = {"/": index, "/events": events, "/healthz": health, "/runs": runs}
     routes = [Route(path, made, methods=["GET"]) for path, made in paths.items()]
     routes.append(Route("/runs/{number:int}/samples/{name:str}", sample, methods=["GET"]))
-    handlers: dict[Any, Any] = {
-        kind: lambda request, error: problem(error) for kind in (RequestError, HTTPException)
-    }
-    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)
-    app.router.redirect_slashes = False
-    return Guard(app, access, Limits(), Counter())
+    return Guard(routed(routes, lifespan), access, Limits(), Counter())
 
 
 def sample_file(tails: Sequence[Tail], number: int, name: str) -> Response:
