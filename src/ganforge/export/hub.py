@@ -26,7 +26,7 @@ from ganforge.runs.folder import Run
 from ganforge.runs.load import open_sampler
 from ganforge.runs.model import OwnNetworks
 from ganforge.sampling.sampler import Sampler
-from ganforge.text import encoded, json_bytes
+from ganforge.text import encoded, json_bytes, json_values
 
 # data sets of this package under their names on the hub
 DATASETS = {
@@ -125,7 +125,7 @@ def newest_scores(run: Path) -> list[tuple[str, Score]]:
     ours = [entry for entry in entries.values() if not entry.get("foreign")]
     if not ours:
         return []
-    best = max(ours, key=lambda e: (e["step"] or 0, e["split"] == "test", e["n"], e["made"]))
+    best = max(ours, key=store.rank)
     return [(str(best["data"]), s) for s in store.cards(best) if math.isfinite(s.value)]
 
 
@@ -166,21 +166,16 @@ def results(scores: list[tuple[str, Score]]) -> dict[str, Any]:
             "type": score.name,
             "name": f"{score.name} ({score.split}, N = {score.n})",
             "value": score.value,
-            "args": {
-                "spread": finite(score.spread),
-                "interval_95": [finite(score.value + z * score.spread) for z in (-Z95, Z95)],
-                "real_examples": finite(score.floor),
-            },
+            "args": json_values({
+                "spread": score.spread,
+                "interval_95": [score.value + z * score.spread for z in (-Z95, Z95)],
+                "real_examples": score.floor,
+            }),
         }
         for _, score in scores
-    ]
+    ]  # fmt: skip
     dataset = {"name": Path(data).name, "type": Path(data).name, "split": first.split}
     return {"task": {"type": TASK}, "dataset": dataset, "metrics": metrics}
-
-
-def finite(value: float) -> float | None:
-    """A number as JSON has it."""
-    return value if math.isfinite(value) else None
 
 
 def push(
