@@ -101,8 +101,7 @@ def gather(run: Run) -> Facts:
     """Read a run's files; DataError if config.toml, run.json or scores.json is damaged."""
     settings, info = run.settings(), run.info()
     table = store.read(run.path / store.SCORES)
-    ours = sorted(table.values(), key=store.rank, reverse=True)
-    ours.sort(key=lambda entry: (-(entry["step"] or 0), bool(entry.get("foreign"))))
+    ours = sorted(table.values(), key=rank, reverse=True)
     return Facts(
         run,
         run.path.resolve().name,
@@ -129,6 +128,11 @@ def entry(table: Mapping[str, Any]) -> Entry:
         stamp = f"{Path(str(table['data'])).name}, {stamp}"
     step, foreign = int(table["step"] or 0), bool(table.get("foreign"))
     return Entry(step, str(table["split"]), str(table["made"]), stamp, scores, foreign)
+
+
+def rank(table: Mapping[str, Any]) -> tuple[Any, ...]:
+    """The key by which entries are sorted: step, the run's data after others, then `store.rank`."""
+    return table["step"] or 0, not table.get("foreign"), store.rank(table)
 
 
 def complete(settings: Mapping[str, Any]) -> Config | None:
