@@ -33,11 +33,10 @@ def read(words: Sequence[str]) -> list[str]:
 def join_folders(words: Sequence[str]) -> list[str]:
     """`--data A/ B/`, two folders that a recipe translates between, as one word `A/|B/`."""
     rest = list(words)
-    if "--data" in rest[:-2]:
+    if "--data" in rest[:-2] and not rest[1].startswith("-"):
         at = rest.index("--data")
         first, second = rest[at + 1 : at + 3]
-        recipe_given = len(rest) > 1 and not rest[1].startswith("-")
-        if not (first.startswith("-") or second.startswith("-")) and recipe_given and at > 1:
+        if not (first.startswith("-") or second.startswith("-")):
             rest[at + 1 : at + 3] = [f"{first}|{second}"]
     return rest
 
