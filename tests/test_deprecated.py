@@ -42,7 +42,7 @@ def test_the_package_gives_old_modules() -> None:
         assert gf.loop.train is gf.iterate
 
 
-@pytest.mark.parametrize("name", ["compare", "lightning", "losses", "penalties"])
+@pytest.mark.parametrize("name", ["lightning", "losses", "penalties"])
 def test_an_import_of_an_old_module_hides_no_module_of_that_name(name: str) -> None:
     """gf.losses is today's module, also after `import ganforge.losses` in a file of 0.1."""
     assert importlib.import_module(f"ganforge.{name}") is not getattr(gf, name)

@@ -2,7 +2,7 @@
 
     import ganforge as gf
 
-    run = gf.train(gf.recipes.cdcgan(), out="runs/a")
+    run = gf.train("cdcgan", epochs=1, out="runs/a")
     eights = gf.load("runs/a").sample(16, labels=8, seed=0)     # (16, 28, 28, 1) uint8
 
 Names are imported when they are first used, so that `import ganforge` costs nothing.
@@ -17,20 +17,21 @@ from ganforge import _deprecated
 from ganforge._version import __version__
 
 if TYPE_CHECKING:
-    from ganforge import config, data, nets, recipes
-    from ganforge.api import Trained, train
+    from ganforge import config, data, nets, recipes, theory
+    from ganforge.api import Saved, Trained, train
+    from ganforge.api.surface import diagnose, evaluate, load, plot
     from ganforge.config import Average, Config, Noise, Optimizer, Output
     from ganforge.data.load import Dataset
     from ganforge.data.load import load as load_data
     from ganforge.errors import DataError, GanforgeError, UsageError
-    from ganforge.experiments import compare
+    from ganforge.experiments.compare.function import compare
     from ganforge.experiments.seeds import train as population
     from ganforge.export.demo.page import demo
     from ganforge.export.onnx import export
     from ganforge.gan import losses, penalties
     from ganforge.gan.adversarial import Adversarial
     from ganforge.nets import DCGAN, MLP
-    from ganforge.runs.load import open_sampler as load
+    from ganforge.report import report
     from ganforge.training import lightning
     from ganforge.training.loop import train as iterate
 
@@ -47,30 +48,37 @@ _PLACES = {
     "Noise": "config:Noise",
     "Optimizer": "config:Optimizer",
     "Output": "config:Output",
+    "Saved": "api:Saved",
     "Trained": "api:Trained",
     "UsageError": "errors:UsageError",
-    "compare": "experiments.compare",
+    "compare": "experiments.compare.function:compare",
     "config": "config",
     "data": "data",
     "demo": "export.demo.page:demo",
+    "diagnose": "api.surface:diagnose",
+    "evaluate": "api.surface:evaluate",
     "export": "export",
     "iterate": "training.loop:train",
     "lightning": "training.lightning",
-    "load": "runs.load:open_sampler",
+    "load": "api.surface:load",
     "load_data": "data.load:load",
     "losses": "gan.losses",
     "nets": "nets",
     "penalties": "gan.penalties",
+    "plot": "api.surface:plot",
     "population": "experiments.seeds:train",
     "recipes": "recipes",
+    "report": "report:report",
+    "theory": "theory",
     "train": "api:train",
 }
 
 __all__ = [
     "DCGAN", "MLP", "Adversarial", "Average", "Config", "DataError", "Dataset", "GanforgeError",
-    "Noise", "Optimizer", "Output", "Trained", "UsageError", "__version__", "compare", "config",
-    "data", "demo", "export", "iterate", "lightning", "load", "load_data", "losses", "nets",
-    "penalties", "population", "recipes", "train",
+    "Noise", "Optimizer", "Output", "Saved", "Trained", "UsageError", "__version__", "compare",
+    "config", "data", "demo", "diagnose", "evaluate", "export", "iterate", "lightning", "load",
+    "load_data", "losses", "nets", "penalties", "plot", "population", "recipes", "report",
+    "theory", "train",
 ]  # fmt: skip
 
 _deprecated.install()

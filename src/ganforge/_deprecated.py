@@ -75,6 +75,8 @@ MOVED = {
     "training": "training.trainer training.restore",
 }
 
+FUNCTIONS = ("report",)  # of `import ganforge as gf`, with the name of a folder
+
 # old name -> new name, if the name itself changed
 RENAMED = {
     "charts.head": "plotting.style.add_title",
@@ -89,6 +91,12 @@ RENAMED = {
     "judging.keep": "evaluation.store.add",
     "judging.measure": "evaluation.evaluate.evaluate",
     "judging.own_entries": "evaluation.store.entries",
+    "lab.divergence": "theory.experiments.divergence",
+    "lab.equilibrium": "theory.experiments.equilibrium",
+    "lab.figure1": "theory.experiments.figure1",
+    "lab.landscape": "theory.experiments.landscape",
+    "lab.losses": "theory.experiments.losses",
+    "lab.noise": "theory.experiments.noise",
     "members.Population": "experiments.ensemble.stack.Ensemble",
     "members.build": "experiments.ensemble.stack.Ensemble",
     "own.OwnCode": "config.user_code.UserCode",
@@ -137,9 +145,14 @@ class OldModules(MetaPathFinder, Loader):
 
 
 class Package(ModuleType):
-    """`ganforge`: an import of an old module does not take the place of today's `gf.losses`."""
+    """`ganforge`: an import of an old module does not take the place of today's `gf.losses`.
+
+    Nor does an import of the folder `report` take the place of the function `gf.report`.
+    """
 
     def __setattr__(self, name: str, value: Any) -> None:
+        if name in FUNCTIONS and isinstance(value, ModuleType):
+            return
         if not isinstance(getattr(value, "__loader__", None), OldModules):
             super().__setattr__(name, value)
 

@@ -6,6 +6,7 @@ A new network, game or penalty is one file and one entry in `PARTS`.
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -16,10 +17,11 @@ from typing import Any
 from ganforge.augment.adaptive import Adaptive
 from ganforge.augment.diffaugment import DiffAugment
 from ganforge.config.schema import Parts
-from ganforge.config.user_code import UserCode
+from ganforge.config.user_code import KIND, Code
 from ganforge.errors import GanforgeError, UsageError
 from ganforge.gan.adversarial import Adversarial
 from ganforge.gan.cycle import Cycle
+from ganforge.gan.losses import Loss
 from ganforge.gan.path_length import PathLength
 from ganforge.gan.penalties import R1, R2, GradientPenalty
 from ganforge.gan.translation import Translation
@@ -31,12 +33,13 @@ from ganforge.nets.stylegan import StyleGAN2
 PARTS: Parts = {
     "networks": {
         "mlp": MLP, "dcgan": DCGAN, "resnet": ResNet, "stylegan2": StyleGAN2, "unet": UNet,
-        "cycle": CycleNetworks, "python": UserCode,
+        "cycle": CycleNetworks,
     },
     "games": {"adversarial": Adversarial, "translation": Translation, "cycle": Cycle},
     "penalties": {
         "r1": R1, "r2": R2, "gradient-penalty": GradientPenalty, "path-length": PathLength,
     },
+    "losses": {KIND: Loss},
     "augmentations": {"diffaugment": DiffAugment, "adaptive": Adaptive},
 }  # fmt: skip
 
@@ -47,14 +50,25 @@ def pairing(settings: Mapping[str, Any]) -> str:
     return str(getattr(game, "pairing", ""))
 
 
-def load_function(path: Path, name: str) -> Callable[..., Any]:
-    """A function of a user's Python file, which is executed.
+NAMED = re.compile(r"(.+\.py):([A-Za-z_]\w*)")  # FILE.py:NAME, code that the user names
+
+
+def with_code(code: Path | str | Code | None) -> Parts:
+    """`PARTS` and the code of the user's: a file, which is executed, or objects by name."""
+    return PARTS if code is None else {**PARTS, "code": load_code(code)}
+
+
+def load_code(code: Path | str | Code) -> Code:
+    """The objects of a user's Python file by name; the file is executed.
 
     Raises:
-        UsageError: no such file, no such function, or an exception in the file.
+        UsageError: no such file, or an exception in the file.
     """
+    if isinstance(code, Mapping):
+        return code
+    path = Path(code)
     if not path.is_file():
-        raise UsageError(f"{path}: no such recipe file")
+        raise UsageError(f"{path}: no such file of code")
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
         raise UsageError(f"{path}: not a Python file")
@@ -62,10 +76,41 @@ def load_function(path: Path, name: str) -> Callable[..., Any]:
     sys.modules[path.stem] = module
     with user_code(path):
         spec.loader.exec_module(module)
-    found = getattr(module, name, None)
+    return vars(module)
+
+
+def load_function(path: Path, name: str) -> Callable[..., Any]:
+    """A function of a user's Python file, which is executed.
+
+    Raises:
+        UsageError: no such file, no such function, or an exception in the file.
+    """
+    found = load_code(path).get(name)
     if not callable(found):
         raise UsageError(f"{path} defines no function {name!r}: name it, as {path}:run")
     return found  # type: ignore[no-any-return]
+
+
+def named(text: Any) -> Any:
+    """What FILE.py:NAME names, in a list with commas too; any other value unchanged.
+
+    Raises:
+        UsageError: see `load_code`; or the file has no such name.
+    """
+    if not isinstance(text, str) or not NAMED.search(text):
+        return text
+    words = [word.strip() for word in text.split(",")]
+    found = [one_named(word) if NAMED.fullmatch(word) else word for word in words]
+    return found if len(found) > 1 else found[0]
+
+
+def one_named(text: str) -> Any:
+    """The object that FILE.py:NAME names."""
+    file, _, name = text.rpartition(":")
+    code = load_code(Path(file))
+    if name not in code:
+        raise UsageError(f"{file} defines no {name!r}")
+    return code[name]
 
 
 @contextmanager

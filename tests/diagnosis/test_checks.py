@@ -104,7 +104,9 @@ def test_every_code_is_explained(code: str) -> None:
 
 def test_an_unknown_code_is_a_usage_error() -> None:
     with pytest.raises(UsageError, match="did you mean 'GF003'"):
-        explain("GF0003")
+        explain("G003")
+    for text in ("gf3", "3", "GF03"):
+        assert explain(text) == explain("GF003")
 
 
 def test_every_setting_that_a_remedy_names_exists() -> None:

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ganforge import report
 from ganforge.config import convert
 from ganforge.config.schema import Config
 from ganforge.diagnosis import Diagnosis
 from ganforge.recipes import cdcgan
+from ganforge.report import page as report
 from ganforge.report import samples
 from ganforge.runs import folder
 from ganforge.runs.folder import Run

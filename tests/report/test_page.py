@@ -332,7 +332,8 @@ def test_networks_that_are_code_of_the_user(
     assert main(["report", str(out)]) == 0
     seen = Reader((out / "report.html").read_text())
     assert "--code FILE.py" in seen.data["runs"][0]["missing"]["model"]
-    assert "Its networks are the user’s code" in seen.text
+    assert "FILE.py is the user’s code" in seen.text
     assert main(["report", str(out), "--code", str(code)]) == 0
     seen = Reader((out / "report.html").read_text())
+    assert "FILE.py" not in seen.text and f"--code {code}" in seen.text
     assert seen.data["runs"][0]["neighbours"]["count"] == 500

@@ -17,7 +17,15 @@ from PIL import Image
 from ganforge import theory
 from ganforge.cli import main
 from ganforge.data import load, toy
-from ganforge.theory import divergence, equilibrium, exact, figure1, landscape, losses, noise, page
+from ganforge.theory import exact, page
+from ganforge.theory.experiments import (
+    divergence,
+    equilibrium,
+    figure1,
+    landscape,
+    losses,
+    noise,
+)
 from ganforge.theory.games import count_steps, game, play, play_to_end, train_one_player
 from ganforge.theory.page import Experiment, Shown
 

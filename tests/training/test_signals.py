@@ -26,6 +26,7 @@ from ganforge.config.schema import Config
 from ganforge.errors import Interrupted
 from ganforge.evaluation import evaluate as evaluation
 from ganforge.evaluation import store
+from ganforge.plotting import overview
 from ganforge.runs import checkpoint, folder
 from ganforge.runs.records import Control, Progress
 from ganforge.training import pairing, restore, signals, trainer
@@ -61,7 +62,7 @@ def close_scores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Trainer, "min_gap", 20)
     monkeypatch.setattr(evaluate, "N", 100)
     monkeypatch.setattr(evaluate, "curve", lambda records: b"")
-    monkeypatch.setattr(api.overview, "overview", lambda run: b"")
+    monkeypatch.setattr(overview, "overview", lambda run: b"")
 
 
 def weights(path: Path) -> bytes:
@@ -132,7 +133,7 @@ def test_a_score_is_given_up_and_made_on_resume(
             signalled(evaluation.evaluate, signal.SIGTERM, 2),
         )
         stopped = api.train(config, path, show="quiet")
-    assert (stopped.signal, stopped.progress.step, stopped.plot) == (signal.SIGTERM, 40, None)
+    assert (stopped.signal, stopped.progress.step, stopped.overview) == (signal.SIGTERM, 40, None)
     assert folder.Run(path).info()["status"] == "stopped"
     assert steps_scored(path) == [20]
     api.train(config, path, show="quiet")
@@ -159,9 +160,9 @@ def test_the_last_score_is_given_up_and_the_run_is_finished(
 
 def test_a_plot_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = shortened(recipes.find("gaussian"), 20, score=False)
-    monkeypatch.setattr(api.overview, "overview", signalled(api.overview.overview, 15))
+    monkeypatch.setattr(overview, "overview", signalled(overview.overview, 15))
     ended = api.train(config, tmp_path, show="quiet")
-    assert ended.finished and ended.plot is None and ended.signal == signal.SIGTERM
+    assert ended.finished and ended.overview is None and ended.signal == signal.SIGTERM
 
 
 def test_usr1_saves_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

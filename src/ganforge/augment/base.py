@@ -20,7 +20,7 @@ class Augmentation:
     between two changes of p.
     """
 
-    kind: ClassVar[str]
+    kind: ClassVar[str] = "python"  # of classes of the user's
     controlled: ClassVar[bool] = False
     interval: int = 1
 

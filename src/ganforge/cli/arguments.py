@@ -14,6 +14,16 @@ WITH_OVERRIDES = ("train", "compare")  # commands that have settings as --a.b va
 COUNTS = ("--size", "--batch", "--n", "-n", "--rows", "--steps", "--gpus", "--at-once", "--tile")
 MOST = 2**31 - 1  # of anything that is counted; arrays end not far above
 
+OTHER_WORDS = {  # what other programs call a command -> ours
+    "resume": "ganforge train runs/NAME goes on with a run",
+    "continue": "ganforge train runs/NAME goes on with a run",
+    "generate": "ganforge sample runs/NAME makes samples",
+    "test": "ganforge evaluate runs/NAME scores a run",
+    "eval": "ganforge evaluate runs/NAME scores a run",
+    "score": "ganforge evaluate runs/NAME scores a run",
+    "list": "ganforge runs lists the runs, ganforge recipes the recipes",
+}
+
 typed: list[str] = []  # the words of the command that runs
 overrides: dict[str, str] = {}  # its settings
 
@@ -23,6 +33,8 @@ def read(words: Sequence[str]) -> list[str]:
     typed[:] = words
     overrides.clear()
     rest = list(words)
+    if rest and rest[0] in OTHER_WORDS:
+        raise UsageError(f"there is no command {rest[0]!r}: {OTHER_WORDS[rest[0]]}")
     if rest and rest[0] in WITH_OVERRIDES:
         rest, found = split_overrides(join_folders(words))
         overrides.update(found)

@@ -1,8 +1,7 @@
-"""Options of several commands: their types, where to write, networks from a user's file."""
+"""Options of several commands: their types, where to write, code from a user's file."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Generator, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,7 +11,7 @@ from cyclopts import Parameter
 from ganforge.errors import UsageError
 
 if TYPE_CHECKING:
-    from ganforge.runs.model import OwnNetworks
+    from ganforge.config.user_code import Code
     from ganforge.types import Pixels
 
 Flag = Parameter(negative="")
@@ -22,20 +21,13 @@ Labels = Annotated[list[str] | None, Parameter(consume_multiple=True, negative="
 Lines = Generator[str, None, int]  # the lines to print; returns the exit code
 
 
-def user_networks(code: Path | None, path: Path) -> OwnNetworks | None:
-    """The user's function in the file `code`, by the name that the model or run at `path` saved."""
+def user_code(code: Path | None) -> Code | None:
+    """The objects of the user's file `code` by name; the file is executed."""
     if code is None:
         return None
-    from ganforge import files, registry
-    from ganforge.runs.folder import Run
+    from ganforge import registry
 
-    run = Run(path)
-    folder = run.model if run.exists() else path
-    try:
-        name = json.loads(files.read_file(folder / "config.json"))["networks"]["name"]
-    except (ValueError, KeyError, TypeError):
-        name = "networks"
-    return registry.load_function(code, str(name))
+    return registry.load_code(code)
 
 
 def output_path(output: Path | None, default: Path, *kinds: str) -> Path:

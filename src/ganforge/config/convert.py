@@ -12,25 +12,43 @@ from typing import Any, TypeVar
 
 import tomli_w
 
+from ganforge.config import user_code
 from ganforge.config.schema import CONTINUABLE, Average, Config, Part, Parts
-from ganforge.config.user_code import record
-from ganforge.errors import UsageError, check, did_you_mean, in_range
+from ganforge.config.user_code import KIND, UserCode
+from ganforge.errors import UsageError, did_you_mean, in_range
 
 T = TypeVar("T")
 
 # Settings without an option in the command line, set as --name value like the dotted ones.
-TOP_LEVEL = ("ema", "labels", "threads", "micro_batch", "on_nan")
+TOP_LEVEL = ("ema", "labels", "threads", "micro_batch", "on_nan", "networks", "game")
+SEVERAL = ("penalties", "augmentations")  # parts of which a game has a list
+LOSSES = "losses"
 
 
-def to_dict(part: Any) -> Any:
-    """A config, or a part of one, as plain tables, lists and values; None is left out."""
-    if isinstance(part, tuple):
-        return [to_dict(value) for value in part]
-    if not dataclasses.is_dataclass(part):
-        return to_dict(record(part)) if callable(part) else part
-    table: dict[str, Any] = {"kind": part.kind} if isinstance(part, Part) else {}
-    table |= {f.name: to_dict(getattr(part, f.name)) for f in dataclasses.fields(part)}
-    return {name: value for name, value in table.items() if value is not None}
+def to_dict(part: Any, live: bool = False) -> Any:
+    """A config, or a part of one, as plain tables, lists and values; None is left out.
+
+    live: a user's functions stay, and `kind` of a user's object is its class; else there are only
+    their names and hashes.
+    """
+    kind: dict[str, Any] = {}
+    if user_code.is_users(part):
+        if not live:
+            return to_dict(user_code.record(part))
+        kind = {"kind": type(part)}
+    elif isinstance(part, Part):
+        kind = {"kind": part.kind}
+    if isinstance(part, UserCode):
+        table = {"name": part.name, "sha256": part.sha256, **part.settings}
+    elif isinstance(part, dict):
+        table = {name: to_dict(value, live) for name, value in part.items()}
+    elif dataclasses.is_dataclass(part):
+        table = {f.name: to_dict(getattr(part, f.name), live) for f in dataclasses.fields(part)}
+    elif isinstance(part, tuple | list) and not kind:
+        return [to_dict(value, live) for value in part]
+    else:
+        return part
+    return {name: value for name, value in (kind | table).items() if value is not None}
 
 
 def from_dict(cls: type[T], table: Mapping[str, Any], parts: Parts, where: str = "") -> T:
@@ -81,21 +99,61 @@ def read_part(value: Any, parts: Parts, tag: str, path: str = "") -> Any:
         UsageError: no table, an unknown kind, or settings that do not fit the kind.
     """
     path, kinds = path or tag, parts[tag]
-    if isinstance(value, list):
-        return tuple(read_part(v, parts, tag, f"{path}.{i}") for i, v in enumerate(value))
+    if isinstance(value, list | tuple) and not hasattr(value, "_asdict") and tag != LOSSES:
+        found = [read_part(v, parts, tag, f"{path}.{i}") for i, v in enumerate(value)]
+        return tuple(part for one in found for part in (one if type(one) is tuple else (one,)))
+    if isinstance(value, type) or (isinstance(value, Mapping) and value.get("kind") == KIND):
+        return _users_part(value, parts, tag, path)
+    if tag == LOSSES or callable(value) or dataclasses.is_dataclass(value):
+        return value  # a name, which the game checks, or an object
+    if isinstance(value, str) and set(names := value.replace(" ", "").split(",")) <= kinds.keys():
+        made = tuple(from_dict(kinds[name], {}, parts, path) for name in names)
+        return made if tag in SEVERAL else made[0]
     if not isinstance(value, Mapping) or "kind" not in value:
-        known = f"""[{{kind = "{min(kinds)}"}}], kind one of {", ".join(sorted(kinds))}"""
-        raise UsageError(f"{path} = {value!r}: expected a table, or a list of them as {known}")
+        raise UsageError(f"{path} = {value!r}: {_expected(value, kinds, tag)}")
     kind = value["kind"]
-    if not isinstance(kind, str) or kind not in kinds:
+    if not isinstance(kind, type) and (not isinstance(kind, str) or kind not in kinds):
         raise UsageError(f"{path}.kind = {kind!r}: {did_you_mean(str(kind), list(kinds))}")
-    return from_dict(kinds[kind], value, parts, path)
+    return from_dict(kind if isinstance(kind, type) else kinds[kind], value, parts, path)
+
+
+def _users_part(value: Any, parts: Parts, tag: str, path: str) -> Any:
+    """The part that a user's class, or a table of `user_code.record`, stands for."""
+    if isinstance(value, type):
+        return _made(value, {}, parts, path)
+    found = user_code.restored(value, parts.get("code", {}), path)
+    if isinstance(found, UserCode):
+        return found
+    code, settings = found
+    if tag == LOSSES:
+        return parts[tag][KIND](*code, **settings)
+    return _made(code[0], settings, parts, path) if isinstance(code[0], type) else code[0]
+
+
+def _made(kind: type, settings: Mapping[str, Any], parts: Parts, path: str) -> Any:
+    """An object of a user's class with its settings."""
+    if dataclasses.is_dataclass(kind):
+        return from_dict(kind, settings, parts, path)
+    return kind(**settings)
+
+
+def _expected(value: Any, kinds: Mapping[str, Any], tag: str) -> str:
+    """What a part may be, for an error."""
+    names = sorted(kind for kind in kinds if kind != KIND)
+    if isinstance(value, str):
+        for name in value.replace(" ", "").split(","):
+            if name not in kinds:
+                return did_you_mean(name, names)
+    shown = ",".join(names[:2]) if tag in SEVERAL else names[0]
+    table = f"""{{kind = "{names[0]}"}}"""
+    return f"expected {shown} or a table as {table}, kind one of {', '.join(names)}"
 
 
 def _value(value: Any, parts: Parts, hint: Any, path: str) -> Any:
     """`value` as the annotated type, or as a part if `hint` is a tag; a UsageError names both."""
     if isinstance(hint, str):
-        return read_part(value, parts, hint, path)
+        part = read_part(value, parts, hint, path)
+        return (part,) if hint in SEVERAL and not isinstance(part, tuple) else part
     args = typing.get_args(hint)
     if type(None) in args:
         return None if value is None else _value(value, parts, args[0], path)
@@ -117,7 +175,7 @@ def _value(value: Any, parts: Parts, hint: Any, path: str) -> Any:
     raise UsageError(f"{path} = {value!r}: expected {hint.__name__}, got {type(value).__name__}")
 
 
-def override(config: T, settings: Mapping[str, str], parts: Parts) -> T:
+def override(config: T, settings: Mapping[str, Any], parts: Parts) -> T:
     """`config` with each dotted key set to the value of its text.
 
     Args:
@@ -130,7 +188,7 @@ def override(config: T, settings: Mapping[str, str], parts: Parts) -> T:
         UsageError: a key that does not exist, or a value that `from_dict` refuses.
     """
     below = {p[4:]: _parsed(text) for p, text in settings.items() if p.startswith("ema.")}
-    table = _with_average(to_dict(config), below)
+    table = _with_average(to_dict(config, live=True), below)
     for path, text in settings.items():
         target: Any = table
         *parents, last = path.split(".")
@@ -139,10 +197,13 @@ def override(config: T, settings: Mapping[str, str], parts: Parts) -> T:
                 target = target[int(name) if isinstance(target, list) else name]
             except (KeyError, ValueError, IndexError, TypeError):
                 known = list(target) if isinstance(target, dict) else []
+                if isinstance(target, list):
+                    raise UsageError(_outside(path, name, len(target))) from None
                 raise UsageError(f"unknown setting {path!r}: {did_you_mean(name, known)}") from None
         value = _parsed(text)
         if isinstance(target, list):
-            check(last.isdecimal() and int(last) < len(target), path, text, "an index in the list")
+            if not (last.isdecimal() and int(last) < len(target)):
+                raise UsageError(_outside(path, last, len(target)))
             target[int(last)] = value
         elif not isinstance(target, dict):
             raise UsageError(f"unknown setting {path!r}: {parents[-1]!r} has no settings")
@@ -152,25 +213,22 @@ def override(config: T, settings: Mapping[str, str], parts: Parts) -> T:
             if last == "kind" and target.get(last, value) != value:
                 target.clear()
             target[last] = value
-    return rebuild(config, table, parts)
+        if any(other.startswith(f"{path}.") for other in settings):  # a list or a name so far
+            table = to_dict(from_dict(type(config), table, parts), live=True)
+    return from_dict(type(config), table, parts)
 
 
-def rebuild(config: T, table: Mapping[str, Any], parts: Parts) -> T:
-    """`config` with the settings of `table`; a user's function stays if its table is unchanged."""
-    whole: Any = config
-    known = {tag: dict(kinds) for tag, kinds in parts.items()}
-    functions = {}
-    for f in dataclasses.fields(whole):
-        part, tag = getattr(config, f.name), f.metadata.get("parts")
-        if tag and isinstance(part, Part):
-            known[tag].setdefault(part.kind, type(part))
-        elif tag and callable(part) and table.get(f.name) == to_dict(part):
-            functions[f.name] = part
-    read: Any = from_dict(type(whole), table, known)
-    return typing.cast(T, dataclasses.replace(read, **functions))
+def _outside(path: str, index: str, count: int) -> str:
+    """Why an index of a list is none: an error that says how the list is filled."""
+    key = path[: path.index(f".{index}")]
+    has = "is empty" if not count else f"has the entries 0 to {count - 1}"
+    example = {"penalties": "r1,r2", "augment": "diffaugment"}.get(key.rpartition(".")[2], "...")
+    return f"{path}: {key} {has}; --{key} {example} sets the whole list"
 
 
-def _parsed(text: str) -> Any:
+def _parsed(text: Any) -> Any:
+    if not isinstance(text, str):  # an object of a program
+        return text
     try:  # with a 0 before .1, which is no number in TOML
         return text if "\n" in text else tomllib.loads(f"v={'0' * (text[:1] == '.')}{text}")["v"]
     except (ValueError, RecursionError):  # no TOML, a number of 5,000 digits, 5,000 brackets
@@ -195,8 +253,10 @@ def loads(text: str, parts: Parts, source: str = "config") -> Config:
 def merge(config: Config, table: Mapping[str, Any], parts: Parts) -> Config:
     """`config` with the settings of a (partial) TOML table over it."""
     average = table.get("ema")
-    base = _with_average(to_dict(config), average if isinstance(average, Mapping) else {})
-    return rebuild(config, _merged(base, table), parts)
+    base = _with_average(
+        to_dict(config, live=True), average if isinstance(average, Mapping) else {}
+    )
+    return from_dict(Config, _merged(base, table), parts)
 
 
 def _with_average(table: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 from ganforge.errors import UsageError, check, choice, in_range
 from ganforge.text import printable
 
-Parts = Mapping[str, Mapping[str, type]]  # field name -> kind -> dataclass
+Parts = Mapping[str, Mapping[str, Any]]  # field name -> kind -> dataclass; code: name -> object
 
 FRACTION = "a fraction in [0, 1]"
 

@@ -131,7 +131,7 @@ def probe(file: IO[bytes], name: str, half: int | None = None) -> Header:
         return Header(
             height,
             width if half is None else width // 2,
-            1 if _is_grey(image) else 3,
+            1 if is_grey(image) else 3,
             image.mode.startswith("I"),
             getattr(image, "n_frames", 1) - 1,
             image.format == "TIFF",
@@ -165,12 +165,13 @@ def decode(
         _open(file, name) as image,
         _ONE_BIG if image.width * image.height > _BIG else nullcontext(),
     ):
-        return _decode(image, size, channels, white, half)
+        return pixels(image, size, channels, white, half)
 
 
-def _decode(
-    image: Image.Image, size: int | None, channels: int, white: int, half: int | None
+def pixels(
+    image: Image.Image, size: int | None, channels: int, white: int = 0, half: int | None = None
 ) -> Pixels:
+    """An open picture as `decode` gives it; the picture may be turned in place."""
     if size is not None and image.format == "JPEG":
         # Decodes at 1/2, 1/4 or 1/8 of the size if that is still twice the wanted one.
         image.draft(None, (2 * size, 2 * size))
@@ -243,7 +244,8 @@ def _open(file: IO[bytes], name: str) -> Image.Image:
     return image
 
 
-def _is_grey(image: Image.Image) -> bool:
+def is_grey(image: Image.Image) -> bool:
+    """Whether the mode or the palette of a picture has no colours."""
     if image.mode in ("P", "PA"):
         colours = np.array(image.getpalette("RGB") or [0, 0, 0]).reshape(-1, 3)
         return bool((colours == colours[:, :1]).all())

@@ -53,7 +53,7 @@ def pack(
     entry = NAMED.get(bare)
     if isinstance(entry, toy.Law):
         raise UsageError(f"data {data!r} is a law that is drawn when needed: nothing to pack")
-    with _building(out) as folder:
+    with building(out) as folder:
         options = PictureOptions(
             size, workers, partial(_mapped_file, folder), reading=reading, pairing=pairing
         )
@@ -85,7 +85,7 @@ def _mapped_file(folder: Path, shape: tuple[int, ...]) -> Array:
 
 
 @contextmanager
-def _building(out: Path) -> Iterator[Path]:
+def building(out: Path) -> Iterator[Path]:
     """A folder beside `out` that takes its place if the block ends without an exception."""
     parent = out.absolute().parent
     with writing(out):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -603,10 +604,12 @@ def explain(code: str) -> str:
     """What a code means, why it is bad, what to do.
 
     Args:
-        code: a key of `CHECKS`.
+        code: a key of `CHECKS`; gf1 and 1 are GF001.
 
     Raises:
         UsageError: there is no such code.
     """
+    number = re.fullmatch(r"(?:gf)?0*(\d{1,3})", code.lower())
+    code = f"GF{int(number[1]):03}" if number else code
     choice("code", code, list(CHECKS))
     return f"{code} {CHECKS[code].name}\n\n{CHECKS[code].explanation}"

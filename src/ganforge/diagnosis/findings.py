@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import math
 import os
@@ -40,9 +41,9 @@ class Finding:
     pictures: tuple[Path, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Diagnosis:
-    """All findings of one look at a run.
+    """All findings of one look at a run; its repr is the text that the command line prints.
 
     Args:
         findings: in order of their codes.
@@ -73,6 +74,12 @@ class Diagnosis:
     def codes(self) -> tuple[str, ...]:
         """The codes of the findings."""
         return tuple(f.code for f in self.findings)
+
+    def __repr__(self) -> str:
+        return text(self)
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(text(self))}</pre>"
 
 
 def save(path: Path, diagnosis: Diagnosis) -> Path:

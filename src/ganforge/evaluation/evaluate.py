@@ -6,24 +6,31 @@ print(table(scores))
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+
+from ganforge.config import user_code
 from ganforge.data import load
 from ganforge.data.dataset import Dataset, Examples
 from ganforge.data.formats import arrays
 from ganforge.errors import DataError, UsageError, check, choice
 from ganforge.evaluation import features, store, translation
 from ganforge.evaluation.inputs import LEAST, Real, given, make_case, subset
-from ganforge.evaluation.metrics import check_names, fitting, scores
-from ganforge.evaluation.score import Score
+from ganforge.evaluation.metrics import UserMetric, check_names, fitting, scores
+from ganforge.evaluation.score import Better, Score
 from ganforge.runs import folder as runs
 from ganforge.runs import model
 from ganforge.runs.model import OwnNetworks
 from ganforge.sampling.sampler import FAST, Sampler
 from ganforge.sampling.translate import Translator
-from ganforge.types import Array
+from ganforge.types import Array, Floats
+
+Function = Callable[[Array, Array], float]  # of (samples, real examples)
+Embed = Callable[[Array], Array]  # of stored examples
 
 N = 10_000  # samples, if no other number is given
 SPLITS = ("test", "validation")
@@ -59,8 +66,8 @@ def evaluate(
     data: str | None = None,
     size: int | None = None,
     n: int = N,
-    metrics: Sequence[str] | str | None = None,
-    space: str | None = None,
+    metrics: Sequence[str | Function] | str | None = None,
+    space: str | Embed | None = None,
     seed: int = 0,
     split: str = "test",
     networks: OwnNetworks | None = None,
@@ -77,8 +84,10 @@ def evaluate(
         real: the real examples. Without it `data`, `size` and `split` name them.
         data, size: as in training; None for those of the training itself.
         n: samples, at least 100.
-        metrics: keys of `METRICS`; None for all that fit; "quick" for those of a second or two.
-        space: a key of `features.SPACES`; None for the default of the data.
+        metrics: keys of `METRICS`, or functions of (samples, real examples);
+            None for all that fit; "quick" for those of a second or two.
+        space: a key of `features.SPACES`, or a function of examples (N, ...);
+            None for the default of the data.
         seed: of the noise, the subsets and the networks trained afresh.
         split: "test" or "validation".
         networks: your function, if the model was trained with one.
@@ -88,32 +97,73 @@ def evaluate(
         DataError: samples or data that are too few, missing, of another shape, type or range, or
             not finite; a run without a checkpoint.
     """
-    check_request(n, metrics, space, split)
+    wanted, chosen = of_users(metrics, space)
+    check_request(n, wanted, chosen, split)
     subject = as_subject(subject, networks)
     if subject.file is not None:
         store.check_writable(subject.file)  # before a minute's work, not after
     real = real or real_for(subject, data, size, split)
     source = subject.source
     if isinstance(source, Translator):
-        if metrics not in (None, QUICK):
-            raise UsageError(
-                f"metrics = {metrics!r}: {subject.name} translates, and is scored by the measures "
-                "of translations: leave the metrics out"
-            )
-        made = translation.scores(source, real, n=n, seed=seed, space=space)
+        refuse_metrics(metrics, subject.name)
+        made = translation.scores(source, real, n=n, seed=seed, space=chosen)
     else:
-        if metrics == QUICK:
+        if wanted == QUICK:
             conditional = not isinstance(source, Examples) and source.spec.classes > 0
-            metrics = quick_metrics(real, conditional)
-        made = _measure(source, real, n, metrics, space, seed)
+            wanted = quick_metrics(real, conditional)
+        made = _measure(source, real, n, wanted, chosen, seed)
     if subject.file is not None:
+        named = chosen.name if isinstance(chosen, features.Space) else chosen
         foreign = subject.data_sha256 not in ("", real.train.sha256)
-        store.add(subject.file, made, real, step=subject.step, space=space, foreign=foreign)
+        store.add(subject.file, made, real, step=subject.step, space=named, foreign=foreign)
     return made
 
 
+def refuse_metrics(metrics: Any, name: str) -> None:
+    """UsageError for metrics that are named for a translator."""
+    if metrics not in (None, QUICK):
+        raise UsageError(
+            f"metrics = {metrics!r}: {name} translates, and is scored by the measures "
+            "of translations: leave the metrics out"
+        )
+
+
+def of_users(metrics: Any, space: Any) -> tuple[Any, Any]:
+    """Metrics and space with a user's functions as what is computed, with name and sha256."""
+    if isinstance(metrics, list | tuple):
+        metrics = [user_metric(one) if callable(one) else one for one in metrics]
+    return metrics, user_space(space) if callable(space) else space
+
+
+def user_metric(function: Any) -> UserMetric:
+    """A user's function of (samples, real examples) as a metric; `better` may be its attribute."""
+    table = user_code.record(function)
+    better: Better = getattr(function, "better", "floor")
+    return UserMetric(table["name"], table["sha256"], function, better)
+
+
+def user_space(function: Any) -> features.Space:
+    """A user's function of stored examples (N, ...) -> (N, F) as a feature space."""
+    table = user_code.record(function)
+    name = str(table["name"])
+
+    def embed(values: Array) -> Floats:
+        found = np.asarray(function(values), dtype=np.float32)
+        if found.ndim != 2 or len(found) != len(values):
+            raise UsageError(
+                f"your space {name!r} gives {found.shape} for {len(values)} examples: expected "
+                f"({len(values)}, F), a row each"
+            )
+        return found
+
+    return features.Space(name, str(table["sha256"]), embed)
+
+
 def check_request(
-    n: int, metrics: Sequence[str] | str | None, space: str | None, split: str
+    n: int,
+    metrics: Sequence[str | UserMetric] | str | None,
+    space: str | features.Space | None,
+    split: str,
 ) -> None:
     """UsageError for a request that no data can meet, before any are read."""
     check(n >= LEAST, "n", n, f"at least {LEAST} samples")
@@ -121,7 +171,7 @@ def check_request(
     if metrics != QUICK and metrics is not None:
         check(len(metrics) > 0, "metrics", metrics, "at least one name")
         check_names(metrics)
-    if space is not None:
+    if isinstance(space, str):
         choice("space", space, list(features.SPACES))
 
 
@@ -196,8 +246,8 @@ def _measure(
     source: Sampler | Examples,
     real: Real,
     n: int,
-    metrics: Sequence[str] | None,
-    space: str | None,
+    metrics: Sequence[str | UserMetric] | None,
+    space: str | features.Space | None,
     seed: int,
 ) -> list[Score]:
     train, held_out = real.train, real.held_out

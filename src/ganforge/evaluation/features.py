@@ -70,17 +70,19 @@ class Recipe:
     batch: int = BATCHED
 
 
-def space(name: str, spec: DataSpec, real: Array | None = None) -> Space:
+def space(name: str | Space, spec: DataSpec, real: Array | None = None) -> Space:
     """The named feature space, ready to embed examples of `spec`.
 
     Args:
-        name: a key of `SPACES`.
+        name: a key of `SPACES`, or a space, which is returned.
         spec: what one example looks like.
         real: real examples (N, H, W, C) or (N, F); needed by `pca`, which is fitted on them alone.
 
     Raises:
         UsageError: the name is not known, the space does not fit the examples, an extra is missing.
     """
+    if isinstance(name, Space):
+        return name
     choice("space", name, list(SPACES))
     recipe = SPACES[name]
     if not recipe.fits(spec):

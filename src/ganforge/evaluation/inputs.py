@@ -114,7 +114,7 @@ def make_case(
     fake: Labelled,
     *,
     spec: DataSpec,
-    space: str | None = None,
+    space: str | features.Space | None = None,
     mixture: Mixture | None = None,
     seed: int = 0,
     split: str = "validation",

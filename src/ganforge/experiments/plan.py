@@ -97,10 +97,10 @@ class Plan:
 
 
 def parse(text: str) -> tuple[int, ...]:
-    """The seeds of "0..63", "0,3,7" or "0..9,20": each once, 0 or more."""
+    """The seeds of "0..63" or "0-63", "0,3,7" or "0..9,20": each once, 0 or more."""
     out: list[int] = []
     for part in text.split(","):
-        found = re.fullmatch(r"\s*(\d{1,18})(?:\.\.(\d{1,18}))?\s*", part)
+        found = re.fullmatch(r"\s*(\d{1,18})(?:(?:\.\.|-)(\d{1,18}))?\s*", part)
         if found is None:
             raise UsageError(f"seeds = {text!r}: expected numbers and ranges, as 0..63 or 0,3,7")
         first, last = int(found[1]), int(found[2] or found[1])

@@ -12,7 +12,6 @@ from torch import Tensor
 from ganforge.errors import check, choice
 from ganforge.gan import losses
 from ganforge.gan.batch import NO_MEMORY, Batch, Log, Memory, RandomInputs
-from ganforge.gan.losses import LOSSES
 from ganforge.gan.objective import Objective, Term
 from ganforge.gan.players import Players
 from ganforge.gan.step import Game
@@ -22,8 +21,9 @@ from ganforge.gan.step import Game
 class Adversarial(Game):
     """The two-player game.
 
-    loss: see `losses.LOSSES`. smoothing: the real target is 1 - smoothing for D (cross-entropy
-    losses only). classify: weight of an auxiliary classification (see `losses.classification`): D
+    loss: a name in `losses.LOSSES`, or two functions (of D, of G), see `losses.checked`.
+    smoothing: the real target is 1 - smoothing for D (cross-entropy losses only).
+    classify: weight of an auxiliary classification (see `losses.classification`): D
     classifies real examples, G makes examples that D classifies as asked for. reduction: "mean" or
     "sum" over the batch. halve: D's loss is (real + fake) / 2.
     d_steps: k. g_steps: generator steps. fresh_noise: False lets G's turn reuse D's last z, labels
@@ -35,7 +35,7 @@ class Adversarial(Game):
     """
 
     kind: ClassVar[str] = "adversarial"
-    loss: str = "non-saturating"
+    loss: Any = field(default="non-saturating", metadata={"parts": "losses"})
     smoothing: float = 0.0
     classify: float = 0.0
     reduction: str = "mean"
@@ -50,7 +50,7 @@ class Adversarial(Game):
     augment: tuple[Any, ...] = field(default=(), metadata={"parts": "augmentations"})
 
     def __post_init__(self) -> None:
-        choice("loss", self.loss, list(LOSSES))
+        object.__setattr__(self, "loss", losses.checked(self.loss))
         choice("reduction", self.reduction, ("mean", "sum"))
         choice("fake_labels", self.fake_labels, ("uniform", "data"))
         check(self.d_steps >= 1, "d_steps", self.d_steps, "at least 1")
@@ -58,14 +58,15 @@ class Adversarial(Game):
         once = not self.simultaneous or self.d_steps == self.g_steps == 1
         check(once, "simultaneous", True, "false where d_steps or g_steps is not 1")
         smooth = f"a target in [0, 1), and 0 for the {self.loss} loss, which has no targets"
-        ok = 0 <= self.smoothing < 1 and (LOSSES[self.loss].cross_entropy or not self.smoothing)
+        has_target = not self.smoothing or losses.find(self.loss).cross_entropy
+        ok = 0 <= self.smoothing < 1 and has_target
         check(ok, "smoothing", self.smoothing, smooth)
         check(self.pack >= 1, "pack", self.pack, "at least 1")
         check(0 <= self.classify < math.inf, "classify", self.classify, "a weight of 0 or more")
 
     def passes(self, side: str) -> dict[str, str]:
         found = {"generator": "generator", "fake": "discriminator"}
-        if side == "discriminator" or LOSSES[self.loss].uses_real:
+        if side == "discriminator" or losses.find(self.loss).uses_real:
             found["real"] = "discriminator"
         if side == "discriminator" and self.penalties:
             found["penalty"] = "discriminator"
@@ -86,7 +87,7 @@ class Adversarial(Game):
         fake_logit, _ = self.split_class_logits(logits[1], label)
         require_same_shape(real_logit, fake_logit, len(fake) // self.pack)
 
-        loss = LOSSES[self.loss].discriminator(real_logit, fake_logit)
+        loss = losses.find(self.loss).discriminator(real_logit, fake_logit)
         if self.smoothing:
             loss = loss + losses.smoothing(real_logit, self.smoothing)
         terms = self.terms(loss, classification, 0.5 if self.halve else 1.0)
@@ -107,12 +108,12 @@ class Adversarial(Game):
         )
 
         real_logit = fake_logit.new_empty(0)
-        if LOSSES[self.loss].uses_real:
+        if losses.find(self.loss).uses_real:
             with torch.no_grad():
                 real_logit = players.discriminate(batch.real, batch.label, batch.source, on_real)
             require_same_shape(real_logit, fake_logit, len(fake) // self.pack)
 
-        loss = LOSSES[self.loss].generator(real_logit, fake_logit)
+        loss = losses.find(self.loss).generator(real_logit, fake_logit)
         return Objective(self.terms(loss, classification), batch, {})
 
     def with_fakes(self, players: Players, batch: Batch, inputs: RandomInputs) -> Batch:

@@ -21,9 +21,9 @@ import torch
 from torch import Tensor
 
 from ganforge.errors import check
+from ganforge.gan import losses
 from ganforge.gan.adversarial import Adversarial, logged_logits, require_same_shape
 from ganforge.gan.batch import NO_MEMORY, Aux, Batch, Memory, RandomInputs
-from ganforge.gan.losses import LOSSES
 from ganforge.gan.objective import Objective, Term
 from ganforge.gan.players import Players
 from ganforge.gan.translation import distance
@@ -99,7 +99,7 @@ class Cycle(Adversarial):
             on_real = players.discriminate(real, network=d)
             on_fake = players.discriminate(fake, network=d)
             require_same_shape(on_real, on_fake, len(fake))
-            loss = LOSSES[self.loss].discriminator(on_real, on_fake)
+            loss = losses.find(self.loss).discriminator(on_real, on_fake)
             terms[f"domain_{domain}"] = Term(loss, 0.5 if self.halve else 1.0, self.reduction)
             logits["real"].append(on_real.detach().flatten())
             logits["fake"].append(on_fake.detach().flatten())
@@ -121,10 +121,10 @@ class Cycle(Adversarial):
             if self.adversarial:
                 logit = players.discriminate(fake, network=f"discriminator.{domain}")
                 on_real = logit.new_empty(0)
-                if LOSSES[self.loss].uses_real:
+                if losses.find(self.loss).uses_real:
                     with torch.no_grad():
                         on_real = players.discriminate(real, network=f"discriminator.{domain}")
-                loss = LOSSES[self.loss].generator(on_real, logit)
+                loss = losses.find(self.loss).generator(on_real, logit)
                 terms[f"adversarial_{domain}"] = Term(loss, weight, self.reduction)
             if self.cycle:
                 again = translate(players, fake, inputs, DOMAINS[other])

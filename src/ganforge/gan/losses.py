@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor
 from torch.nn.functional import relu, softplus
+
+from ganforge.config.user_code import UserCode
+from ganforge.errors import UsageError, choice
 
 LossFunction = Callable[[Tensor, Tensor], Tensor]
 
@@ -115,3 +118,30 @@ LOSSES = {
         relativistic_discriminator, relativistic_generator, uses_real=True, guess=math.log(2)
     ),
 }
+
+
+def checked(loss: Any) -> Any:
+    """A loss as a game holds it: a name in `LOSSES`, a `Loss`, or the record of a user's code.
+
+    Two functions become a `Loss` whose generator's function gets the real logits.
+
+    Raises:
+        UsageError: an unknown name, or anything else.
+    """
+    if isinstance(loss, str):
+        choice("loss", loss, list(LOSSES))
+    elif isinstance(loss, tuple | list) and len(loss) == 2 and all(map(callable, loss)):
+        return Loss(loss[0], loss[1], uses_real=True)
+    elif not isinstance(loss, Loss | UserCode):
+        raise UsageError(
+            f"loss = {loss!r:.80}: expected one of {', '.join(LOSSES)}, or two functions "
+            "(discriminator, generator) of the real and the fake logits"
+        )
+    return loss
+
+
+def find(loss: Any) -> Loss:
+    """The functions of a loss that `checked` gave; UsageError for code that is not there."""
+    if isinstance(loss, UserCode):
+        raise loss.missing()
+    return loss if isinstance(loss, Loss) else LOSSES[loss]

@@ -29,7 +29,7 @@ class Penalty:
     that of an example. aux: the names of numbers that it has between steps, 0 at the start.
     """
 
-    kind: ClassVar[str]
+    kind: ClassVar[str] = "python"  # of classes of the user's
     player: ClassVar[str] = "discriminator"
     random_inputs: ClassVar[dict[str, RandomInput]] = {}
     aux: ClassVar[tuple[str, ...]] = ()

@@ -44,7 +44,7 @@ class Game:
     `adversarial.Adversarial` for the meaning of each.
     """
 
-    kind: ClassVar[str]
+    kind: ClassVar[str] = "python"  # of classes of the user's
     pairing: ClassVar[str] = ""  # of sources and targets, "paired" or "unpaired"
     d_steps: int = 1
     g_steps: int = 1

@@ -58,6 +58,9 @@ RECIPES: dict[str, Callable[[], Config]] = {
     )
 }
 
+for _recipe in RECIPES.values():  # what `help(gf.recipes.cdcgan)` shows
+    _recipe.__doc__ = _recipe.__doc__ or sys.modules[_recipe.__module__].__doc__
+
 
 def find(name: str) -> Config:
     """The config of a recipe by name, or of a user's recipe given as `file.py:function`.

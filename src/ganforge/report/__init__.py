@@ -7,6 +7,7 @@ If a part of a run is missing (it still runs, it diverged, its data are gone), t
 that part's place.
 """
 
+from ganforge.report.function import report
 from ganforge.report.page import Page, read, render, write
 
-__all__ = ["Page", "read", "render", "write"]
+__all__ = ["Page", "read", "render", "report", "write"]

@@ -13,6 +13,7 @@ from ganforge.callbacks import evaluate as scoring
 from ganforge.config import convert
 from ganforge.config.convert import TOP_LEVEL
 from ganforge.config.schema import Config
+from ganforge.config.user_code import KIND
 from ganforge.errors import GanforgeError
 from ganforge.evaluation import store
 from ganforge.evaluation.score import Score
@@ -20,11 +21,13 @@ from ganforge.plotting import overview
 from ganforge.runs import folder as runs
 from ganforge.runs import model, samples
 from ganforge.runs.folder import Run
+from ganforge.runs.model import OwnNetworks
 from ganforge.text import command_line
 from ganforge.training import trainer
 
 Pair = tuple[str, str]
 NONE = "–"
+FILE = "FILE.py"  # of a user, if the file is not known
 OPTIONS = ("data", "size", "batch", "epochs", "kimg", "seed", "device", "precision")  # of `train`
 
 
@@ -97,7 +100,7 @@ class Facts:
         return next((e for e in self.entries if not e.foreign and e.named(name)), None)
 
 
-def gather(run: Run) -> Facts:
+def gather(run: Run, code: OwnNetworks | None = None) -> Facts:
     """Read a run's files; DataError if config.toml, run.json or scores.json is damaged."""
     settings, info = run.settings(), run.info()
     table = store.read(run.path / store.SCORES)
@@ -114,7 +117,7 @@ def gather(run: Run) -> Facts:
         tuple(map(entry, ours)),
         trainer.best(run)["step"],
         changes(settings),
-        command(run.path, settings),
+        command(run.path, settings, code),
         tuple(hashes(run, info)),
     )
 
@@ -165,11 +168,17 @@ def text(value: Any) -> str:
     return NONE if value is None else str(value)
 
 
-def command(path: Path, settings: Mapping[str, Any]) -> str:
-    """A command whose settings are exactly the run's; empty if no command can give them."""
+def command(path: Path, settings: Mapping[str, Any], code: OwnNetworks | None = None) -> str:
+    """A command whose settings are exactly the run's.
+
+    code: the user's file, which the command names for a run with parts that are code.
+    """
     out = ["--out", str(path)]
-    if settings.get("networks", {}).get("kind") == "python":
-        return ""  # the code is not in the folder
+    kinds = [value for key, value in convert.flat(settings) if key.rpartition(".")[2] == "kind"]
+    if KIND in kinds:
+        file = code.get("__file__", FILE) if isinstance(code, Mapping) else FILE
+        config = ["--config", str(path / runs.CONFIG)]
+        return command_line(["ganforge", "train", *config, "--code", str(file), *out])
     wanted, name, differing = complete(settings), str(settings.get("name")), changes(settings)
     if wanted is not None and differing is not None:
         given = {key: new for key, _, new in differing if new != NONE}

@@ -110,7 +110,7 @@ def read(
         diagnose: finds what is wrong with a run folder.
         neighbours: compares samples with the training data.
     """
-    known = facts.gather(run)
+    known = facts.gather(run, networks)
     why: dict[str, str] = {}
 
     def part(name: str, read_part: Callable[[], T | None], missing: str) -> T | None:

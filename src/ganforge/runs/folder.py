@@ -21,12 +21,14 @@ from ganforge import files
 from ganforge._version import __version__
 from ganforge.config import convert, schema
 from ganforge.config.schema import Config
+from ganforge.data.formats import packed
 from ganforge.errors import DataError, UsageError
 from ganforge.registry import PARTS
 from ganforge.runs import checkpoint, lock
 from ganforge.runs.lock import LOCK
 
 CONFIG, INFO, LOG = "config.toml", "run.json", "log.jsonl"
+STORE = "data"  # the examples of a run whose data were an object of a program
 TABLES, TEXTS = ("resolved", "versions"), ("status", "name", "config_hash", "data_sha256")
 NUMBERS = ("seed", "images_per_second", "skipped")
 COUNTS = ("step", "steps", "samples_seen", "epoch", "seconds", "data_size", "rate_scale")
@@ -176,7 +178,7 @@ def refuse_occupied(path: Path, ours: Callable[[Path], bool] | None = None) -> N
     with files.writing(path):
         occupied = os.path.lexists(path)
         if path.is_dir():
-            contents = [p for p in path.iterdir() if not leftover(p)]
+            contents = [p for p in path.iterdir() if not leftover(p) and not of_data(p)]
             known = any(map(ours, contents)) if ours else all(map(of_seeds, contents))
             occupied = bool(contents) and not known
     if occupied:
@@ -199,6 +201,11 @@ def of_seeds(path: Path) -> bool:
     name = path.name
     numbered = name.startswith("seed-") and name[5:].isdecimal()
     return numbered or name in ("population.json", "summary.json", "summary.png")
+
+
+def of_data(path: Path) -> bool:
+    """Whether a path is the store of a run that has not begun."""
+    return path.name == STORE and packed.is_store(path)
 
 
 def of_experiment(path: Path) -> bool:

@@ -74,16 +74,17 @@ def located(path: Path | str) -> Path:
 
 
 def load_config(run: Run, networks: OwnNetworks | None = None) -> Config:
-    """The config of a run; `networks` takes the place of networks that are code of the user's.
+    """The config of a run; `networks`, a function or a file's code, is the user's code in it.
 
     Raises:
         DataError: config.toml is missing or damaged.
     """
     try:
-        config = convert.from_dict(Config, run.settings(), registry.PARTS)
+        code = None if callable(networks) else networks
+        config = convert.from_dict(Config, run.settings(), registry.with_code(code))
     except GanforgeError as error:
         raise DataError(f"{run.path / runs.CONFIG}: {error}") from None
-    if networks is not None and isinstance(config.networks, UserCode):
+    if callable(networks) and isinstance(config.networks, UserCode):
         return replace(config, networks=networks)
     return config
 

@@ -18,6 +18,7 @@ from torch.overrides import TorchFunctionMode
 from ganforge import files, nets, registry
 from ganforge.config import convert
 from ganforge.config.schema import Config, Noise
+from ganforge.config.user_code import Code
 from ganforge.data.spec import DataSpec, spec_table
 from ganforge.errors import DataError, GanforgeError, UsageError
 from ganforge.files import save_file
@@ -33,7 +34,8 @@ LARGEST = 3.4e38  # of any other number: that of single precision
 FILLS = ("normal", "mul", "rmul", "exp2")  # what the layers fill themselves with, beside uniform_
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 
-OwnNetworks = Callable[[DataSpec, int], dict[str, nn.Module]]
+NetworkFunction = Callable[[DataSpec, int], dict[str, nn.Module]]
+OwnNetworks = NetworkFunction | Code  # the function, or a user's file as objects by name
 
 
 def save(folder: Path, sampler: Sampler, of: Config, facts: dict[str, Any]) -> Path:
@@ -76,7 +78,7 @@ def load(
 ) -> Sampler:
     """The sampler of a model folder.
 
-    networks: the user's function, for a model whose networks are code of the user's.
+    networks: the user's function or code, for a model whose networks are code of the user's.
     Raises DataError if the folder is none, or damaged.
     """
     folder = Path(folder)
@@ -88,14 +90,14 @@ def load(
         spec = read_spec(table["spec"])
         noise = convert.from_dict(Noise, table["noise"], {}, "noise")
         name, class_names = printable(str(table["name"])), read_names(table)
-        networks = networks or convert.read_part(table["networks"], registry.PARTS, "networks")
+        build = networks_of(table["networks"], networks)
         version, (law, micro_batch) = table["format"], read_sampling(table)
         if max(*spec.shape, spec.classes, noise.size) >= MOST:
             raise ValueError(f"a size beyond {MOST:,}")
     if version != FORMAT:
         raise DataError(f"{path}: format {version}, this ganforge reads {FORMAT}")
     tensors = checkpoint.read_tensors(folder / WEIGHTS)
-    model = built(networks, spec, noise.size, tensors, folder)
+    model = built(build, spec, noise.size, tensors, folder)
     model.to(device).eval().requires_grad_(False)
     sampler = sampler_of(model, spec, noise, name, class_names, micro_batch)
     if law not in ("", sampler.truncation_law):
@@ -104,6 +106,18 @@ def load(
             f"{sampler.truncation_law!r}: use the ganforge that made the model"
         )
     return sampler
+
+
+def networks_of(table: Any, code: OwnNetworks | None) -> NetworkFunction:
+    """The networks that a table names, if they are the user's with that code.
+
+    Raises:
+        UsageError: a table that names none.
+    """
+    if callable(code):
+        return code
+    found: NetworkFunction = convert.read_part(table, registry.with_code(code), "networks")
+    return found
 
 
 @contextmanager
@@ -131,7 +145,7 @@ class Unfilled(TorchFunctionMode):
 
 
 def built(
-    networks: OwnNetworks, spec: DataSpec, noise: int, tensors: dict[str, Tensor], folder: Path
+    networks: NetworkFunction, spec: DataSpec, noise: int, tensors: dict[str, Tensor], folder: Path
 ) -> nn.Module:
     """The generator that the tensors of a folder fit, with them in it.
 
@@ -151,7 +165,7 @@ def built(
     return model
 
 
-def laid_out(networks: OwnNetworks, spec: DataSpec, noise: int, folder: Path) -> nn.Module:
+def laid_out(networks: NetworkFunction, spec: DataSpec, noise: int, folder: Path) -> nn.Module:
     """The generator without memory; DataError if there can be none of these sizes."""
     try:
         with torch.device("meta"), Unfilled():

@@ -5,15 +5,19 @@ The figures are 800 units wide, legible in a column of text.
 
 from __future__ import annotations
 
+import base64
+import html
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 from PIL.Image import Dither
 
-from ganforge import images
+from ganforge import files, images
+from ganforge.errors import UsageError
 from ganforge.plotting import style
 from ganforge.types import Pixels
 
@@ -22,7 +26,7 @@ FILM_DPI = 110
 COLOURS = 128  # of a picture file: flat areas and lines need no more
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Shown:
     """What an experiment found.
 
@@ -32,6 +36,24 @@ class Shown:
     figure: Figure
     says: str
     film: tuple[Pixels, ...] = ()
+
+    def save(self, path: Path | str) -> Path:
+        """Write the figure as a .png, or the film as a .gif; UsageError for another file."""
+        out = Path(path)
+        if out.suffix.lower() == ".gif" and self.film:
+            return files.save_file(out, gif(self.film))
+        if out.suffix.lower() != ".png":
+            kinds = "a .png or a .gif" if self.film else "a .png"
+            raise UsageError(f"{path}: this experiment is saved as {kinds}")
+        return files.save_file(out, style.png(self.figure, COLOURS))
+
+    def __repr__(self) -> str:
+        return self.says
+
+    def _repr_html_(self) -> str:
+        picture = base64.b64encode(style.png(self.figure, COLOURS)).decode()
+        shown = f'<img width="{WIDTH}" src="data:image/png;base64,{picture}">'
+        return f"{shown}<p>{html.escape(self.says)}</p>"
 
 
 Experiment = Generator[str, None, Shown]  # yields lines on the progress

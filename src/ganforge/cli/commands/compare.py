@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ganforge.cli.arguments import overrides
-from ganforge.cli.options import Count, Lines, given, user_networks
+from ganforge.cli.options import Count, Lines, given, user_code
 from ganforge.errors import UsageError
 
 FOLDER = Path("runs/compare")
@@ -69,7 +69,7 @@ def compare(
         The folder for compare.json, compare.png and what is trained. [default: runs/compare for
         what is trained, in it a folder by the names of recipes and seeds for the rest]
     code
-        Your FILE.py, for runs whose networks are your code.
+        Your FILE.py, for runs with parts that are your code.
     """
     from ganforge.experiments import compare as comparing
     from ganforge.experiments.compare import jobs as training
@@ -92,7 +92,7 @@ def compare(
         groups = finished.by_recipe(runs)
         named = {k: [(int(r.settings()["seed"]), r.path) for r in v] for k, v in groups.items()}
         folder = result_folder(named, out)
-        found = finished.judge(groups, dict.fromkeys(groups, user_networks(code, runs[0])), scoring)
+        found = finished.judge(groups, dict.fromkeys(groups, user_code(code)), scoring)
     else:
         if code is not None:
             raise UsageError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from ganforge.cli.options import Flag, Output, output_path, require_new, user_networks
+from ganforge.cli.options import Flag, Output, output_path, require_new, user_code
 
 
 def demo(
@@ -46,5 +46,5 @@ def demo(
     if train:
         game.game(str(run), out)
     else:
-        page.demo(run, out, full=full, largest=largest, networks=user_networks(code, run))
+        page.demo(run, out, full=full, largest=largest, networks=user_code(code))
     return f"{out} ({out.stat().st_size / 1e6:.2f} MB)"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ganforge.cli.options import user_networks
+from ganforge.cli.options import user_code
 from ganforge.errors import UsageError
 
 
@@ -58,7 +58,7 @@ def diagnose(
         run,
         data=train,
         validation=validation,
-        networks=user_networks(code, run),
+        networks=user_code(code),
         save=data is None,  # a diagnosis by other data is not the run's
     )
     return findings.text(found)

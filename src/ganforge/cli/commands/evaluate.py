@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ganforge.cli.options import Count, user_networks
+from ganforge.cli.options import Count, user_code
 
 
 def evaluate(
@@ -33,24 +33,27 @@ def evaluate(
     n
         Samples, and as many real examples.
     metrics
-        Names, with commas between. [default: all that fit]
+        Names, or FILE.py:FUNCTION of (samples, real examples), with commas between. [default: all
+        that fit]
     split
         test or validation. Choose by validation; look at test once.
     seed
         Of the noise, the subsets and the judges.
     space
-        The feature space. [default: the data's]
+        The feature space, or FILE.py:FUNCTION of examples (N, ...). [default: the data's]
     code
-        Your FILE.py, for a model whose networks are your code.
+        Your FILE.py, for a run or model with parts that are your code.
     """
     from ganforge.evaluation import evaluate as evaluation
     from ganforge.evaluation import store
     from ganforge.evaluation.score import table
+    from ganforge.registry import named
 
-    names = None if metrics is None else [m.strip() for m in metrics.split(",") if m.strip()]
+    words = None if metrics is None else [m.strip() for m in metrics.split(",") if m.strip()]
+    names = None if words is None else [named(word) for word in words]
     scores = evaluation.evaluate(
-        path, data=data, size=size, n=n, metrics=names, space=space, seed=seed, split=split,
-        networks=user_networks(code, path),
+        path, data=data, size=size, n=n, metrics=names, space=named(space), seed=seed, split=split,
+        networks=user_code(code),
     )  # fmt: skip
     real = f"\nreal examples of {data}" if data is not None else ""
     return f"{table(scores)}{real}\nsaved in {store.scores_path(path)}"

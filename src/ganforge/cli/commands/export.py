@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from ganforge.cli.options import Flag, Output, output_path, require_new, user_networks
+from ganforge.cli.options import Flag, Output, output_path, require_new, user_code
 
 
 def export(
@@ -39,7 +39,7 @@ def export(
     overwrite
         Replace files that exist.
     code
-        Your FILE.py, for a model whose networks are your code.
+        Your FILE.py, for a model whose parts are your code.
     """
     from ganforge import files
     from ganforge.export import CLIENTS
@@ -49,7 +49,7 @@ def export(
     beside = [(out.with_name(client.name), client) for client in CLIENTS if noise]
     named = [*([out] if output else []), *(path for path, _ in beside)]
     require_new(named, overwrite)
-    onnx_files.export(run, out, half=half, opset=opset, raw=raw, networks=user_networks(code, run))
+    onnx_files.export(run, out, half=half, opset=opset, raw=raw, networks=user_code(code))
     for path, client in beside:
         files.save_file(path, client.read_bytes())
     written = " ".join(str(path) for path, _ in beside)

@@ -12,7 +12,7 @@ from ganforge.cli.options import (
     output_path,
     picture_file,
     require_new,
-    user_networks,
+    user_code,
 )
 from ganforge.errors import UsageError, check
 from ganforge.text import command_line
@@ -62,7 +62,7 @@ def interpolate(
     device
         cpu, cuda or mps.
     code
-        Your FILE.py, for a model whose networks are your code.
+        Your FILE.py, for a run or model with parts that are your code.
     """
     from ganforge import files, images
     from ganforge.data import spec
@@ -74,7 +74,7 @@ def interpolate(
     out = output_path(output, run / "interpolate.png", ".png", *films.KINDS)
     require_new([out] if output else [], overwrite)
     kind = out.suffix.lower()
-    sampler = load.open_sampler(run, user_networks(code, run), device)
+    sampler = load.open_sampler(run, user_code(code), device)
     rows = rows or (len(label) if label else 8)
     steps = steps or (100 if kind in (".mp4", ".webm") else 10)
     walk = sampler.interpolate(rows, steps, seed, label, truncation, loop)

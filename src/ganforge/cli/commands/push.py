@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from ganforge.cli.options import Flag, Lines, user_networks
+from ganforge.cli.options import Flag, Lines, user_code
 
 
 def push(
@@ -47,7 +47,7 @@ def push(
     from ganforge.export import hub
 
     shared = hub.shared(
-        run, repo, license, onnx=onnx, demo=demo, force=force, networks=user_networks(code, run)
+        run, repo, license, onnx=onnx, demo=demo, force=force, networks=user_code(code)
     )
     for name, data in shared.items():
         yield f"{name:<18} {len(data):>13,} bytes"

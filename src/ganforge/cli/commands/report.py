@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ganforge.cli.options import Output, output_path, user_networks
+from ganforge.cli.options import Output, output_path, user_code
 from ganforge.errors import UsageError
 
 
@@ -23,8 +23,8 @@ def report(*run: Path, output: Output = None, code: Path | None = None) -> str:
     """
     if not run:
         raise UsageError("no run: name at least one, as `ganforge report runs/cdcgan`")
-    from ganforge import report as pages
     from ganforge.experiments import naming
+    from ganforge.report import page as pages
     from ganforge.runs import folder
 
     for path in run:
@@ -32,7 +32,7 @@ def report(*run: Path, output: Output = None, code: Path | None = None) -> str:
     several = Path(f"report-{naming.joined([str(path) for path in run])}.html")
     default = run[0] / "report.html" if len(run) == 1 else several
     out = output_path(output, default, ".html")
-    networks = None if code is None else [user_networks(code, path) for path in run]
+    networks = None if code is None else [user_code(code) for path in run]
     written = pages.write(run, out, networks)
     lines = [f"{page.label}: {page.verdict.text}" for page in written]
     return "\n".join([*lines, f"{out} ({out.stat().st_size / 1e6:.1f} MB)"])

@@ -14,7 +14,7 @@ from ganforge.cli.options import (
     given,
     picture_file,
     require_new,
-    user_networks,
+    user_code,
 )
 from ganforge.errors import UsageError, check
 
@@ -26,7 +26,7 @@ NO_FOLDER = (".jpg", ".jpeg", ".webp", ".gif", ".npy")  # of files that are not 
 
 
 def sample(
-    run: Path,
+    run: Path | None = None,
     /,
     *,
     n: Count = 64,
@@ -73,19 +73,21 @@ def sample(
     device
         cpu, cuda or mps.
     code
-        Your FILE.py, for a model whose networks are your code.
+        Your FILE.py, for a run or model with parts that are your code.
     """
     from ganforge import files
     from ganforge.export import samples
     from ganforge.runs import load
 
+    if run is None:
+        raise UsageError(f"sample: name a run{known_runs()}, as ganforge sample runs/NAME")
     check(scale is None or 1 <= scale <= 64, "scale", scale, "a whole number from 1 to 64")
     out = output or run / "sample.png"
     single = out.suffix.lower() in (".png", ".npz")
     if not single and (out.suffix.lower() in NO_FOLDER or out.is_file()):
         raise UsageError(f"{out}: expected a folder, or a file name ending in .png or .npz")
     require_new([out] if output and single else [], overwrite)
-    sampler = load.open_sampler(run, user_networks(code, run), device)
+    sampler = load.open_sampler(run, user_code(code), device)
     asked = samples.Asked(n, samples.groups(sampler, label, classes), seed, first, truncation)
     if single:
         files.save_file(out, one_file(sampler, asked, out, scale))
@@ -96,6 +98,16 @@ def sample(
         for _ in progress(samples.write(sampler, asked, out, format, scale or 1), asked.total):
             pass
     return f"{asked.total:,} samples in {out}"
+
+
+def known_runs(most: int = 5) -> str:
+    """The newest runs in runs/, for an error; empty if there are none."""
+    from ganforge.runs.folder import find_runs
+
+    root = Path("runs")
+    found = [run.path for run in find_runs(root)] if root.is_dir() else []
+    newest = sorted(found, key=lambda path: -path.stat().st_mtime)[:most]
+    return f" ({', '.join(map(str, newest))})" if newest else ""
 
 
 def one_file(sampler: Sampler, asked: Asked, out: Path, scale: int | None) -> bytes:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from ganforge.cli.options import Flag, Lines, user_networks
+from ganforge.cli.options import Flag, Lines, user_code
 from ganforge.errors import UsageError
 
 Several = Annotated[list[str] | None, Parameter(negative="")]
@@ -58,7 +58,7 @@ def serve(
     from ganforge.serve.access import Access
     from ganforge.serve.token import address, needed
 
-    opened = [(run.resolve().name, load.open_sampler(run, user_networks(code, run), device))
+    opened = [(run.resolve().name, load.open_sampler(run, user_code(code), device))
               for run in runs]  # fmt: skip
     models = service.models(opened)
     with server.bound(host, port) as listening:

@@ -14,7 +14,6 @@ from cyclopts import Parameter
 from ganforge.cli.app import loading
 from ganforge.cli.arguments import again, overrides, typed
 from ganforge.cli.options import Flag, Lines, given
-from ganforge.cli.target import start
 from ganforge.config import convert
 from ganforge.config.schema import Config
 from ganforge.errors import UsageError, check, choice
@@ -34,6 +33,7 @@ def train(
     data: str | None = None,
     size: int | None = None,
     batch: int | None = None,
+    lr: float | None = None,
     epochs: float | None = None,
     kimg: float | None = None,
     minutes: float | None = None,
@@ -46,6 +46,7 @@ def train(
     precision: str | None = None,
     out: Path | None = None,
     config: Path | None = None,
+    code: Path | None = None,
     every: float | None = None,
     stop: str | None = None,
     gpus: int | None = None,
@@ -70,11 +71,14 @@ def train(
         which a recipe is chosen; or a run folder, to go on with it. [default: cdcgan]
     data
         mnist, fashion-mnist, cifar10, a toy law, or a path: folder or zip of pictures, idx, npy,
-        npz, packed store. Two folders, as --data A/ B/, for recipes that translate pictures.
+        npz, packed store; or FILE.py:FUNCTION or FILE.py:FUNCTION:PATH, code that reads them. Two
+        folders, as --data A/ B/, for recipes that translate pictures.
     size
         Pictures are cropped and resized to SIZE x SIZE.
     batch
         Real examples a step.
+    lr
+        The learning rate of both players.
     epochs
         The budget, in passes over the data.
     kimg
@@ -99,6 +103,8 @@ def train(
         The run folder. [default: runs/RECIPE]
     config
         A TOML file of settings, laid over the recipe's.
+    code
+        Your FILE.py, for a run or a file of settings with parts that are your code.
     every
         Epochs between two scores on the validation split; the best model is saved in best/.
     stop
@@ -125,6 +131,7 @@ def train(
     """
     with loading():
         from ganforge import api
+        from ganforge.api import objects, target
 
     settings = given(
         data=data, size=size, batch=batch, epochs=epochs, kimg=kimg, minutes=minutes, seed=seed,
@@ -132,40 +139,49 @@ def train(
         mirror=mirror or None, init_from=None if from_ is None else str(from_),
     )  # fmt: skip
     output = given(tensorboard=tensorboard or None, score_every=every)
-    begun = start(what, config, settings)
-    chosen = assemble(begun.config, settings, output, stop)
+    begun = target.start(what, config, settings, code)
+    read = objects.of_code(data)
+    chosen = assemble(begun.config, settings, output, stop, lr)
     if print_config:
         yield convert.dumps(chosen).removesuffix("\n")
         return 0
-    if watch and (seeds is not None or gpus is not None):
-        raise UsageError("--watch shows one run of one process: use `ganforge watch FOLDER` beside")
+    for_one = given(seed=seed, gpus=gpus, minutes=minutes, data=data if read is not None else None)
+    check_seeds(seeds, at_once, for_one)
+    check_watch(watch, seeds, gpus)
     if seeds is not None:
-        refuse_with_seeds(seeds, given(seed=seed, gpus=gpus, minutes=minutes))
         return (yield from train_seeds(chosen, seeds, out, at_once, dry_run, take_over))
-    if at_once is not None:
-        raise UsageError(f"--at-once {at_once} is for several seeds: give --seeds too")
-    path = begun.folder(out) or api.default_folder(chosen)
+    path = begun.folder(out) or api.default_folder(objects.named(chosen, read))
     if dry_run:
         yield from begun.reasons
-        yield from rehearse(chosen, path, gpus)
+        yield from rehearse(chosen, path, gpus, read)
         return 0
     if gpus is not None:
         return launch(gpus, chosen)
-    with watched(path) if watch else nullcontext():
-        return (yield from train_one(chosen, path, take_over, timeout, begun.reasons))
+    with watched(path, watch):
+        return (yield from train_one(chosen, path, take_over, timeout, begun.reasons, read))
 
 
-def watched(path: Path) -> AbstractContextManager[None]:
-    """The live page about the run, in another process."""
+def watched(path: Path, watch: bool) -> AbstractContextManager[None]:
+    """The live page about the run, in another process; nothing without --watch."""
+    if not watch:
+        return nullcontext()
     from ganforge.serve.watch import beside
 
     return beside.page(path)
 
 
 def train_one(
-    config: Config, path: Path, take_over: bool, timeout: float, reasons: Sequence[str] = ()
+    config: Config,
+    path: Path,
+    take_over: bool,
+    timeout: float,
+    reasons: Sequence[str] = (),
+    data: Any = None,
 ) -> Lines:
-    """Train one run, as this process or as one of several. reasons: what was chosen for it."""
+    """Train one run, as this process or as one of several.
+
+    reasons: what was chosen for it. data: an object in place of the data that the config names.
+    """
     from ganforge import api
     from ganforge.runs.folder import Run
     from ganforge.training import distributed, minutes
@@ -176,19 +192,29 @@ def train_one(
         if reasons and config.minutes is None and not Run(path).exists():
             yield minutes.estimate(config, path)
         yield f"{config.name} on {config.data}, seed {config.seed}, in {path}"
-    trained = api.train(config, path, take_over=take_over, timeout=timeout)
+    trained = api.train(config, path, data=data, take_over=take_over, timeout=timeout)
     if leads:
         yield from summary(trained)
     return (yield from stopped(trained.signal, leads and not trained.finished))
 
 
-def refuse_with_seeds(seeds: str, options: dict[str, Any]) -> None:
-    """UsageError for options that many seeds do not have."""
-    for name, value in options.items():
+def check_seeds(seeds: str | None, at_once: int | None, for_one: dict[str, Any]) -> None:
+    """UsageError for --at-once without --seeds, and for options that many seeds do not have."""
+    if seeds is None:
+        if at_once is not None:
+            raise UsageError(f"--at-once {at_once} is for several seeds: give --seeds too")
+        return
+    for name, value in for_one.items():
         raise UsageError(
             f"--{name} {value} and --seeds {seeds}: give one of them; a population is trained by "
             "one process, to one budget in pictures"
         )
+
+
+def check_watch(watch: bool, seeds: str | None, gpus: int | None) -> None:
+    """UsageError for --watch with more than one run or process."""
+    if watch and (seeds is not None or gpus is not None):
+        raise UsageError("--watch shows one run of one process: use `ganforge watch FOLDER` beside")
 
 
 def train_seeds(
@@ -239,6 +265,7 @@ def assemble(
     options: dict[str, Any],
     output: dict[str, Any],
     stop: str | None,
+    lr: float | None = None,
 ) -> Config:
     """A config with the settings of the command line over it.
 
@@ -247,6 +274,7 @@ def assemble(
         options: settings as options of the command line; those with dots are `overrides`.
         output: such settings of the config's `output`.
         stop: "auto" for an end when no better score comes.
+        lr: of both players; None for the recipe's.
     """
     from ganforge import registry
     from ganforge.callbacks import evaluate
@@ -256,8 +284,10 @@ def assemble(
         raise UsageError(f"{' and '.join(budgets)} both state the budget: give one of them")
     if budgets:
         options = {"kimg": None, "minutes": None} | options
-    if overrides:
-        chosen = convert.override(chosen, overrides, registry.PARTS)
+    rates = given(**{"generator.lr": lr, "discriminator.lr": lr})
+    named = {key: registry.named(text) for key, text in overrides.items()}
+    if rates or named:
+        chosen = convert.override(chosen, rates | named, registry.PARTS)
     if stop is not None:
         choice("stop", stop, ("auto",))
         rule = evaluate.end_rule(output.get("score_every"), chosen.output.score_every)
@@ -265,16 +295,23 @@ def assemble(
     return replace(chosen, **options, output=replace(chosen.output, **output))
 
 
-def rehearse(chosen: Config, path: Path, gpus: int | None = None) -> Iterator[str]:
-    """Everything of a run except its steps: what it would train, on what, for how long."""
+def rehearse(
+    chosen: Config, path: Path, gpus: int | None = None, read: Any = None
+) -> Iterator[str]:
+    """Everything of a run except its steps: what it would train, on what, for how long.
+
+    read: data that are an object in place of those that the config names.
+    """
+    from ganforge.api.objects import part_of
     from ganforge.runs import folder
     from ganforge.training import checks, distributed, minutes, threads
     from ganforge.training.meeting import Meeting
     from ganforge.training.trainer import Trainer
 
     world = distributed.from_environment() if gpus is None else processes(gpus, chosen)
-    chosen = minutes.resolved(chosen, path)
-    found = checks.require_trainable({path: chosen}, world=world)
+    part = None if read is None else part_of(read, chosen.size)
+    chosen = minutes.resolved(chosen, path, part)
+    found = checks.require_trainable({path: chosen}, part, world=world)
     data, resolved = found.data, found.resolved
     t = Trainer(chosen, data, folder.Run(path), resolved, found.begun, Meeting(world))
     t.batches.close()
@@ -326,7 +363,7 @@ def summary(trained: Trained) -> Iterator[str]:
     path, spec = trained.path, trained.sampler.spec
     yield closing_losses(trained.run.log())
     yield from moments(trained)
-    places = {"model": trained.run.model, "samples": trained.grid, "plot": trained.plot}
+    places = {"model": trained.run.model, "samples": trained.grid, "plot": trained.overview}
     yield from (f"{name:<8} {place}" for name, place in places.items() if place)
     label = f" --label {8 if spec.classes > 8 else 0}" if spec.classes else ""
     out = "-o samples.png" if spec.is_image else "-n 1000 -o samples.npz"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from ganforge.cli.options import Count, Lines, Output, user_networks
+from ganforge.cli.options import Count, Lines, Output, user_code
 from ganforge.errors import DataError, UsageError, check
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def translate(
     from ganforge.sampling.translate import Translator
 
     check(n >= 1, "n", n, "at least 1 translation")
-    translator = load.open_sampler(run, user_networks(code, run))
+    translator = load.open_sampler(run, user_code(code))
     if not isinstance(translator, Translator):
         raise UsageError(
             f"{run}: {translator.name} makes pictures from noise and translates none: use "

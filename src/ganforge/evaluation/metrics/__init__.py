@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import math
+from collections.abc import Callable, Collection, Sequence
 from pkgutil import resolve_name
+from typing import NamedTuple
 
-from ganforge.errors import UsageError, choice
+from ganforge.data.dataset import Examples
+from ganforge.errors import UsageError, choice, one_line
 from ganforge.evaluation.inputs import Case
-from ganforge.evaluation.score import Measured, Metric, Score, verdict
+from ganforge.evaluation.score import Better, Measured, Metric, Score, verdict
+from ganforge.types import Array
+
+
+class UserMetric(NamedTuple):
+    """A user's metric: a function of stored (samples, real examples) -> a number.
+
+    name, sha256: of the function. better: "lower", "higher" or "floor".
+    """
+
+    name: str
+    sha256: str
+    function: Callable[[Array, Array], float]
+    better: Better = "floor"
+
 
 # What a metric may need beside the features of samples and real examples.
 NEEDS = {
@@ -16,14 +33,19 @@ NEEDS = {
     "labels": "labels of the training and of the real examples",
     "sample labels": "the labels that the samples were generated for",
 }
+OTHER_NAMES = {"fid": "frechet", "fd": "frechet", "kid": "kernel", "is": "inception-score"}
 LABELLED = ("labels", "sample labels")
 BOTH = ("images", "vectors")
 
 
-def check_names(names: Collection[str]) -> None:
+def check_names(names: Collection[str | UserMetric]) -> None:
     """UsageError for a metric that does not exist."""
     for name in names:
-        choice("metric", name, list(METRICS))
+        if isinstance(name, str):
+            if name.lower() in OTHER_NAMES:
+                ours = OTHER_NAMES[name.lower()]
+                raise UsageError(f"metric = {name!r}: here it is called {ours!r}")
+            choice("metric", name, list(METRICS))
 
 
 def fitting(given: Collection[str], quick: str = "") -> tuple[str, ...]:
@@ -40,18 +62,50 @@ def fitting(given: Collection[str], quick: str = "") -> tuple[str, ...]:
     )
 
 
-def scores(case: Case, names: Sequence[str] | None = None) -> list[Score]:
+def scores(case: Case, names: Sequence[str | UserMetric] | None = None) -> list[Score]:
     """Score the samples of a case.
 
     Args:
         case: of `inputs.make_case`.
-        names: keys of `METRICS`; None for all default metrics whose needs are met.
+        names: keys of `METRICS`, or metrics of a user's; None for all default metrics whose needs
+            are met.
 
     Raises:
         UsageError: a metric does not exist or needs what the case does not have.
     """
     check_names(names or ())
-    return [_score(name, case) for name in (fitting(case.given) if names is None else names)]
+    wanted = fitting(case.given) if names is None else names
+    return [_score(one, case) if isinstance(one, str) else of_user(one, case) for one in wanted]
+
+
+def of_user(metric: UserMetric, case: Case) -> Score:
+    """The score of a user's metric, with the sha256 of its source in place of a feature space's.
+
+    The floor is the mean of its values for the stand-ins; there are no limits for a verdict, and
+    no spread of the value.
+
+    Raises:
+        UsageError: an exception in the function, or a result that is no number.
+    """
+    name = metric.name
+
+    def measured(samples: Examples) -> float:
+        return float(metric.function(samples.values, case.real.values))
+
+    try:
+        value = measured(case.fake)
+        floor = case.floor(
+            case.of_stand_ins((name, metric.sha256), lambda i: measured(case.stand_ins[i]))
+        )
+    except Exception as error:  # a user's code may raise anything
+        raise UsageError(
+            f"your metric {name!r} must return a number for (samples, real examples) of shape "
+            f"{case.real.values.shape}: {one_line(error)}"
+        ) from error
+    return Score(
+        name, value, math.nan, floor.value, case.n, name, metric.sha256, case.seed, case.split,
+        metric.better, case.note, floor_spread=floor.spread,
+    )  # fmt: skip
 
 
 def _score(name: str, case: Case) -> Score:

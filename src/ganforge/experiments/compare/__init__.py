@@ -1,10 +1,8 @@
 """Which is better? Compare finished runs, or recipes trained for it, over seeds by paired tests.
 
-    from ganforge import compare
-
-    found = compare.of_recipes(["cdcgan", "cdcgan:game.loss=hinge"], range(5), "runs/losses")
-    print(compare.text(found))
-    found = compare.of_runs(["runs/a", "runs/b"])
+    found = gf.compare(recipes=["cdcgan", "cdcgan:game.loss=hinge"], seeds=range(5), epochs=2)
+    print(gf.compare.text(found))
+    found = gf.compare("runs/a", "runs/b")
 
 Rules of a fair comparison: five seeds support a claim, the budget is equal, the checkpoint of a run
 is chosen on the validation split and scored once on the test split, every run is shown.

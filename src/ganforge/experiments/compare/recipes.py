@@ -94,7 +94,10 @@ def variant(text: str, settings: Mapping[str, str] | None = None) -> Config:
         raise UsageError(f"{text}: seeds are given by --seeds, for every recipe the same")
     chosen = find(recipe)
     try:
-        return convert.override(chosen, {**(settings or {}), **changes}, registry.PARTS)
+        values = {
+            key: registry.named(text) for key, text in ({**(settings or {}), **changes}).items()
+        }
+        return convert.override(chosen, values, registry.PARTS)
     except UsageError as error:
         raise UsageError(f"{text}: {error}") from None
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from ganforge.config import convert
 from ganforge.config.schema import Config
+from ganforge.config.user_code import Code
 from ganforge.errors import DataError, UsageError, choice, did_you_mean
 from ganforge.text import command_line
 
@@ -78,17 +79,24 @@ class Start:
         return out or self.run
 
 
-def start(what: str | None, file: Path | None, options: Mapping[str, Any]) -> Start:
+def start(
+    what: str | None,
+    file: Path | None,
+    options: Mapping[str, Any],
+    code: Path | str | Code | None = None,
+) -> Start:
     """What a command begins with: a recipe with the settings of a file, a run, or data.
 
     Args:
         what: see `target`.
         file: TOML, all settings of a config or some of them.
         options: of the command line.
+        code: the user's file or objects by name, for a run or a file with parts that are code.
 
     Raises:
         UsageError, DataError: see `target`, `base` and `fitting.fit`.
     """
+    from ganforge.registry import load_code
     from ganforge.runs.folder import Run
     from ganforge.runs.load import load_config
     from ganforge.training.fitting import fit
@@ -97,17 +105,21 @@ def start(what: str | None, file: Path | None, options: Mapping[str, Any]) -> St
     if (named.run or named.data) and file is not None:
         raise UsageError(f"--config {file} and {what}: the file is for a recipe: give one of them")
     if named.run is not None:
-        return Start(load_config(Run(named.run)), named.run)
+        return Start(
+            load_config(Run(named.run), None if code is None else load_code(code)), named.run
+        )
     if named.data is not None:
         if "data" in options:
             raise UsageError(f"{what} and --data {options['data']} both name data: give one")
         size, device = options.get("size"), options.get("device", "auto")
         found = fit(named.data, size=size, device=device)
         return Start(found.config, None, found.reasons)
-    return Start(base(named.recipe, file, "data" in options))
+    return Start(base(named.recipe, file, "data" in options, code))
 
 
-def base(recipe: str | None, file: Path | None, data_given: bool) -> Config:
+def base(
+    recipe: str | None, file: Path | None, data_given: bool, code: Path | str | Code | None = None
+) -> Config:
     """The recipe with the settings of the file over it, or the config that is all in the file."""
     from ganforge import files, recipes, registry
 
@@ -131,9 +143,10 @@ def base(recipe: str | None, file: Path | None, data_given: bool) -> Config:
     if recipe is None and not whole:  # a file may not name code that is run: only the user may
         choice("name", name, list(recipes.RECIPES))
     start = None if whole else recipes.find(name)
+    parts = registry.with_code(code)
     try:
         if start is None:
-            return convert.from_dict(Config, {"name": name, **table}, registry.PARTS)
-        return convert.merge(start, table, registry.PARTS)
+            return convert.from_dict(Config, {"name": name, **table}, parts)
+        return convert.merge(start, table, parts)
     except UsageError as error:
         raise UsageError(f"{file}: {error}") from None

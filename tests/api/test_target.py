@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ganforge import recipes
-from ganforge.cli.target import Target, target
+from ganforge.api.target import Target, target
 from ganforge.errors import DataError, UsageError
 from ganforge.runs import folder
 

@@ -1,0 +1,76 @@
+"""`gf.compare`: a comparison in one call, with the names of its folder as attributes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ganforge.api import Results
+from ganforge.config.schema import Config
+from ganforge.errors import UsageError
+from ganforge.experiments import compare as parts
+from ganforge.experiments.compare.comparison import Comparison
+from ganforge.runs.model import OwnNetworks
+
+FOLDER = Path("runs/compare")
+
+
+class Compare:
+    """Compare finished runs, or train recipes over seeds and compare them.
+
+        found = gf.compare("runs/a", "runs/b")
+        found = gf.compare(recipes=["cdcgan", "cdcgan:game.loss=hinge"], seeds=range(5), epochs=2)
+        print(gf.compare.text(found))
+
+    Args:
+        runs: run folders or runs of `gf.train` and `gf.load`, if `recipes` are not given.
+        recipes: names and variants, or configs by name, to be trained.
+        seeds: of each recipe; five support a claim.
+        out: folder of what is trained.
+        epochs, kimg: the budget of each run. [default: those of the recipes, if they are equal]
+        metrics, n, split, space: how each run is scored.
+        networks: your function, if finished runs were trained with one.
+        show: how training is shown, see `gf.train`.
+
+    Returns:
+        The comparison, which `gf.compare.text`, `chart` and `save` show.
+
+    Raises:
+        UsageError, DataError: see `of_runs` and `of_recipes`.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(parts, name)
+
+    def __call__(
+        self,
+        *runs: Results | Path | str,
+        recipes: Sequence[str] | Mapping[str, Config] | None = None,
+        seeds: Iterable[int] = range(5),
+        out: Path | str = FOLDER,
+        epochs: float | None = None,
+        kimg: float | None = None,
+        metrics: Sequence[str] = ("frechet",),
+        n: int = 10_000,
+        split: str = "test",
+        space: str | None = None,
+        networks: OwnNetworks | None = None,
+        show: str = "auto",
+    ) -> Comparison:
+        if bool(runs) == (recipes is not None):
+            raise UsageError(
+                "compare: give runs, as gf.compare('runs/a', 'runs/b'), or recipes=['a', 'b']"
+                + (", not both" if runs else "")
+            )
+        scoring = parts.Scoring(tuple(metrics), n, split, space)
+        if recipes is None:
+            paths = [run.path if isinstance(run, Results) else run for run in runs]
+            return parts.of_runs(paths, scoring, networks)
+        budget = parts.Budget(epochs=epochs, kimg=kimg)
+        return parts.of_recipes(
+            recipes, list(seeds), out, scoring=scoring, budget=budget, show=show
+        )
+
+
+compare = Compare()
