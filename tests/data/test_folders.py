@@ -70,12 +70,6 @@ def test_avif_is_read(tmp_path: Path) -> None:
     assert np.abs(data.values[0].astype(int) - pixels).max() < 8
 
 
-def test_heic_is_read_with_its_extra(tmp_path: Path) -> None:
-    heif = pytest.importorskip("pillow_heif")
-    heif.from_pillow(Image.new("RGB", (64, 64), (200, 30, 90))).save(tmp_path / "a.heic")
-    assert load.load(str(tmp_path)).spec.shape == (3, 64, 64)
-
-
 @pytest.mark.parametrize(
     "suffix", [".HEIC", ".heif", ".jxl", ".svg", ".tga", ".dng", ".CR2", ".psd"]
 )

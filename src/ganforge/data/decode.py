@@ -31,6 +31,7 @@ SUFFIXES: tuple[str, ...] = (
     ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm",
 )  # fmt: skip
 _HEIF, _RAW, _CONVERT = (".heic", ".heif", ".hif"), "a camera's raw data", "convert it to PNG"
+_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 if features.check("avif"):
     FORMATS, SUFFIXES = (*FORMATS, "AVIF"), (*SUFFIXES, ".avif")
 with suppress(ImportError):
@@ -233,6 +234,9 @@ def _open(file: IO[bytes], name: str) -> Image.Image:
             pixels = f"{image.width} x {image.height}"
             raise Image.DecompressionBombError
     except UnidentifiedImageError:
+        file.seek(0)
+        if "HEIF" not in FORMATS and _is_heif(file.read(12)):  # a telephone's picture, renamed
+            raise UnreadableError(UNREAD[".heic"]) from None
         raise UnreadableError(f"not a picture in one of {', '.join(FORMATS)}") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise DataError(
@@ -242,6 +246,10 @@ def _open(file: IO[bytes], name: str) -> Image.Image:
     if min(image.size) < 1:
         raise UnreadableError("it has no pixels")
     return image
+
+
+def _is_heif(head: bytes) -> bool:
+    return head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS
 
 
 def is_grey(image: Image.Image) -> bool:
