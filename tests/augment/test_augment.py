@@ -13,7 +13,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ganforge.augment.adaptive import SYMLET, Adaptive, Draws, mirrored, resampled
+from ganforge.augment.adaptive import (
+    GATES,
+    NORMALS,
+    SYMLET,
+    UNIFORMS,
+    Adaptive,
+    Draws,
+    mirrored,
+    resampled,
+)
 from ganforge.augment.base import Augmentation
 from ganforge.augment.diffaugment import DiffAugment, coloured, holes, translated
 from ganforge.config.schema import Config
@@ -154,6 +163,43 @@ def test_it_is_differentiable_twice() -> None:
     corner = (..., slice(None, None, 3), slice(None, None, 3))
     assert torch.autograd.gradcheck(lambda v: resampled(v, inverse)[corner], (x,))
     assert torch.autograd.gradgradcheck(lambda v: resampled(v, inverse)[corner] ** 2, (x,))
+
+
+def only(operation: str, uniform: float, normal: float) -> Draws:
+    """The numbers of a pass over pictures of 32 x 64 pixels in which one operation is on."""
+    gates = torch.ones(1, len(GATES))
+    gates[0, GATES.index(operation)] = 0.6 if operation == "flip" else 0
+    drawn = {
+        "strength": torch.full((1,), 0.9),
+        "gates": gates,
+        "uniforms": torch.full((1, len(UNIFORMS)), uniform),
+        "normals": torch.full((1, len(NORMALS)), normal),
+    }
+    return Draws(drawn, 1.0, 1.0, torch.Size((1, 3, 32, 64)))
+
+
+HALF = math.sqrt(0.5)
+
+
+@pytest.mark.parametrize(
+    ("operation", "inverse"),
+    [
+        ("flip", [[1, 0, 0], [0, 1, 0]]),  # 0.6 of 0.9: the flip that is none
+        ("quarter", [[0, 1, 0], [-1, 0, 0]]),  # 0.375 of four: one quarter turn
+        ("shift", [[1, 0, 2], [0, 1, 1]]),  # -0.25 of an eighth of the side, and back
+        ("scale", [[2**-0.1, 0, 0], [0, 2**-0.1, 0]]),  # 2^(0.2 n)
+        ("before", [[HALF, -HALF, 0], [HALF, HALF, 0]]),  # -0.25 of half a turn, and back
+        ("stretch", [[2**-0.1, 0, 0], [0, 2**0.1, 0]]),
+        ("after", [[HALF, -HALF, 0], [HALF, HALF, 0]]),
+        ("move", [[1, 0, -4], [0, 1, -2]]),  # half of an eighth of the side, and back
+    ],
+)
+def test_each_operation_moves_pixels_as_published(
+    operation: str, inverse: list[list[float]]
+) -> None:
+    """Karras et al. 2020, appendix B; the drawn numbers are 0.375 (uniform) and 0.5 (normal)."""
+    found = only(operation, 0.375, 0.5).geometry()[0]
+    assert torch.allclose(found, torch.tensor(inverse, dtype=found.dtype), atol=1e-6), found
 
 
 @pytest.mark.parametrize("p", [0.2, 0.8])

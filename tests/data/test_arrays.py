@@ -171,6 +171,14 @@ def test_npy_headers_that_lie(tmp_path: Path) -> None:
             load.load(str(path))
 
 
+def test_an_npy_header_of_more_bytes_than_there_can_be_is_damaged(tmp_path: Path) -> None:
+    """2^60 numbers of 8 bytes: their count alone could still be the length of a file."""
+    path = Path(npy(tmp_path, GREYS.astype(np.float64)))
+    path.write_bytes(path.read_bytes().replace(b"(40, 6, 5), }", b"(1152921504606846976,), }"))
+    with pytest.raises(DataError, match=r"a damaged .npy header: shape \(1152921504606846976,\)"):
+        load.load(str(path))
+
+
 def test_an_npz_member_whose_header_lies(tmp_path: Path) -> None:
     buffer = io.BytesIO()
     np.save(buffer, GREYS)

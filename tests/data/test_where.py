@@ -6,11 +6,24 @@ import json
 import shlex
 from pathlib import Path
 
+import pooch
 import pytest
 
 from ganforge.cli import main
+from ganforge.data import download
 from ganforge.runs.folder import Run
 from tests.data.test_folders import save
+
+
+def test_downloads_go_to_the_cache_of_the_system_or_to_the_chosen_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GANFORGE_DATA", raising=False)
+    assert download.cache() == Path(pooch.os_cache("ganforge"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("GANFORGE_DATA", "~/pictures")
+    assert download.cache() == tmp_path / "pictures"
+
 
 SHORT = ("--size", "16", "--threads", "1", "--networks.generator_width", "4",
          "--networks.discriminator_width", "4", "--batch", "8")  # fmt: skip

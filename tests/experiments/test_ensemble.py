@@ -18,7 +18,7 @@ from ganforge.data import load
 from ganforge.data.batches import Batches
 from ganforge.data.load import Dataset
 from ganforge.errors import UsageError
-from ganforge.experiments.ensemble import stack
+from ganforge.experiments.ensemble import layers, stack
 from ganforge.gan import ema, state
 from ganforge.gan import step as game
 from ganforge.gan.batch import Batch, RandomInputs
@@ -348,6 +348,15 @@ def test_a_sick_member_is_skipped_alone() -> None:
         others = state.tensors(healthy.member(index))
         for key, value in state.tensors(p.member(index)).items():
             assert torch.equal(value, others[key]), key
+
+
+def test_a_network_with_one_layer_of_another_kind_is_left_as_it_is() -> None:
+    known = nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 1))
+    layers.replace(known, 2)
+    assert all(isinstance(known[i], layers.Linear) for i in (0, 2))
+    mixed = nn.Sequential(nn.Linear(2, 3), nn.LayerNorm(3), nn.Linear(3, 1))
+    assert layers.replace(mixed, 2) is None
+    assert [type(layer) for layer in mixed] == [nn.Linear, nn.LayerNorm, nn.Linear]
 
 
 def test_seeds_must_differ() -> None:

@@ -48,6 +48,14 @@ def test_pictures_above_128_pixels_are_averaged_down(tmp_path: Path) -> None:
     assert tiles.shape == (4, 128, 128, 3) and set(tiles.ravel()) == {100}
 
 
+def test_pictures_are_enlarged_up_to_200_pixels_or_as_far_as_the_strip_is_not_too_tall() -> None:
+    def scale(side: int, rows: int) -> int:
+        return strips.fit(1e6, 0, np.zeros((rows, side, side, 3), np.uint8), 2)[0]
+
+    assert [scale(side, 1) for side in (100, 101, 200)] == [2, 1, 1]
+    assert [scale(24, rows) for rows in (1, 20, 30)] == [8, 4, 2]  # 2000 pixels of height
+
+
 def test_animation_has_a_frame_a_moment(tmp_path: Path) -> None:
     run = picture_run(tmp_path / "run", DataSpec((1, 28, 28)), count=16)
     gif = opened(strips.animation(run))

@@ -40,6 +40,7 @@ def test_a_copy_is_shown_beside_its_original() -> None:
     )
     assert found.authentic == 0 and found.floor > 0.2
     assert (found.searched, found.of, found.count, found.real) == (400, 400, 120, 120)
+    assert found.size == 56  # pixels of the page: twice those of the picture
     for i, pair in enumerate(found.first):
         assert pair.ratio == 0 and pair.sample == pair.neighbour
         np.testing.assert_array_equal(decoded(pair.sample)[..., :1], train.values[7 + i])

@@ -13,12 +13,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from torch import Tensor, nn
 
 import ganforge as gf
 from ganforge import recipes
 from ganforge.cli import main
 from ganforge.config import convert
 from ganforge.config.schema import Config
+from ganforge.data.spec import DataSpec
 from ganforge.errors import DataError, GanforgeError, UsageError
 from ganforge.experiments.compare import Budget, Scoring
 from ganforge.experiments.compare.jobs import Job, train_missing
@@ -365,3 +367,26 @@ def test_data_without_a_validation_part_are_not_scored_by_others(tmp_path: Path)
         with pytest.raises(UsageError, match="give validation= with data="):
             start(config, tmp_path / "out", data=data, show="quiet")
     assert files(tmp_path) == {}
+
+
+class Plain(nn.Module):
+    """A user's generator or discriminator, which compares no examples."""
+
+    def __init__(self, size: int, out: int):
+        super().__init__()
+        self.layer = nn.Linear(size, out)
+
+    def forward(self, x: Tensor, label: Tensor | None = None) -> Tensor:
+        return self.layer(x)
+
+
+def test_a_discriminator_of_the_user_takes_batches_of_any_size(tmp_path: Path) -> None:
+    def networks(spec: DataSpec, noise: int) -> dict[str, nn.Module]:
+        size = spec.shape[0]
+        return {"generator": Plain(noise, size), "discriminator": Plain(size, 1)}
+
+    run = gf.train(
+        replace(recipes.gaussian(), networks=networks, batch=5, kimg=0.01, threads=1),
+        tmp_path / "run", show="quiet",
+    )  # fmt: skip
+    assert run.progress.samples_seen == 10

@@ -114,7 +114,8 @@ EQUIVALENTS: dict[str, str] = {
     "runs/checkpoint.py:read_tensors len(data) < 8 -> len(data) < 9": (
         "a file of 8 bytes holds no tensors: safetensors refuses it with a DataError too"
     ),
-    "theory/noise.py:says abs(gap.mean) <= 2 * gap.error -> (abs(gap.mean) < 2 * gap.error)": (
-        "measured numbers are never equal"
+    "callbacks/display.py:Terminal.panel for wide in (None, 1, None): bar.add_column(no_wrap=True, "
+    "ove... -> for wide in (None, 2, None): bar.add_column(no_wrap=True, ove...": (
+        "the share of the one column that has a share"
     ),
 }

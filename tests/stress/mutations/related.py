@@ -7,11 +7,20 @@ from pathlib import Path
 
 # package -> further tests, besides tests/PACKAGE
 FURTHER = {
-    "augment": ["tests/gan/test_step.py"],
+    "augment": ["tests/gan/test_devices.py", "tests/gan/test_step.py"],
     "evaluation": ["tests/callbacks/test_evaluate.py"],
     "gan": ["tests/training/test_resume.py"],
+    "nets": ["tests/gan/test_devices.py"],
     "runs": ["tests/test_files.py", "tests/training/test_recovery.py"],
     "": ["tests/test_*.py", "tests/runs", "tests/sampling"],
+}
+# beginning of a module's path -> tests that judge it by way of others, without importing it
+WITHOUT_IMPORT = {
+    "augment/": ["tests/gan/test_devices.py"],
+    "evaluation/metrics/": ["tests/evaluation/test_floors.py"],
+    "gan/": ["tests/gan/test_devices.py"],
+    "nets/": ["tests/gan/test_devices.py"],
+    "recipes/": ["tests/recipes/test_settings.py"],
 }
 # They read the source or start a whole comparison of programs, so they would see any change or none
 NEVER = ("tests/test_layers.py", "tests/test_docs.py", "tests/stress", "tests/benchmarks")
@@ -34,7 +43,8 @@ def related(tree: Path, part: str) -> list[str]:
 
 
 def near(tree: Path, file: str) -> list[str]:
-    """The test files that import a module, relative to `tree`, the one of the same name first.
+    """The test files that import a module or judge it by way of others, relative to `tree`; the
+    one of the same name and those of `WITHOUT_IMPORT` first.
 
     Without a trace: a mutant that they kill is killed; one that survives them may not survive all.
     """
@@ -44,9 +54,11 @@ def near(tree: Path, file: str) -> list[str]:
     parent = re.escape(".".join(["ganforge", *path.parent.parts]))
     imported = re.compile(rf"{dotted}\b|from {parent} import [^\n]*\b{stem}\b")
     found = []
-    for test in sorted(tree.glob("tests/*/test_*.py")):
+    beside = [name for start, names in WITHOUT_IMPORT.items() if file.startswith(start)
+              for name in names]  # fmt: skip
+    for test in sorted(tree.glob("tests/**/test_*.py")):
         name = test.relative_to(tree).as_posix()
-        same = test.stem == f"test_{stem}"
+        same = test.stem == f"test_{stem}" or name in beside
         if not name.startswith(NEVER) and (same or imported.search(test.read_text())):
             found.append((not same, name))
     return [name for _, name in sorted(found)]
