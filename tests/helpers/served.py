@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ganforge.sampling.sampler import Sampler
@@ -88,12 +88,16 @@ def running(
 
 
 @contextmanager
-def serving(*samplers: Sampler, limits: Limits | None = None, **access: Any) -> Iterator[Served]:
-    """The service of some generators."""
+def serving(
+    *samplers: Sampler, limits: Limits | None = None, demos: bool = True, **access: Any
+) -> Iterator[Served]:
+    """The service of some generators; demos: whether their pages are those of `ganforge demo`."""
     limits = limits or Limits()
     with server.bound("127.0.0.1", 0) as listening:
         port = listening.getsockname()[1]
         given = Access(**{"port": port, **access})
-        made = application(models([(s.name, s) for s in samplers]), given, limits)
+        found = models([(s.name, s) for s in samplers])
+        found = found if demos else [replace(model, demo="") for model in found]
+        made = application(found, given, limits)
         with running(made, listening, limits):
             yield Served(port, given.token)

@@ -34,10 +34,8 @@ from ganforge.export.demo.page import html, policy_of
 from ganforge.nets import PlainModule
 from ganforge.runs import model
 from ganforge.sampling.sampler import Sampler
-from ganforge.sampling.translate import Translator
 from ganforge.serve import token
 from ganforge.serve.access import Access
-from ganforge.serve.app import models
 from ganforge.serve.limits import Limits
 from tests.helpers.samplers import fresh
 from tests.helpers.served import Answer, Served, serving
@@ -160,12 +158,6 @@ def test_every_model_has_its_address(served: Served, digits: Sampler) -> None:
 def test_two_models_of_one_name_are_refused(digits: Sampler) -> None:
     with pytest.raises(UsageError, match="two models are called cdcgan"), serving(digits, digits):
         raise AssertionError
-
-
-def test_a_translator_is_refused(digits: Sampler) -> None:
-    translator = Translator(digits.model, digits.spec, digits.noise, "edges")
-    with pytest.raises(UsageError, match=r"edges translates pictures.*`ganforge translate`"):
-        models([("edges", translator)])
 
 
 @pytest.mark.parametrize("count", [1, 16, 64])

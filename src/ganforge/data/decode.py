@@ -127,7 +127,7 @@ def probe(file: IO[bytes], name: str, half: int | None = None) -> Header:
         UnreadableError: the picture is damaged.
         DataError: the picture has more than MAX_PIXELS pixels.
     """
-    with parsing(name, "damaged"), _open(file, name) as image:
+    with parsing(name, "damaged"), opened(file, name) as image:
         height, width = image.size if _turned(image) else (image.height, image.width)
         return Header(
             height,
@@ -163,7 +163,7 @@ def decode(
     """
     with (
         parsing(name, "damaged"),
-        _open(file, name) as image,
+        opened(file, name) as image,
         _ONE_BIG if image.width * image.height > _BIG else nullcontext(),
     ):
         return pixels(image, size, channels, white, half)
@@ -196,7 +196,7 @@ def pixels(
 
 def brightest(file: IO[bytes], name: str) -> int:
     """The largest number in a picture, as it is stored; UnreadableError if it is damaged."""
-    with parsing(name, "damaged"), _open(file, name) as image:
+    with parsing(name, "damaged"), opened(file, name) as image:
         return int(np.asarray(image).max())
 
 
@@ -224,12 +224,25 @@ def _as_mode(image: Image.Image, mode: str) -> Image.Image:
     return image if image.mode == mode else image.convert(mode)
 
 
-def _open(file: IO[bytes], name: str) -> Image.Image:
-    """The picture with its header read and its pixels not yet decoded."""
-    cap, pixels = MAX_PIXELS, "far too many"
+def opened(
+    file: IO[bytes], name: str, formats: tuple[str, ...] = FORMATS, cap: int = MAX_PIXELS
+) -> Image.Image:
+    """A picture with its header read and its pixels not yet decoded.
+
+    Args:
+        file: the open file.
+        name: of the file, for errors.
+        formats: of Pillow, those that are read.
+        cap: pixels at most.
+
+    Raises:
+        UnreadableError: no picture in one of the formats.
+        DataError: more pixels than the cap.
+    """
+    pixels = "far too many"
     try:
-        image = Image.open(file, formats=FORMATS)
-        cap = MAX_WEBP if image.format in _SEVERAL_COPIES else cap
+        image = Image.open(file, formats=formats)
+        cap = min(cap, MAX_WEBP) if image.format in _SEVERAL_COPIES else cap
         if image.width * image.height > cap:
             pixels = f"{image.width} x {image.height}"
             raise Image.DecompressionBombError
@@ -237,7 +250,7 @@ def _open(file: IO[bytes], name: str) -> Image.Image:
         file.seek(0)
         if "HEIF" not in FORMATS and _is_heif(file.read(12)):  # a telephone's picture, renamed
             raise UnreadableError(UNREAD[".heic"]) from None
-        raise UnreadableError(f"not a picture in one of {', '.join(FORMATS)}") from None
+        raise UnreadableError(f"not a picture in one of {', '.join(formats)}") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise DataError(
             f"picture {name}: {pixels} pixels, above the cap of {cap:,}: make it smaller or "

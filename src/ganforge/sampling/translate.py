@@ -61,6 +61,17 @@ class Translator(Sampler):
         ends = (self.spec.source, replace(self.spec, source=None))
         return ends if direction == FORTH else (ends[1], ends[0])
 
+    def require_pictures(self, direction: str = FORTH) -> int:
+        """The channels, 1 or 3, of the picture files that go in; UsageError if none would fit."""
+        source, _ = self.ends(direction)
+        channels: int = source.shape[0]
+        if channels not in (1, 3) or source.dtype != "uint8":
+            raise UsageError(
+                f"{self.name} takes pictures of {channels} channels of {source.dtype}, which "
+                "picture files do not hold: use gf.load(run).translate(arrays)"
+            )
+        return channels
+
     def fitted(self, height: int, width: int, direction: str = FORTH) -> str:
         """What is done to pictures of a size, in words; "" if they are translated as they are."""
         network = self.network(direction)

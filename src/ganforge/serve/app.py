@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
@@ -27,11 +28,12 @@ from ganforge.serve import openapi, values
 from ganforge.serve.access import Access
 from ganforge.serve.answers import json_response, plain, routed
 from ganforge.serve.batching import Batcher
-from ganforge.serve.guard import Guard, read_body
+from ganforge.serve.guard import Guard, read_body, while_connected
 from ganforge.serve.index import matches, page
 from ganforge.serve.limits import Limits
 from ganforge.serve.metrics import Metrics
 from ganforge.serve.problems import RequestError
+from ganforge.serve.translating import Studio, translate
 
 LARGEST_PAGE = 25_000_000  # letters
 YEAR = 365 * 24 * 3600
@@ -44,7 +46,7 @@ class Model:
 
     Args:
         name: in its address, /models/NAME.
-        sampler: the generator.
+        sampler: the generator, which may be a `Translator`.
         sha256: of its weights.
         demo: the page that makes its samples in the browser, empty if the networks allow none.
     """
@@ -64,14 +66,13 @@ def models(named: Sequence[tuple[str, Sampler]]) -> list[Model]:
     """The models of some generators.
 
     Raises:
-        UsageError: two of the same name, or one that translates pictures.
+        UsageError: two of the same name, or one that translates what no picture file holds.
     """
     found: list[Model] = []
     for name, sampler in named:
         if isinstance(sampler, Translator):
-            raise UsageError(
-                f"{name} translates pictures, only samples are served: use `ganforge translate`"
-            )
+            for direction in sampler.directions:
+                sampler.require_pictures(direction)
         if name in [model.name for model in found]:
             raise UsageError(f"two models are called {name}: rename one of the folders")
         weights = checkpoint.encode_tensors(sampler.model.state_dict())
@@ -89,7 +90,7 @@ def demo(sampler: Sampler) -> str:
 
 
 def application(served: Sequence[Model], access: Access, limits: Limits | None = None) -> ASGIApp:
-    """The service of some models; the first one is also at /sample.
+    """The service of some models; the first one is also at /sample or /translate.
 
     Args:
         served: at least one.
@@ -98,7 +99,7 @@ def application(served: Sequence[Model], access: Access, limits: Limits | None =
     """
     limits = limits or Limits()
     metrics = Metrics()
-    batcher = Batcher(limits, metrics)
+    batcher, studio = Batcher(limits, metrics), Studio(limits, metrics)
     at = {"": served[0]} | {f"/models/{model.name}": model for model in served}
     document = openapi.document({path: model.sampler for path, model in at.items()}, limits)
     listed = [described(model) for model in served]
@@ -108,9 +109,10 @@ def application(served: Sequence[Model], access: Access, limits: Limits | None =
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with batcher.running():
             for model in served:
-                await asyncio.to_thread(model.sampler.sample, 1)
+                await asyncio.to_thread(once, model.sampler)
             ready.set()
             yield
+        studio.thread.shutdown(cancel_futures=True)
 
     fixed: dict[str, Made] = {
         "/healthz": lambda request: plain("ok\n"),
@@ -121,8 +123,12 @@ def application(served: Sequence[Model], access: Access, limits: Limits | None =
     }
     routes = [Route(path, answering(made), methods=["GET"]) for path, made in fixed.items()]
     for path, model in at.items():
-        answer = partial(sample, model=model, batcher=batcher, limits=limits, access=access)
-        routes.append(Route(f"{path}/sample", answering(answer), methods=["GET", "POST"]))
+        if isinstance(model.sampler, Translator):
+            made = partial(translate, translator=model.sampler, sha256=model.sha256, studio=studio)
+            routes.append(Route(f"{path}/translate", answering(made), methods=["POST"]))
+        else:
+            made = partial(sample, model=model, batcher=batcher, limits=limits, access=access)
+            routes.append(Route(f"{path}/sample", answering(made), methods=["GET", "POST"]))
         shown = partial(page, model=model, path=path, served=served)
         routes.append(Route(path or "/", answering(shown), methods=["GET"]))
     handlers: dict[type[Exception], Any] = {
@@ -130,6 +136,15 @@ def application(served: Sequence[Model], access: Access, limits: Limits | None =
         Exception: lambda request, error: RequestError(500, "a bug of the server").response(),
     }
     return Guard(routed(routes, lifespan, handlers), access, limits, metrics.requests)
+
+
+def once(sampler: Sampler) -> None:
+    """Make one sample, or one translation."""
+    if isinstance(sampler, Translator):
+        source, _ = sampler.ends()
+        sampler.translate(np.zeros((1, *source.stored_shape), source.dtype))
+    else:
+        sampler.sample(1)
 
 
 def answering(made: Made) -> Callable[[Request], Any]:
@@ -145,12 +160,17 @@ def answering(made: Made) -> Callable[[Request], Any]:
 def described(model: Model) -> dict[str, Any]:
     """A model, as /models lists it."""
     sampler = model.sampler
-    return {
+    found = {
         "name": model.name,
         "path": f"/models/{model.name}",
         "sha256": model.sha256,
         "version": model.version,
         "shape": sampler.spec.shape,
+    }
+    if isinstance(sampler, Translator):
+        source, _ = sampler.ends()
+        return found | {"source": source.shape, "directions": sampler.directions}
+    return found | {
         "classes": sampler.spec.classes,
         "class_names": sampler.class_names,
         "truncation": sampler.truncation_law,
@@ -171,16 +191,8 @@ async def sample(
     }
     if matches(request.headers, tag):
         return Response(status_code=304, headers=headers)
-    work = asyncio.ensure_future(batcher.samples(model.sampler, wanted))
-    gone = asyncio.ensure_future(disconnected(request))
-    try:
-        await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
-        if not work.done():
-            raise ClientDisconnect
-        return Response(work.result(), 200, headers, values.FORMATS[wanted.format])
-    finally:
-        gone.cancel()
-        work.cancel()
+    made = await while_connected(request, batcher.samples(model.sampler, wanted))
+    return Response(made, 200, headers, values.FORMATS[wanted.format])
 
 
 async def asked(request: Request, model: Model, limits: Limits) -> tuple[bool, dict[str, Any]]:
@@ -209,9 +221,3 @@ def caching(pinned: bool, private: bool) -> str:
     """The Cache-Control of samples: for ever if the address names the model's version."""
     kind = "private" if private else "public"
     return f"{kind}, max-age={YEAR}, immutable" if pinned else f"{kind}, no-cache"
-
-
-async def disconnected(request: Request) -> None:
-    """Returns when the client has gone."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass

@@ -23,7 +23,7 @@ from ganforge.sampling.sampler import Sampler
 from ganforge.serve.limits import Limits
 from ganforge.serve.metrics import Metrics
 from ganforge.serve.pictures import encoded
-from ganforge.serve.problems import RequestError
+from ganforge.serve.problems import RequestError, short_of_memory
 from ganforge.serve.values import SampleRequest
 from ganforge.types import Array
 
@@ -153,13 +153,6 @@ def attempt(job: Job, samples: Array) -> Outcome:
         return encoded(samples, job.request, job.sampler)
     except Exception as error:  # of one job: the others get their answers
         return error
-
-
-def short_of_memory() -> RequestError:
-    """The answer if the machine lacks memory."""
-    return RequestError(
-        503, "the machine lacks memory for this: ask for fewer", {"Retry-After": "5"}
-    )
 
 
 def deliver(jobs: list[Job], outcomes: list[Outcome]) -> None:

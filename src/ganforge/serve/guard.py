@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Coroutine, Mapping
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlencode
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -16,6 +16,7 @@ from ganforge.serve.access import COOKIE, Access
 from ganforge.serve.limits import Limits
 from ganforge.serve.problems import RequestError
 
+T = TypeVar("T")
 SAFE = {
     b"x-content-type-options": b"nosniff",
     b"referrer-policy": b"no-referrer",
@@ -105,15 +106,20 @@ def with_headers(given: Any, shared: str) -> list[tuple[bytes, bytes]]:
     return [*found, *((k, v) for k, v in always.items() if k not in names)]
 
 
+def declared(request: Request) -> int | None:
+    """The Content-Length of a request; None if it has none."""
+    text = request.headers.get("content-length", "")
+    return int(text[:19]) if text.isdecimal() else None
+
+
 async def read_body(request: Request, most: int) -> bytes:
     """The body of a request.
 
     Raises:
         RequestError: 413, more than `most` bytes, as declared or as sent.
     """
-    declared = request.headers.get("content-length", "")
     too_long = RequestError(413, f"the body has more than {most:,} bytes")
-    if declared.isdecimal() and int(declared[:19]) > most:
+    if (declared(request) or 0) > most:
         raise too_long
     parts, size = [], 0
     async for part in request.stream():
@@ -122,3 +128,33 @@ async def read_body(request: Request, most: int) -> bytes:
             raise too_long
         parts.append(part)
     return b"".join(parts)
+
+
+async def drain(request: Request, most: int) -> None:
+    """Read a body of at most `most` declared bytes, and throw it away.
+
+    A client that is still sending when the connection is closed may not see the answer.
+    """
+    waits = "expect" in request.headers  # for leave to send its body
+    if not waits and 0 < (declared(request) or 0) <= most:
+        async for _ in request.stream():
+            pass
+
+
+async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """The result of some work, which ends if the client goes; ClientDisconnect then."""
+    task, gone = asyncio.ensure_future(work), asyncio.ensure_future(disconnected(request))
+    try:
+        await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise ClientDisconnect
+        return task.result()
+    finally:
+        gone.cancel()
+        task.cancel()
+
+
+async def disconnected(request: Request) -> None:
+    """Returns when the client has gone."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

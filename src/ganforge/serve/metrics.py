@@ -41,16 +41,20 @@ class Metrics:
     Args:
         requests: answers by their status.
         pictures: samples that were computed.
+        translated: pictures that were translated.
         dropped: requests that left the queue without being computed.
         seconds: from a request to its samples.
         together: requests that were computed in one round.
+        translation: seconds from a picture's arrival to its translation.
     """
 
     requests: Counter[int] = field(default_factory=Counter)
     pictures: int = 0
+    translated: int = 0
     dropped: int = 0
     seconds: Histogram = field(default_factory=lambda: Histogram(SECONDS))
     together: Histogram = field(default_factory=lambda: Histogram(SIZES))
+    translation: Histogram = field(default_factory=lambda: Histogram(SECONDS))
 
     def text(self, waiting: int) -> str:
         """The text of /metrics; waiting: requests in the queue now."""
@@ -59,11 +63,13 @@ class Metrics:
             lines.append(f'ganforge_requests_total{{status="{status}"}} {count}')
         for name, kind, value in (
             ("samples_total", "counter", self.pictures),
+            ("translations_total", "counter", self.translated),
             ("dropped_total", "counter", self.dropped),
             ("queue_requests", "gauge", waiting),
         ):
             lines += [f"# TYPE ganforge_{name} {kind}", f"ganforge_{name} {value}"]
         lines += self.seconds.lines("ganforge_seconds")
         lines += self.together.lines("ganforge_batch_requests")
+        lines += self.translation.lines("ganforge_translation_seconds")
         lines += ["# TYPE ganforge_build_info gauge"]
         return "\n".join([*lines, f'ganforge_build_info{{version="{__version__}"}} 1', ""])

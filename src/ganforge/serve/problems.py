@@ -29,6 +29,13 @@ class RequestError(Exception):
         )
 
 
+def short_of_memory() -> RequestError:
+    """The answer if the machine lacks memory."""
+    return RequestError(
+        503, "the machine lacks memory for this: ask for fewer", {"Retry-After": "5"}
+    )
+
+
 def body(status: int, detail: str) -> bytes:
     """The JSON of a problem document."""
     short = detail if len(detail) <= LONGEST else f"{detail[:LONGEST]} ..."

@@ -17,7 +17,7 @@ CLOSING = "retry-after: 1\r\nconnection: close\r\n\r\n"
 
 
 class Connection(H11Protocol):
-    """A connection that is closed if the head, or then the body, of a request takes too long.
+    """A connection that is closed if the head, or then a portion of the body, takes too long.
 
     If too many are open, the one that has been waiting longest for the rest of a request makes
     room: half-sent requests do not keep whole ones out.
@@ -26,6 +26,7 @@ class Connection(H11Protocol):
     limits = Limits()
     waiting: asyncio.TimerHandle | None = None
     phase: Any = None  # what of a request the timer waits for
+    came: int = 0  # bytes since the timer began
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -40,6 +41,9 @@ class Connection(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
+        self.came += len(data)
+        if self.came >= self.limits.portion and not self.answered:
+            self.phase = None  # the timer begins anew
         self.watch()
 
     def on_response_complete(self) -> None:
@@ -49,6 +53,11 @@ class Connection(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.unwatch()
         super().connection_lost(exc)
+
+    @property
+    def answered(self) -> bool:
+        """Whether the answer to the request has begun."""
+        return self.cycle is not None and self.cycle.response_started
 
     def due(self) -> float:
         """When the timer ends; infinite if nothing is waited for."""
@@ -61,7 +70,7 @@ class Connection(H11Protocol):
             self.unwatch()
         elif phase is not self.phase:
             self.unwatch()
-            self.phase = phase
+            self.phase, self.came = phase, 0
             self.waiting = self.loop.call_later(self.limits.receive, self.end)
 
     def unwatch(self) -> None:
@@ -72,8 +81,7 @@ class Connection(H11Protocol):
 
     def end(self) -> None:
         """Close a connection whose request is incomplete."""
-        begun = self.cycle is not None and self.cycle.response_started
-        if self.conn.their_state is h11.SEND_BODY and not begun:
+        if self.conn.their_state is h11.SEND_BODY and not self.answered:
             self.refuse(408, f"the request took more than {self.limits.receive:g} seconds")
         else:
             self.transport.close()

@@ -1,17 +1,19 @@
-"""A request for samples: JSON or a query, checked before it is queued."""
+"""A request for samples or a translation: JSON or a query, checked before it is queued."""
 
 from __future__ import annotations
 
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any, NoReturn
 
 from ganforge import files
 from ganforge.errors import SEEDS, UsageError
 from ganforge.sampling.sampler import INDICES, Sampler, check_truncation, is_whole, whole
+from ganforge.sampling.translate import FORTH, Translator
 from ganforge.serve.limits import Limits
 from ganforge.serve.problems import RequestError
 
@@ -97,19 +99,13 @@ def checked(given: Mapping[str, Any], sampler: Sampler, limits: Limits) -> Sampl
     Raises:
         RequestError: 422, naming the value and what it may be.
     """
-    known = ("n", "seed", "first", "label", "truncation", "format")
-    for key in given:
-        if key not in known:
-            raise RequestError(422, f"{key!r} is unknown; known: {', '.join(known)}")
+    require_known(given, ("n", "seed", "first", "label", "truncation", "format"))
     kind, truncation = given.get("format", "png"), given.get("truncation", 1.0)
-    try:
+    with values_refused():
         n = whole("n", given.get("n", 1), 1, limits.samples + 1)
-        seed = whole("seed", given.get("seed", 0), 1 - SEEDS, SEEDS)
-        first = whole("first", given.get("first", 0), 0, INDICES)
+        seed, first = placed(given)
         check_truncation(truncation)
         labels = sampler.labels(n, checked_label(given.get("label"), limits))
-    except UsageError as error:
-        raise RequestError(422, str(error)) from None
     if not isinstance(kind, str) or kind not in FORMATS:
         raise RequestError(422, f"format = {kind!r}: expected one of {', '.join(FORMATS)}")
     if kind == "png" and not sampler.spec.is_image:
@@ -121,6 +117,53 @@ def checked(given: Mapping[str, Any], sampler: Sampler, limits: Limits) -> Sampl
         )
     used = None if labels is None else tuple(labels.tolist())
     return SampleRequest(n, seed, first, used, float(truncation), kind)
+
+
+@dataclass(frozen=True)
+class TranslationRequest:
+    """Picture `first` of a seed, in a direction, as `Translator.translate` has them."""
+
+    direction: str
+    seed: int
+    first: int
+
+
+def checked_translation(given: Mapping[str, Any], translator: Translator) -> TranslationRequest:
+    """The request of some values; those left out have the values of `Translator.translate`.
+
+    Raises:
+        RequestError: 422, naming the value and what it may be.
+    """
+    require_known(given, ("direction", "seed", "first"))
+    direction = given.get("direction", FORTH)
+    if direction not in translator.directions:
+        expected = " or ".join(translator.directions)
+        raise RequestError(422, f"direction = {direction!r}: expected {expected}")
+    with values_refused():
+        seed, first = placed(given)
+    return TranslationRequest(direction, seed, first)
+
+
+def placed(given: Mapping[str, Any]) -> tuple[int, int]:
+    """(seed, index of the first picture); UsageError if they are out of range."""
+    seed = whole("seed", given.get("seed", 0), 1 - SEEDS, SEEDS)
+    return seed, whole("first", given.get("first", 0), 0, INDICES)
+
+
+def require_known(given: Mapping[str, Any], known: Sequence[str]) -> None:
+    """RequestError 422 for a value of another name."""
+    for key in given:
+        if key not in known:
+            raise RequestError(422, f"{key!r} is unknown; known: {', '.join(known)}")
+
+
+@contextmanager
+def values_refused() -> Iterator[None]:
+    """Within, a UsageError becomes a RequestError 422."""
+    try:
+        yield
+    except UsageError as error:
+        raise RequestError(422, str(error)) from None
 
 
 def checked_label(label: Any, limits: Limits) -> Any:

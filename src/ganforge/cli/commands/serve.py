@@ -26,13 +26,16 @@ def serve(
 ) -> Lines:
     """Serve samples over HTTP: GET or POST /sample, a page at /, metrics, OpenAPI.
 
+    Of a model that translates pictures, POST /translate with a PNG, JPEG or WebP file as the body.
+
     Beyond this machine (--host) every request needs the token of the printed address, or that of
     the environment variable GANFORGE_TOKEN.
 
     Parameters
     ----------
     runs
-        Run folders or model folders; the first is at /sample, each at /models/NAME/sample.
+        Run folders or model folders; the first is at /sample or /translate, each also below
+        /models/NAME.
     host
         The address to listen at; 0.0.0.0 for all of this machine.
     port
@@ -53,6 +56,7 @@ def serve(
     if not runs:
         raise UsageError("serve: name a run folder (`ganforge serve runs/cdcgan`)")
     server.require_extra()
+    from ganforge.data.decode import set_filters
     from ganforge.runs import load
     from ganforge.serve import app as service
     from ganforge.serve.access import Access
@@ -67,6 +71,7 @@ def serve(
         hosts = tuple(name.lower() for name in allow_host or ())
         access = Access(host, port, hosts, tuple(allow_origin or ()), token)
         made = service.application(models, access)
+        set_filters()  # what Pillow warns of in pictures of strangers is no news
         yield f"{', '.join(model.name for model in models)}: {address(access)} (Ctrl-C ends it)"
         server.run(made, listening)
     return 0

@@ -111,13 +111,8 @@ class Work:
         from ganforge.data.decode import decode, quiet
         from ganforge.data.spec import as_uint8
 
-        source, target = self.translator.ends(self.direction)
-        channels = source.shape[0]
-        if channels not in (1, 3) or source.dtype != "uint8":
-            raise UsageError(
-                f"{self.translator.name} takes pictures of {channels} channels of {source.dtype}, "
-                "which picture files do not hold: use gf.load(run).translate(arrays)"
-            )
+        _, target = self.translator.ends(self.direction)
+        channels = self.translator.require_pictures(self.direction)
         for index, name in enumerate(names):
             try:
                 with quiet(), store.open(name) as file:

@@ -188,8 +188,13 @@ def explanation(sampler: Sampler, error: UnknownModuleError) -> str:
     return rendered("missing.html", (), title=sampler.name, why=str(error), picture=picture)
 
 
-def rendered(template: str, modules: tuple[str, ...], **values: Any) -> str:
-    """A page of the folder web/, with its style, its scripts and its policy inside."""
+def rendered(
+    template: str, modules: tuple[str, ...], sources: str = "img-src data:", **values: Any
+) -> str:
+    """A page of the folder web/, with its style, its scripts and its policy inside.
+
+    sources: where its pictures come from, and whom it may ask, as directives of the policy.
+    """
     environment = Environment(
         loader=FileSystemLoader(WEB),
         autoescape=True,
@@ -200,7 +205,7 @@ def rendered(template: str, modules: tuple[str, ...], **values: Any) -> str:
     sheet = environment.get_template("style.css").render(colours=style.COLOURS)
     script = "".join(map(without_modules, modules))
     return environment.get_template(template).render(
-        policy=policy(sheet, script),
+        policy=policy(sheet, script, sources),
         style=Markup(sheet),
         script=Markup(script),
         engine=Markup(base64.b64encode((WEB / "engine.wasm").read_bytes()).decode()),
@@ -216,10 +221,10 @@ def without_modules(name: str) -> str:
     return re.sub(r"^export ", "", text, flags=re.MULTILINE)
 
 
-def policy(sheet: str, script: str) -> str:
-    """A content security policy: nothing is fetched, no script runs but the page's."""
+def policy(sheet: str, script: str, sources: str) -> str:
+    """A content security policy: nothing else is fetched, no script runs but the page's."""
     return (
-        f"default-src 'none'; img-src data:; style-src {files.policy_hash(sheet)}; script-src "
+        f"default-src 'none'; {sources}; style-src {files.policy_hash(sheet)}; script-src "
         f"{files.policy_hash(script)} 'wasm-unsafe-eval'; base-uri 'none'; form-action 'none'"
     )
 
