@@ -98,7 +98,7 @@ def pack(
 
 def named(source: str, target: str | None, pairing: str) -> str:
     """The name of the data: of two folders "A|B"; UsageError for an unknown pairing."""
-    from ganforge.data.load import BETWEEN
+    from ganforge.data.settings import BETWEEN
 
     choice("pairing", pairing, ("", "paired", "unpaired"))
     return source if target is None else f"{source}{BETWEEN}{target}"
