@@ -175,9 +175,8 @@ def test_rows_of_one_group_lie_in_one_part(tmp_path: Path) -> None:
     assert sum(map(len, groups.values())) == 20 and all(groups.values())
     assert set.union(*groups.values()) == set(range(20))
     assert [len(parts[p]) for p in load.PARTS] == [54, 3, 3]
-    assert [len(load.load(f"{tmp_path}@held_out={share}", part="test")) for share in (0.1, 0.2)] == [
-        6, 12,
-    ]  # fmt: skip
+    for share, count in ((0.1, 6), (0.2, 12)):
+        assert len(load.load(f"{tmp_path}@held_out={share}", part="test")) == count
     assert len(load.load(f"{tmp_path}@held_out=0")) == 60
     (tmp_path / "pairs.csv").write_text("s000.png,t000.png,a\ns001.png,t001.png,")
     with pytest.raises(DataError, match="a line has no group and others have one"):

@@ -59,10 +59,10 @@ def train(
     dry_run: Annotated[bool, Flag] = False,
     print_config: Annotated[bool, Flag] = False,
 ) -> Lines:
-    """Train a recipe, or pictures; the same command goes on with a run that was stopped.
+    """Train a recipe, or train on pictures. The same command goes on with a stopped run.
 
-    Every setting of a recipe can be changed as --a.b value (see `ganforge recipes NAME`):
-    --game.loss hinge, --generator.lr 1e-4, --networks.generator_width 64.
+    Every setting of a recipe is an option too, for example --game.loss hinge, --generator.lr 1e-4
+    or --networks.generator_width 64; `ganforge recipes NAME` lists the settings.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def train(
     size
         Pictures are cropped and resized to SIZE x SIZE.
     batch
-        Real examples a step.
+        The number of real examples in a step.
     lr
         The learning rate of both players.
     epochs
@@ -87,43 +87,45 @@ def train(
         The budget, in minutes of training on this machine: measured once, at the start.
     mirror
         Half of the pictures, drawn anew in every pass, are shown as their mirror images.
-    from
+    from_
         A run or model folder whose weights the run begins with, for fine-tuning.
     seed
-        Of every random number of the run.
+        The seed of every random number of the run.
     seeds
-        0..63 or 0,3,7: a run for each of them, trained at once, in RUN FOLDER/seed-N.
+        Seeds, as 0..63 or 0,3,7: a run for each, trained at once, in RUN FOLDER/seed-N.
     at_once
-        With --seeds: games in memory at a time. [default: what fits half of the free memory]
+        With --seeds, the number of runs in memory at a time. [default: what fits in half of the
+        free memory]
     device
-        auto, cpu, cuda or mps.
+        The device: auto, cpu, cuda or mps.
     precision
-        auto, fp32 or bf16.
+        The precision: auto, fp32 or bf16.
     out
         The run folder. [default: runs/RECIPE]
     config
-        A TOML file of settings, laid over the recipe's.
+        A TOML file with settings, which replace those of the recipe.
     code
         Your FILE.py, for a run or a file of settings with parts that are your code.
     every
-        Epochs between two scores on the validation split; the best model is saved in best/.
+        Score on the validation split every so many epochs; the best model is saved in best/.
     stop
-        auto: end when five such scores in a row have brought no better one.
+        auto: stop when five scores in a row were no better.
     gpus
-        Processes that share every batch, a GPU each (without GPUs: on the CPU).
+        The number of processes that share every batch, on a GPU each, or on the CPU.
     timeout
-        Seconds that one of several processes waits for the others.
+        The seconds that one of several processes waits for the others.
     take_over
-        If the file system has no locks: go on although another trainer, known to be gone, has
-        the run folder.
+        Go on although another trainer, known to be gone, has the run folder, on a file system that
+        has no locks.
     compile
-        Small games on the CPU: many steps a call, compiled once in half a minute. A GPU: captured.
+        Compile the step: on the CPU many steps of a small game in one call, after half a minute; on
+        a GPU a captured graph.
     sync_bn
-        Batch norm over the whole batch of all processes, not each one's share.
+        Batch norm uses the whole batch of all processes, not the part of each.
     tensorboard
-        Write TensorBoard event files too.
+        Also write TensorBoard event files.
     watch
-        Show the run live on a page, see `ganforge watch`; its address is printed.
+        Show the run live on a page, as `ganforge watch` does; the address is printed.
     dry_run
         Check the settings, the data and the networks, and stop before the first step.
     print_config
