@@ -186,8 +186,7 @@ def newest_scores(run: Run) -> list[Score]:
     entries = store.entries(run)
     if not entries:
         return []
-    newest = max(entries, key=lambda e: (e["step"] or 0, e["split"] == "test", e["n"], e["made"]))
-    return store.cards(newest)
+    return store.cards(max(entries, key=store.rank))
 
 
 def plot(run: Path | str, output: Path | str | None = None) -> Image.Image:
