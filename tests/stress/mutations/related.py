@@ -16,11 +16,16 @@ FURTHER = {
 }
 # beginning of a module's path -> tests that judge it by way of others, without importing it
 WITHOUT_IMPORT = {
+    "api/": ["tests/api/test_surface.py"],
     "augment/": ["tests/gan/test_devices.py"],
+    "cli/": ["tests/cli/test_cli.py", "tests/cli/test_commands.py", "tests/cli/test_mistakes.py"],
     "evaluation/metrics/": ["tests/evaluation/test_floors.py"],
+    "export/": ["tests/export/test_demo.py"],
     "gan/": ["tests/gan/test_devices.py"],
     "nets/": ["tests/gan/test_devices.py"],
     "recipes/": ["tests/recipes/test_settings.py"],
+    "serve/": ["tests/serve/test_service.py"],
+    "theory/": ["tests/theory/test_theory.py"],
 }
 NEAREST = 8  # test files that judge a module by its import
 # They read the source or start a whole comparison of programs, so they would see any change or none
