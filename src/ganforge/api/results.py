@@ -151,6 +151,7 @@ class Trained(Results):
     run: its folder. progress: its last record. sampler: its generator. signal: the number of the
     signal that stopped it, 0 for none. scores: at its end, on the validation split;
     unscored: why there are none. diagnosis: healthy or not, at its end, if it was diagnosed.
+    notes: what else is worth reading, such as a logger that was dropped at the end.
     """
 
     run: Run
@@ -162,6 +163,7 @@ class Trained(Results):
     scores: Records[Score] = Records()
     unscored: str = ""
     diagnosis: Diagnosis | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def finished(self) -> bool:
