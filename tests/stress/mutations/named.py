@@ -111,6 +111,9 @@ NAMED = (
 
 # name of a mutant of `operators` -> why no test can tell it from the code
 EQUIVALENTS: dict[str, str] = {
+    "reproduce/ranking.py:claim t.difference.mean < 0 -> (t.difference.mean <= 0)": (
+        "a mean difference of 0 is never significant"
+    ),
     'reproduce/translation.py:cyclegan Claim("the cycle helps the GAN", "retrieval", 1, '
     '"GAN+cycle",... -> Claim("the cycle helps the GAN", "retrieval", 2, "GAN+cycle",...': (
         "only the sign of a claim's sign is read"

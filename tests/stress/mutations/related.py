@@ -24,6 +24,7 @@ WITHOUT_IMPORT = {
     "gan/": ["tests/gan/test_devices.py"],
     "nets/": ["tests/gan/test_devices.py"],
     "recipes/": ["tests/recipes/test_settings.py"],
+    "reproduce/": ["tests/recipes/test_settings.py"],
     "serve/": ["tests/serve/test_service.py"],
     "theory/": ["tests/theory/test_theory.py"],
 }
