@@ -269,8 +269,17 @@ def test_the_plain_gan_of_the_tables() -> None:
     }
     assert weights["generator"] == 2 * 400 + 3 * 400 * 400 + 400 * 2
     assert weights["discriminator"] == (2 * 200 + 2 * 200 * 200) * 5 + 200
-    text = modes.published
-    assert EXPERIMENTS["grid-published"].func is text  # type: ignore[attr-defined]
+
+
+def test_the_published_game_is_the_plain_gan_of_the_tables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(folder: Path, **options: Any) -> str:
+        return f"{folder.name} {options['base'].name} {options['name']} {options['seeds']}"
+
+    monkeypatch.setattr(modes, "run", run)
+    text = EXPERIMENTS["grid-published"](tmp_path / "out", seeds=(4,))
+    assert text == "out grid-published grid (4,)"
 
 
 # --- the command ------------------------------------------------------------------------------
