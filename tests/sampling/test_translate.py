@@ -156,8 +156,12 @@ def test_one_picture_is_a_file_several_are_a_folder(
     assert read(tmp_path / "one.png").shape == read(folder / "a.png").shape
     line, *_ = translate(run, folder / "a.png", output=out)
     assert line == f"1 of 1 pictures translated into {out}" and (out / "a.png").exists()
+    (folder / "a.png").rename(folder / "sub" / "a.png")
+    (folder / "b.jpg").unlink()
     line, *_ = translate(run, folder, output=tmp_path / "all")
-    assert line == f"3 of 3 pictures translated into {tmp_path / 'all'}"
+    assert line == f"2 of 2 pictures translated into {tmp_path / 'all'}"
+    line, *_ = translate(run, folder)
+    assert line == f"2 of 2 pictures translated into {run / 'translated'}"
     assert capsys.readouterr() == ("", "")  # no bar where there is no terminal
 
 

@@ -68,7 +68,8 @@ def translate(
         raise UsageError(f"-n {n}: {translator.name} has no randomness, its translations are one")
     work = Work(translator, direction, seed, n, tile)
     store, names = found(pictures)
-    targets = planned(pictures, names, output or run / "translated", n)
+    out = output or run / "translated"
+    targets = planned(pictures, names, out, n)
 
     bad: list[str] = []
     done = 0
@@ -80,8 +81,7 @@ def translate(
         done += 1
     if not done:
         raise DataError(f"{pictures}: none of {len(names)} pictures can be read: {bad[0]}")
-    folder = output if len(names) == 1 and output else next(iter(targets.values()))[0].parent
-    yield f"{done} of {len(names)} pictures translated into {folder}"
+    yield f"{done} of {len(names)} pictures translated into {out}"
     fitted = {note for size in sorted(sizes) if (note := translator.fitted(*size, direction))}
     yield from (f"pictures of other sizes were {note}" for note in sorted(fitted))
     if bad:
