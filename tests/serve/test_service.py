@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import os
@@ -16,6 +17,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -37,6 +39,7 @@ from ganforge.sampling.sampler import Sampler
 from ganforge.serve import token
 from ganforge.serve.access import Access
 from ganforge.serve.limits import Limits
+from ganforge.serve.protocol import Joined
 from tests.helpers.samplers import fresh
 from tests.helpers.served import Answer, Served, serving
 from tests.helpers.tiny import VECTORS
@@ -345,6 +348,27 @@ def test_no_json_is_an_error_of_ours(served: Served, data: st.DataObject) -> Non
     asked = st.dictionaries(keys, value | st.sampled_from(["npz", "json", 1, 0.5]), max_size=4)
     body = data.draw(asked | value)
     assert served.post(body).status in (200, 400, 413, 422)
+
+
+def test_what_is_written_in_one_turn_leaves_together() -> None:
+    """The head and the body of an answer, in order, and before the connection is closed."""
+    sent: list[Any] = []
+    transport: Any = SimpleNamespace(
+        write=sent.append, close=lambda: sent.append("closed"), is_closing=lambda: False
+    )
+
+    async def written() -> None:
+        joined = Joined(transport, asyncio.get_running_loop())
+        for part in (b"head ", b"body ", b""):
+            joined.write(part)
+        assert not joined.is_closing() and sent == []
+        await asyncio.sleep(0)
+        joined.write(b"more")
+        joined.close()
+        await asyncio.sleep(0)
+
+    asyncio.run(written())
+    assert sent == [b"head body ", b"more", "closed"]
 
 
 # --- limits -----------------------------------------------------------------------------------

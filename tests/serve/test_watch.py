@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import random
@@ -13,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from subprocess import PIPE
 from typing import Any
@@ -24,15 +25,15 @@ import pytest
 from ganforge import images
 from ganforge.config import convert
 from ganforge.recipes import cdcgan
-from ganforge.runs import folder
+from ganforge.runs import folder, lock
 from ganforge.runs.folder import Run, append_log, cut_log
 from ganforge.serve import server
 from ganforge.serve.access import Access
 from ganforge.serve.limits import Limits
 from ganforge.serve.watch import page
-from ganforge.serve.watch.app import application, watch_folder
+from ganforge.serve.watch.app import Watch, application, watch_folder
 from ganforge.serve.watch.curve import POINTS, Curve
-from ganforge.serve.watch.tail import Tail
+from ganforge.serve.watch.tail import Place, Tail
 from tests.helpers.served import Served, running
 
 
@@ -201,6 +202,114 @@ def test_a_page_that_lags_far_gets_the_thinned_log(tmp_path: Path) -> None:
     assert tail.since(tail.at) == []
 
 
+def test_a_long_log_is_shown_before_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some records of all of it at once, then all; a page that comes meanwhile is not misled."""
+    run = made(tmp_path)
+    append_log(run.log_path, [record(i) for i in range(5, 9000)])
+    monkeypatch.setattr("ganforge.serve.watch.tail.SLICE", run.log_path.stat().st_size // 3)
+    monkeypatch.setattr("ganforge.serve.watch.tail.CHUNK", run.log_path.stat().st_size // 10)
+    tail = Tail(run)
+    (first,) = tail.log()
+    assert first.value["preview"] and first.after == Place() == tail.shown
+    steps = first.value["steps"]
+    assert 1000 < len(steps) <= 2000 and steps[0] < 20 and steps[-1] > 8980
+    assert np.abs(np.diff(steps)).max() < 20
+    assert tail.log() == [] and tail.at.byte > 0
+    for known in (None, tail.at, Place(tail.at.file, 0), tail.shown):
+        (event,) = tail.since(known)
+        assert event.value == first.value and event.after == Place()
+    more = [event for _ in range(9) for event in tail.log()]
+    assert [event.value["rows"] for event in more] == [9000]
+    assert not more[0].value["preview"] and more[0].after == tail.at == tail.shown
+    append_log(run.log_path, [record(9000)])
+    (event,) = tail.log()
+    assert event.kind == "rows" and [row["step"] for row in event.value["rows"]] == [9000]
+
+
+def test_files_that_have_not_changed_are_not_read(tmp_path: Path) -> None:
+    """Other bytes under the same file, size and time of change are not seen: nobody looked."""
+    run = made(tmp_path)
+    (run.samples / "000000100.png").write_bytes(b"")
+    score, info = run.path / "scores.json", run.path / "run.json"
+    score.write_text("{")
+    paths = [run.samples, score, info]
+    old = time.time() - 60
+    for path in paths:
+        os.utime(path, (old, old))
+    tail = Tail(run)
+    assert {event.kind for event in tail.others()} == {"status", "sample", "score", "finding"}
+    changed = score.read_text().replace("{", "["), info.read_text().replace("cdcgan", "dcgan1")
+    for path, text in zip((score, info), changed, strict=True):
+        path.write_text(text)
+        os.utime(path, (old, old))
+    assert tail.others() == []
+    for path in paths:
+        os.utime(path, (old + 1, old + 1))
+    assert [event.value["name"] for event in tail.others()] == [
+        "dcgan1"
+    ]  # the score is damaged yet
+    now = time.time()
+    (run.samples / "000000200.png").write_bytes(b"")
+    os.utime(run.samples, (now, now))
+    assert [event.value["steps"] for event in tail.others()] == [[100, 200]]
+    (run.samples / "000000300.png").write_bytes(b"")
+    os.utime(run.samples, (now, now))  # in the same tick of a coarse clock
+    assert [event.value["steps"] for event in tail.others()] == [[100, 200, 300]]
+    run.write_info(status="running")
+    os.utime(info, (old, old))
+    assert [event.value["state"] for event in tail.others()] == ["interrupted"]
+    with lock_of(run):
+        assert [event.value["state"] for event in tail.others()] == ["running"]
+
+
+@contextmanager
+def lock_of(run: Run) -> Iterator[None]:
+    """Within, a process trains the run."""
+    with ExitStack() as stack:
+        lock.acquire(run.path / folder.LOCK, stack)
+        yield
+
+
+def test_a_page_that_opens_during_a_look_gets_its_records_once(tmp_path: Path) -> None:
+    """The look has read the new records and not yet sent them when the page comes."""
+    run = made(tmp_path)
+    looked, gate = threading.Event(), threading.Event()
+    gate.set()
+
+    class Slow(Watch):
+        def look(self, search: bool) -> bytes:
+            text = super().look(search)
+            if not gate.is_set():
+                looked.set()
+                assert gate.wait(20)
+            return text
+
+    async def text_of_a_page() -> bytes:
+        watch = Slow(run.path)
+        following = asyncio.create_task(watch.follow())
+        while not watch.looks:
+            await asyncio.sleep(0.01)
+        gate.clear()
+        append_log(run.log_path, [record(i) for i in range(5, 9)])
+        await asyncio.to_thread(looked.wait, 20)
+        stream = watch.stream("")
+        opening = asyncio.ensure_future(anext(stream))
+        await asyncio.sleep(0.2)
+        gate.set()
+        text = await opening
+        append_log(run.log_path, [record(9)])
+        while b'"step": 9, "epoch"' not in text:
+            text += await anext(stream)
+        following.cancel()
+        return text
+
+    text = asyncio.run(text_of_a_page()).decode()
+    assert text.count("event: reset") == 1 and '"rows": 9' in text
+    assert [text.count(f'"step": {i}, "epoch"') for i in range(10)] == [0] * 9 + [1]
+
+
 def test_a_new_run_appears_by_itself(tmp_path: Path) -> None:
     made(tmp_path, "b")
     with watching(tmp_path) as served:
@@ -231,6 +340,16 @@ def test_a_thinned_log_has_every_peak() -> None:
     for i, (begin, end) in enumerate(zip([0, *ends[:-1]], ends, strict=True)):
         part = values[begin:end]
         assert np.allclose(points[i], [part.min(), part.max(), part.mean()])
+
+
+def test_numbers_beyond_all_bounds_leave_the_others_as_they_are() -> None:
+    curve = Curve()
+    for start in (0, 2 * POINTS):  # the second part has buckets of several from the beginning
+        steps = range(start, start + 2 * POINTS)
+        curve.add({"step": i, "a": 1.7e308, "b": 10**400 if i else 7} for i in steps)
+    table = curve.table()
+    assert set(map(tuple, table["keys"]["a"])) == {(1.7e308, 1.7e308, 1.7e308)}
+    assert table["keys"]["b"][:2] == [[7, 7, 7], None]
 
 
 def test_a_key_that_comes_late_and_values_that_are_no_numbers() -> None:

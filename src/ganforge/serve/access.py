@@ -11,6 +11,7 @@ import hmac
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import parse_qs
 
 from ganforge.errors import UsageError
@@ -113,6 +114,7 @@ def split(host: str) -> tuple[str, str]:
     return (host, "") if colon < 0 else (host[:colon], host[colon + 1 :])
 
 
+@lru_cache(maxsize=64)  # parsed at every request
 def is_address(name: str) -> bool:
     """Whether a name is an IP address, of version 6 in brackets."""
     try:
@@ -127,6 +129,7 @@ def is_wildcard(host: str) -> bool:
     return host in ("0.0.0.0", "::")
 
 
+@lru_cache(maxsize=8)
 def is_loopback(host: str) -> bool:
     """Whether `host` can be reached from this machine alone."""
     return host == "localhost" or (is_address(host) and ipaddress.ip_address(host).is_loopback)

@@ -118,15 +118,16 @@ async def read_body(request: Request, most: int) -> bytes:
     Raises:
         RequestError: 413, more than `most` bytes, as declared or as sent.
     """
-    too_long = RequestError(413, f"the body has more than {most:,} bytes")
-    if (declared(request) or 0) > most:
-        raise too_long
-    parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > most:
-            raise too_long
-        parts.append(part)
+    parts, size = [], declared(request) or 0
+    if size <= most:
+        size = 0
+        async for part in request.stream():
+            size += len(part)
+            if size > most:
+                break
+            parts.append(part)
+    if size > most:
+        raise RequestError(413, f"the body has more than {most:,} bytes")
     return b"".join(parts)
 
 

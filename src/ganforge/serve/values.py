@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from ganforge import files
@@ -38,7 +38,7 @@ class SampleRequest:
 
     def tag(self, version: str) -> str:
         """The ETag of the answer by the model `version`."""
-        text = json.dumps([version, asdict(self)], sort_keys=True)
+        text = json.dumps([version, vars(self)], sort_keys=True)
         return f'"{files.digest(text.encode())[:32]}"'
 
 

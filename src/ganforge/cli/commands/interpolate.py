@@ -35,35 +35,32 @@ def interpolate(
     device: str = "cpu",
     code: Path | None = None,
 ) -> str:
-    """Make samples along paths between noises: one path a row, or a film of all paths.
+    """Walk between noises: one path a row, or a film of all paths at once.
 
     Parameters
     ----------
     run
         A run folder or a model folder.
     rows
-        The number of paths. [default: 8; with labels, one for each label]
+        Paths. [default: 8; of a film with labels, one]
     steps
-        The number of samples along a path. [default: 10; in mp4 and webm, 100]
-    seed
-        The seed of the noise.
+        Samples along each. [default: 10; of mp4 and webm 100]
     label
         A label, by number or class name, for each path in turn. [default: all, in turn]
     truncation
-        A number in (0, 1]; below 1 the samples vary less.
+        t in (0, 1]: less variety below 1.
     loop
-        Close the paths, so that the film ends where it begins.
+        Closed paths, so that the film's end goes over into its beginning.
     fps
-        The frames a second of a film.
+        Frames a second of a film.
     size
-        The longer side of a film in pixels, approximately, for pixels are enlarged by a whole
-        number.
+        Pixels of a film's longer side, about: pixels are enlarged by whole numbers.
     output
-        A .png file, or a film: .gif, .mp4 or .webm. [default: interpolate.png in the run]
+        A .png, or a film: .gif, .mp4 or .webm. [default: interpolate.png in the run]
     overwrite
         Replace a file that exists.
     device
-        The device: cpu, cuda or mps.
+        cpu, cuda or mps.
     code
         Your FILE.py, for a run or model with parts that are your code.
     """

@@ -10,18 +10,17 @@ from ganforge.text import columns
 
 
 def lab(name: str | None = None, /, *, output: Output = None, seed: int = 0) -> Lines:
-    """Draw a figure of the theory, and print two sentences on what it shows.
+    """Make the theory visible: a figure, and two sentences on what it shows.
 
     Parameters
     ----------
     name
-        The figure: figure1, losses, divergence, equilibrium, noise or landscape. [default: list
-        them]
+        figure1, losses, divergence, equilibrium, noise or landscape. [default: list them]
     output
-        The .png file; if there is a film, it lies beside the file. [default: runs/lab/NAME.png;
-        with a seed, NAME-seed-SEED.png]
+        A .png; a film is put beside it. [default: runs/lab/NAME.png, with a seed
+        NAME-seed-SEED.png]
     seed
-        The seed of the games and the tests.
+        Of the games and the tests.
     """
     from ganforge import files, theory
     from ganforge.plotting import style

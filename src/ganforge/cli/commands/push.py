@@ -21,24 +21,24 @@ def push(
     dry_run: Annotated[bool, Flag] = False,
     code: Path | None = None,
 ) -> Lines:
-    """Share a model on the Hugging Face hub, with a card, scores and samples; private by default.
+    """Share a model on the hub, with a card, scores and a grid of samples; private by default.
 
     Parameters
     ----------
     run
         A run folder or a model folder.
     repo
-        The repository on the hub, as owner/name.
+        owner/name.
     license
-        The licence of the model, as mit or cc-by-4.0; its training data have to allow it.
+        Of the model, as mit or cc-by-4.0; what its training data allow.
     public
-        Everybody may read the repository.
+        Everybody may read it.
     onnx
-        Add model.onnx.
+        Also model.onnx.
     demo
-        Add demo.html.
+        Also demo.html.
     force
-        Share the model although its networks are your code, which is not shared.
+        Even if the networks are code of yours, which is not shared.
     dry_run
         Print the files and the card, and send nothing.
     code

@@ -108,7 +108,7 @@ class Watch:
         value = {"run": i, "name": self.name(self.tails[i]), "value": event.value}
         if event.after is not None:
             value["after"] = str(event.after)
-        ids = ".".join(f"{n}-{tail.at}" for n, tail in enumerate(self.tails))
+        ids = ".".join(f"{n}-{tail.shown}" for n, tail in enumerate(self.tails))
         name, data = event.kind.encode(), json_bytes(value, allow_nan=False)
         return b"id: " + ids.encode() + b"\nevent: " + name + b"\ndata: " + data + b"\n\n"
 

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from ganforge.diagnosis import findings
 from ganforge.errors import GanforgeError
 from ganforge.evaluation import store
-from ganforge.runs.folder import Run, state, well_typed
+from ganforge.runs.folder import INFO, Run, state, well_typed
 from ganforge.serve.watch.curve import Curve
 from ganforge.text import json_values
 
 CHUNK = 2**22  # bytes of the log that are read at once
+SLICE = 2**25  # bytes of it that are read in a look, at most; a longer log has a preview
+PREVIEW = 2000  # records, evenly spaced
+RECENT = 1.0  # seconds in which a file may change without another time of change
+
+Mark = tuple[tuple[int, int, int], ...]  # file, size and time of change of some files
 MOST = 2000  # records that an event has at most; a page that lags more gets the thinned log
 
 
@@ -55,7 +62,9 @@ class Tail:
     run: Run
     at: Place = field(default_factory=Place)
     curve: Curve = field(default_factory=Curve)
+    preview: Curve | None = None
     seen: dict[str, Any] = field(default_factory=dict)
+    marks: dict[str, Mark | None] = field(default_factory=dict)
 
     def look(self) -> list[Event]:
         """What is new, the log first."""
@@ -68,31 +77,51 @@ class Tail:
                 found = os.fstat(file.fileno())
                 fresh = found.st_ino != self.at.file or found.st_size < self.at.byte
                 if fresh:
-                    self.at, self.curve = Place(found.st_ino), Curve()
-                before = self.at
-                file.seek(before.byte)
-                while part := whole_lines(file.read(CHUNK)):
-                    records = parsed(part)
-                    self.curve.add(records)
-                    self.at = Place(self.at.file, self.at.byte + len(part))
-                    file.seek(self.at.byte)
-                    if not fresh and len(records) <= MOST:
-                        return [Event("rows", rows(records, before), self.at)]
-                    fresh = True
+                    self.at, self.curve, self.preview = Place(found.st_ino), Curve(), None
+                    if found.st_size > SLICE:
+                        self.preview = preview(file, found.st_size)
+                        return [self.all()]
+                return self.read(file, fresh)
         except FileNotFoundError:
             if not self.at.file:
                 return []
-            self.at, self.curve, fresh = Place(), Curve(), True
-        return [self.all()] if fresh else []
+            self.at, self.curve, self.preview = Place(), Curve(), None
+            return [self.all()]
+
+    def read(self, file: BinaryIO, fresh: bool) -> list[Event]:
+        """The records after the place; all of them, thinned, if they are many."""
+        before, new = self.at, list[dict[str, Any]]()
+        file.seek(before.byte)
+        while part := whole_lines(file.read(CHUNK)):
+            records = parsed(part)
+            self.curve.add(records)
+            new += records[: MOST + 1]
+            self.at = Place(before.file, self.at.byte + len(part))
+            file.seek(self.at.byte)
+            if self.preview is not None and self.at.byte - before.byte >= SLICE:
+                return []  # the rest at the next look: pages that open meanwhile get the preview
+        if fresh or self.preview is not None or len(new) > MOST:
+            self.preview = None
+            return [self.all()]
+        return [Event("rows", rows(new, before), self.at)] if self.at != before else []
+
+    @property
+    def shown(self) -> Place:
+        """The place up to which pages have the records; none while they have the preview."""
+        return self.at if self.preview is None else Place()
 
     def all(self) -> Event:
-        """The whole log, thinned."""
-        return Event("reset", self.curve.table(), self.at)
+        """The whole log, thinned, or its preview."""
+        table = (self.curve if self.preview is None else self.preview).table()
+        return Event("reset", table | {"preview": self.preview is not None}, self.shown)
 
     def since(self, known: Place | None) -> list[Event]:
         """What a page that knows the log up to a place lacks of it."""
-        behind = known is not None and known.file == self.at.file and known.byte <= self.at.byte
-        if known is None or not behind or self.at.byte - known.byte > CHUNK:
+        if (
+            known is None
+            or known.file != self.shown.file
+            or not 0 <= self.shown.byte - known.byte <= CHUNK
+        ):
             return [self.all()]
         try:
             with self.run.log_path.open("rb") as file:
@@ -107,23 +136,59 @@ class Tail:
         return [Event("rows", rows(records, known), self.at)] if records else []
 
     def others(self) -> list[Event]:
-        """The state, the samples, the scores and the findings, as far as they have changed."""
-        parts: dict[str, Callable[[], Any]] = {
-            "status": lambda: status(self.run),
-            "sample": lambda: samples(self.run),
-            "score": lambda: scores(self.run),
-            "finding": lambda: found(self.run),
+        """The state, the samples, the scores and the findings, as far as they have changed.
+
+        Files that are as they were at the last look are not read again, except for the state of a
+        run that is not finished: it depends on processes too.
+        """
+        parts: dict[str, tuple[Callable[[Run], Any], tuple[Path, ...]]] = {
+            "status": (status, (self.run.path / INFO,)),
+            "sample": (samples, (self.run.samples,)),
+            "score": (scores, (self.run.path / store.CURVE, self.run.path / store.SCORES)),
+            "finding": (found, (self.run.path / findings.FILE,)),
         }
         out = []
-        for kind, read in parts.items():
+        for kind, (read, paths) in parts.items():
+            mark = marked(paths)
+            if mark is not None and self.marks.get(kind) == mark:
+                continue
             try:
-                value = read()
+                value = read(self.run)
             except (GanforgeError, OSError) as error:
                 value = {"error": getattr(error, "strerror", None) or type(error).__name__}
+            lives = kind == "status" and value.get("state") in ("running", "interrupted")
+            self.marks[kind] = None if lives else mark
             if self.seen.get(kind) != value:
                 self.seen[kind] = value
                 out.append(Event(kind, value))
         return out
+
+
+def marked(paths: Sequence[Path]) -> Mark | None:
+    """What changes with files; None if one has just changed, and may again at the same instant."""
+    found = []
+    for path in paths:
+        try:
+            stat = path.stat()
+        except OSError:
+            found.append((0, 0, 0))
+        else:
+            if abs(time.time() - stat.st_mtime) < RECENT:
+                return None
+            found.append((stat.st_ino, stat.st_size, stat.st_mtime_ns))
+    return tuple(found)
+
+
+def preview(file: BinaryIO, size: int) -> Curve:
+    """The curve of some records of a long log, evenly spaced."""
+    lines = []
+    for i in range(PREVIEW):
+        file.seek(i * size // PREVIEW)
+        file.readline()  # the rest of a line
+        lines.append(file.readline())
+    curve = Curve()
+    curve.add(parsed(b"".join(dict.fromkeys(lines))))
+    return curve
 
 
 def whole_lines(data: bytes) -> bytes:
@@ -135,14 +200,11 @@ def parsed(data: bytes) -> list[dict[str, Any]]:
     """The records in whole lines; lines that are none are left out."""
     out = []
     for line in data.splitlines():
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError):
-            continue
-        known = isinstance(record, dict) and {"step", "epoch"} <= record.keys()
-        if known and all(map(well_typed, record.items())):
-            out.append(record)
-    return out
+        with suppress(ValueError, RecursionError):
+            out.append(json.loads(line))
+    return [record for record in out
+            if isinstance(record, dict) and {"step", "epoch"} <= record.keys()
+            and all(map(well_typed, record.items()))]  # fmt: skip
 
 
 def rows(records: list[dict[str, Any]], before: Place) -> dict[str, Any]:

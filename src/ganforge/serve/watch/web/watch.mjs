@@ -53,7 +53,8 @@ function run(message) {
 
 const handlers = {
   reset(found, value) {
-    Object.assign(found, { rows: value.rows, steps: value.steps, keys: value.keys });
+    const { rows, steps, keys, preview } = value;
+    Object.assign(found, { rows, steps, keys, preview });
   },
   rows(found, value) {
     if (found.after !== value.after) return false; // something was missed: ask for it
@@ -256,7 +257,7 @@ function drawRuns() {
     const left = state === "running" && last ? `, ${duration(pace * (steps - last))} left` : "";
     const speed = latestOf(found, "images_per_second");
     item.querySelector(".facts").textContent = found.status.error ? `run.json: ${found.status.error}` :
-      `${state ?? "…"}, step ${number(last)} of ${number(steps)}${speed ? `, ${number(Math.round(speed))} images/s` : ""}${left}`;
+      `${state ?? "…"}, step ${number(last)} of ${number(steps)}${speed ? `, ${number(Math.round(speed))} images/s` : ""}${left}${found.preview ? ", some records of a long log while it is read" : ""}`;
     const bar = item.querySelector("progress");
     Object.assign(bar, { max: steps || 1, value: Math.min(last, steps) });
     bar.setAttribute("aria-label", `progress of ${found.name}`);
