@@ -57,7 +57,7 @@ bench-frameworks:   ## the chapter's game in TensorFlow, MXNet, JAX and ours; in
 	$(PYTHON) -m benchmarks.speed.frameworks --json runs/bench/frameworks.json
 
 nightly:            ## what CI has no time for: all extras, every test, the long stress forms
-	$(PYTHON) -m pip install -q -c constraints.txt -e '.[test]'
+	$(PYTHON) -m pip install -q -c constraints.txt -e '.[loggers,test]'
 	$(PYTHON) -m pytest -n 2
 	npm install --silent --no-save --ignore-scripts --prefix .node onnxruntime-web@1 || true
 	NODE_PATH=$(CURDIR)/.node/node_modules $(PYTHON) -m pytest -n 2 -m nightly

@@ -27,6 +27,7 @@ NARROW = "--kimg 0.01 --threads 1 --networks.generator_width 2 --networks.discri
 SHORT = {
     "cdcgan": "--kimg 0.08 --batch 8 --networks.generator_width 4 --networks.discriminator_width 4",
     "dcgan": "--kimg 0.08 --batch 8 --networks.generator_width 4 --networks.discriminator_width 4",
+    "FILE.py": "--kimg 0.08 --batch 8",
     "pictures/": "--kimg 0.08 --batch 8 --size 16 --networks.generator_width 4",
     "gaussian": "--epochs 1",
     "pix2pix": f"{NARROW}",
@@ -72,6 +73,10 @@ def test_command(command: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> 
                 "def run(): return dataclasses.replace(gf.recipes.gaussian(), epochs=1)\n"
             )
         recipe = words[1] if len(words) > 1 else "cdcgan"
+        if "--networks" in words:
+            defined = next(b for b in BLOCKS if "def networks" in b)
+            Path("mine.py").write_text(defined.partition("\nrun = ")[0])
+            recipe = "FILE.py"
         if "--minutes" in words:
             words[words.index("--minutes") + 1] = "0.001"
         short = SHORT.get(recipe, "").replace("--kimg 0.08" if "--minutes" in words else "none", "")
@@ -146,7 +151,8 @@ def test_python(block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.chdir(tmp_path)
     for name, recipe in RECIPES.items():
         monkeypatch.setattr(gf.recipes, name.replace("-", "_"), short(recipe))
-    block = block.replace("epochs=5", "kimg=0.4")
+        monkeypatch.setitem(RECIPES, name, short(recipe))
+    block = re.sub(r"epochs=\d+", "kimg=0.4", block)
     names: dict[str, object] = {}
     exec(compile(block, "README.md", "exec"), names)  # noqa: S102 (the README of this package)
     if "eights" in names:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import shutil
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -12,14 +13,20 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 
 import ganforge as gf
-from ganforge import images
+from ganforge import images, recipes
+from ganforge.api import objects as objects_api
 from ganforge.api import settings, target
+from ganforge.api.results import Saved
 from ganforge.data import objects
 from ganforge.data.load import load
 from ganforge.evaluation.score import Score
 from ganforge.rng import Stream
+from ganforge.runs import folder
+from ganforge.runs.folder import Run
+from ganforge.sampling.sampler import Sampler
 
 SMALL = {"generator_width": 4, "discriminator_width": 4}
 COUNT = 2000
@@ -80,6 +87,34 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 # --- training ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("timeout", [0, -1, float("inf"), float("nan")])
+def test_a_timeout_that_is_none_is_refused(timeout: float, tmp_path: Path) -> None:
+    with pytest.raises(gf.UsageError, match=r"^timeout = "):
+        gf.train("gaussian", tmp_path / "run", timeout=timeout, kimg=0.008, show="quiet")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_refusal_is_told_though_the_stored_data_are_gone(tmp_path: Path) -> None:
+    config = recipes.find("dcgan")
+
+    def refused() -> None:
+        with objects_api.stored(config, tmp_path, noise(COUNT, 16, 16), None) as (found, _):
+            shutil.rmtree(found.data)
+            raise gf.UsageError("refused")
+
+    with pytest.raises(gf.UsageError, match="refused"):
+        refused()
+
+
+def test_a_run_that_has_recorded_nothing_is_at_step_0_of_0(tmp_path: Path) -> None:
+    run, config = Run(tmp_path / "run"), recipes.find("gaussian")
+    folder.prepare(run.path, config)
+    (run.path / "run.json").write_text("{}")
+    spec = load("gaussian").spec
+    shown = repr(Saved(run, Sampler(nn.Identity(), spec, config.noise)))
+    assert shown.startswith("gaussian on gaussian in") and shown.endswith("at step 0 of 0"), shown
 
 
 def test_keywords_are_settings_of_the_config_the_game_and_the_players(run: Any) -> None:

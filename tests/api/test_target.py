@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ganforge import recipes
-from ganforge.api.target import Target, target
+from ganforge.api.target import Target, base, target
 from ganforge.errors import DataError, UsageError
 from ganforge.runs import folder
 
@@ -43,3 +43,18 @@ def test_what_is_nothing_is_refused_with_what_comes_near(tmp_path: Path) -> None
         target(str(tmp_path / "missing"))
     with pytest.raises(UsageError, match=r"photos\.zip.*no such recipe, file or folder"):
         target("photos.zip")
+
+
+@pytest.mark.parametrize(
+    "data", ["/pictures", "../pictures", "~/pictures", "here|../b", "a/../../b"]
+)
+def test_a_file_may_not_name_data_outside_its_folder_unless_the_user_does(
+    tmp_path: Path, data: str
+) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(f"name = 'dcgan'\ndata = {data!r}\n")
+    with pytest.raises(UsageError, match="is outside this folder: if you mean it, say so with"):
+        base(None, file, data_given=False)
+    assert base(None, file, data_given=True).data == data
+    file.write_text("name = 'dcgan'\ndata = 'here|there'\n")
+    assert base(None, file, data_given=False).data == "here|there"

@@ -58,6 +58,9 @@ def test_a_folder_of_numbered_pictures(
 def test_pictures_are_enlarged(digits: Path, sampler: Sampler, tmp_path: Path) -> None:
     assert run("sample", digits, "-n", 1, "-o", tmp_path / "f", "--scale", 4) == 0
     large = sampler.sample(1)[0, ..., 0].repeat(4, 0).repeat(4, 1)
+    for scale in (65, -1):
+        assert run("sample", digits, "-n", 1, "-o", tmp_path / "g", "--scale", scale) == 2
+    assert run("sample", digits, "-n", 1, "-o", tmp_path / "h", "--scale", 64) == 0
     assert (read(tmp_path / "f/00000.png") == large).all()
     assert run("sample", digits, "-n", 4, "-o", tmp_path / "g.png", "--scale", 3) == 0
     assert (read(tmp_path / "g.png")[::3, ::3] == images.grid(sampler.sample(4), 10)).all()

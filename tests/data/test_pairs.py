@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ganforge import images
+from ganforge import images, recipes
+from ganforge.api import default_folder
 from ganforge.cli import arguments
 from ganforge.cli.commands import data as data_command
 from ganforge.data import load
@@ -19,6 +20,7 @@ from ganforge.data.dataset import Dataset, Examples, select, split_groups
 from ganforge.data.describe import describe
 from ganforge.data.formats import image_pairs, packed
 from ganforge.data.pack import pack
+from ganforge.data.settings import short_name
 from ganforge.errors import DataError, DiskError, UsageError
 
 COUNT = 40
@@ -173,6 +175,9 @@ def test_rows_of_one_group_lie_in_one_part(tmp_path: Path) -> None:
     assert sum(map(len, groups.values())) == 20 and all(groups.values())
     assert set.union(*groups.values()) == set(range(20))
     assert [len(parts[p]) for p in load.PARTS] == [54, 3, 3]
+    for share, count in ((0.1, 6), (0.2, 12)):
+        assert len(load.load(f"{tmp_path}@held_out={share}", part="test")) == count
+    assert len(load.load(f"{tmp_path}@held_out=0")) == 60
     (tmp_path / "pairs.csv").write_text("s000.png,t000.png,a\ns001.png,t001.png,")
     with pytest.raises(DataError, match="a line has no group and others have one"):
         load.load(str(tmp_path))
@@ -203,6 +208,17 @@ def test_a_missing_partner_is_named_and_more_than_one_percent_is_refused(tmp_pat
     folder(tmp_path / "c", "a", ["p.png"]), folder(tmp_path / "d", "b", ["q.png"])
     with pytest.raises(DataError, match=r"no picture of A has the name of one of B.*cyclegan"):
         load.load(f"{tmp_path / 'c'}|{tmp_path / 'd'}", pairing="paired")
+
+
+def test_an_ordinary_picture_is_not_cut_into_halves(tmp_path: Path) -> None:
+    side_by_side(tmp_path, range(200))
+    Image.new("RGB", (15, 8)).save(tmp_path / "007.png")
+    for size in (None, 4):
+        with pytest.raises(
+            DataError,
+            match=r"halves of '007.png' would be 7 pixels wide and 8 high.*--data A/ B/, or a pair",
+        ):
+            load.load(str(tmp_path), pairing="paired", size=size)
 
 
 def test_a_csv_that_names_no_picture_or_no_pair(tmp_path: Path) -> None:
@@ -259,8 +275,10 @@ def test_an_empty_domain(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="testA/ has no pictures: give both domains one"):
         load.load(str(tmp_path / "y"), pairing="unpaired")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="no pictures found"):
-        load.load(f"{tmp_path / 'x' / 'A'}|{tmp_path / 'empty'}", pairing="unpaired")
+    two = [str(tmp_path / "x" / "A"), str(tmp_path / "empty")]
+    for domain, data in (("B", "|".join(two)), ("A", "|".join(two[::-1]))):
+        with pytest.raises(DataError, match=f"domain {domain}, .*empty: no pictures found"):
+            load.load(data, pairing="unpaired")
 
 
 def test_a_pair_file_in_an_unpaired_recipe(tmp_path: Path) -> None:
@@ -354,6 +372,12 @@ def test_two_folders_after_data_are_one_name() -> None:
     for same in (["train", "dcgan", "--data", "A/"], ["train", "--data", "A/", "dcgan"],
                  ["train", "dcgan", "--data", "A/", "--size", "8"]):  # fmt: skip
         assert arguments.read(same) == same
+
+
+@pytest.mark.parametrize("data", ["x/X|y/Y", "X/|Y/", "X|Y.zip", "X/|Y/@held_out=0.1"])
+def test_two_folders_give_a_run_both_names(data: str) -> None:
+    assert short_name(data) == "X-Y"
+    assert default_folder(replace(recipes.cyclegan(), data=data)) == Path("runs/cyclegan-X-Y")
 
 
 def test_one_domain_may_be_grey(tmp_path: Path) -> None:

@@ -178,6 +178,21 @@ def test_the_plane_is_dragged_and_a_png_saved(browser: Any, folder: Path) -> Non
         assert visit.wrong == []
 
 
+def test_the_plane_is_completed_although_all_is_drawn_again(browser: Any, folder: Path) -> None:
+    whole = """[...Array(49).keys()].every((i) => {
+      const { width, height } = document.getElementById("plane");
+      const [x, y] = [(i % 7 + 0.5) * width / 7, (Math.floor(i / 7) + 0.5) * height / 7];
+      return document.getElementById("plane").getContext("2d").getImageData(x, y, 1, 1).data[3];
+    })"""
+    with opened(browser, folder, "digits") as visit:
+        page = visit.page
+        page.evaluate(
+            "document.getElementById('another').click();"
+            "document.getElementById('seed').dispatchEvent(new Event('change'))"
+        )
+        until(page, whole)
+
+
 @pytest.mark.parametrize("name", ["ring", "line"])
 def test_laws_are_drawn_and_follow_the_seed(browser: Any, folder: Path, name: str) -> None:
     sampler = {"ring": RING, "line": LINE}[name]

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ganforge import recipes
 from ganforge.export.demo import game
+from ganforge.gan.penalties import R1
 from tests.helpers.browser import CONTRAST, MARKS, Visit, chromium, playwright, until
 
 pytestmark = MARKS
@@ -92,6 +96,18 @@ def test_controls_reach_the_game(browser: Any, address: str) -> None:
         for name in ("Map of D", "Flow of G", "Net of G", "One step"):
             page.get_by_role("button", name=name).click()
         assert visit.wrong == []
+
+
+@pytest.mark.parametrize("gamma", [1.0, 0.1])
+def test_it_starts_with_the_penalty_of_the_recipe(
+    browser: Any, gamma: float, tmp_path: Path
+) -> None:
+    config = recipes.gaussian_stable()
+    config = replace(config, game=replace(config.game, penalties=(R1(gamma),)))
+    with opened(browser, game.game(config, tmp_path / "game.html").as_uri()) as visit:
+        penalties = visit.page.evaluate("lab.game.settings.penalties")
+        assert [p["gamma"] for p in penalties] == [pytest.approx(gamma)]
+        assert visit.page.inner_text("#gamma-value") == str(gamma).removesuffix(".0")
 
 
 def test_points_are_drawn_by_hand(browser: Any, address: str) -> None:

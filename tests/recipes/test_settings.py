@@ -1,4 +1,4 @@
-"""Every recipe has the settings with which the figures in the documents were measured.
+"""Recipes and experiments have the settings with which the figures in docs were measured.
 
 After a change of a recipe or of a default on purpose: measure again what the documents say of it,
 then write the settings with `python -m tests.recipes.test_settings`. A new setting needs neither,
@@ -15,8 +15,27 @@ import pytest
 
 from ganforge.config.convert import to_dict
 from ganforge.recipes import RECIPES
+from ganforge.reproduce import modes, translation
 
 SETTINGS = Path(__file__).with_name("settings.json")
+
+
+def settings() -> dict[str, Any]:
+    """The settings of every recipe and of every row of a published experiment."""
+    found = {name: to_dict(recipe()) for name, recipe in RECIPES.items()}
+    found |= {f"{name} as published": to_dict(modes.plain(name)) for name in ("ring", "grid")}
+    studies = {
+        "pix2pix": translation.pix2pix(),
+        "pix2pix-64": translation.pix2pix(64),
+        "cyclegan": translation.cyclegan(),
+    }
+    for name, study in studies.items():
+        found |= {f"{name}: {row}": to_dict(config) for row, config in study.rows.items()}
+        found[f"{name}: study"] = {"epochs": study.epochs, "measures": list(study.measures)}
+    return found
+
+
+NOW = settings()
 
 
 def same(now: Any, measured: Any) -> Any:
@@ -28,16 +47,16 @@ def same(now: Any, measured: Any) -> Any:
     return now
 
 
-@pytest.mark.parametrize("name", sorted(RECIPES))
-def test_a_recipe_has_the_settings_it_was_measured_with(name: str) -> None:
+@pytest.mark.parametrize("name", sorted(NOW))
+def test_the_settings_are_those_of_the_figures(name: str) -> None:
     measured = json.loads(SETTINGS.read_text())[name]
-    assert same(to_dict(RECIPES[name]()), measured) == measured
+    assert same(NOW[name], measured) == measured
 
 
-def test_no_other_recipe_is_recorded() -> None:
-    assert set(json.loads(SETTINGS.read_text())) == set(RECIPES)
+def test_no_others_are_recorded() -> None:
+    assert set(json.loads(SETTINGS.read_text())) == set(NOW)
 
 
 if __name__ == "__main__":
-    lines = [f'"{name}": {json.dumps(to_dict(recipe()))}' for name, recipe in RECIPES.items()]
+    lines = [f'"{name}": {json.dumps(table)}' for name, table in NOW.items()]
     SETTINGS.write_text("{\n" + ",\n".join(lines) + "\n}\n")

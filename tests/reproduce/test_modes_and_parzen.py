@@ -269,8 +269,17 @@ def test_the_plain_gan_of_the_tables() -> None:
     }
     assert weights["generator"] == 2 * 400 + 3 * 400 * 400 + 400 * 2
     assert weights["discriminator"] == (2 * 200 + 2 * 200 * 200) * 5 + 200
-    text = modes.published
-    assert EXPERIMENTS["grid-published"].func is text  # type: ignore[attr-defined]
+
+
+def test_the_published_game_is_the_plain_gan_of_the_tables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(folder: Path, **options: Any) -> str:
+        return f"{folder.name} {options['base'].name} {options['name']} {options['seeds']}"
+
+    monkeypatch.setattr(modes, "run", run)
+    text = EXPERIMENTS["grid-published"](tmp_path / "out", seeds=(4,))
+    assert text == "out grid-published grid (4,)"
 
 
 # --- the command ------------------------------------------------------------------------------
@@ -321,3 +330,18 @@ def test_the_search_tool_counts_modes_on_separate_seeds(monkeypatch: Any, capsys
     monkeypatch.setattr("sys.argv", ["modes", "ring", *short, "--seeds", "0,100"])
     with pytest.raises(SystemExit):
         tool.main()
+
+
+def test_the_panels_of_the_seeds_lie_side_by_side_in_the_picture(tmp_path: Path) -> None:
+    """Seven seeds: five to a line, none over another or beyond the edge."""
+    values = load.load("ring").values[:50]
+    for seed in range(7):
+        np.savez(tmp_path / f"seed-{seed}.npz", samples=values)
+    figure = modes.picture("ring", [modes.Result(s, 8, 8, 99.0, 0.0) for s in range(7)], tmp_path)
+    boxes = [axes.get_position() for axes in figure.axes]
+    assert len(boxes) == 7 and len({round(box.y0, 6) for box in boxes}) == 2
+    for i, box in enumerate(boxes):
+        assert 0 < box.x0 < box.x1 < 1 and 0 < box.y0 < box.y1 < 1
+        for other in boxes[:i]:
+            beside = box.x1 <= other.x0 or other.x1 <= box.x0
+            assert beside or box.y1 <= other.y0 or other.y1 <= box.y0

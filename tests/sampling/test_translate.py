@@ -146,6 +146,25 @@ def read(path: Path) -> np.ndarray:
     return np.asarray(Image.open(path))
 
 
+def test_one_picture_is_a_file_several_are_a_folder(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = pictures_in(tmp_path / "in")
+    out = tmp_path / "out"
+    (line,) = translate(run, folder / "a.png", output=tmp_path / "one.png")
+    assert line == f"1 of 1 pictures translated into {tmp_path / 'one.png'}"
+    assert read(tmp_path / "one.png").shape == read(folder / "a.png").shape
+    line, *_ = translate(run, folder / "a.png", output=out)
+    assert line == f"1 of 1 pictures translated into {out}" and (out / "a.png").exists()
+    (folder / "a.png").rename(folder / "sub" / "a.png")
+    (folder / "b.jpg").unlink()
+    line, *_ = translate(run, folder, output=tmp_path / "all")
+    assert line == f"2 of 2 pictures translated into {tmp_path / 'all'}"
+    line, *_ = translate(run, folder)
+    assert line == f"2 of 2 pictures translated into {run / 'translated'}"
+    assert capsys.readouterr() == ("", "")  # no bar where there is no terminal
+
+
 def test_a_folder_keeps_its_names_and_bad_pictures_are_listed(run: Path, tmp_path: Path) -> None:
     folder = pictures_in(tmp_path / "in")
     (folder / "bad.png").write_bytes(b"nothing")

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ganforge import api, recipes
-from ganforge.cli.commands.train import rehearse
+from ganforge.cli import dry_run
 from ganforge.config.schema import Config
 from ganforge.data.dataset import Dataset
 from ganforge.errors import OutOfMemoryError
@@ -334,7 +334,7 @@ def test_what_is_no_race_in_run_json_is_no_race(table: Any) -> None:
 
 def test_the_rehearsal_says_what_is_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pairing, "load_part", lambda *a, **k: pictures(40))
-    lines = rehearse(game(), tmp_path / "r")
+    lines = dry_run.one_run(game(), tmp_path / "r")
     assert any("1 to 2 threads, by a race at the start" in line for line in lines)
 
 

@@ -9,17 +9,18 @@ To put your code into the loop, iterate over `gf.iterate(...)` instead.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from contextlib import nullcontext, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from ganforge.api import objects
 from ganforge.api.results import PLOT, Records, Results, Saved, Trained, draw, plot
 from ganforge.api.settings import changed, started
-from ganforge.callbacks import display, log
+from ganforge.callbacks import display
 from ganforge.callbacks.diagnose import Budget, DiagnoseCallback
 from ganforge.callbacks.evaluate import Scorer
+from ganforge.callbacks.log import Loggers, split, with_names
 from ganforge.config import convert
 from ganforge.config.schema import CONTINUABLE, Config
 from ganforge.config.user_code import Code
@@ -46,6 +47,7 @@ def train(
     labels: Any = None,
     validation: Dataset | None = None,
     code: Path | str | Code | None = None,
+    log: Any = None,
     show: str | display.Display = "auto",
     take_over: bool = False,
     timeout: float = distributed.TIMEOUT,
@@ -67,6 +69,8 @@ def train(
         labels: of an array or a tensor: integers 0..K-1, (N,). True or False: the setting `labels`.
         validation: examples that are not in a `Dataset` given as `data`, to score by.
         code: your FILE.py or your objects by name, for a run with parts that are code of yours.
+        log: where records go besides log.jsonl: "csv,tensorboard,wandb", an object with the three
+            methods of `callbacks.log.Logger`, or a list of these.
         show: "auto" (a bar on a terminal, pictures in a notebook, lines elsewhere), "terminal",
             "plain", "notebook", "quiet", or an object like those.
         take_over: see `ganforge train --help`.
@@ -87,11 +91,12 @@ def train(
     if isinstance(labels, bool):
         settings["labels"], labels = labels, None
     start, folder = started(what, out, settings, data, code)
-    config = changed(start, settings)
+    names, loggers = split(log)
+    config = with_names(changed(start, settings), names)
     path = folder or default_folder(objects.named(config, data))
     control = Control(take_over=take_over, timeout=timeout)
     with objects.stored(config, path, data, labels) as (config, part):
-        return carry_out(config, path, control, part, validation, show, race)
+        return carry_out(config, path, control, part, validation, loggers, show, race)
 
 
 def carry_out(
@@ -100,23 +105,23 @@ def carry_out(
     control: Control,
     data: Dataset | None,
     validation: Dataset | None,
+    log: Sequence[Any],
     show: str | display.Display,
     race: bool,
 ) -> Trained:
     """Train, show, score and diagnose; see `train`."""
     leads = distributed.from_environment().is_main_process
     shown = display.choose(show if leads else "quiet") if isinstance(show, str) else show
-    with signals.handling(control):
+    with signals.handling(control), Loggers(path, [*config.output.log, *log]) as loggers:
         with control.may_be_interrupted():
             config = minutes.resolved(config, path, data)
             validation = checks.require_callbacks(config, path, data, validation)
             scorer = Scorer(config, path, control, data, validation)
         diagnosing = DiagnoseCallback(config, path, Budget(scorer.validation))
-        with shown, log.Events(path) if config.output.tensorboard else nullcontext() as events:
+        with shown:
             for t, progress in loop.training(config, path, control, data, race):
-                if events:
-                    events.add(progress)
                 noted = diagnosing.on_record(t, scorer.watch(t, progress))
+                noted = noted.noted(*loggers.add(progress, scorer.newest))
                 with suppress(OSError):  # nobody reads any more, or a full disk: the run goes on
                     shown.show(noted)
         picture = diagnosis = None
@@ -124,12 +129,13 @@ def carry_out(
         with suppress(Interrupted), control.may_be_interrupted():
             picture = draw(t.run) if leads else None
         scores, unscored = scorer.close(t)
+        notes = tuple(loggers.finish(scores))
         with suppress(Interrupted), control.may_be_interrupted():
             diagnosis = diagnosing.on_end(t, scores)
     grid = max(t.run.samples.glob("*.*"), default=None)
     return Trained(
         t.run, progress, t.sampler(), grid, picture, control.signal, Records(scores), unscored,
-        diagnosis,
+        diagnosis, notes,
     )  # fmt: skip
 
 

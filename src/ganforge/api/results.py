@@ -151,6 +151,7 @@ class Trained(Results):
     run: its folder. progress: its last record. sampler: its generator. signal: the number of the
     signal that stopped it, 0 for none. scores: at its end, on the validation split;
     unscored: why there are none. diagnosis: healthy or not, at its end, if it was diagnosed.
+    notes: what else is worth reading, such as a logger that was dropped at the end.
     """
 
     run: Run
@@ -162,6 +163,7 @@ class Trained(Results):
     scores: Records[Score] = Records()
     unscored: str = ""
     diagnosis: Diagnosis | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def finished(self) -> bool:
@@ -186,8 +188,7 @@ def newest_scores(run: Run) -> list[Score]:
     entries = store.entries(run)
     if not entries:
         return []
-    newest = max(entries, key=lambda e: (e["step"] or 0, e["split"] == "test", e["n"], e["made"]))
-    return store.cards(newest)
+    return store.cards(max(entries, key=store.rank))
 
 
 def plot(run: Path | str, output: Path | str | None = None) -> Image.Image:

@@ -61,6 +61,7 @@ class Scorer:
         self.data, self.held_out = data, validation
         self.real: Real | None = None  # one for all scores, whose floors are the same
         self.records: list[dict[str, Any]] = []
+        self.newest: tuple[Score, ...] = ()  # made at the newest record
         self.trained = False
         # another rank may see another folder, or none: the loop gives it the leader's answer
         leads = distributed.from_environment().is_main_process
@@ -75,7 +76,7 @@ class Scorer:
 
     def watch(self, t: Trainer, progress: Progress) -> Progress:
         """Score the run if a score is due; the record, with what is worth reading in its note."""
-        resumed, step = not self.trained, t.state.step
+        resumed, step, self.newest = not self.trained, t.state.step, ()
         self.trained |= not progress.finished_before
         if not self.output.score_every or not t.world.is_main_process:
             return progress
@@ -118,6 +119,7 @@ class Scorer:
                 better = self.save_best(t, frechet)
                 self.records.append(record(t, frechet, scores))
                 store.add_record(self.run, self.records[-1])
+                self.newest = tuple(scores)
                 if self.live:
                     self.draw()
             except GanforgeError as error:

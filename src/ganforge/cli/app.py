@@ -37,6 +37,7 @@ from ganforge.training import openmp
 NOTHING = "stopped before the first step, nothing new was saved; to start: {}"
 BUG = "a bug of ours: {}: {}\nAdd --debug for the traceback, and please report it."
 LONGEST = 1000  # letters of an error's line
+OPTIONS = "Options"  # heading of what is no command
 FULL_OR_BROKEN = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 
@@ -53,6 +54,9 @@ def application() -> App:
     )
     for name, where in COMMANDS.items():
         app.command(resolve_name(where), name=name)
+    for name in app:
+        if name.startswith("-"):
+            app[name].group = OPTIONS
     return app
 
 

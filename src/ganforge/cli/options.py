@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from ganforge.config.user_code import Code
     from ganforge.types import Pixels
 
-Flag = Parameter(negative="")
+Flag = Parameter(negative="", show_default=False)
 Count = Annotated[int, Parameter(alias="-n")]
+Unless = Parameter(show_default=False)  # of a value whose default the help text states
 Output = Annotated[Path | None, Parameter(alias="-o")]
 Labels = Annotated[list[str] | None, Parameter(consume_multiple=True, negative="")]
 Lines = Generator[str, None, int]  # the lines to print; returns the exit code

@@ -17,6 +17,12 @@ from ganforge.text import printable
 Parts = Mapping[str, Mapping[str, Any]]  # field name -> kind -> dataclass; code: name -> object
 
 FRACTION = "a fraction in [0, 1]"
+# Loggers beside log.jsonl: the module that each needs, and the extra that installs it.
+LOGGERS = {
+    "csv": ("csv", ""),
+    "tensorboard": ("torch.utils.tensorboard", "tensorboard"),
+    "wandb": ("wandb", "loggers"),
+}
 
 
 @runtime_checkable
@@ -181,7 +187,8 @@ class Output:
         grid: pictures in a sample grid, a row for each label if the data have labels.
         keep: how many of the newest checkpoints stay on the disk.
         keep_every: the first checkpoint of every `keep_every` steps stays too; 0 for none.
-        tensorboard: event files are written too.
+        log: where records go besides log.jsonl, names of `LOGGERS`.
+        tensorboard: the old form of "tensorboard" in `log`, which it becomes.
         score: the run ends with scores on the validation part.
         score_every: epochs between such scores during training, of which the checkpoint with the
             best score stays; 0 for none.
@@ -195,6 +202,7 @@ class Output:
     grid: int = 64
     keep: int = 3
     keep_every: int = 0
+    log: tuple[str, ...] = ()
     tensorboard: bool = False
     score: bool = True
     score_every: float = 0.0
@@ -208,6 +216,11 @@ class Output:
         for key in ("keep_every", "score_every", "patience"):
             check(0 <= getattr(self, key) < math.inf, key, getattr(self, key), "0 or more")
         require(self, patience=(self.score_every > 0 or not self.patience, "score_every>0"))
+        names = (*self.log, *(["tensorboard"] if self.tensorboard else []))
+        for name in names:
+            choice("log", name, tuple(LOGGERS))
+        object.__setattr__(self, "log", tuple(dict.fromkeys(names)))
+        object.__setattr__(self, "tensorboard", False)
 
 
 @dataclass(frozen=True)

@@ -333,7 +333,7 @@ def split(
     if test:
         parts["test"] = np.arange(rest, shape[0])
     elif examples.groups is not None:
-        parts = split_groups(examples.groups, seed)
+        parts = split_groups(examples.groups, seed, held_out)
     if not len(parts[part]):
         raise DataError(
             f"data {name!r} has {shape[0]} examples, too few for a {part} part: 10 or more are "
@@ -343,14 +343,15 @@ def split(
     return {part: np.sort(rows) for part, rows in parts.items()}
 
 
-def split_groups(groups: Ints, seed: int) -> dict[str, Ints]:
-    """Rows (N,) of each part, whole groups each, about 90/5/5 %, drawn by the seed."""
+def split_groups(groups: Ints, seed: int, held_out: float = Reading.held_out) -> dict[str, Ints]:
+    """Rows (N,) of each part, whole groups each, by default about 90/5/5 %, drawn by the seed."""
     _, group, sizes = np.unique(groups, return_inverse=True, return_counts=True)
     order = np.argsort(Stream(seed, "split/groups").words(0, len(sizes)), kind="stable")
     before = np.cumsum(sizes[order]) - sizes[order]  # rows of the groups that come first
-    held_out = (len(groups) + 10) // 20 if len(sizes) >= len(PARTS) else 0
+    share = math.floor(Fraction(str(held_out)) * len(groups) + Fraction(1, 2))
+    share = share if len(sizes) >= len(PARTS) else 0
     place = np.empty(len(sizes), dtype=np.int64)
-    place[order] = np.searchsorted([held_out, 2 * held_out], before, side="right")
+    place[order] = np.searchsorted([share, 2 * share], before, side="right")
     return {
         part: np.flatnonzero(place[group] == number)
         for part, number in {"train": 2, "validation": 0, "test": 1}.items()

@@ -20,13 +20,11 @@ from ganforge.data.dataset import (
     without_gaps,
 )
 from ganforge.data.formats import FORMATS, idx, image_folder, image_pairs, packed
-from ganforge.data.settings import Reading, split_off
+from ganforge.data.settings import BETWEEN, Reading, split_off
 from ganforge.data.spec import DataSpec
 from ganforge.errors import DataError, UsageError, choice, did_you_mean, one_line
 from ganforge.files import reading
 from ganforge.text import on_disk, printable
-
-BETWEEN = "|"  # of two folders in one name
 
 # Every data set known by name: a toy law, or a function that reads all of its examples.
 NAMED: dict[str, Callable[[], Examples] | toy.Law] = {

@@ -15,8 +15,8 @@ import numpy as np
 from ganforge.data import toy
 from ganforge.data.dataset import PictureOptions
 from ganforge.data.formats import packed
-from ganforge.data.load import BETWEEN, NAMED, locate, read, read_two
-from ganforge.data.settings import split_off
+from ganforge.data.load import NAMED, locate, read, read_two
+from ganforge.data.settings import BETWEEN, split_off
 from ganforge.errors import UsageError
 from ganforge.files import sync_folder, writing
 from ganforge.types import Array

@@ -13,6 +13,7 @@ from typing import Any
 
 from ganforge.errors import UsageError, check
 
+BETWEEN = "|"  # of two folders in one name
 _BEHIND = re.compile(r"(?P<name>.+)@(?P<settings>\w+=[^@=/,]*(?:,\w+=[^@=/,]*)*)", re.DOTALL)
 
 
@@ -75,8 +76,10 @@ def exists(path: Path) -> bool:
 
 
 def short_name(data: str) -> str:
-    """What data are called in the names of files: the last part of a path, without its suffix."""
-    path = Path(split_off(data)[0])
-    if path.name in ("", ".."):
-        path = path.resolve()
-    return path.name.lstrip(".").split(".")[0] or "data"
+    """What data are called in the names of files: the last part of a path, without its suffix.
+
+    Two folders have both names, as X-Y.
+    """
+    paths = [Path(each) for each in split_off(data)[0].split(BETWEEN)]
+    names = [(path.resolve() if path.name in ("", "..") else path).name for path in paths]
+    return "-".join(name.lstrip(".").split(".")[0] or "data" for name in names)

@@ -13,8 +13,10 @@ from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from ganforge import api, files
+from ganforge.callbacks.log import require_classes
 from ganforge.config.schema import Config, Part
 from ganforge.data.load import Dataset
 from ganforge.errors import DataError, DiskError, UsageError, check
@@ -41,7 +43,8 @@ class Plan:
     if they are stacked. cost: of one more member; None if they are not stacked. free: bytes of
     memory. moved: seeds that continue in another group than before, so no longer bit for bit.
     validation: the examples to score by, if they are given or scores are made during training.
-    data_given: whether the data stand in place of those that the config names.
+    data_given: whether the data stand in place of those that the config names. log: classes of the
+    user's loggers, of which every run gets an object.
     """
 
     config: Config
@@ -58,6 +61,7 @@ class Plan:
     moved: frozenset[int] = frozenset()
     validation: Dataset | None = None
     data_given: bool = False
+    log: tuple[Any, ...] = ()
 
     def run(self, seed: int) -> Run:
         """The run folder of a seed."""
@@ -138,14 +142,17 @@ def make(
     at_once: int | None = None,
     data: Dataset | None = None,
     validation: Dataset | None = None,
+    log: Sequence[Any] = (),
 ) -> Plan:
     """Plan what `seeds.train` will do; nothing is written.
 
     Raises:
-        UsageError: `at_once` games need more memory than is free, or `seeds` are no seeds.
+        UsageError: `at_once` games need more memory than is free, `seeds` are no seeds, or a
+            logger is one object for all.
         UsageError, DataError, DiskError: see `checks.require_trainable`.
     """
     named = checked_seeds(seeds)
+    require_classes(log)
     check(at_once is None or at_once >= 1, "at_once", at_once, "at least 1 game")
     folder = Path(out) if out is not None else api.default_folder(replace(wanted, seed=0))
     if not Run(folder).exists():  # a run may have seeds in folders below it
@@ -154,7 +161,8 @@ def make(
     found = checks.require_trainable(configs, data, validation)
     resolved = found.resolved
     plan = Plan(wanted, folder, named, found.data, resolved, found.steps,
-                validation=found.validation, data_given=data is not None)  # fmt: skip
+                validation=found.validation, data_given=data is not None,
+                log=tuple(log))  # fmt: skip
     waiting = [seed for seed in named if plan.pending(seed)]
     if not waiting:
         return plan

@@ -19,6 +19,25 @@ from ganforge.config.schema import Config, Optimizer
 from ganforge.gan.adversarial import Adversarial
 from ganforge.gan.penalties import R1, R2
 from ganforge.nets import DCGAN
+from ganforge.recipes.results import Reached
+
+REACHED = (
+    Reached(
+        "mnist",
+        "FD 2.27 to 2.53 in ten seeds, real examples 1.57 (mnist-lenet, 10,000 test digits)",
+        "5 epochs, 2 minutes on two cores of an AMD EPYC",
+    ),
+    Reached(
+        "fashion-mnist",
+        "FD 1.43 +- .30, real examples .70 (mnist-lenet, 2,500 validation pictures), one seed",
+        "275,008 images, 334 seconds on one thread",
+    ),
+    Reached(
+        "cifar10",
+        "FD 3.06 +- .31, real examples .94 (pca, 2,500 validation pictures), one seed",
+        "225,024 images, 386 seconds on one thread",
+    ),
+)
 
 
 def cdcgan() -> Config:

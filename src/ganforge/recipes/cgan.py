@@ -15,6 +15,15 @@ Command  ganforge train cgan
 from ganforge.config.schema import Config, Optimizer
 from ganforge.gan.adversarial import Adversarial
 from ganforge.nets import MLP, Init
+from ganforge.recipes.results import Reached
+
+REACHED = (
+    Reached(
+        "mnist",
+        "89.1 % of 10,000 digits have the right label, the worst digit 78.7 %, one seed",
+        "50 epochs, 14 minutes on one thread",
+    ),
+)
 
 
 def cgan() -> Config:

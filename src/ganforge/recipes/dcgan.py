@@ -14,6 +14,16 @@ Command  ganforge train dcgan
 from ganforge.config.schema import Config, Optimizer
 from ganforge.gan.adversarial import Adversarial
 from ganforge.nets import DCGAN
+from ganforge.recipes.results import Reached
+
+REACHED = (
+    Reached(
+        "mnist",
+        "clean digits, by eye",
+        "a few epochs, about 2 minutes an epoch on two CPU cores",
+        "ganforge recipes dcgan",
+    ),
+)
 
 
 def dcgan() -> Config:

@@ -16,6 +16,15 @@ from dataclasses import replace
 from ganforge.config.schema import Config
 from ganforge.nets import DCGAN, Init
 from ganforge.recipes.mnist_dropout import mnist_dropout
+from ganforge.recipes.results import Reached
+
+REACHED = (
+    Reached(
+        "mnist",
+        "FD 187 +- 31 over five seeds, real examples 1.57 (mnist-lenet, 10,000 test digits)",
+        "3 epochs, 121 seconds",
+    ),
+)
 
 
 def dcgan_report() -> Config:

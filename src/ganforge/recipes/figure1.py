@@ -18,6 +18,16 @@ from ganforge.config.schema import Config, Noise, Optimizer, Output
 from ganforge.gan.adversarial import Adversarial
 from ganforge.gan.penalties import R1
 from ganforge.nets import MLP
+from ganforge.recipes.results import Reached
+
+REACHED = (
+    Reached(
+        "mixture1d",
+        "a Jensen-Shannon divergence of 0.011 to 0.019 nats of at most 0.693, seeds 0 to 4",
+        "about 30 s on one CPU core",
+        "ganforge recipes figure1",
+    ),
+)
 
 
 def figure1() -> Config:

@@ -15,6 +15,16 @@ Command  ganforge train gaussian
 from ganforge.config.schema import Config, Noise, Optimizer, Output
 from ganforge.gan.adversarial import Adversarial
 from ganforge.nets import MLP, Init
+from ganforge.recipes.results import Reached
+
+REACHED = (
+    Reached(
+        "gaussian",
+        "both losses within 0.006 of log 2 in 30 of 30 seeds, every entry of the covariance within "
+        "10 % in 17 of 100",
+        "20 epochs, about 3 s on one CPU core",
+    ),
+)
 
 
 def gaussian() -> Config:

@@ -17,6 +17,15 @@ from ganforge.gan.adversarial import Adversarial
 from ganforge.gan.penalties import R1, R2
 from ganforge.nets import MLP
 from ganforge.recipes.gaussian import gaussian
+from ganforge.recipes.results import Reached
+
+REACHED = (
+    Reached(
+        "gaussian",
+        "every entry of the covariance within 10 % in 10 of 10 seeds",
+        "about 10 s on one CPU core",
+    ),
+)
 
 
 def gaussian_stable() -> Config:

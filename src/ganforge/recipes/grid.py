@@ -17,6 +17,15 @@ from ganforge.config.schema import Config, Noise, Optimizer, Output
 from ganforge.gan.adversarial import Adversarial
 from ganforge.gan.penalties import R1, R2
 from ganforge.nets import MLP
+from ganforge.recipes.results import Reached
+
+REACHED = (
+    Reached(
+        "grid",
+        "25 of 25 modes in all ten seeds, high quality 93.7 +- .2 %, reverse KL .019 +- .005",
+        "40,000 iterations, 11.0 minutes for ten seeds on two CPU cores",
+    ),
+)
 
 
 def grid() -> Config:

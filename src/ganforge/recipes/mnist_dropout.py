@@ -13,6 +13,15 @@ Command  ganforge train mnist-dropout
 from ganforge.config.schema import Config, Noise, Optimizer, Output
 from ganforge.gan.adversarial import Adversarial
 from ganforge.nets import MLP
+from ganforge.recipes.results import Reached
+
+REACHED = (
+    Reached(
+        "mnist",
+        "FD 970 +- 20 over five seeds, real examples 1.57 (mnist-lenet, 10,000 test digits)",
+        "3 epochs of its 100, 17 seconds",
+    ),
+)
 
 
 def mnist_dropout() -> Config:

@@ -17,6 +17,15 @@ Command  ganforge train parzen
 from ganforge.config.schema import Config, Optimizer, Output
 from ganforge.gan.adversarial import Adversarial
 from ganforge.nets import MLP, Init
+from ganforge.recipes.results import Reached
+
+REACHED = (
+    Reached(
+        "mnist-50000",
+        "180.7 +- 2.3 nats, seed 0; published 225, 10,000 training digits 242.6",
+        "200 epochs, about 45 minutes on one CPU core with bf16",
+    ),
+)
 
 
 def parzen() -> Config:

@@ -22,6 +22,17 @@ Command  ganforge train pix2pix
 from ganforge.config.schema import Config, Noise, Optimizer
 from ganforge.gan.translation import Translation
 from ganforge.nets import UNet
+from ganforge.recipes.results import Reached
+
+REACHED = (
+    Reached(
+        "openmoji-lines",
+        "l1 .129, SSIM .815, retrieval .882 of 110 at 32 pixels, one seed; a copy of the source "
+        ".1272, .8215, .818",
+        "29,632 pictures in 7 minutes on one thread with --size 32 --batch 8 "
+        "--networks.patch_layers 1",
+    ),
+)
 
 
 def pix2pix() -> Config:

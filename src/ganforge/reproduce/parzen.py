@@ -116,7 +116,6 @@ def train(
         sigma, mean = best_sigma(sample_centres(t.sampler(), centres, config.seed), validation)
         curve[step] = Point(step, t.epoch, sigma, mean)
         if mean >= max(p.validation for p in curve.values()):
-            (path / BEST).mkdir(exist_ok=True)
             model.save(path / BEST, t.sampler(), t.config, t.model_facts())
         write_json(path / CURVE, [asdict(curve[step]) for step in sorted(curve)])
 

@@ -56,6 +56,21 @@ def acquire(path: Path, stack: ExitStack, take_over: bool = False) -> None:
     renewed(path, stack, leased=not locked)
 
 
+def require_free(path: Path, take_over: bool = False) -> None:
+    """BusyError if `acquire` would raise it now; nothing is written."""
+    if not path.exists():
+        return
+    with path.open("r+b", buffering=0) as file:
+        locked = take(file)
+        if locked and excludes(path):
+            return
+        found = holder(path)
+        if locked is False:
+            refuse(path, found, leased=False)
+        if found is not None and not take_over:
+            refuse(path, found, leased=True)
+
+
 def take(file: IO[bytes]) -> bool | None:
     """Whether this process now has the system's lock on `file`; None without locks."""
     try:

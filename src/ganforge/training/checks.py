@@ -1,6 +1,6 @@
 """May this config be trained on these data? Asked once, before anything is written, by every door.
 
-`require_trainable` asks all of it: of scores and event files, of the run folder, of the config on
+`require_trainable` asks all of it: of scores and loggers, of the run folder, of the config on
 the data, and of the networks that are built for both. `api.train` asks the same questions in the
 same order, but waits for the other processes in between. Lightning has no run folder and asks
 `require_playable`. Each question raises UsageError, DataError or DiskError with the remedy.
@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from torch import nn
 
-from ganforge.config.schema import Config
+from ganforge.config.schema import LOGGERS, Config
 from ganforge.data.dataset import LEAST_PAIRS, LEAST_SCORED
 from ganforge.data.load import Dataset
 from ganforge.data.spec import DataSpec
@@ -86,7 +87,7 @@ def steps_of(config: Config, data: Dataset) -> int:
     return step.steps_for(config.images(data.epoch), config.batch, config.game)
 
 
-# --- scores and event files, which `loop.train` does not make ---------------------------
+# --- scores and loggers, which `loop.train` does not have --------------------------------
 
 
 def require_callbacks(
@@ -95,10 +96,10 @@ def require_callbacks(
     """The validation part if scores are made during training, else `validation`.
 
     Raises:
-        UsageError, DataError: see `validation_part` and `event_writer`.
+        UsageError, DataError: see `validation_part` and `require_logger`.
     """
-    if config.output.tensorboard:
-        event_writer(path)
+    for name in config.output.log:
+        require_logger(name, path)
     scored = config.output.score_every > 0
     return validation_part(config, data, validation) if scored else validation
 
@@ -123,25 +124,21 @@ def validation_part(config: Config, data: Dataset | None, validation: Dataset | 
     return validation
 
 
-def event_writer(path: Path) -> Any:
-    """torch's SummaryWriter, if event files can be written in the run folder `path`.
-
-    Raises:
-        UsageError: tensorboard is not installed, or the path is not UTF-8.
-    """
-    if printable(str(path)) != str(path):
+def require_logger(name: str, path: Path) -> None:
+    """UsageError if a logger is not installed, or cannot write in the run folder `path`."""
+    module, extra = LOGGERS[name]
+    if name == "tensorboard" and printable(str(path)) != str(path):
         raise UsageError(
             f"{path}: tensorboard takes no path that is not UTF-8: choose another folder, or leave "
-            "--tensorboard out"
+            "--log tensorboard out"
         )
     try:
-        from torch.utils.tensorboard import SummaryWriter
+        import_module(module)
     except ImportError:
         raise UsageError(
-            "event files need tensorboard, which is not installed: "
-            "pip install 'ganforge[tensorboard]', or leave --tensorboard out"
+            f"--log {name} needs {name}, which is not installed: pip install 'ganforge[{extra}]', "
+            f"or leave --log {name} out"
         ) from None
-    return SummaryWriter
 
 
 # --- the run folder -----------------------------------------------------------------------------

@@ -13,12 +13,12 @@ from ganforge.config.schema import Config
 from ganforge.data.dataset import Dataset
 from ganforge.errors import GanforgeError, UsageError
 from ganforge.runs.folder import Run
-from ganforge.training import distributed, pairing, threads
+from ganforge.training import distributed, forecast, pairing, threads
 from ganforge.training.device import resolve
 from ganforge.training.trainer import Trainer
 
 LEAST_KIMG = 0.1
-SECONDS, WARM, MOST_STEPS = 3.0, 16, 512  # of the measurement; WARM steps have every lazy penalty
+SECONDS = 3.0  # of the steps that are measured
 
 
 def resolved(config: Config, path: Path, data: Dataset | None = None) -> Config:
@@ -68,12 +68,6 @@ def rate(config: Config, path: Path, data: Dataset | None = None) -> float:
     t = Trainer.build(wanted, Run(path), data, resolve(wanted, {}, distributed.ALONE, data.spec))
     try:
         threads.settle(t, {})
-        steps, seconds = 0, 0.0
-        with threads.twin(t) as (measure, _):
-            measure(t.resolved.threads, 0, WARM)
-            while seconds < SECONDS and steps < MOST_STEPS:
-                seconds += measure(t.resolved.threads, steps, WARM)
-                steps += WARM
-        return steps * t.images_a_step / seconds
+        return forecast.forecast(t, SECONDS).rate
     finally:
         t.batches.close()

@@ -34,8 +34,7 @@ def resume(t: Trainer) -> tuple[bool, list[str]]:
     exists = bool(meeting.from_leader(t.meeting, found is not None))
     if exists:
         shared: Checkpoint = distributed.from_leader(t.world, found, t.resolved.device)
-        load(t, shared)
-        notes = notes + outlook(t, int(shared.manifest.get("steps", t.steps)))
+        notes = notes + load(t, shared)
     same_start(t)
     if t.world.is_main_process:
         step = t.state.step if exists else -1
@@ -45,8 +44,22 @@ def resume(t: Trainer) -> tuple[bool, list[str]]:
     return exists, notes
 
 
-def load(t: Trainer, found: Checkpoint) -> None:
-    """Copy a checkpoint into `t`."""
+def foresee(t: Trainer) -> tuple[Path | None, list[str]]:
+    """Bring `t` to where `resume` would, in one process and without a write.
+
+    Returns the checkpoint and what the user should know. Raises what `resume` and
+    `transfer.begin_from` raise.
+    """
+    found, notes = checkpoint.newest(t.run.checkpoints)
+    if found is not None:
+        return found.path, notes + load(t, found)
+    if t.config.init_from:
+        notes.append(transfer.copy_from(t))
+    return None, notes
+
+
+def load(t: Trainer, found: Checkpoint) -> list[str]:
+    """Copy a checkpoint into `t`; what the user should know of the run from there."""
     saved = dict(found.tensors)
     log = {k[4:]: saved.pop(k) for k in list(saved) if k.startswith("log.")}
     if any(value.dim() for value in log.values()):
@@ -62,6 +75,7 @@ def load(t: Trainer, found: Checkpoint) -> None:
     t.rate_scale = float(found.manifest.get("rate_scale", 1.0))
     means = found.manifest.get("means", {})
     t.means = {k: v for k, v in means.items() if isinstance(v, int | float)}
+    return outlook(t, int(found.manifest.get("steps", t.steps)))
 
 
 def outlook(t: Trainer, planned: int) -> list[str]:

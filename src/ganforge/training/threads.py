@@ -181,6 +181,8 @@ def twin(t: Trainer) -> Iterator[tuple[Measure, Glance]]:
         began = time.perf_counter()
         for _ in range(count):
             step()
+        if device.type == "cuda":  # its work is only queued so far
+            torch.cuda.synchronize(device)
         return time.perf_counter() - began
 
     def glance(threads: int) -> float:

@@ -33,21 +33,24 @@ def begin_from(t: Trainer) -> str:
     Raises:
         DataError: no run or model there, or nothing in it that fits.
     """
+    note = copy_from(t) if t.world.is_main_process else ""
+    distributed.broadcast(t.world, list(state.tensors(t.state).values()), t.resolved.device)
+    return note
+
+
+def copy_from(t: Trainer) -> str:
+    """`begin_from` in one process."""
     ours = state.tensors(t.state)
-    note = ""
-    if t.world.is_main_process:
-        path = on_disk(Path(t.config.init_from))
-        saved = load.saved_players(path)
-        copied = copy(ours, saved)
-        if not any(name.startswith("generator.") for name in copied):
-            raise DataError(f"{path}: its generator has no tensor of a shape that fits this run")
-        fresh = [n for n in ours if n.split(".")[0] in ("generator", "discriminator")]
-        fresh = [n for n in fresh if n not in copied]
-        note = f"begins from {path}: {len(copied)} of its tensors"
-        if fresh:
-            more = f" and {len(fresh) - LISTED} more" if len(fresh) > LISTED else ""
-            note += f"; new: {', '.join(fresh[:LISTED])}{more}"
-    distributed.broadcast(t.world, list(ours.values()), t.resolved.device)
+    path = on_disk(Path(t.config.init_from))
+    copied = copy(ours, load.saved_players(path))
+    if not any(name.startswith("generator.") for name in copied):
+        raise DataError(f"{path}: its generator has no tensor of a shape that fits this run")
+    fresh = [n for n in ours if n.split(".")[0] in ("generator", "discriminator")]
+    fresh = [n for n in fresh if n not in copied]
+    note = f"begins from {path}: {len(copied)} of its tensors"
+    if fresh:
+        more = f" and {len(fresh) - LISTED} more" if len(fresh) > LISTED else ""
+        note += f"; new: {', '.join(fresh[:LISTED])}{more}"
     return note
 
 

@@ -111,6 +111,17 @@ NAMED = (
 
 # name of a mutant of `operators` -> why no test can tell it from the code
 EQUIVALENTS: dict[str, str] = {
+    "reproduce/ranking.py:claim t.difference.mean < 0 -> (t.difference.mean <= 0)": (
+        "a mean difference of 0 is never significant"
+    ),
+    'reproduce/translation.py:cyclegan Claim("the cycle helps the GAN", "retrieval", 1, '
+    '"GAN+cycle",... -> Claim("the cycle helps the GAN", "retrieval", 2, "GAN+cycle",...': (
+        "only the sign of a claim's sign is read"
+    ),
+    'reproduce/translation.py:pix2pix Claim("skips help", "l1", -1, "L1+cGAN", "L1+cGAN, no '
+    'skips") -> Claim("skips help", "l1", -2, "L1+cGAN", "L1+cGAN, no skips")': (
+        "only the sign of a claim's sign is read"
+    ),
     "runs/checkpoint.py:read_tensors len(data) < 8 -> len(data) < 9": (
         "a file of 8 bytes holds no tensors: safetensors refuses it with a DataError too"
     ),

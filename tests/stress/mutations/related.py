@@ -16,12 +16,19 @@ FURTHER = {
 }
 # beginning of a module's path -> tests that judge it by way of others, without importing it
 WITHOUT_IMPORT = {
+    "api/": ["tests/api/test_surface.py"],
     "augment/": ["tests/gan/test_devices.py"],
+    "cli/": ["tests/cli/test_cli.py", "tests/cli/test_commands.py", "tests/cli/test_mistakes.py"],
     "evaluation/metrics/": ["tests/evaluation/test_floors.py"],
+    "export/": ["tests/export/test_demo.py"],
     "gan/": ["tests/gan/test_devices.py"],
     "nets/": ["tests/gan/test_devices.py"],
     "recipes/": ["tests/recipes/test_settings.py"],
+    "reproduce/": ["tests/recipes/test_settings.py"],
+    "serve/": ["tests/serve/test_service.py"],
+    "theory/": ["tests/theory/test_theory.py"],
 }
+NEAREST = 8  # test files that judge a module by its import
 # They read the source or start a whole comparison of programs, so they would see any change or none
 NEVER = ("tests/test_layers.py", "tests/test_docs.py", "tests/stress", "tests/benchmarks")
 
@@ -44,7 +51,7 @@ def related(tree: Path, part: str) -> list[str]:
 
 def near(tree: Path, file: str) -> list[str]:
     """The test files that import a module or judge it by way of others, relative to `tree`; the
-    one of the same name and those of `WITHOUT_IMPORT` first.
+    one of the same name first, then those of the package; at most `NEAREST`.
 
     Without a trace: a mutant that they kill is killed; one that survives them may not survive all.
     """
@@ -58,7 +65,8 @@ def near(tree: Path, file: str) -> list[str]:
               for name in names]  # fmt: skip
     for test in sorted(tree.glob("tests/**/test_*.py")):
         name = test.relative_to(tree).as_posix()
-        same = test.stem == f"test_{stem}" or name in beside
-        if not name.startswith(NEVER) and (same or imported.search(test.read_text())):
-            found.append((not same, name))
-    return [name for _, name in sorted(found)]
+        same = test.stem == f"test_{stem}"
+        wanted = same or name in beside or imported.search(test.read_text())
+        if wanted and not name.startswith(NEVER):
+            found.append((not same, test.parent.name != path.parts[0], name))
+    return [name for *_, name in sorted(found)[:NEAREST]]

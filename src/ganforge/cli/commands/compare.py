@@ -29,7 +29,7 @@ def compare(
     out: Path | None = None,
     code: Path | None = None,
 ) -> Lines:
-    """Which is better: finished runs, or recipes that are trained for it, over seeds.
+    """Compare finished runs, or train recipes with several seeds and compare these.
 
     Prints every run with mean, standard error, 95 % interval and paired tests, best first. Recipes
     are trained with every seed in OUT/RECIPE/seed-N; a run that is there is not trained again, and
@@ -42,11 +42,11 @@ def compare(
     runs
         Run folders, or folders of runs; those that differ only in their seed are one recipe.
     recipes
-        Names with commas between; a variant is written cdcgan:game.loss=hinge.
+        Names of recipes, separated by commas; a variant is written cdcgan:game.loss=hinge.
     seeds
-        As 0..4 or 0,1,2. Five make a claim. [default: 0..4]
+        The seeds, as 0..4 or 0,1,2; a claim needs about five. [default: 0..4]
     metric
-        Names with commas between, see docs/evaluation.md.
+        Names of metrics, separated by commas; docs/evaluation.md lists them.
     epochs
         The budget of every run, in passes over the data. [default: that of the recipes, if equal]
     kimg
@@ -58,16 +58,16 @@ def compare(
     size
         Pictures are cropped and resized to SIZE x SIZE.
     batch
-        Real examples a step, for every recipe.
+        The number of real examples in a step, for every recipe.
     n
-        Samples, and as many real examples.
+        The number of samples, which are compared with as many real examples.
     split
-        test or validation. Choose by validation; look at test once.
+        The real examples: test or validation. Choose by validation, and look at test once.
     space
         The feature space. [default: the data's]
     out
-        The folder for compare.json, compare.png and what is trained. [default: runs/compare for
-        what is trained, in it a folder by the names of recipes and seeds for the rest]
+        The folder for compare.json, compare.png and the trained runs. [default: a folder in
+        runs/compare that is named after the recipes and seeds; trained runs in runs/compare]
     code
         Your FILE.py, for runs with parts that are your code.
     """

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App
 
-from ganforge.cli.options import Output, output_path, picture_file
+from ganforge.cli.options import Output, Unless, output_path, picture_file
 from ganforge.errors import choice
 from ganforge.text import command_line
 
 if TYPE_CHECKING:
     from ganforge.data.load import Dataset
 
-data = App(name="data", help="Look at data, or pack them for training.")
+data = App(name="data", help="Look at data, or pack them so that they load at once.")
 
 
 @data.command
@@ -23,7 +23,7 @@ def show(
     /,
     *,
     target: str | None = None,
-    pairing: str = "",
+    pairing: Annotated[str, Unless] = "",
     size: int | None = None,
     output: Output = None,
 ) -> str:
@@ -37,8 +37,10 @@ def show(
         A second folder or zip: the pictures that those of SOURCE are translated to.
     pairing
         paired or unpaired: read SOURCE as pix2pix or cyclegan would.
+    size
+        Pictures are cropped and resized to SIZE x SIZE.
     output
-        [default: data-NAME.png]
+        The .png of the grid. [default: data-NAME.png]
     """
     import numpy as np
 
@@ -70,7 +72,7 @@ def pack(
     /,
     *,
     target: str | None = None,
-    pairing: str = "",
+    pairing: Annotated[str, Unless] = "",
     size: int | None = None,
 ) -> str:
     """Decode data once into a store that loads at once and need not fit in memory.
@@ -85,6 +87,8 @@ def pack(
         A second folder or zip: the pictures that those of SOURCE are translated to.
     pairing
         paired or unpaired: read SOURCE as pix2pix or cyclegan would.
+    size
+        Pictures are cropped and resized to SIZE x SIZE.
     """
     from ganforge.data import pack as packing
     from ganforge.data.load import load
@@ -98,7 +102,7 @@ def pack(
 
 def named(source: str, target: str | None, pairing: str) -> str:
     """The name of the data: of two folders "A|B"; UsageError for an unknown pairing."""
-    from ganforge.data.load import BETWEEN
+    from ganforge.data.settings import BETWEEN
 
     choice("pairing", pairing, ("", "paired", "unpaired"))
     return source if target is None else f"{source}{BETWEEN}{target}"

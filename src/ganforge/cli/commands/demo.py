@@ -19,21 +19,22 @@ def demo(
     overwrite: Annotated[bool, Flag] = False,
     code: Path | None = None,
 ) -> str:
-    """Write the generator as one HTML page that makes its samples anywhere, without Python.
+    """Write the generator as one HTML page, which makes samples in any browser.
 
     Parameters
     ----------
     run
-        A run folder or a model folder; with --train the name of a recipe.
+        A run folder or a model folder; with --train, the name of a recipe.
     output
-        An .html. [default: demo.html in the run; with --train RECIPE.html]
+        The .html file. [default: demo.html in the run; with --train, RECIPE.html]
     full
-        Store the weights in 32 bits, not 16: twice the size, fewer pixels that differ by a level.
+        Store the weights in 32 bits instead of 16: the file is twice as large, and fewer pixels
+        differ by a level.
     largest
-        MB of the page at most.
+        The largest size of the page in MB; a larger one is refused.
     train
-        A page in which both players of a recipe learn while one looks: gaussian, gaussian-stable,
-        ring, grid or wgan-gp-toy.
+        Write a page on which both players of a recipe learn: gaussian, gaussian-stable, ring, grid
+        or wgan-gp-toy.
     overwrite
         Replace a file that exists.
     code

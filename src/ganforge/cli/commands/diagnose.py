@@ -17,18 +17,18 @@ def diagnose(
     explain: str | None = None,
     code: Path | None = None,
 ) -> str:
-    """Say what is wrong with a run, finished or under way: healthy, or codes with a remedy each.
+    """Find what is wrong with a run, finished or under way, with a remedy for each fault.
 
     Parameters
     ----------
     run
         A run folder.
     data
-        The real data. [default: those of the training]
+        The real data. [default: the data of the training]
     size
         Pictures are cropped and resized to SIZE x SIZE. [default: as in training]
     explain
-        A code, such as GF003: what it is, why it is bad, what to do.
+        Explain a code, such as GF003: what it means, why it is bad, and what to do.
     code
         Your FILE.py, for a run whose networks are your code.
     """

@@ -25,20 +25,20 @@ def evaluate(
     Parameters
     ----------
     path
-        A run folder, a model folder, or an .npz with samples (and labels).
+        A run folder, a model folder, or an .npz file with samples (and labels).
     data
-        The real data. [default: those of the training]
+        The real data. [default: the data of the training]
     size
         Pictures are cropped and resized to SIZE x SIZE. [default: as in training]
     n
-        Samples, and as many real examples.
+        The number of samples, which are compared with as many real examples.
     metrics
-        Names, or FILE.py:FUNCTION of (samples, real examples), with commas between. [default: all
-        that fit]
+        Names of metrics, or FILE.py:FUNCTION of (samples, real examples), separated by commas.
+        [default: all that fit]
     split
-        test or validation. Choose by validation; look at test once.
+        The real examples: test or validation. Choose by validation, and look at test once.
     seed
-        Of the noise, the subsets and the judges.
+        The seed of the noise, the subsets and the judges.
     space
         The feature space, or FILE.py:FUNCTION of examples (N, ...). [default: the data's]
     code

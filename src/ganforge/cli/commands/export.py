@@ -27,15 +27,15 @@ def export(
     run
         A run folder or a model folder.
     output
-        A .onnx. [default: model.onnx in the run]
+        The .onnx file. [default: model.onnx in the run]
     half
-        Store the weights in 16 bits: half the size, one level of difference at most.
+        Store the weights in 16 bits: half the size, and pixels differ by a level at most.
     opset
-        Version of ONNX's operators, 17 to 23.
+        The version of the ONNX operators, 17 to 23.
     raw
-        Values in [-1, 1], pictures (batch, C, H, W), in place of pixels.
+        The model returns values in [-1, 1], pictures as (batch, C, H, W), instead of pixels.
     noise
-        Also write noise.py and noise.mjs beside it: the noise of a seed.
+        Also write noise.py and noise.mjs beside the model, which draw the noise of a seed.
     overwrite
         Replace files that exist.
     code

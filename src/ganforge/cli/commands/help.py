@@ -11,7 +11,7 @@ def show(*command: str) -> None:
     Parameters
     ----------
     command
-        Such as train, or data show. [default: the list of commands]
+        A command, such as train, or data show. [default: the list of commands]
     """
     from ganforge.cli.app import application
 

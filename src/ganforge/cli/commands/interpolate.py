@@ -35,32 +35,35 @@ def interpolate(
     device: str = "cpu",
     code: Path | None = None,
 ) -> str:
-    """Walk between noises: one path a row, or a film of all paths at once.
+    """Make samples along paths between noises: one path a row, or a film of all paths.
 
     Parameters
     ----------
     run
         A run folder or a model folder.
     rows
-        Paths. [default: 8; of a film with labels, one]
+        The number of paths. [default: 8; with labels, one for each label]
     steps
-        Samples along each. [default: 10; of mp4 and webm 100]
+        The number of samples along a path. [default: 10; in mp4 and webm, 100]
+    seed
+        The seed of the noise.
     label
         A label, by number or class name, for each path in turn. [default: all, in turn]
     truncation
-        t in (0, 1]: less variety below 1.
+        A number in (0, 1]; below 1 the samples vary less.
     loop
-        Closed paths, so that the film's end goes over into its beginning.
+        Close the paths, so that the film ends where it begins.
     fps
-        Frames a second of a film.
+        The frames a second of a film.
     size
-        Pixels of a film's longer side, about: pixels are enlarged by whole numbers.
+        The longer side of a film in pixels, approximately, for pixels are enlarged by a whole
+        number.
     output
-        A .png, or a film: .gif, .mp4 or .webm. [default: interpolate.png in the run]
+        A .png file, or a film: .gif, .mp4 or .webm. [default: interpolate.png in the run]
     overwrite
         Replace a file that exists.
     device
-        cpu, cuda or mps.
+        The device: cpu, cuda or mps.
     code
         Your FILE.py, for a run or model with parts that are your code.
     """

@@ -10,17 +10,18 @@ from ganforge.text import columns
 
 
 def lab(name: str | None = None, /, *, output: Output = None, seed: int = 0) -> Lines:
-    """Make the theory visible: a figure, and two sentences on what it shows.
+    """Draw a figure of the theory, and print two sentences on what it shows.
 
     Parameters
     ----------
     name
-        figure1, losses, divergence, equilibrium, noise or landscape. [default: list them]
+        The figure: figure1, losses, divergence, equilibrium, noise or landscape. [default: list
+        them]
     output
-        A .png; a film is put beside it. [default: runs/lab/NAME.png, with a seed
-        NAME-seed-SEED.png]
+        The .png file; if there is a film, it lies beside the file. [default: runs/lab/NAME.png;
+        with a seed, NAME-seed-SEED.png]
     seed
-        Of the games and the tests.
+        The seed of the games and the tests.
     """
     from ganforge import files, theory
     from ganforge.plotting import style

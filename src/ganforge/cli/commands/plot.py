@@ -9,17 +9,17 @@ from ganforge.errors import check
 
 
 def plot(run: Path, /, *, output: Output = None, fps: float = 10) -> str:
-    """Draw a run: loss curves, samples over time, for 2-D data real and generated points.
+    """Draw a run: its losses and its samples over time.
 
     Parameters
     ----------
     run
         A run folder.
     output
-        A .png, or the samples over time as a film: .gif, .mp4 or .webm. [default: plot.png in the
-        run]
+        A .png file, or the samples over time as a film: .gif, .mp4 or .webm. [default: plot.png in
+        the run]
     fps
-        Frames a second of a film, .mp4 or .webm.
+        The frames a second of an .mp4 or .webm film.
     """
     from ganforge import api, files
     from ganforge.plotting import films, overview, strips

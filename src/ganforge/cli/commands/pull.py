@@ -9,14 +9,14 @@ from ganforge.errors import UsageError
 
 
 def pull(address: str, /, *, output: Output = None) -> str:
-    """Fetch a model from the hub: config.json, model.safetensors and README.md, nothing else.
+    """Fetch a model from the Hugging Face hub: its config.json, model.safetensors and README.md.
 
     Parameters
     ----------
     address
-        owner/name or hf://owner/name, perhaps with @revision.
+        The model as owner/name or hf://owner/name, perhaps with @revision.
     output
-        The folder to make. [default: NAME in this folder]
+        The folder to make. [default: NAME in the current folder]
     """
     from ganforge import files
     from ganforge.runs import hub, model

@@ -21,24 +21,24 @@ def push(
     dry_run: Annotated[bool, Flag] = False,
     code: Path | None = None,
 ) -> Lines:
-    """Share a model on the hub, with a card, scores and a grid of samples; private by default.
+    """Share a model on the Hugging Face hub, with a card, scores and samples; private by default.
 
     Parameters
     ----------
     run
         A run folder or a model folder.
     repo
-        owner/name.
+        The repository on the hub, as owner/name.
     license
-        Of the model, as mit or cc-by-4.0; what its training data allow.
+        The licence of the model, as mit or cc-by-4.0; its training data have to allow it.
     public
-        Everybody may read it.
+        Everybody may read the repository.
     onnx
-        Also model.onnx.
+        Add model.onnx.
     demo
-        Also demo.html.
+        Add demo.html.
     force
-        Even if the networks are code of yours, which is not shared.
+        Share the model although its networks are your code, which is not shared.
     dry_run
         Print the files and the card, and send nothing.
     code

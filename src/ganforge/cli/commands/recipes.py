@@ -7,7 +7,13 @@ from ganforge.text import columns
 
 
 def recipes(name: str | None = None, /) -> str:
-    """List the recipes, or describe one: claim, source, cost, settings."""
+    """List the recipes, or describe one: claim, source, cost and settings.
+
+    Parameters
+    ----------
+    name
+        The recipe to describe. [default: list all]
+    """
     from ganforge.recipes import RECIPES, describe, find
 
     if name is not None:

@@ -9,15 +9,15 @@ from ganforge.errors import UsageError
 
 
 def report(*run: Path, output: Output = None, code: Path | None = None) -> str:
-    """Describe a run on one HTML page, or compare several: opens anywhere, needs no network.
+    """Describe a run, or several side by side, on one HTML page, which needs no network.
 
     Parameters
     ----------
     run
-        One run folder or several.
+        A run folder, or several.
     output
-        An .html. [default: report.html in the run; of several report-RUN-vs-RUN.html in the
-        current folder]
+        The .html file. [default: report.html in the run; of several runs report-RUN-vs-RUN.html in
+        the current folder]
     code
         Your FILE.py, for models whose networks are your code.
     """

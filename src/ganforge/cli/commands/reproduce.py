@@ -19,7 +19,7 @@ def reproduce(
     out: Path | None = None,
     threads: int = 0,
 ) -> Lines:
-    """Run a published experiment and print its table with our row; the same command goes on.
+    """Repeat a published experiment, and print its table with our row. The command can be resumed.
 
     parzen: the adversarial nets of 2014 on MNIST, log-likelihood under a Parzen window. ring, grid:
     modes, precision and balance on 8 and 25 Gaussians; ring-published, grid-published: the same
@@ -32,14 +32,14 @@ def reproduce(
         parzen, ring, grid, ring-published, grid-published, ranking, pix2pix, pix2pix-64 or
         cyclegan.
     seeds
-        As 0..4 or 0,1,2. [default: parzen 0, ring and grid 0..9, all others 0..4]
+        The seeds, as 0..4 or 0,1,2. [default: 0 for parzen, 0..9 for ring and grid, else 0..4]
     budget
-        Epochs of the training data for every run. One is 500 iterations of parzen, 1,000 of the
-        published ring and grid (which had 400). [default: what docs/results.md was made with]
+        The epochs of every run. One is 500 iterations of parzen, or 1,000 of the published ring
+        and grid (which had 400). [default: the budget of docs/results.md]
     out
-        The folder for everything. [default: runs/reproduce-EXPERIMENT]
+        The folder for runs and tables. [default: runs/reproduce-EXPERIMENT]
     threads
-        Of the CPU, 0 for all.
+        The number of CPU threads, 0 for all.
     """
     try:
         from ganforge.experiments.plan import parse

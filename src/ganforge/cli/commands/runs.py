@@ -15,7 +15,13 @@ TITLES = ("run", "recipe", "state", "epochs", "kimg", "time", "loss_D", "loss_G"
 
 
 def runs(folder: Path = Path("runs"), /) -> str:
-    """List the runs in a folder: state, progress, losses."""
+    """List the runs in a folder with state, progress, losses and scores.
+
+    Parameters
+    ----------
+    folder
+        A folder with run folders in it, at any depth.
+    """
     from ganforge.runs.folder import find_runs
 
     found = find_runs(folder)

@@ -42,36 +42,36 @@ def sample(
     device: str = "cpu",
     code: Path | None = None,
 ) -> str:
-    """Sample a run or a model: a folder of pictures, a grid, or arrays.
+    """Make samples of a run or a model: a folder of pictures, a grid, or arrays.
 
     Parameters
     ----------
     run
         A run folder or a model folder.
     n
-        How many samples.
+        The number of samples.
     label
-        The label to make, by number or class name, or several to cycle through.
+        The label of the samples, by number or class name, or several labels in turn.
         [default: all, in turn]
     classes
-        `all`, or labels: N samples of each, in a separate folder.
+        `all`, or labels: N samples of each label, in a separate folder.
     seed
-        Sample i depends only on the seed and i.
+        The seed; sample number i depends only on the seed and i.
     first
-        The first i.
+        The number of the first sample.
     truncation
-        t in (0, 1]: less variety below 1.
+        A number in (0, 1]; below 1 the samples vary less.
     output
-        A folder for one picture a sample, a .png (grid), or .npz (samples, labels).
+        A folder for one picture a sample, a .png file (grid), or an .npz file (samples, labels).
         [default: sample.png in the run]
     format
-        Of the pictures in a folder.
+        The file format of pictures in a folder.
     scale
-        Each pixel is enlarged to SCALE x SCALE. [default: 1 in a folder; small grids are enlarged]
+        Enlarge each pixel to SCALE x SCALE. [default: 1 in a folder; small grids are enlarged]
     overwrite
         Replace files that exist.
     device
-        cpu, cuda or mps.
+        The device: cpu, cuda or mps.
     code
         Your FILE.py, for a run or model with parts that are your code.
     """

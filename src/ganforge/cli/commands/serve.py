@@ -24,7 +24,7 @@ def serve(
     device: str = "cpu",
     code: Path | None = None,
 ) -> Lines:
-    """Serve samples over HTTP: GET or POST /sample, a page at /, metrics, OpenAPI.
+    """Serve samples over HTTP, with a page, metrics and an OpenAPI document.
 
     Of a model that translates pictures, POST /translate with a PNG, JPEG or WebP file as the body.
 
@@ -39,15 +39,15 @@ def serve(
     host
         The address to listen at; 0.0.0.0 for all of this machine.
     port
-        0 for any that is free.
+        The port, 0 for any that is free.
     public
-        No token is needed.
+        Answer requests that have no token.
     allow_host
-        A further name by which the server may be called, NAME or NAME:PORT.
+        Another name of this server in requests, NAME or NAME:PORT.
     allow_origin
         A site whose pages may read the answers, such as https://example.org.
     device
-        cpu, cuda or mps.
+        The device: cpu, cuda or mps.
     code
         Your FILE.py, for models whose networks are your code.
     """

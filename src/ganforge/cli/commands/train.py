@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from ganforge.cli import dry_run as rehearsal
 from ganforge.cli.app import loading
 from ganforge.cli.arguments import again, overrides, typed
 from ganforge.cli.options import Flag, Lines, given
@@ -22,8 +23,6 @@ from ganforge.text import command_line
 if TYPE_CHECKING:
     from ganforge.api import Trained
     from ganforge.training.distributed import World
-
-UNTOUCHED = "nothing was trained or written"
 
 
 def train(
@@ -54,15 +53,16 @@ def train(
     take_over: Annotated[bool, Flag] = False,
     compile: Annotated[bool, Flag] = False,
     sync_bn: Annotated[bool, Flag] = False,
+    log: str | None = None,
     tensorboard: Annotated[bool, Flag] = False,
     watch: Annotated[bool, Flag] = False,
     dry_run: Annotated[bool, Flag] = False,
     print_config: Annotated[bool, Flag] = False,
 ) -> Lines:
-    """Train a recipe, or pictures; the same command goes on with a run that was stopped.
+    """Train a recipe, or train on pictures. The same command goes on with a stopped run.
 
-    Every setting of a recipe can be changed as --a.b value (see `ganforge recipes NAME`):
-    --game.loss hinge, --generator.lr 1e-4, --networks.generator_width 64.
+    Every setting of a recipe is an option too, for example --game.loss hinge, --generator.lr 1e-4
+    or --networks.generator_width 64; `ganforge recipes NAME` lists the settings.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def train(
     size
         Pictures are cropped and resized to SIZE x SIZE.
     batch
-        Real examples a step.
+        The number of real examples in a step.
     lr
         The learning rate of both players.
     epochs
@@ -87,58 +87,67 @@ def train(
         The budget, in minutes of training on this machine: measured once, at the start.
     mirror
         Half of the pictures, drawn anew in every pass, are shown as their mirror images.
-    from
+    from_
         A run or model folder whose weights the run begins with, for fine-tuning.
     seed
-        Of every random number of the run.
+        The seed of every random number of the run.
     seeds
-        0..63 or 0,3,7: a run for each of them, trained at once, in RUN FOLDER/seed-N.
+        Seeds, as 0..63 or 0,3,7: a run for each, trained at once, in RUN FOLDER/seed-N.
     at_once
-        With --seeds: games in memory at a time. [default: what fits half of the free memory]
+        With --seeds, the number of runs in memory at a time. [default: what fits in half of the
+        free memory]
     device
-        auto, cpu, cuda or mps.
+        The device: auto, cpu, cuda or mps.
     precision
-        auto, fp32 or bf16.
+        The precision: auto, fp32 or bf16.
     out
         The run folder. [default: runs/RECIPE]
     config
-        A TOML file of settings, laid over the recipe's.
+        A TOML file with settings, which replace those of the recipe.
     code
         Your FILE.py, for a run or a file of settings with parts that are your code.
     every
-        Epochs between two scores on the validation split; the best model is saved in best/.
+        Score on the validation split every so many epochs; the best model is saved in best/.
     stop
-        auto: end when five such scores in a row have brought no better one.
+        auto: stop when five scores in a row were no better.
     gpus
-        Processes that share every batch, a GPU each (without GPUs: on the CPU).
+        The number of processes that share every batch, on a GPU each, or on the CPU.
     timeout
-        Seconds that one of several processes waits for the others.
+        The seconds that one of several processes waits for the others.
     take_over
-        If the file system has no locks: go on although another trainer, known to be gone, has
-        the run folder.
+        Go on although another trainer, known to be gone, has the run folder, on a file system that
+        has no locks.
     compile
-        Small games on the CPU: many steps a call, compiled once in half a minute. A GPU: captured.
+        Compile the step: on the CPU many steps of a small game in one call, after half a minute; on
+        a GPU a captured graph.
     sync_bn
-        Batch norm over the whole batch of all processes, not each one's share.
+        Batch norm uses the whole batch of all processes, not the part of each.
+    log
+        Also log to csv, tensorboard, wandb (offline unless WANDB_MODE=online) or FILE.py:NAME, a
+        class with start, log and finish; commas between.
     tensorboard
-        Write TensorBoard event files too.
+        The same as --log tensorboard.
     watch
-        Show the run live on a page, see `ganforge watch`; its address is printed.
+        Show the run live on a page, as `ganforge watch` does; the address is printed.
     dry_run
-        Check the settings, the data and the networks, and stop before the first step.
+        Check all that a run checks, and say what would be trained, from where, for how long here,
+        in how much memory, and what the recipe reached before; write nothing.
     print_config
         Print the whole configuration as TOML, and stop.
     """
     with loading():
         from ganforge import api
         from ganforge.api import objects, target
+        from ganforge.callbacks import log as logging
 
     settings = given(
         data=data, size=size, batch=batch, epochs=epochs, kimg=kimg, minutes=minutes, seed=seed,
         device=device, precision=precision, sync_bn=sync_bn or None, compile=compile or None,
         mirror=mirror or None, init_from=None if from_ is None else str(from_),
     )  # fmt: skip
-    output = given(tensorboard=tensorboard or None, score_every=every)
+    names, loggers = logging.split(log)
+    names += ("tensorboard",) * tensorboard
+    output = given(log=names or None, score_every=every)
     begun = target.start(what, config, settings, code)
     read = objects.of_code(data)
     chosen = assemble(begun.config, settings, output, stop, lr)
@@ -149,16 +158,20 @@ def train(
     check_seeds(seeds, at_once, for_one)
     check_watch(watch, seeds, gpus)
     if seeds is not None:
-        return (yield from train_seeds(chosen, seeds, out, at_once, dry_run, take_over))
+        return (yield from train_seeds(chosen, seeds, out, at_once, dry_run, take_over, loggers))
     path = begun.folder(out) or api.default_folder(objects.named(chosen, read))
+    loggers = logging.instances(loggers)
     if dry_run:
+        world = None if gpus is None else processes(gpus, chosen)
         yield from begun.reasons
-        yield from rehearse(chosen, path, gpus, read)
+        yield from rehearsal.one_run(chosen, path, world, read, take_over)
         return 0
     if gpus is not None:
         return launch(gpus, chosen)
     with watched(path, watch):
-        return (yield from train_one(chosen, path, take_over, timeout, begun.reasons, read))
+        return (
+            yield from train_one(chosen, path, take_over, timeout, begun.reasons, read, loggers)
+        )
 
 
 def watched(path: Path, watch: bool) -> AbstractContextManager[None]:
@@ -177,10 +190,12 @@ def train_one(
     timeout: float,
     reasons: Sequence[str] = (),
     data: Any = None,
+    log: Sequence[Any] = (),
 ) -> Lines:
     """Train one run, as this process or as one of several.
 
     reasons: what was chosen for it. data: an object in place of the data that the config names.
+    log: the user's loggers.
     """
     from ganforge import api
     from ganforge.runs.folder import Run
@@ -192,7 +207,7 @@ def train_one(
         if reasons and config.minutes is None and not Run(path).exists():
             yield minutes.estimate(config, path)
         yield f"{config.name} on {config.data}, seed {config.seed}, in {path}"
-    trained = api.train(config, path, data=data, take_over=take_over, timeout=timeout)
+    trained = api.train(config, path, data=data, log=log, take_over=take_over, timeout=timeout)
     if leads:
         yield from summary(trained)
     return (yield from stopped(trained.signal, leads and not trained.finished))
@@ -218,15 +233,21 @@ def check_watch(watch: bool, seeds: str | None, gpus: int | None) -> None:
 
 
 def train_seeds(
-    config: Config, text: str, out: Path | None, at_once: int | None, dry_run: bool, take_over: bool
+    config: Config,
+    text: str,
+    out: Path | None,
+    at_once: int | None,
+    dry_run: bool,
+    take_over: bool,
+    log: Sequence[Any] = (),
 ) -> Lines:
-    """Train a run for each seed, with one summary of all."""
+    """Train a run for each seed, with one summary of all. log: classes of the user's loggers."""
     from ganforge.experiments import seeds
     from ganforge.experiments.plan import make, parse, size
     from ganforge.experiments.seeds.summary import lines
     from ganforge.runs.records import Control
 
-    plan = make(config, out, parse(text), at_once)
+    plan = make(config, out, parse(text), at_once, log=log)
     left = sum(map(plan.pending, plan.seeds))
     yield (
         f"{len(plan.seeds)} seeds of {config.name} on {config.data}, {left} to be trained, in "
@@ -243,10 +264,7 @@ def train_seeds(
             "seeds together"
         )
     if dry_run:
-        on = plan.resolved
-        yield f"budget: {plan.steps:,} steps of {config.batch} for each"
-        yield f"device: {on.device}, {on.precision}, {on.threads} threads"
-        yield UNTOUCHED
+        yield from rehearsal.seeds(plan, take_over)
         return 0
     trained = seeds.carry_out(plan, "auto", Control(take_over=take_over))
     yield from ("", *lines(trained.summary), f"summary  {trained.path}/summary.json")
@@ -295,47 +313,13 @@ def assemble(
     return replace(chosen, **options, output=replace(chosen.output, **output))
 
 
-def rehearse(
-    chosen: Config, path: Path, gpus: int | None = None, read: Any = None
-) -> Iterator[str]:
-    """Everything of a run except its steps: what it would train, on what, for how long.
-
-    read: data that are an object in place of those that the config names.
-    """
-    from ganforge.api.objects import part_of
-    from ganforge.runs import folder
-    from ganforge.training import checks, distributed, minutes, threads
-    from ganforge.training.meeting import Meeting
-    from ganforge.training.trainer import Trainer
-
-    world = distributed.from_environment() if gpus is None else processes(gpus, chosen)
-    part = None if read is None else part_of(read, chosen.size)
-    chosen = minutes.resolved(chosen, path, part)
-    found = checks.require_trainable({path: chosen}, part, world=world)
-    data, resolved = found.data, found.resolved
-    t = Trainer(chosen, data, folder.Run(path), resolved, found.begun, Meeting(world))
-    t.batches.close()
-
-    yield f"recipe         {chosen.name}"
-    yield f"data           {chosen.data}: {len(data):,} examples of shape {data.spec.shape}"
-    if data.counts:
-        train, validation, test = data.counts
-        yield f"parts          train {train:,}, validation {validation:,}, test {test:,}"
-    yield from data.remarks()
-    for side in ("generator", "discriminator"):
-        count = sum(p.numel() for p in getattr(t.state.players, side).parameters())
-        yield f"{side:<14} {count:,} parameters"
-    yield f"budget         {t.steps:,} steps of {chosen.batch}"
-    yield f"device         {resolved.device}, {resolved.precision}, {threads.planned(t)}"
-    yield f"folder         {path}"
-    yield UNTOUCHED
-
-
 def processes(gpus: int, chosen: Config) -> World:
-    """The processes of `--gpus`; UsageError if the batch cannot be split over them."""
+    """The processes of `--gpus`; UsageError if the run cannot be split over them."""
     from ganforge.training.distributed import World
 
     check(gpus >= 1, "gpus", gpus, "at least 1 process")
+    if chosen.minutes is not None and chosen.kimg is None:
+        raise UsageError(f"--minutes is measured in one process: give --kimg with --gpus {gpus}")
     world = World(0, gpus, here=gpus)
     world.part(chosen.batch)
     return world
@@ -346,8 +330,6 @@ def launch(gpus: int, chosen: Config) -> int:
     from ganforge.training import distributed
 
     processes(gpus, chosen)  # refused once, not by each process
-    if chosen.minutes is not None and chosen.kimg is None:
-        raise UsageError(f"--minutes is measured in one process: give --kimg with --gpus {gpus}")
     words = [w for w in typed if not w.startswith("--gpus=")]
     if "--gpus" in words:
         at = words.index("--gpus")
@@ -372,8 +354,7 @@ def summary(trained: Trained) -> Iterator[str]:
     else:
         use = command_line(["ganforge", "translate", str(path)])
         yield f"use      {use} PICTURES/ -o OUT/"
-    if trained.unscored:
-        yield trained.unscored
+    yield from filter(None, (trained.unscored, *trained.notes))
     if trained.scores:
         yield "\n" + table(trained.scores)
         evaluation = command_line(["ganforge", "evaluate", str(path)])

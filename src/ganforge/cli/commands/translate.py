@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from ganforge.cli.options import Count, Lines, Output, user_code
+from ganforge.cli.options import Count, Lines, Output, Unless, user_code
 from ganforge.errors import DataError, UsageError, check
 
 if TYPE_CHECKING:
@@ -25,13 +25,13 @@ def translate(
     /,
     *,
     output: Output = None,
-    direction: str = "a2b",
+    direction: Literal["a2b", "b2a"] = "a2b",
     seed: int = 0,
     n: Count = 1,
-    tile: int = 0,
+    tile: Annotated[int, Unless] = 0,
     code: Path | None = None,
 ) -> Lines:
-    """Translate pictures of any size by a run or a model: pix2pix, cyclegan.
+    """Translate pictures of any size by a run or a model of pix2pix or cyclegan.
 
     Parameters
     ----------
@@ -43,14 +43,14 @@ def translate(
         The folder of the translated pictures, which keep their names and are PNG files; of one
         picture, a folder or a .png. [default: translated/ in the run]
     direction
-        a2b, from sources to targets, or b2a, of a model that translates both ways.
+        a2b from sources to targets; b2a back, by a model that translates both ways.
     seed
-        A picture depends only on itself, the seed and its place in the order of names.
+        The seed; a translation depends on the picture, the seed and its place among the names.
     n
-        Translations of each picture, with the seeds SEED, SEED + 1, ...
+        The number of translations of each picture, with the seeds SEED, SEED + 1, ...
     tile
-        Pixels a side of pieces that are translated one by one, for pictures that do not fit in
-        memory; norms leave seams between them. [default: whole pictures]
+        Translate in square pieces of TILE pixels a side, for pictures that do not fit in memory;
+        norms leave seams between the pieces. [default: whole pictures]
     code
         Your FILE.py, for a model whose networks are your code.
     """
@@ -68,7 +68,8 @@ def translate(
         raise UsageError(f"-n {n}: {translator.name} has no randomness, its translations are one")
     work = Work(translator, direction, seed, n, tile)
     store, names = found(pictures)
-    targets = planned(pictures, names, output or run / "translated", n)
+    out = output or run / "translated"
+    targets = planned(pictures, names, out, n)
 
     bad: list[str] = []
     done = 0
@@ -80,8 +81,7 @@ def translate(
         done += 1
     if not done:
         raise DataError(f"{pictures}: none of {len(names)} pictures can be read: {bad[0]}")
-    folder = output if len(names) == 1 and output else next(iter(targets.values()))[0].parent
-    yield f"{done} of {len(names)} pictures translated into {folder}"
+    yield f"{done} of {len(names)} pictures translated into {out}"
     fitted = {note for size in sorted(sizes) if (note := translator.fitted(*size, direction))}
     yield from (f"pictures of other sizes were {note}" for note in sorted(fitted))
     if bad:

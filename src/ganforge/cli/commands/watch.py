@@ -17,18 +17,18 @@ def watch(
     port: int = 8010,
     public: Annotated[bool, Flag] = False,
 ) -> Lines:
-    """Show runs live on a page: curves, samples, scores, findings. It reads, and writes nothing.
+    """Show runs live on a page: curves, samples, scores and findings. Nothing is written.
 
     Parameters
     ----------
     path
-        A run folder, or a folder of runs; new ones appear by themselves.
+        A run folder, or a folder of runs; new runs appear by themselves.
     host
-        The address to listen at; 0.0.0.0 for all of this machine, then with a token.
+        The address to listen at; 0.0.0.0 for all addresses of this machine, with a token.
     port
-        0 for any that is free.
+        The port, 0 for any that is free.
     public
-        No token is needed.
+        Answer requests that have no token.
     """
     from ganforge.serve import server
 

@@ -114,8 +114,11 @@ def read_two(paths: Sequence[Path], options: PictureOptions) -> Examples:
         DataError: as `examples`.
     """
     sides, notes = [], []
-    for path in paths:
-        files, left_out = listed(path)
+    for domain, path in zip("AB", paths, strict=True):
+        try:
+            files, left_out = listed(path)
+        except DataError as error:
+            raise DataError(f"domain {domain}, {error}") from None
         sides.append(Side(files.store, files.names))
         notes += left_out
     whole = Path(f"{paths[0]}|{paths[1]}")
@@ -128,7 +131,8 @@ def examples(path: Path, listing: Listing, options: PictureOptions) -> Examples:
 
     Raises:
         DataError: a domain is empty; more than 1 % of the pictures are damaged or have no partner;
-            source and target of a pair have different proportions; sizes differ and none is given.
+            source and target of a pair have different proportions; halves of a picture would be
+            higher than wide; sizes differ and none is given.
     """
     check_size(options.size)
     sides = (listing.source, listing.target)
@@ -142,6 +146,8 @@ def examples(path: Path, listing: Listing, options: PictureOptions) -> Examples:
     skipped = reasons(probed)
     refuse_share(path, skipped, len(listing.source.names))
     good = [headers for headers, _ in probed]
+    if listing.source.half is not None:
+        require_two_wide(path, good[0])
     if not listing.unpaired:
         keep = [s in good[0] and t in good[1] for s, t in pairs(listing)]
         good = [
@@ -365,6 +371,17 @@ def refuse_pair_file(path: Path, what: str, options: PictureOptions) -> None:
             f"{path}: {what} pairs, and this recipe takes unpaired pictures: give two folders, as "
             "--data A/ B/, or train pix2pix"
         )
+
+
+def require_two_wide(path: Path, halves: dict[str, Header]) -> None:
+    """DataError for an ordinary picture, which would be cut into two narrow halves."""
+    for name, half in halves.items():
+        if half.width < half.height:
+            raise DataError(
+                f"{path}: halves of {printable(name)[:200]!r} would be {half.width} pixels wide "
+                f"and {half.height} high, so it is not a pair side by side: give two folders, as "
+                f"--data A/ B/, or a {CSV}"
+            )
 
 
 def require_same_proportions(path: Path, s: str, source: Header, t: str, target: Header) -> None:

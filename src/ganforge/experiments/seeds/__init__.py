@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from ganforge import api
-from ganforge.callbacks import display, log
+from ganforge.callbacks import display
+from ganforge.callbacks.log import Loggers, split, with_names
 from ganforge.config.schema import Config
 from ganforge.data.load import Dataset
 from ganforge.errors import DivergedError, GanforgeError, UsageError
@@ -69,6 +70,7 @@ def train(
     seeds: Iterable[int] = range(10),
     *,
     show: str | display.Display = "auto",
+    log: Any = None,
     at_once: int | None = None,
     data: Dataset | None = None,
     validation: Dataset | None = None,
@@ -83,6 +85,7 @@ def train(
         out: the folder. [default: runs/<name>]
         seeds: whole numbers from 0 up, each once.
         show: see `api.train`; numbers are of all seeds together.
+        log: see `api.train`; of a user's logger the class, of which every run gets an object.
         at_once: games in memory at a time. [default: as many as half of the free memory holds]
         data: a `Dataset` in place of what `config.data` names.
         validation: examples not in `data`, to score by.
@@ -97,8 +100,10 @@ def train(
     if not isinstance(config, Config):
         raise UsageError(f"{config!r}: expected a Config; call the recipe, as gf.recipes.cdcgan()")
     control = Control()
+    names, loggers = split(log)
+    config = with_names(config, names)
     with signals.handling(control), control.may_be_interrupted():
-        plan = plans.make(config, out, seeds, at_once, data, validation)
+        plan = plans.make(config, out, seeds, at_once, data, validation, loggers)
     return carry_out(plan, show, control)
 
 
@@ -163,6 +168,7 @@ def train_one_by_one(plan: Plan, show: str | display.Display, control: Control) 
             trained = api.train(
                 config, path, show=show, data=plan.data, validation=plan.validation,
                 take_over=control.take_over, race=False,  # seeds must not differ by the load
+                log=plan.log,
             )  # fmt: skip
         except DivergedError as error:
             diverged[seed] = str(error)
@@ -183,8 +189,8 @@ def train_groups(plan: Plan, control: Control, diverged: dict[int, str]) -> Iter
         with ExitStack() as stack:
             with control.may_be_interrupted():
                 group = ensembles.begin(stack, plan, seeds, control)
-            events = [stack.enter_context(log.Events(t.run.path))
-                      for t in group.members] if plan.config.output.tensorboard else []  # fmt: skip
+            log = [*plan.config.output.log, *plan.log]
+            loggers = [stack.enter_context(Loggers(t.run.path, log)) for t in group.members]
             if len(plan.groups) > 1:
                 which = f"group {number} of {len(plan.groups)}"
                 group.notes.insert(0, f"{which}: {len(seeds)} seeds from {seeds[0]}")
@@ -192,8 +198,8 @@ def train_groups(plan: Plan, control: Control, diverged: dict[int, str]) -> Iter
             for progress in loop.play(group, control, [], group.check):
                 if not progress.done and group.is_due(plan.config.output.score_every):
                     group.score()
-                for i in group.live if events else ():
-                    events[i].add(group.members[i].progress())
+                for i in group.live if log else ():
+                    group.notes += loggers[i].add(group.members[i].progress())
                 group.diagnose()
                 note = group.note()
                 if note:

@@ -332,14 +332,6 @@ function inTurns(current, count, noises, labels, f, done) {
   setTimeout(turn);
 }
 
-/** `inTurns` with the label of the state, until a newer drawing begins. */
-function ofThisDrawing(count, noiseOf, f) {
-  const mine = drawn;
-  inTurns(() => mine === drawn, count,
-    (from, size) => joined(Array.from({ length: size }, (_, i) => noiseOf(from + i))),
-    label(count), f, () => { document.documentElement.dataset.drawn = String(mine); });
-}
-
 function drawPictures() {
   shown.picture = pictured(made(shown.noises[0]));
   show("picture", shown.picture);
@@ -376,6 +368,9 @@ function drawGrid(rows, columns, count) {
 /** What the grid depends on. */
 const key = () => `${state.seed} ${state.truncation}`;
 
+/** The noises from, from + 1, ... of a function, after each other. */
+const several = (from, count, noiseOf) => joined(Array.from({ length: count }, (_, i) => noiseOf(from + i)));
+
 /** Several noises after each other. */
 function joined(parts) {
   const all = new Float32Array(parts.length * model.noise.size);
@@ -388,9 +383,10 @@ function drawStrip() {
   Object.assign(canvas, { width: STRIP * width, height });
   canvas.style.width = `${STRIP * width * Math.max(1, Math.round(56 / width))}px`;
   canvas.setAttribute("aria-label", `${STRIP} pictures of the walk`);
-  const context = canvas.getContext("2d");
-  ofThisDrawing(STRIP, (i) => walked(i / (STRIP - 1)),
-    (i, picture) => context.drawImage(picture, i * width, 0));
+  const [context, mine] = [canvas.getContext("2d"), drawn];
+  inTurns(() => mine === drawn, STRIP, (i, some) => several(i, some, (j) => walked(j / (STRIP - 1))),
+    label(STRIP), (i, picture) => context.drawImage(picture, i * width, 0),
+    () => { document.documentElement.dataset.drawn = String(mine); });
 }
 
 /** The noise at a part of the way; one number runs over its whole range. */
@@ -415,18 +411,23 @@ function drawWalk() {
   return ring(s.context, ...s.window.to(here[0], here[1]), colour("g"));
 }
 
+let maps = 0;
+
+/** The pictures of the plane; a redraw for another reason lets them go on. */
 function drawMap() {
   const mapKey = `${key()} ${state.index} ${state.label} ${state.to}`;
   if (shown.mapKey === mapKey) return;
   shown.mapKey = mapKey;
+  const mine = ++maps;
   shown.map = document.createElement("canvas");
   Object.assign(shown.map, { width: MAP * width, height: MAP * height });
   const context = shown.map.getContext("2d");
   const place = (i) => [(2 * ((i % MAP) + 0.5)) / MAP - 1, 1 - (2 * (Math.floor(i / MAP) + 0.5)) / MAP];
-  ofThisDrawing(MAP * MAP, (i) => planar(...place(i)), (i, picture) => {
-    context.drawImage(picture, (i % MAP) * width, Math.floor(i / MAP) * height);
-    if (i % MAP === MAP - 1) drawPad();
-  });
+  inTurns(() => mine === maps, MAP * MAP, (i, some) => several(i, some, (j) => planar(...place(j))),
+    label(MAP * MAP), (i, picture) => {
+      context.drawImage(picture, (i % MAP) * width, Math.floor(i / MAP) * height);
+      if (i % MAP === MAP - 1) drawPad();
+    }, () => {});
 }
 
 function drawPad() {

@@ -39,8 +39,8 @@ async function start() {
   $("rate-d").value = Math.log10(given.optimizers.discriminator.lr);
   $("rate-g").value = Math.log10(given.optimizers.generator.lr);
   $("turns").value = given.d_steps;
-  $("gamma").value = Math.log10(startingGamma()) || NONE;
-  if (!given.penalties.length) $("gamma").value = NONE;
+  const gamma = startingGamma();
+  $("gamma").value = gamma > 0 ? Math.log10(gamma) : NONE;
   listen();
   $("main").hidden = false;
   begin();
