@@ -51,6 +51,7 @@ _PLACES = {
     "Saved": "api:Saved",
     "Trained": "api:Trained",
     "UsageError": "errors:UsageError",
+    "cite": "report.citations:cite",
     "compare": "experiments.compare.function:compare",
     "config": "config",
     "data": "data",
@@ -75,9 +76,9 @@ _PLACES = {
 
 __all__ = [
     "DCGAN", "MLP", "Adversarial", "Average", "Config", "DataError", "Dataset", "GanforgeError",
-    "Noise", "Optimizer", "Output", "Saved", "Trained", "UsageError", "__version__", "compare",
-    "config", "data", "demo", "diagnose", "evaluate", "export", "iterate", "lightning", "load",
-    "load_data", "losses", "nets", "penalties", "plot", "population", "recipes", "report",
+    "Noise", "Optimizer", "Output", "Saved", "Trained", "UsageError", "__version__", "cite",
+    "compare", "config", "data", "demo", "diagnose", "evaluate", "export", "iterate", "lightning",
+    "load", "load_data", "losses", "nets", "penalties", "plot", "population", "recipes", "report",
     "theory", "train",
 ]  # fmt: skip
 

@@ -55,7 +55,7 @@ def short() -> Config:
 
 def train(folder: Path, **options: Any) -> str:
     given = {"base": short(), "data": digits(), "centres": 30, "every": 1, "threads": 1}
-    return parzen.run(folder, **(given | options))
+    return parzen.run(folder, **(given | options)).text
 
 
 def test_parzen_trains_chooses_by_validation_and_scores_once(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def play(folder: Path, **options: Any) -> str:
             {"name": "ring", "seeds": (0, 3), "base": toys(), "threads": 1, "display": "quiet"}
             | options
         ),
-    )
+    ).text
 
 
 def test_ring_and_grid_list_every_seed_beside_the_published(tmp_path: Path) -> None:

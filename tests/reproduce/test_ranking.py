@@ -81,7 +81,7 @@ def test_the_command_in_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setitem(load.NAMED, "mnist", cache(idx.bundled_mnist))  # read it once
     variants = {name: narrow(recipes.find(name)) for name in ranking.NAMES}
     asked = {"seeds": (0, 1), "budget": 0.003, "threads": 1, "variants": variants, "n": 100}
-    text = ranking.run(tmp_path, display="quiet", **asked)  # type: ignore[arg-type]
+    text = ranking.run(tmp_path, display="quiet", **asked).text  # type: ignore[arg-type]
     for word in (*ranking.NAMES, "label-accuracy", "recall", "claim", "seed 1", "equal budget",
                  "mnist-dropout: label-accuracy is for conditional recipes"):  # fmt: skip
         assert word in text, word
@@ -92,7 +92,7 @@ def test_the_command_in_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert all((c < 200).mean() > 0.3 for c in columns)  # none of the four is missing
     monkeypatch.setattr(evaluate, "evaluate", None)
     monkeypatch.setattr(api, "train", None)
-    again = ranking.run(tmp_path, display="quiet", **asked)  # type: ignore[arg-type]
+    again = ranking.run(tmp_path, display="quiet", **asked).text  # type: ignore[arg-type]
     assert again == text
 
 

@@ -54,7 +54,7 @@ def test_the_command_in_small(
         translation.run, tmp_path, study=shown, budget=1, threads=1, display="quiet",
         parts=parts(unpaired),
     )  # fmt: skip
-    text = run(seeds=(0,))
+    text = run(seeds=(0,)).text
     lines = text.splitlines()
     floors = ["copy", "mean", "the targets"] if unpaired else ["copy", "mean", "nearest"]
     for row in (*rows, *floors):
@@ -69,7 +69,7 @@ def test_the_command_in_small(
     monkeypatch.setattr(
         api, "train", lambda c, *a, **k: trained.append(c.seed) or train(c, *a, **k)
     )
-    assert "  2  " in run(seeds=(0, 1)) and trained == [1, 1]
+    assert "  2  " in run(seeds=(0, 1)).text and trained == [1, 1]
     with pytest.raises(DataError, match=r"after 1 epochs, and 2 are asked for: give --out"):
         run(seeds=(0,), budget=2)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -19,6 +19,7 @@ Count = Annotated[int, Parameter(alias="-n")]
 Unless = Parameter(show_default=False)  # of a value whose default the help text states
 Output = Annotated[Path | None, Parameter(alias="-o")]
 Labels = Annotated[list[str] | None, Parameter(consume_multiple=True, negative="")]
+Format = Literal["text", "md", "csv", "latex", "json"]  # of a table
 Lines = Generator[str, None, int]  # the lines to print; returns the exit code
 
 

@@ -33,6 +33,7 @@ class Metric:
         default: computed if no metric is named and its needs are met.
         quick: "images", "vectors" or both if it takes a second or two at N = 2,500 on such data,
             and is computed while a run goes on.
+        paper: in which it was published, a key of papers.bib; empty for none.
         shares_n: whether its N is the N of the case; that of a part of the samples differs.
     """
 
@@ -46,6 +47,7 @@ class Metric:
     default: bool = True
     quick: tuple[str, ...] = ()
     shares_n: bool = True
+    paper: str = ""
 
 
 class Floor(NamedTuple):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -76,11 +77,27 @@ def summarise(values: Iterable[float]) -> Summary:
     return Summary(len(x), mean, error, mean - half, mean + half)
 
 
-def stated(values: Iterable[float], digits: int) -> str:
+class Estimate(NamedTuple):
+    """A number of a table.
+
+    value, spread: with all digits; None for a number without a spread. text: both as shown.
+    """
+
+    value: float
+    spread: float | None
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def estimated(values: Iterable[float], digits: int) -> Estimate:
     """`mean +- standard error` with `digits` decimals; the value itself if there is one only."""
     found = summarise(values)
-    error = "" if found.count < 2 else f" +- {found.error:.{digits}f}"
-    return f"{found.mean:.{digits}f}{error}"
+    if found.count < 2:
+        return Estimate(found.mean, None, f"{found.mean:.{digits}f}")
+    text = f"{found.mean:.{digits}f} +- {found.error:.{digits}f}"
+    return Estimate(found.mean, found.error, text)
 
 
 def compare(a: str, b: str, left: dict[int, float], right: dict[int, float]) -> Test:

@@ -1,7 +1,9 @@
 """One file for each published system, with a function that returns one complete config.
 
-`dataclasses.replace(recipe(), ...)` varies it. A recipe outside the package is a function in a
-user's file, given as `mine.py:run`; only then is the file executed.
+Its docstring says where the system comes from; SOURCES names the papers, by their keys in
+papers.bib or as whole BibTeX entries, and REACHED what was measured, see `results`.
+`dataclasses.replace(recipe(), ...)` varies the config. A recipe outside the package is a function
+in a user's file, given as `mine.py:run`; only then is the file executed.
 """
 
 from __future__ import annotations

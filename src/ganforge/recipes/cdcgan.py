@@ -21,6 +21,7 @@ from ganforge.gan.penalties import R1, R2
 from ganforge.nets import DCGAN
 from ganforge.recipes.results import Reached
 
+SOURCES = ("radford2015", "miyato2018", "huang2024", "karras2020analyzing", "odena2017")
 REACHED = (
     Reached(
         "mnist",

@@ -22,6 +22,8 @@ from ganforge.config.schema import Config, Noise, Optimizer
 from ganforge.gan.cycle import Cycle
 from ganforge.nets import CycleNetworks
 
+SOURCES = ("zhu2017",)
+
 
 def cyclegan() -> Config:
     adam = Optimizer(lr=2e-4, betas=(0.5, 0.999), decay_from=0.5)

@@ -16,6 +16,7 @@ from ganforge.gan.adversarial import Adversarial
 from ganforge.nets import DCGAN
 from ganforge.recipes.results import Reached
 
+SOURCES = ("radford2015",)
 REACHED = (
     Reached(
         "mnist",

@@ -20,6 +20,7 @@ from ganforge.gan.penalties import R1
 from ganforge.nets import MLP
 from ganforge.recipes.results import Reached
 
+SOURCES = ("goodfellow2014",)
 REACHED = (
     Reached(
         "mixture1d",

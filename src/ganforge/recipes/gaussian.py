@@ -17,6 +17,7 @@ from ganforge.gan.adversarial import Adversarial
 from ganforge.nets import MLP, Init
 from ganforge.recipes.results import Reached
 
+SOURCES = ("zhang2023",)
 REACHED = (
     Reached(
         "gaussian",

@@ -19,6 +19,7 @@ from ganforge.nets import MLP
 from ganforge.recipes.gaussian import gaussian
 from ganforge.recipes.results import Reached
 
+SOURCES = ("mescheder2018", "huang2024")
 REACHED = (
     Reached(
         "gaussian",

@@ -19,6 +19,7 @@ from ganforge.gan.penalties import R1, R2
 from ganforge.nets import MLP
 from ganforge.recipes.results import Reached
 
+SOURCES = ("srivastava2017", "lin2018", "huang2024", "tancik2020")
 REACHED = (
     Reached(
         "grid",

@@ -15,6 +15,7 @@ from ganforge.gan.adversarial import Adversarial
 from ganforge.nets import MLP
 from ganforge.recipes.results import Reached
 
+SOURCES = ("salimans2016",)
 REACHED = (
     Reached(
         "mnist",

@@ -18,6 +18,7 @@ from ganforge.gan.adversarial import Adversarial
 from ganforge.nets import MLP
 from ganforge.recipes.results import Reached
 
+SOURCES = ("goodfellow2014",)
 REACHED = (
     Reached(
         "mnist", "collapsed: a few shapes, loss_D 0.01, one seed", "2 epochs of its 200, one thread"

@@ -15,6 +15,8 @@ from ganforge.config.schema import Config, Noise, Optimizer, Output
 from ganforge.gan.adversarial import Adversarial
 from ganforge.nets import MLP, Init
 
+SOURCES = ("lin2018",)
+
 
 def pacgan() -> Config:
     adam = Optimizer(lr=1e-4, betas=(0.8, 0.999))

@@ -19,6 +19,7 @@ from ganforge.gan.adversarial import Adversarial
 from ganforge.nets import MLP, Init
 from ganforge.recipes.results import Reached
 
+SOURCES = ("goodfellow2014",)
 REACHED = (
     Reached(
         "mnist-50000",

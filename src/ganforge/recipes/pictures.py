@@ -20,6 +20,8 @@ from ganforge.gan.penalties import R1, R2
 from ganforge.nets import DCGAN
 from ganforge.nets.init import Init
 
+SOURCES = ("radford2015", "huang2024", "karras2020analyzing", "zhao2020")
+
 
 def pictures() -> Config:
     adam = Optimizer(lr=1e-3, betas=(0.0, 0.99), decay_from=0.5)

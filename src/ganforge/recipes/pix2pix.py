@@ -24,6 +24,7 @@ from ganforge.gan.translation import Translation
 from ganforge.nets import UNet
 from ganforge.recipes.results import Reached
 
+SOURCES = ("isola2017",)
 REACHED = (
     Reached(
         "openmoji-lines",

@@ -17,6 +17,7 @@ from ganforge.gan.penalties import R1, R2
 from ganforge.recipes.grid import grid
 from ganforge.recipes.results import Reached
 
+SOURCES = ("srivastava2017", "lin2018")
 REACHED = (
     Reached(
         "ring",

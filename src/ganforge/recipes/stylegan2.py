@@ -23,6 +23,8 @@ from ganforge.gan.path_length import PathLength
 from ganforge.gan.penalties import R1
 from ganforge.nets.stylegan import StyleGAN2
 
+SOURCES = ("karras2020analyzing", "karras2020training")
+
 
 def stylegan2() -> Config:
     adam = Optimizer(lr=2.5e-3, betas=(0.0, 0.99))

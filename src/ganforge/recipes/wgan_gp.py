@@ -18,6 +18,8 @@ from ganforge.gan.adversarial import Adversarial
 from ganforge.gan.penalties import GradientPenalty
 from ganforge.nets.resnet import ResNet
 
+SOURCES = ("gulrajani2017",)
+
 
 def wgan_gp() -> Config:
     adam = Optimizer(lr=2e-4, betas=(0.0, 0.9), decay_from=0.0)

@@ -16,6 +16,8 @@ from ganforge.gan.adversarial import Adversarial
 from ganforge.gan.penalties import GradientPenalty
 from ganforge.nets import MLP, Init
 
+SOURCES = ("gulrajani2017",)
+
 
 def wgan_gp_toy() -> Config:
     adam = Optimizer(lr=1e-4, betas=(0.5, 0.9))

@@ -1,6 +1,6 @@
 """Published results, reproduced: each experiment trains, scores and returns the table with our row.
 
-`run(folder, *, seeds, budget, threads) -> str`; the same call continues where it was stopped.
+`run(folder, *, seeds, budget, threads) -> Outcome`; the same call continues where it was stopped.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from collections.abc import Callable
 from functools import partial
 
 from ganforge.reproduce import modes, parzen, ranking, translation
+from ganforge.reproduce.outcome import Outcome
 
-EXPERIMENTS: dict[str, Callable[..., str]] = {
+EXPERIMENTS: dict[str, Callable[..., Outcome]] = {
     "parzen": parzen.run,
     "ring": partial(modes.run, name="ring"),
     "grid": partial(modes.run, name="grid"),

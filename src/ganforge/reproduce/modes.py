@@ -27,11 +27,13 @@ from ganforge.errors import DivergedError, UsageError
 from ganforge.evaluation.inputs import Mixture
 from ganforge.evaluation.metrics.modes import count_modes
 from ganforge.experiments.seeds import StoppedError, train
-from ganforge.experiments.statistics import stated
+from ganforge.experiments.statistics import estimated
 from ganforge.gan.adversarial import Adversarial
 from ganforge.nets import MLP, Init
 from ganforge.plotting import points, style
 from ganforge.plotting.points import Truth
+from ganforge.reproduce.outcome import Outcome, text_table
+from ganforge.reproduce.outcome import published as printed
 from ganforge.rng import Stream
 from ganforge.runs.folder import EXPERIMENT
 from ganforge.runs.load import open_sampler
@@ -84,7 +86,7 @@ def run(
     base: Config | None = None,
     data: Dataset | None = None,
     display: str = "auto",
-) -> str:
+) -> Outcome:
     """Train all seeds, count the modes of each and of the controls.
 
     The same call continues where it was stopped.
@@ -100,7 +102,7 @@ def run(
         display: how training is shown, see `api.train`.
 
     Returns:
-        The published table with our rows, as text.
+        The published table with our rows.
 
     Raises:
         UsageError: the folder holds another experiment, or an unfinished one of an earlier version.
@@ -125,7 +127,7 @@ def run(
     return report(name, ours, table, config)
 
 
-def published(folder: Path, *, name: str, **options: Any) -> str:
+def published(folder: Path, *, name: str, **options: Any) -> Outcome:
     """`run` with the plain GAN of the published tables, for 4 epochs by default."""
     return run(folder, name=name, base=plain(name), **options)
 
@@ -229,27 +231,29 @@ def controls(name: str, seeds: Sequence[int]) -> dict[str, list[Result]]:
     return {"a perfect sampler": perfect, f"a memoriser of {MEMORISED} points": memoriser}
 
 
-def report(name: str, ours: Sequence[Result], table: dict[str, Any], config: Config) -> str:
+def report(name: str, ours: Sequence[Result], table: dict[str, Any], config: Config) -> Outcome:
     """The published rows, ours, the controls, and every seed."""
     modes = len(mixture(name).centres)
-    rows = [(f"{name} of {modes}", "modes", "high quality %", "reverse KL")]
-    rows += [(who, *figures) for who, figures in PUBLISHED[name].items()]
+    names = (f"{name} of {modes}", "modes", "high quality %", "reverse KL")
+    records: list[dict[str, Any]] = [
+        dict(zip(names, (who, *map(printed, figures)), strict=True))
+        for who, figures in PUBLISHED[name].items()
+    ]
     groups = {f"ours, {len(ours)} seeds": ours, **controls(name, [one.seed for one in ours])}
     digits = {"covered": 1, "high_quality": 1, "reverse_kl": 3}
     for who, group in groups.items():
-        covered, quality, kl = (
-            stated([getattr(one, key) for one in group], n) for key, n in digits.items()
-        )
-        rows.append((who, covered, quality, kl))
+        figures = [estimated([getattr(o, key) for o in group], n) for key, n in digits.items()]
+        records.append(dict(zip(names, (who, *figures), strict=True)))
     each = [("seed", "modes", f"with 1/{3 * modes} of the mass", "high quality %", "reverse KL")]
     each += [(str(one.seed), str(one.covered), str(one.heavy), f"{one.high_quality:.1f}",
               f"{one.reverse_kl:.3f}") for one in ours]  # fmt: skip
-    return (
-        f"{columns(rows)}\n\n{columns(each)}\n\n"
+    return Outcome(
+        records,
+        f"{text_table(records)}\n\n{columns(each)}\n\n"
         f"{SAMPLES:,} samples a run, +- standard error over runs; published: 400,000 iterations.\n"
         f"Ours: {table['steps']:,} iterations of batch {config.batch}, all seeds in "
         f"{table['seconds'] / 60:.1f} minutes on {table['threads']} thread(s); all {modes} modes "
-        f"in {sum(one.covered == modes for one in ours)} of {len(ours)} seeds."
+        f"in {sum(one.covered == modes for one in ours)} of {len(ours)} seeds.",
     )
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,12 +22,12 @@ from ganforge import recipes
 from ganforge.config.schema import Config
 from ganforge.data.load import PARTS, Dataset, load
 from ganforge.evaluation.metrics.parzen import Parzen, best_sigma, parzen
-from ganforge.experiments.statistics import stated
+from ganforge.experiments.statistics import Estimate, estimated
 from ganforge.files import read_json, write_json
+from ganforge.reproduce.outcome import Outcome, published, text_table
 from ganforge.rng import Stream
 from ganforge.runs import model
 from ganforge.sampling.sampler import Sampler
-from ganforge.text import columns
 from ganforge.training import loop
 from ganforge.types import Array
 
@@ -72,7 +73,7 @@ def run(
     data: Mapping[str, Dataset] | None = None,
     centres: int = CENTRES,
     every: float = EVERY,
-) -> str:
+) -> Outcome:
     """Train the nets of 2014 with each seed, and score them and the controls.
 
     The same call continues where it was stopped.
@@ -88,7 +89,7 @@ def run(
         every: epochs between two scores on the validation part.
 
     Returns:
-        The published table with our rows, as text.
+        The published table with our rows.
     """
     config = base or recipes.find("parzen")
     parts = data or {part: load(config.data, part=part) for part in PARTS}
@@ -166,26 +167,32 @@ def to_unit(values: Array) -> Array:
     return values.reshape(len(values), -1).astype(np.float64) / 255
 
 
-def report(scores: Sequence[Score], real: Mapping[str, Parzen], centres: int) -> str:
+def report(scores: Sequence[Score], real: Mapping[str, Parzen], centres: int) -> Outcome:
     """The published rows, ours, and the controls."""
-    rows = [("MNIST, Parzen window", "nats", "sigma")]
-    rows += [(name, published, "") for name, published in PUBLISHED]
-    rows += [row(f"ours, seed {s.seed}, epoch {s.best.epoch:g}", s.test) for s in scores]
+    rows = [row(name, published(figure)) for name, figure in PUBLISHED]
+    rows += [of_run(f"ours, seed {s.seed}, epoch {s.best.epoch:g}", s.test) for s in scores]
     if len(scores) > 1:
-        rows.append((f"ours, {len(scores)} seeds", stated([s.test.mean for s in scores], 1), ""))
+        rows.append(row(f"ours, {len(scores)} seeds", estimated([s.test.mean for s in scores], 1)))
     names = {
         "perfect": f"a perfect sampler ({centres:,} training digits)",
         "memoriser": "a memoriser (all training digits)",
     }
-    rows += [row(names[name], p) for name, p in real.items()]
-    return (
-        f"{columns(rows)}\n"
+    rows += [of_run(names[name], p) for name, p in real.items()]
+    return Outcome(
+        rows,
+        f"{text_table(rows)}\n"
         "+- of one run is the standard error over the test digits, as published.\n"
-        f"Ours less the published 225: {stated([s.test.mean - 225 for s in scores], 1)}. Well "
-        "above the perfect sampler would mean copying."
+        f"Ours less the published 225: {estimated([s.test.mean - 225 for s in scores], 1)}. Well "
+        "above the perfect sampler would mean copying.",
     )
 
 
-def row(name: str, p: Parzen) -> tuple[str, str, str]:
+def row(name: str, nats: Estimate, sigma: Estimate | None = None) -> dict[str, Any]:
+    """A name with its mean log-likelihood and the sigma of the window."""
+    return {"MNIST, Parzen window": name, "nats": nats, "sigma": sigma}
+
+
+def of_run(name: str, p: Parzen) -> dict[str, Any]:
     """A name with its mean log-likelihood, standard error and sigma."""
-    return name, f"{p.mean:.1f} +- {p.error:.1f}", f"{p.sigma:.3f}"
+    nats = Estimate(p.mean, p.error, f"{p.mean:.1f} +- {p.error:.1f}")
+    return row(name, nats, Estimate(p.sigma, None, f"{p.sigma:.3f}"))

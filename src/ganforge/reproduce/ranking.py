@@ -33,6 +33,7 @@ from ganforge.experiments.compare.recipes import run_folder
 from ganforge.experiments.statistics import holm_adjusted
 from ganforge.plotting import curves, strips, style
 from ganforge.plotting.curves import Chart
+from ganforge.reproduce.outcome import Outcome
 from ganforge.runs import load
 from ganforge.runs.folder import Run
 from ganforge.types import Pixels
@@ -61,7 +62,7 @@ def run(
     variants: Mapping[str, Config] | None = None,
     n: int = N,
     display: str = "auto",
-) -> str:
+) -> Outcome:
     """Train what is missing, compare, and draw the samples side by side.
 
     The same call continues where it was stopped.
@@ -76,7 +77,7 @@ def run(
         display: how training is shown, see `api.train`.
 
     Returns:
-        The tables and the tested claim, as text.
+        The tables and the tested claim.
     """
     named = variants or {name: recipes.find(name) for name in NAMES}
     named = {name: replace(one, threads=threads) for name, one in named.items()}
@@ -93,9 +94,8 @@ def run(
     )
     saved = [files.save_file(folder / PICTURE, style.png(picture(found)))]
     saved += compare.save(found, folder)
-    return "\n\n".join(
-        [compare.text(found), claim(found), "saved in " + ", ".join(map(str, saved))]
-    )
+    text = [compare.text(found), claim(found), "saved in " + ", ".join(map(str, saved))]
+    return Outcome(show.records(found), "\n\n".join(text))
 
 
 def claim(found: Comparison) -> str:

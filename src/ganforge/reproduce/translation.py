@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,10 +27,10 @@ from ganforge.evaluation.pairs import OF_PAIRS, PairCase, colours, l1, unlike, w
 from ganforge.evaluation.translation import case_of
 from ganforge.experiments.compare.recipes import run_folder
 from ganforge.experiments.seeds import StoppedError
-from ganforge.experiments.statistics import compare, stated
+from ganforge.experiments.statistics import Estimate, compare, estimated
+from ganforge.reproduce.outcome import Outcome, text_table
 from ganforge.runs.load import open_sampler
 from ganforge.sampling.translate import BACK, FORTH, Translator
-from ganforge.text import columns
 from ganforge.training.pairing import load_part
 from ganforge.types import Pixels
 
@@ -73,7 +73,7 @@ def run(
     threads: int = 0,
     parts: Mapping[str, Dataset] | None = None,
     display: str = "auto",
-) -> str:
+) -> Outcome:
     """Train every row with every seed, one seed of all rows before the next; score each at once.
 
     The same call goes on where it was stopped; more seeds may be asked for later.
@@ -88,7 +88,7 @@ def run(
         display: how training is shown, see `api.train`.
 
     Returns:
-        The table and the tested claims, as text.
+        The table and the tested claims.
 
     Raises:
         StoppedError: a signal ended a training.
@@ -115,7 +115,7 @@ def run(
             }
             known.setdefault(name, {})[str(seed)] = measures
             files.write_json(folder / SCORES, {"epochs": epochs, "rows": known})
-            files.save_file(folder / TABLE, f"{report(chosen, known, data)}\n".encode())
+            files.save_file(folder / TABLE, f"{report(chosen, known, data).text}\n".encode())
     pictures = sheet(folder, list(rows), data["test"], seeds[0])
     files.save_file(folder / SHEET, images.png(pictures, SCALE))
     return report(chosen, known, data)
@@ -180,24 +180,26 @@ def gradient(pictures: Pixels) -> float:
     return float(np.abs(np.diff(x, axis=1)).mean() + np.abs(np.diff(x, axis=2)).mean())
 
 
-def report(study: Study, known: Scores, data: Mapping[str, Dataset]) -> str:
+def report(study: Study, known: Scores, data: Mapping[str, Dataset]) -> Outcome:
     """The rows that need no training, ours, and the claims."""
     names = study.measures
-    table = [("", "seeds", *names)]
+    table: list[dict[str, Any]] = []
     for floor, values in baselines(data).items():
-        cells = [f"{values[n]:.{digits(n)}f}" if n in values else "" for n in names]
-        table.append((floor, "", *cells))
+        shown = {n: Estimate(values[n], None, f"{values[n]:.{digits(n)}f}")
+                 for n in names if n in values}  # fmt: skip
+        table.append({"": floor, "seeds": None, **dict.fromkeys(names), **shown})
     for row in study.rows:
         runs = known.get(row, {}).values()
         if runs:
-            cells = [stated([one[n] for one in runs], digits(n)) for n in names]
-            table.append((row, str(len(runs)), *cells))
+            cells = {n: estimated([one[n] for one in runs], digits(n)) for n in names}
+            table.append({"": row, "seeds": len(runs), **cells})
     every = [one for runs in known.values() for one in runs.values()]
     minutes = sum(one["seconds"] for one in every) / 60
-    return (
-        f"{columns(table)}\n\n{len(data['test']):,} pairs of the test part, mean +- standard error "
-        f"over seeds; {every[0]['images']:,.0f} pictures a run, {minutes:,.1f} minutes of training "
-        f"in all.\n\n{tested(study.claims, known)}"
+    return Outcome(
+        table,
+        f"{text_table(table)}\n\n{len(data['test']):,} pairs of the test part, mean +- standard "
+        f"error over seeds; {every[0]['images']:,.0f} pictures a run, {minutes:,.1f} minutes of "
+        f"training in all.\n\n{tested(study.claims, known)}",
     )
 
 

@@ -7,6 +7,7 @@ command imports torch, numpy and the like inside its functions only, so that hel
 # command -> module:function (or the App of a command that has commands in it)
 COMMANDS = {
     "--install-completion": "ganforge.cli.commands.install_completion:install",
+    "cite": "ganforge.cli.commands.cite:cite",
     "compare": "ganforge.cli.commands.compare:compare",
     "data": "ganforge.cli.commands.data:data",
     "demo": "ganforge.cli.commands.demo:demo",

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ganforge.cli.arguments import overrides
-from ganforge.cli.options import Count, Lines, given, user_code
+from ganforge.cli.options import Count, Format, Lines, given, user_code
 from ganforge.errors import UsageError
 
 FOLDER = Path("runs/compare")
@@ -28,6 +28,7 @@ def compare(
     space: str | None = None,
     out: Path | None = None,
     code: Path | None = None,
+    format: Format = "text",
 ) -> Lines:
     """Compare finished runs, or train recipes with several seeds and compare these.
 
@@ -70,11 +71,15 @@ def compare(
         runs/compare that is named after the recipes and seeds; trained runs in runs/compare]
     code
         Your FILE.py, for runs with parts that are your code.
+    format
+        The table as text, md, csv, latex (booktabs) or json; if not text, all else goes to stderr.
     """
+    from ganforge.cli import tables
     from ganforge.experiments import compare as comparing
     from ganforge.experiments.compare import jobs as training
     from ganforge.experiments.compare import recipes as planning
     from ganforge.experiments.compare import runs as finished
+    from ganforge.experiments.compare import show
     from ganforge.experiments.plan import parse
 
     if bool(runs) == (recipes is not None):
@@ -103,10 +108,14 @@ def compare(
         named = {k: [(s, planning.run_folder(trained, k, s)) for s in numbers] for k in configs}
         folder = result_folder(named, out)
         jobs = planning.plan_jobs(configs, numbers, comparing.Budget(**budget), trained)
-        yield from training.progress_lines(jobs, scoring)
+        with tables.remarks(format):
+            yield from training.progress_lines(jobs, scoring)
         found = planning.of_jobs(jobs, scoring)
-    yield "\n" + comparing.text(found)
-    yield "\nsaved in " + " and ".join(map(str, comparing.save(found, folder)))
+    with tables.remarks(format):
+        yield "\n" + (comparing.text(found) if format == "text" else show.remarks(found))
+        yield "\nsaved in " + " and ".join(map(str, comparing.save(found, folder)))
+    if format != "text":
+        yield tables.render(show.records(found), format)
     return 0
 
 

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from ganforge.cli.options import Count, user_code
+from ganforge.cli.options import Count, Format, Lines, user_code
+
+if TYPE_CHECKING:
+    from ganforge.evaluation.score import Score
 
 
 def evaluate(
@@ -19,7 +25,8 @@ def evaluate(
     seed: int = 0,
     space: str | None = None,
     code: Path | None = None,
-) -> str:
+    format: Format = "text",
+) -> Lines:
     """Score a run, a model or samples: every metric with its floor and verdict.
 
     Parameters
@@ -43,7 +50,10 @@ def evaluate(
         The feature space, or FILE.py:FUNCTION of examples (N, ...). [default: the data's]
     code
         Your FILE.py, for a run or model with parts that are your code.
+    format
+        The table as text, md, csv, latex (booktabs) or json; if not text, all else goes to stderr.
     """
+    from ganforge.cli import tables
     from ganforge.evaluation import evaluate as evaluation
     from ganforge.evaluation import store
     from ganforge.evaluation.score import table
@@ -51,9 +61,34 @@ def evaluate(
 
     words = None if metrics is None else [m.strip() for m in metrics.split(",") if m.strip()]
     names = None if words is None else [named(word) for word in words]
-    scores = evaluation.evaluate(
-        path, data=data, size=size, n=n, metrics=names, space=named(space), seed=seed, split=split,
-        networks=user_code(code),
-    )  # fmt: skip
-    real = f"\nreal examples of {data}" if data is not None else ""
-    return f"{table(scores)}{real}\nsaved in {store.scores_path(path)}"
+    with tables.remarks(format):
+        scores = evaluation.evaluate(
+            path, data=data, size=size, n=n, metrics=names, space=named(space), seed=seed,
+            split=split, networks=user_code(code),
+        )  # fmt: skip
+        yield table(scores)
+        if data is not None:
+            yield f"real examples of {data}"
+        yield f"saved in {store.scores_path(path)}"
+    if format != "text":
+        yield tables.render(records(scores), format)
+    return 0
+
+
+def records(scores: Sequence[Score]) -> list[dict[str, Any]]:
+    """A record for each score, with what it depends on."""
+    from ganforge.experiments.statistics import Estimate
+
+    def estimate(value: float, spread: float) -> Estimate:
+        if math.isnan(spread):
+            return Estimate(value, None, f"{value:.4g}")
+        return Estimate(value, spread, f"{value:.4g} +- {spread:.2g}")
+
+    return [
+        {
+            "metric": s.name, "value": estimate(s.value, s.spread),
+            "floor": estimate(s.floor, s.floor_spread), "verdict": s.verdict, "N": s.n,
+            "split": s.split, "space": s.space, "seed": s.seed,
+        }
+        for s in scores
+    ]  # fmt: skip

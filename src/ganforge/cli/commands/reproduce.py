@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 
 from ganforge.cli.arguments import again
-from ganforge.cli.options import Lines, given
+from ganforge.cli.options import Format, Lines, given
 from ganforge.errors import check, choice
 
 
@@ -18,6 +18,7 @@ def reproduce(
     budget: float | None = None,
     out: Path | None = None,
     threads: int = 0,
+    format: Format = "text",
 ) -> Lines:
     """Repeat a published experiment, and print its table with our row. The command can be resumed.
 
@@ -40,8 +41,11 @@ def reproduce(
         The folder for runs and tables. [default: runs/reproduce-EXPERIMENT]
     threads
         The number of CPU threads, 0 for all.
+    format
+        The table as text, md, csv, latex (booktabs) or json; if not text, all else goes to stderr.
     """
     try:
+        from ganforge.cli import tables
         from ganforge.experiments.plan import parse
         from ganforge.reproduce import EXPERIMENTS
 
@@ -51,9 +55,13 @@ def reproduce(
         check(threads >= 0, "threads", threads, "0 (all) or more")
         folder = out or Path("runs") / f"reproduce-{experiment}"
         numbers = given(seeds=None if seeds is None else parse(seeds))
-        text = EXPERIMENTS[experiment](folder, budget=budget, threads=threads, **numbers)
+        with tables.remarks(format):
+            found = EXPERIMENTS[experiment](folder, budget=budget, threads=threads, **numbers)
     except KeyboardInterrupt:
         yield f"stopped; to go on from the last checkpoint: {again()}"
         return 130
-    yield f"{text}\nsaved in {folder}"
+    with tables.remarks(format):
+        yield f"{found.text}\nsaved in {folder}"
+    if format != "text":
+        yield tables.render(found.table, format)
     return 0

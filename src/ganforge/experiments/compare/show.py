@@ -15,7 +15,7 @@ from ganforge._version import __version__
 from ganforge.callbacks.evaluate import N as CHOSEN_BY
 from ganforge.experiments.compare.comparison import Comparison
 from ganforge.experiments.compare.subject import JSON, refuse_another, subject
-from ganforge.experiments.statistics import EXACT, Summary, Test
+from ganforge.experiments.statistics import EXACT, Estimate, Summary, Test
 from ganforge.plotting import intervals, style
 from ganforge.plotting.intervals import Panel, Row
 from ganforge.runs import folder as runs
@@ -139,6 +139,46 @@ def caveats(found: Comparison) -> list[str]:
     if min(counts.values()) < CLAIM:
         out.append(f"fewer than {CLAIM} seeds: {CLAIM} or more make a claim")
     return out
+
+
+def records(found: Comparison) -> list[dict[str, Any]]:
+    """A record for each recipe, best first by the first metric, and one for the floor.
+
+    Estimates are means with their standard errors; low and high are of the 95 % interval.
+    """
+    metrics = found.scoring.metrics
+    order = {group.label: None for m in metrics for group, _ in found.ranked(m)}
+    order |= {group.label: None for group in found.groups}
+    known = {m: {group.label: summary for group, summary in found.ranked(m)} for m in metrics}
+    count = {g.label: sum(not e.diverged for e in g.entries) for g in found.groups}
+    table: list[dict[str, Any]] = []
+    for label in order:
+        table.append({"recipe": label, "seeds": count[label]})
+        for m in metrics:
+            summary = known[m].get(label)
+            table[-1] |= {m: None, f"{m} low": None, f"{m} high": None}
+            if summary is not None:
+                mean, error, _ = estimate(summary)
+                spread = None if error == NONE else summary.error
+                text = mean if spread is None else f"{mean} +- {error}"
+                table[-1] |= {m: Estimate(summary.mean, spread, text)}
+                if spread is not None:
+                    table[-1] |= {f"{m} low": summary.low, f"{m} high": summary.high}
+    floor: dict[str, Any] = dict.fromkeys(table[0])
+    for m in metrics:
+        value = float(np.mean([s.floor for g in found.groups for s in g.scores(m).values()]))
+        floor[m] = Estimate(value, None, number(value))
+    return [*table, floor | {"recipe": "real examples"}]
+
+
+def remarks(found: Comparison) -> str:
+    """What belongs to `records`: the paired tests, the budget of each recipe, caveats."""
+    tests = []
+    for m in found.scoring.metrics:
+        names = {group.label: group.label for group in found.groups}
+        shown = tests_text(found.tests(m), found.card(m).better, names)
+        tests += [f"{m}\n{shown}"] if shown else []
+    return "\n\n".join(filter(None, (*tests, budget_text(found), "\n".join(caveats(found)))))
 
 
 def number(value: float, digits: int = 4) -> str:
