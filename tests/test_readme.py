@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import re
 import shlex
+import socket
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import HTTPCookieProcessor, build_opener
 
 import numpy as np
 import pytest
@@ -19,6 +24,8 @@ from ganforge.config.schema import Config
 from ganforge.recipes import RECIPES
 from ganforge.report import samples
 from ganforge.serve import server
+from ganforge.serve.limits import Limits
+from tests.helpers.served import running
 from tests.helpers.tiny import shortened
 
 ROOT = Path(__file__).parent.parent
@@ -99,6 +106,31 @@ def test_command(command: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> 
     if words[0] == "report":
         monkeypatch.setattr(samples, "neighbours", partial(samples.neighbours, searched=500))
     assert main(words) == 0
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+def test_two_commands_lead_to_pictures_from_curl_and_to_a_page_on_a_phone(
+    host: str, place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`ganforge train`, which `place` has run, and `ganforge serve` as README says."""
+    monkeypatch.chdir(place)
+    (command,) = [
+        c for c in COMMANDS if "ganforge serve" in c and ("--host" in c) == (host[0] == "0")
+    ]
+    found: list[tuple[Any, socket.socket]] = []
+    monkeypatch.setattr(server, "run", lambda app, at, **_: found.append((app, at.dup())))
+    capsys.readouterr()
+    assert main([*shlex.split(command)[1:], "--port", "0"]) == 0
+    address = re.findall(r"http://\S+", capsys.readouterr().out)[0]
+    ((app, listening),) = found
+    opener = build_opener(HTTPCookieProcessor())  # a browser stores the token as a cookie
+    with running(app, listening, Limits()):
+        page = opener.open(address, timeout=30).read().decode()
+        assert '<meta name="viewport"' in page and 'id="weights"' in page
+        curl = re.findall(r"`curl '([^']+)' -o eight.png`", README)[0]
+        asked = curl.replace("127.0.0.1:8000", urlsplit(address).netloc)
+        with Image.open(io.BytesIO(opener.open(asked, timeout=30).read())) as picture:
+            assert (picture.format, picture.size) == ("PNG", (28, 28))
 
 
 def lacking(command: str) -> list[tuple[str, ...]]:

@@ -24,6 +24,7 @@ from ganforge.data.spec import DataSpec
 from ganforge.errors import DataError, UsageError
 from ganforge.evaluation.score import Score
 from ganforge.export import hub as sharing
+from ganforge.export.demo.page import html
 from ganforge.runs import hub, model
 from ganforge.sampling.sampler import Sampler
 from tests.helpers.loopback_hub import State, loopback
@@ -293,6 +294,27 @@ def test_a_dry_run_sends_nothing(
     assert main(["push", str(folder), "me/digits", "--license", "mit", "--dry-run"]) == 0
     out = capsys.readouterr().out
     assert "model.safetensors" in out and "nothing was sent" in out and not server.asked
+
+
+def test_a_space_shows_the_demo(
+    server: State, folder: Path, sampler: Sampler, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from ganforge.cli import main
+
+    shared = sharing.shared(folder, "me/digits", "mit", demo=True)
+    files = sharing.space(shared, "me/digits", "mit")
+    address = sharing.push(files, "me/digits", endpoint=server.endpoint, kind="space")
+    shown = server.repos["spaces/me/digits"]
+    assert "/spaces/me/digits/commit/" in address and set(shown) == {"index.html", "README.md"}
+    assert shown["index.html"] == shared["demo.html"] == html(sampler).encode()
+    facts = yaml.safe_load(shown["README.md"].decode().split("---")[1])
+    assert facts == {"title": "digits", "sdk": "static", "license": "mit", "models": ["me/digits"]}
+    assert server.made == [server.made[0]] and server.made[0]["sdk"] == "static"
+    assert server.private
+    words = ["push", str(folder), "me/digits", "--license", "mit", "--space", "--dry-run"]
+    assert main(words) == 0
+    out = capsys.readouterr().out
+    assert "demo.html" in out and "index.html" in out and 'sdk: "static"' in out
 
 
 def test_push_says_what_the_hub_refuses(folder: Path, server: State) -> None:

@@ -30,6 +30,7 @@ class State:
     swapped: dict[str, bytes] = field(default_factory=dict)  # sent in the place of others
     torn: bool = False
     private: bool | None = None
+    made: list[dict[str, Any]] = field(default_factory=list)  # repositories, as asked for
     endpoint: str = ""
 
 
@@ -129,14 +130,16 @@ class Handler(BaseHTTPRequestHandler):
         data, path, state = self.body(), self.path.partition("?")[0], self.state
         if path == "/api/repos/create":
             made = json.loads(data)
+            state.made.append(made)
             owner = made.get("organization") or "me"
             repo = made["name"] if "/" in made["name"] else f"{owner}/{made['name']}"
+            repo = f"spaces/{repo}" if made.get("type") == "space" else repo
             state.repos.setdefault(repo, {})
             state.private = made.get("private", made.get("visibility") == "private")
             self.answer(200, {"url": f"{state.endpoint}/{repo}", "name": repo, "id": repo})
         elif path == "/api/validate-yaml":
             self.answer(200, {"errors": [], "warnings": []})
-        elif found := re.fullmatch(r"/api/models/([^/]+/[^/]+)/preupload/(.+)", path):
+        elif found := re.fullmatch(r"/api/(?:models|spaces)/([^/]+/[^/]+)/preupload/(.+)", path):
             names = [file["path"] for file in json.loads(data)["files"]]
             self.answer(200, {"files": [
                 {"path": n, "uploadMode": "lfs" if n.endswith((".safetensors", ".onnx", ".png"))
@@ -147,8 +150,8 @@ class Handler(BaseHTTPRequestHandler):
                 for o in json.loads(data)["objects"]
             ]
             self.answer(200, {"transfer": "basic", "objects": objects})
-        elif found := re.fullmatch(r"/api/models/([^/]+/[^/]+)/commit/(.+)", path):
-            self.commit(found[1], data)
+        elif found := re.fullmatch(r"/api/(models|spaces)/([^/]+/[^/]+)/commit/(.+)", path):
+            self.commit(("spaces/" if found[1] == "spaces" else "") + found[2], data)
         else:
             self.answer(404)
 
@@ -163,7 +166,7 @@ class Handler(BaseHTTPRequestHandler):
             elif value["key"] == "lfsFile":
                 content = self.state.uploads[value["value"]["oid"]]
                 self.state.repos[repo][value["value"]["path"]] = content
-        url = f"{self.state.endpoint}/{repo}/commit/{SHA}"
+        url = f"{self.state.endpoint}/{repo}/commit/{SHA}"  # of a Space with spaces/ before it
         self.answer(200, {"commitUrl": url, "commitOid": SHA, "success": True})
 
 

@@ -178,10 +178,27 @@ def results(scores: list[tuple[str, Score]]) -> dict[str, Any]:
     return {"task": {"type": TASK}, "dataset": dataset, "metrics": metrics}
 
 
+def space(shared: Mapping[str, bytes], repo: str, license: str) -> dict[str, bytes]:
+    """The files of a static Space that shows the page of a model: the page, and its card."""
+    name = hub.parse(repo).repo
+    facts = {"title": name.partition("/")[2], "sdk": "static", "license": license, "models": [name]}
+    front = "\n".join(f"{key}: {json.dumps(value)}" for key, value in facts.items())
+    text = f"Samples of [{name}](https://huggingface.co/{name}), made in the page."
+    card = encoded(f"---\n{front}\n---\n\n{text}\n")
+    return {"index.html": shared["demo.html"], model.CARD: card}
+
+
 def push(
-    shared: Mapping[str, bytes], repo: str, *, private: bool = True, endpoint: str | None = None
+    shared: Mapping[str, bytes],
+    repo: str,
+    *,
+    private: bool = True,
+    endpoint: str | None = None,
+    kind: str = "model",
 ) -> str:
     """Send files as one commit to the hub, making the repository; the address of the commit.
+
+    kind: of the repository, "model" or "space", which is a static one.
 
     Raises:
         UsageError: the extra is not installed.
@@ -193,9 +210,12 @@ def push(
     address = hub.parse(repo)
     added = [CommitOperationAdd(name, data) for name, data in shared.items()]
     api = HfApi(endpoint=endpoint, **hub.LIBRARY)
+    sdk = "static" if kind == "space" else None
     with hub.explained(address):
-        api.create_repo(address.repo, private=private, exist_ok=True)
-        made = api.create_commit(address.repo, added, commit_message=f"ganforge {__version__}")
+        api.create_repo(address.repo, private=private, exist_ok=True, repo_type=kind, space_sdk=sdk)
+        made = api.create_commit(
+            address.repo, added, commit_message=f"ganforge {__version__}", repo_type=kind
+        )
     if not made.commit_url:
         raise DataError(f"{address}: the hub did not say that it has the commit: look at its page")
     return str(made.commit_url)

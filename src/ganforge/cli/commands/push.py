@@ -17,6 +17,7 @@ def push(
     public: Annotated[bool, Flag] = False,
     onnx: Annotated[bool, Flag] = False,
     demo: Annotated[bool, Flag] = False,
+    space: Annotated[bool, Flag] = False,
     force: Annotated[bool, Flag] = False,
     dry_run: Annotated[bool, Flag] = False,
     code: Path | None = None,
@@ -37,6 +38,8 @@ def push(
         Add model.onnx.
     demo
         Add demo.html.
+    space
+        Add demo.html, and show it as a static Space of the same name.
     force
         Share the model although its networks are your code, which is not shared.
     dry_run
@@ -47,13 +50,17 @@ def push(
     from ganforge.export import hub
 
     shared = hub.shared(
-        run, repo, license, onnx=onnx, demo=demo, force=force, networks=user_code(code)
+        run, repo, license, onnx=onnx, demo=demo or space, force=force, networks=user_code(code)
     )
-    for name, data in shared.items():
-        yield f"{name:<18} {len(data):>13,} bytes"
+    sent = {"model": shared}
+    if space:
+        sent["space"] = hub.space(shared, repo, str(license))
+    for kind, found in sent.items():
+        yield from (f"{name:<18} {len(data):>13,} bytes" for name, data in found.items())
+        if dry_run:
+            yield "\n" + found["README.md"].decode()
+        else:
+            yield hub.push(found, repo, private=not public, kind=kind)
     if dry_run:
-        yield "\n" + shared["README.md"].decode()
         yield "nothing was sent"
-    else:
-        yield hub.push(shared, repo, private=not public)
     return 0

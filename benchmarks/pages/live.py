@@ -1,0 +1,162 @@
+"""The live page: from a row in the log to its drawing, and what ten open pages cost a training.
+
+    python -m benchmarks.pages.live [--rows 100] [--pairs 3] [--json FILE]
+
+Needs chromium and playwright. A row is appended at a random instant; its time ends with the frame
+after the one that draws it. The training is `gaussian` in another process, by turns alone and with
+ten pages that read its stream: its CPU time, and its system calls that read and write, are those
+of the training process alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.speed import machine
+from ganforge.config import convert
+from ganforge.recipes import cdcgan
+from ganforge.runs import folder
+from ganforge.runs.folder import Run, append_log
+
+DRAWN = """(rows) => new Promise((done) => {
+  const look = () => {
+    const found = watch.runs.get(0);
+    if (found && found.rows >= rows) requestAnimationFrame(() => requestAnimationFrame(done));
+    else setTimeout(look, 1);
+  };
+  look();
+})"""
+PAGES = 10
+
+
+def made(path: Path) -> Run:
+    """A run folder with an empty log."""
+    run = Run(path)
+    run.samples.mkdir(parents=True)
+    (run.path / folder.CONFIG).write_text(convert.dumps(cdcgan()))
+    run.write_info(status="finished", name="cdcgan", step=0, steps=1000, seed=0)
+    append_log(run.log_path, [record(0)])
+    return run
+
+
+def record(step: int) -> dict[str, Any]:
+    return {"step": step, "epoch": step / 100, "loss_d": step % 7, "loss_g": -step}
+
+
+def served(run: Path) -> tuple[subprocess.Popen[str], int]:
+    """`ganforge watch` on a free port."""
+    command = [sys.executable, "-u", "-m", "ganforge", "watch", str(run), "--port", "0"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    return process, int(line.partition("127.0.0.1:")[2].partition("/")[0])
+
+
+def to_screen(rows: int) -> dict[str, Any]:
+    """Milliseconds from a row to its drawing."""
+    from playwright.sync_api import sync_playwright
+
+    rng, waits = random.Random(0), []
+    with tempfile.TemporaryDirectory() as place, sync_playwright() as driver:
+        run = made(Path(place) / "run")
+        process, port = served(run.path)
+        flags = ["--no-sandbox"] if os.geteuid() == 0 else []
+        browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=flags)
+        page = browser.new_page()
+        page.goto(f"http://127.0.0.1:{port}/")
+        page.evaluate(DRAWN, 1)
+        for i in range(1, rows + 1):
+            time.sleep(rng.uniform(0.3, 0.6))
+            began = time.monotonic()
+            append_log(run.log_path, [record(i)])
+            page.evaluate(DRAWN, i + 1)
+            waits.append(1000 * (time.monotonic() - began))
+        browser.close()
+        process.terminate()
+        process.wait()
+    p50, p99 = np.quantile(waits, [0.5, 0.99])
+    return {"rows": rows, "p50_ms": round(p50), "p99_ms": round(p99), "largest_ms": max(waits)}
+
+
+def reader(port: int, end: threading.Event) -> None:
+    """A page that reads the stream."""
+    with socket.create_connection(("127.0.0.1", port)) as client:
+        client.sendall(f"GET /events HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode())
+        client.settimeout(0.5)
+        while not end.is_set():
+            try:
+                if not client.recv(1 << 16):
+                    return
+            except TimeoutError:
+                continue
+
+
+def trained(pages: int) -> dict[str, float]:
+    """CPU seconds, and calls that read and write, of one training."""
+    with tempfile.TemporaryDirectory() as place:
+        run, end = Path(place) / "run", threading.Event()
+        words = ["train", "gaussian", "--epochs", "15", "--threads", "1", "--out", str(run)]
+        command = [sys.executable, "-m", "ganforge", *words]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        while not (run / folder.CONFIG).exists():
+            time.sleep(0.02)
+        watching = served(run) if pages else None
+        readers = [threading.Thread(target=reader, args=(watching[1], end))
+                   for _ in range(pages) if watching]  # fmt: skip
+        for one in readers:
+            one.start()
+        calls = ""
+        while process.poll() is None:
+            try:
+                calls = Path(f"/proc/{process.pid}/io").read_text() or calls
+            except OSError:
+                break
+            time.sleep(0.005)
+            if Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+                break
+        _, _, usage = os.wait4(process.pid, 0)
+        end.set()
+        for one in readers:
+            one.join()
+        if watching:
+            watching[0].terminate()
+            watching[0].wait()
+    counts = dict(line.split(": ") for line in calls.splitlines())
+    return {
+        "cpu_s": usage.ru_utime + usage.ru_stime,
+        "reads": int(counts.get("syscr", 0)),
+        "writes": int(counts.get("syscw", 0)),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=100)
+    parser.add_argument("--pairs", type=int, default=3)
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    found: dict[str, Any] = {"machine": machine.describe(1), "to_screen": to_screen(given.rows)}
+    found["training"] = [
+        {f"{pages}_pages": trained(pages) for pages in (0, PAGES)} for _ in range(given.pairs)
+    ]
+    print(json.dumps(found, indent=1))
+    if given.json:
+        given.json.write_text(json.dumps(found, indent=1))
+
+
+if __name__ == "__main__":
+    main()
