@@ -28,7 +28,7 @@ WITHOUT_IMPORT = {
     "serve/": ["tests/serve/test_service.py"],
     "theory/": ["tests/theory/test_theory.py"],
 }
-NEAREST = 8  # test files that judge a module by its import
+NEAREST = 5  # test files that judge a module by its import
 # They read the source or start a whole comparison of programs, so they would see any change or none
 NEVER = ("tests/test_layers.py", "tests/test_docs.py", "tests/stress", "tests/benchmarks")
 

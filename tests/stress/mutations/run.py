@@ -37,7 +37,7 @@ QUIET = [
     "-W",
     "ignore::pytest.PytestAssertRewriteWarning",
 ]  # hypothesis is there already
-STOP = ["-x", "-m", MARKS]
+STOP = ["-x", "-m", f"{MARKS} and not slow"]
 PASSED, FAILED, INTERRUPTED, USAGE, NO_TESTS = 0, 1, 2, 4, 5  # exit codes of pytest
 
 # `file:function` -> the tests that enter it with their seconds, the quickest first
