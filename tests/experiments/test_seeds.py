@@ -450,6 +450,8 @@ def test_wider_games_cost_more() -> None:
         config = replace(config, networks=nets)
         why, cost = capability.trial(config, data, resolve(config), 2)
         assert not why and cost is not None
+        block = 4 * stack.BLOCK_NUMBERS  # bytes of float32 numbers; four of them are there at most
+        assert cost.shared == data.values.nbytes + 4 * block
         costs.append(cost.member)
     assert costs[1] > 1.5 * costs[0]
 

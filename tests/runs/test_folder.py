@@ -178,3 +178,13 @@ def test_a_folder_of_runs_names_one_of_them(tmp_path: Path) -> None:
     (tmp_path / "group" / "seed-0" / runs.INFO).write_text("{}")
     with pytest.raises(DataError, match=r"its runs are inside, such as .*seed-0"):
         runs.open_run(tmp_path / "group")
+
+
+def test_a_run_that_is_trained_says_so(tmp_path: Path) -> None:
+    config = shortened(recipes.find("gaussian"), 2)
+    said = [
+        runs.Run(tmp_path).info()["status"]
+        for _ in loop.training(config, tmp_path, data=data_for(config))
+    ]
+    assert said[0] == "running"
+    assert runs.Run(tmp_path).info()["status"] == "finished"
