@@ -19,6 +19,7 @@ WITHOUT_IMPORT = {
     "api/": ["tests/api/test_surface.py"],
     "augment/": ["tests/gan/test_devices.py"],
     "cli/": ["tests/cli/test_cli.py", "tests/cli/test_commands.py", "tests/cli/test_mistakes.py"],
+    "config/": ["tests/gan/test_optimizers.py"],
     "evaluation/metrics/": ["tests/evaluation/test_floors.py"],
     "export/": ["tests/export/test_demo.py"],
     "gan/": ["tests/gan/test_devices.py"],
@@ -52,7 +53,7 @@ def related(tree: Path, part: str) -> list[str]:
 
 def near(tree: Path, file: str) -> list[str]:
     """The test files that import a module or judge it by way of others, relative to `tree`; the
-    one of the same name first, then those of the package; at most `NEAREST`.
+    one of the same name first, then the package's and those of `WITHOUT_IMPORT`; `NEAREST` of them.
 
     Without a trace: a mutant that they kill is killed; one that survives them may not survive all.
     """
@@ -69,5 +70,6 @@ def near(tree: Path, file: str) -> list[str]:
         same = test.stem == f"test_{stem}"
         wanted = same or name in beside or imported.search(test.read_text())
         if wanted and not name.startswith(NEVER):
-            found.append((not same, test.parent.name != path.parts[0], name))
+            apart = test.parent.name != path.parts[0] and name not in beside
+            found.append((not same, apart, name))
     return [name for *_, name in sorted(found)[:NEAREST]]
