@@ -19,7 +19,7 @@ WITHOUT_IMPORT = {
     "api/": ["tests/api/test_surface.py"],
     "augment/": ["tests/gan/test_devices.py"],
     "cli/": ["tests/cli/test_cli.py", "tests/cli/test_commands.py", "tests/cli/test_mistakes.py"],
-    "config/": ["tests/gan/test_optimizers.py"],
+    "config/": ["tests/api/test_own_parts.py", "tests/gan/test_optimizers.py"],
     "evaluation/metrics/": ["tests/evaluation/test_floors.py"],
     "export/": ["tests/export/test_demo.py"],
     "gan/": ["tests/gan/test_devices.py"],
