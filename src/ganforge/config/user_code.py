@@ -56,10 +56,8 @@ def is_users(part: Any) -> bool:
     """Whether a part of a config is code of the user's: a function, or of a class outside of us."""
     if isinstance(part, tuple) and hasattr(part, "_asdict"):  # a loss
         return True
-    if is_dataclass(part) and not isinstance(part, type):
-        places = [base.__module__.startswith(OURS) for base in type(part).__mro__]
-        return not places[0] and (any(places) or callable(part))
-    return callable(part)
+    places = [base.__module__.startswith(OURS) for base in type(part).__mro__]
+    return not places[0] and (any(places) or callable(part))
 
 
 def record(part: Any) -> dict[str, Any]:
