@@ -80,6 +80,35 @@ def test_half_of_the_evidence_is_no_finding(code: str, part: dict[str, float]) -
     assert run_checks(HEALTHY | SICK[code], {}).codes == (code,)
 
 
+# (code, figure, its limit, the last healthy figure beside the limit or the limit itself)
+BELOW, ABOVE, AT = -math.inf, math.inf, 0.0
+LIMITS = [
+    ("GF001", "missing", 0.5, BELOW), ("GF002", "least", 0.08, AT), ("GF003", "g_slope", 0.2, AT),
+    ("GF003", "d_cost", 0.02, AT), ("GF004", "memory", 0.6, AT), ("GF004", "by_heart", 0.5, AT),
+    ("GF005", "behind", 0.6, AT), ("GF005", "d_cost", 1.006, AT), ("GF006", "flips", 10.0, BELOW),
+    ("GF006", "gap_rms", 0.3, AT), ("GF006", "gap_memory", 0.3, AT),
+    ("GF007", "skipped", 0.001, AT), ("GF008", "dead_g", 0.5, AT), ("GF008", "dead_d", 0.5, AT),
+    ("GF008", "cost_peak", 4.0, AT), ("GF008", "growth_d", 20.0, AT),
+    ("GF009", "label_accuracy", 0.2, AT), ("GF012", "worse", 2.0, AT),
+    ("GF012", "since_best", 3.0, BELOW), ("GF013", "to_target", 0.95, AT),
+    ("GF014", "moved", 0.1, AT), ("GF015", "variety", 0.2, AT), ("GF016", "hidden", 2.0, AT),
+    ("GF016", "cycle", 0.5, AT),
+]  # fmt: skip
+ANY_OF = ("GF001", "GF003", "GF008", "GF009")  # one of their figures is enough
+
+
+@pytest.mark.parametrize(("code", "figure", "limit", "healthy"), LIMITS)
+def test_a_finding_begins_beyond_its_limit(
+    code: str, figure: str, limit: float, healthy: float
+) -> None:
+    others = HEALTHY if code in ANY_OF else HEALTHY | SICK[code]
+    usual = HEALTHY.get(figure, 0.0)
+    worse = SICK[code].get(figure, ABOVE if usual < limit or figure == "gap_memory" else BELOW)
+    last = math.nextafter(limit, healthy) if healthy else limit
+    assert code not in run_checks(others | {figure: last}, {}).codes
+    assert code in run_checks(others | {figure: math.nextafter(last, worse)}, {}).codes
+
+
 def test_the_remedy_of_a_saturated_d_depends_on_the_loss() -> None:
     """The minimax loss has lost its slope; the other has a D that is sure of everything."""
     for name, remedy in (("minimax", "non-saturating"), ("non-saturating", "discriminator.lr")):

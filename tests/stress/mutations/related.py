@@ -20,6 +20,7 @@ WITHOUT_IMPORT = {
     "augment/": ["tests/gan/test_devices.py"],
     "cli/": ["tests/cli/test_cli.py", "tests/cli/test_commands.py", "tests/cli/test_mistakes.py"],
     "config/": ["tests/api/test_own_parts.py", "tests/gan/test_optimizers.py"],
+    "diagnosis/": ["tests/diagnosis/test_checks.py", "tests/diagnosis/test_signals.py"],
     "evaluation/metrics/": ["tests/evaluation/test_floors.py"],
     "export/": ["tests/export/test_demo.py"],
     "gan/": ["tests/gan/test_devices.py"],
@@ -61,7 +62,7 @@ def near(tree: Path, file: str) -> list[str]:
     stem = path.parent.name if path.name == "__init__" else path.name
     dotted = re.escape(".".join(["ganforge", *path.parts]).removesuffix(".__init__"))
     parent = re.escape(".".join(["ganforge", *path.parent.parts]))
-    imported = re.compile(rf"{dotted}\b|from {parent} import [^\n]*\b{stem}\b")
+    imported = re.compile(rf"{dotted}\b|from {parent} import (\([^)]*|[^\n]*)\b{stem}\b")
     found = []
     beside = [name for start, names in WITHOUT_IMPORT.items() if file.startswith(start)
               for name in names]  # fmt: skip
