@@ -18,7 +18,11 @@ FURTHER = {
 WITHOUT_IMPORT = {
     "api/": ["tests/api/test_surface.py"],
     "augment/": ["tests/gan/test_devices.py"],
-    "cli/": ["tests/cli/test_cli.py", "tests/cli/test_commands.py", "tests/cli/test_mistakes.py"],
+    "cli/": [
+        "tests/cli/test_answers.py",
+        "tests/cli/test_commands.py",
+        "tests/cli/test_mistakes.py",
+    ],
     "config/": ["tests/api/test_own_parts.py", "tests/gan/test_optimizers.py"],
     "diagnosis/": ["tests/diagnosis/test_checks.py", "tests/diagnosis/test_signals.py"],
     "evaluation/metrics/": ["tests/evaluation/test_floors.py"],
