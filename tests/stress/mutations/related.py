@@ -18,6 +18,7 @@ FURTHER = {
 WITHOUT_IMPORT = {
     "api/": ["tests/api/test_surface.py"],
     "augment/": ["tests/gan/test_devices.py"],
+    "callbacks/log_": ["tests/callbacks/test_loggers.py"],
     "cli/": [
         "tests/cli/test_answers.py",
         "tests/cli/test_commands.py",
