@@ -13,6 +13,7 @@ from starlette.requests import Request
 
 from ganforge.serve.guard import declared, drain, read_body
 from ganforge.serve.problems import RequestError
+from ganforge.serve.uploads import PIECES, pieces
 
 
 def request(headers: dict[str, str], parts: Iterable[bytes] = ()) -> tuple[Request, list[bytes]]:
@@ -67,3 +68,18 @@ def test_a_refused_body_is_drained_if_it_is_small_and_on_its_way(
     asked, read = request(headers, [b"01234", b"56789"])
     asyncio.run(drain(asked, 10))
     assert read == ([b"01234", b"56789"] if all_read else [])
+
+
+def chunk(kind: bytes, data: bytes = b"") -> bytes:
+    return len(data).to_bytes(4) + kind + data + b"sum!"
+
+
+@pytest.mark.parametrize("texts", [0, 3, PIECES + 50])
+def test_only_the_parts_before_the_pixels_are_counted(texts: int) -> None:
+    """A large picture has many chunks of pixels, and is no attack."""
+    png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", b"13 bytes here") + texts * chunk(b"tEXt", b"a")
+    assert pieces(png + (PIECES + 9) * chunk(b"IDAT", b"xy"), "PNG") == min(texts + 2, PIECES + 1)
+    jpeg = b"\xff\xd8" + (texts + 1) * (b"\xff\xe1" + (5).to_bytes(2) + b"abc")
+    scans = 200 * (b"\xff\xda" + (4).to_bytes(2) + b"pixels")
+    assert pieces(jpeg + scans, "JPEG") == min(texts + 2, PIECES + 1)
+    assert pieces(b"RIFF" + jpeg, "WEBP") == 0
