@@ -344,8 +344,8 @@ def test_csv_forgets_what_was_lost_and_a_torn_row(tmp_path: Path) -> None:
         file.write("1")
     with Loggers(tmp_path, "csv") as loggers:
         loggers.add(record(20, note="resumed at step 20 of 100"))
-        loggers.add(record(30))
-    assert [row["step"] for row in rows(tmp_path)] == ["10", "20", "30"]
+        loggers.add(record(50))  # the interval may be another now
+    assert [row["step"] for row in rows(tmp_path)] == ["10", "20", "50"]
 
 
 def test_csv_cuts_at_a_rollback(tmp_path: Path) -> None:

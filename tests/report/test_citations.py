@@ -55,19 +55,19 @@ def test_the_papers_of_a_recipe_are_those_of_its_text(name: str) -> None:
 def test_a_run_says_what_to_cite(tmp_path: Path, capsys: Any) -> None:
     config = tiny.shortened(recipes.gaussian_stable(), 4, score=False)
     run = gf.train(config, tmp_path / "run", loss="hinge", show="quiet")
-    run.evaluate(n=100, metrics=["frechet", "mmd"], split="validation")
+    run.evaluate(n=100, metrics=["frechet", "precision", "recall"], split="validation")
     assert main(["cite", str(run.path)]) == 0
     text = capsys.readouterr().out
     assert text == cite(run) + "\n" == gf.cite(run.path) + "\n"
     assert keys(text) == [
-        "mescheder2018", "huang2024", "zhang2023", "heusel2017", "gretton2012", "ganforge"
+        "mescheder2018", "huang2024", "zhang2023", "heusel2017", "kynkaanniemi2019", "ganforge"
     ]  # fmt: skip
     assert f"version = {{{__version__}}}" in text
     remarks = [line for line in text.splitlines() if line.startswith("%")]
     assert remarks[0].startswith("% system: recipe gaussian-stable; changed, and not cited here: ")
     assert "game.loss = hinge" in remarks[0]
     assert remarks[1].startswith("% data: gaussian, sha256 ")
-    assert remarks[2:] == ["% metrics of the scores: frechet, mmd", "% software"]
+    assert remarks[2:] == ["% metrics of the scores: frechet, precision, recall", "% software"]
     # outside of its entries BibTeX reads nothing but an at sign
     assert "@" not in ENTRY.sub("", text)
 
