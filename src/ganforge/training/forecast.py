@@ -12,7 +12,7 @@ from ganforge.training import threads
 from ganforge.training.trainer import Trainer
 
 SECONDS = 0.5  # of steps that are measured, at least
-LONGEST = 10.0  # seconds after which no further steps are measured
+LONGEST = 4.0  # seconds after which no further steps are measured
 WARM, MOST_STEPS = 16, 512  # of a measurement; WARM steps have every lazy penalty
 SLOW = 0.1  # seconds of a step after which one is enough to warm up
 
