@@ -2,7 +2,7 @@
 PYTHON ?= .venv/bin/python
 SHELL := /bin/bash
 
-.PHONY: install test check format bench bench-serve bench-threads bench-frameworks bench-quality nightly fast crash crash-long fuzz fuzz-long stress mutants mutants-short site
+.PHONY: install test check format bench bench-serve bench-threads bench-frameworks bench-quality nightly fast dist crash crash-long fuzz fuzz-long stress mutants mutants-short site
 
 install:            ## a virtual environment with everything the tests need
 	python3 -m venv .venv && .venv/bin/pip install -c constraints.txt -e '.[test]'
@@ -12,6 +12,11 @@ test:               ## every test, on two processes
 
 fast:               ## the tests that train nothing for long
 	$(PYTHON) -m pytest -n 2 -m 'not slow and not stress and not nightly'
+
+dist:               ## sdist and wheel in dist/, as they are released, and their description checked
+	rm -rf dist && $(PYTHON) -m pip install -q -c constraints.txt 'hatchling>=1.26' 'twine>=6'
+	$(PYTHON) -m hatchling build -d dist
+	$(PYTHON) -m twine check --strict dist/*
 
 check:              ## what CI checks besides the tests
 	$(PYTHON) -m ruff check .
@@ -57,7 +62,7 @@ bench-frameworks:   ## the chapter's game in TensorFlow, MXNet, JAX and ours; in
 	$(PYTHON) -m benchmarks.speed.frameworks --json runs/bench/frameworks.json
 
 nightly:            ## what CI has no time for: all extras, every test, the long stress forms
-	$(PYTHON) -m pip install -q -c constraints.txt -e '.[loggers,test,site]'
+	$(PYTHON) -m pip install -q -c constraints.txt -e '.[loggers,notebooks,test,site]'
 	$(PYTHON) -m pytest -n 2
 	npm install --silent --no-save --ignore-scripts --prefix .node onnxruntime-web@1 || true
 	NODE_PATH=$(CURDIR)/.node/node_modules $(PYTHON) -m pytest -n 2 -m nightly

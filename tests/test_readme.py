@@ -163,15 +163,26 @@ def test_a_command_that_lacks_an_argument_says_so_in_a_line(
         assert code == 65 or len(words) > 1 + (words[0] == "data") or usage in err, err
     else:
         assert out and not err
-    assert not list(tmp_path.iterdir())
+    sampled = code == 0 and words[:1] == ("sample",)  # without a run: the model in the package
+    assert sampled or not list(tmp_path.iterdir())
 
 
-def test_the_two_first_commands_are_one_line_each() -> None:
+def test_the_first_commands_are_one_line_each() -> None:
     lines = [line for line in README.splitlines() if line.startswith("python3 -m venv")]
     assert len(lines) == 2
-    assert lines[0].endswith(".venv/bin/ganforge train") and "constraints.txt" in lines[0]
+    assert lines[0].endswith(".venv/bin/ganforge sample --label 8 -o eights.png")
+    assert "constraints.txt" in lines[0]
+    assert README.index(lines[0]) < README.index("\n.venv/bin/ganforge train\n")
     assert "'.[test]'" in lines[1] and "pytest" in lines[1]
     assert (ROOT / "constraints.txt").exists()
+
+
+def test_powershell_has_the_same_commands() -> None:
+    shells = "".join(re.findall(r"```sh\n(.*?)```", README, re.DOTALL))
+    [windows] = re.findall(r"```powershell\n(.*?)```", README, re.DOTALL)
+    for old, new in (("python3 -m", "py -m"), (".venv/bin/", ".venv\\Scripts\\"), (" && ", "; ")):
+        shells = shells.replace(old, new)
+    assert windows == shells and "untried" in README.partition("```powershell")[0]
 
 
 def short(recipe: Callable[[], Config]) -> Callable[[], Config]:

@@ -25,6 +25,7 @@ ALLOWED = re.compile(r"held[-_ ]?out|your own", re.IGNORECASE)
 # names that files on disk and programs of earlier versions use
 STORED = {
     "_deprecated.py": {"own"},
+    "docs/migration.md": {"own"},
     "evaluation/metrics/labels.py": {"own"},
     "reproduce/modes.py": {"held"},
 }
@@ -52,7 +53,8 @@ def test_no_source_holds_the_old_dialect(path: Path) -> None:
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(REPOSITORY)))
 def test_no_page_holds_the_old_dialect(path: Path) -> None:
-    assert dialect(path.read_text()) == []
+    stored = STORED.get(str(path.relative_to(REPOSITORY)), set())
+    assert dialect(path.read_text(), stored) == []
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 from collections.abc import Sequence
 from pathlib import Path
@@ -55,6 +56,17 @@ def png(picture: Pixels, scale: int = 1) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, "PNG", pnginfo=marked())
     return buffer.getvalue()
+
+
+def page(pictures: Array, columns: int) -> str:
+    """Pictures (N, H, W, C), uint8, as a grid in HTML; small ones are enlarged."""
+    return element(png(grid(pictures, columns), max(1, 64 // pictures.shape[2])))
+
+
+def element(file: bytes, width: int | None = None) -> str:
+    """A PNG file as an element of a page, `width` units wide, or a unit a pixel."""
+    size = "" if width is None else f'width="{width}" '
+    return f'<img {size}src="data:image/png;base64,{base64.b64encode(file).decode()}">'
 
 
 def marked() -> PngInfo:

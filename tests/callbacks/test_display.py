@@ -284,8 +284,28 @@ def test_notebook_redraws_in_its_place(notebook: Handle, tmp_path: Path) -> None
         shown.show(LAST)
     assert len(notebook.shown) == 3
     assert all("<img" in html and "base64,iVBOR" in html for html in notebook.shown)
+    assert notebook.shown[0].startswith("<pre>the first steps</pre>")
     assert notebook.shown[1].startswith(f"<pre>{LINE}</pre>")
     assert TOTALS in notebook.shown[2]
+
+
+def test_notebook_ends_with_scores_and_findings_in_its_place(notebook: Handle) -> None:
+    with display.choose("auto") as shown:
+        assert isinstance(shown, display.Notebook)
+        shown.show(replace(P, note="GF003 x: 1 < 2. lower it: ganforge train --lr 1e-4"))
+        shown.show(LAST)
+        shown.end("frechet 2.3")
+    assert "gf.train(..., lr=0.0001)" in notebook.shown[-1]
+    assert notebook.shown[-1].endswith("<pre>frechet 2.3</pre>")
+    assert notebook.shown[-1].startswith(notebook.shown[-2])
+
+
+def test_notebook_has_a_record_once(notebook: Handle) -> None:
+    shown = display.Notebook(Clock())
+    for record in (EMPTY, P, replace(P, saved=Path("a")), replace(P, step=2000), LAST):
+        shown.show(record)
+    assert [r["step"] for r in shown.log] == [1000, 2000, 4297]
+    assert not any("nan" in page for page in notebook.shown)
 
 
 def test_notebook_without_a_folder_draws_its_own_records(notebook: Handle) -> None:

@@ -33,7 +33,6 @@ REFUSED = {
     "train dcgan --epochs 0 --dry-run": "epochs = 0.0: expected more than 0",
     "train --data mixed --size none": "size",
     "train dcgan --data mixed --dry-run": "--size 32",
-    "sample": "runs/dcgan",
     "sample runs/nothing": "no such run",
     "train cdcgan --data vectors.npy --dry-run": "needs labels",
     "diagnose --explain gf99": "code = 'GF099'",
@@ -74,6 +73,7 @@ def test_a_mistake_is_told_in_one_line(
         ),
         ("train runs/dcgan --print-config", 'name = "dcgan"'),
         ("diagnose --explain gf1", "GF001"),
+        ("sample", "of a run of yours: ganforge sample runs/dcgan"),
     ],
 )
 def test_other_ways_work(

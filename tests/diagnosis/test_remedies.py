@@ -6,14 +6,18 @@ import shlex
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from ganforge import recipes, registry
+from ganforge.api.settings import changed as with_keywords
 from ganforge.cli import main
 from ganforge.config import convert
 from ganforge.config.schema import Config
 from ganforge.diagnosis import CHECKS, run_checks
+from ganforge.diagnosis.calls import in_python
 from ganforge.diagnosis.remedies import LOWER_G, Change, changed
 from ganforge.gan.penalties import R1
 from ganforge.runs.folder import Run
@@ -53,7 +57,8 @@ def test_the_command_works_for_the_run_and_changes_it(
     path = tmp_path / "my run"
     path.mkdir()
     (path / "config.toml").write_text(convert.dumps(config))
-    words = command(remedy(code, config, path))
+    text = remedy(code, config, path)
+    words = command(text)
     assert words[0] == "train" and words[words.index("--out") + 1] == f"{path}-2"
     assert main([*words, "--print-config"]) == 0
     printed = capsys.readouterr().out
@@ -62,6 +67,50 @@ def test_the_command_works_for_the_run_and_changes_it(
     assert other.data == config.data and other.networks == replace(
         config.networks, **({"label": other.networks.label} if code == "GF009" else {})
     )
+    assert called(text, {path: config}) == (other, f"{path}-2")
+
+
+def called(text: str, runs: dict[Path, Config]) -> tuple[Config, str]:
+    """What the call of a remedy in Python would train, and where."""
+
+    def train(config: Config, out: str, **settings: Any) -> tuple[Config, str]:
+        return with_keywords(config, settings), out
+
+    def load(path: str) -> SimpleNamespace:
+        return SimpleNamespace(config=runs[Path(path)])
+
+    names = {"gf": SimpleNamespace(train=train, load=load)}
+    made: tuple[Config, str] = eval(in_python(text).partition(": ")[2], names)  # noqa: S307
+    return made
+
+
+@pytest.mark.parametrize(
+    ("said", "wanted"),
+    [
+        ("try: ganforge train --game.loss hinge", 'try: gf.train(..., loss="hinge")'),
+        ("score: ganforge evaluate runs/a --split validation -n 5000; next",
+         'score: gf.evaluate("runs/a", split="validation", n=5000); next'),
+        ("use: ganforge evaluate 'my runs/a/best'", 'use: gf.evaluate("my runs/a/best")'),
+        ("kernel: ganforge evaluate RUN --metrics kernel,recall",
+         'kernel: gf.evaluate("RUN", metrics=["kernel", "recall"])'),
+        ("look: ganforge data show mnist", "look: !ganforge data show mnist"),
+        ("the same command with --generator.lr 1e-4 --out runs/a-2",
+         'the same call with generator={"lr": 0.0001}, out="runs/a-2"'),
+        ("stopped; `ganforge evaluate runs/a` does it",
+         'stopped; `gf.evaluate("runs/a")` does it'),
+        ("too few (ganforge train --every 1)",
+         'too few (gf.train(..., output={"score_every": 1}))'),
+        ("healthy (checked GF001)", "healthy (checked GF001)"),
+    ],
+)  # fmt: skip
+def test_commands_in_a_text_become_calls(said: str, wanted: str) -> None:
+    assert in_python(said) == wanted
+
+
+def test_a_notebook_shows_calls() -> None:
+    found = run_checks(HEALTHY | SICK["GF001"], {}, ("GF001",), config=recipes.find("dcgan"))
+    assert "remedy" in repr(found) and "ganforge train --config" in repr(found)
+    assert "gf.train(gf.load(" in (page := found._repr_html_()) and "--config" not in page
 
 
 @pytest.mark.parametrize("name", ["dcgan", "mnist-mlp", "cdcgan"])

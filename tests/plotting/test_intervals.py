@@ -24,6 +24,14 @@ def test_runs_mean_and_interval_are_drawn() -> None:
     assert opened(style.png(figure)).width == 2000
 
 
+def test_a_long_label_leaves_room_for_the_rows() -> None:
+    long = Row("recipe with " + 300 * "x" + " and the end", (4.0,), 4.0, math.nan, math.nan)
+    axes = intervals.intervals([Panel("frechet", "N = 10", 0.5, (*ROWS, long))]).axes[0]
+    name = axes.get_yticklabels()[2].get_text()
+    assert name.startswith("recipe with x") and name.endswith("x and the end") and len(name) < 60
+    assert axes.get_position().width > 0.3
+
+
 @pytest.mark.parametrize(("best", "scale"), [(0.1, "log"), (1.0, "linear"), (-1.0, "linear")])
 def test_scores_of_unlike_size_are_on_a_logarithm(best: float, scale: str) -> None:
     rows = [Row("a", (best,), best, math.nan, math.nan), ROWS[1]]

@@ -133,10 +133,13 @@ def carry_out(
         with suppress(Interrupted), control.may_be_interrupted():
             diagnosis = diagnosing.on_end(t, scores)
     grid = max(t.run.samples.glob("*.*"), default=None)
-    return Trained(
+    trained = Trained(
         t.run, progress, t.sampler(), grid, picture, control.signal, Records(scores), unscored,
         diagnosis, notes,
     )  # fmt: skip
+    if isinstance(shown, display.Notebook):
+        shown.end(trained.closing())
+    return trained
 
 
 def default_folder(config: Config) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import html
 import io
 from collections.abc import Callable, Mapping, Sequence
@@ -13,15 +12,17 @@ from typing import Any, TypeVar
 
 from PIL import Image
 
-from ganforge import files, images
-from ganforge.data.spec import as_uint8
+from ganforge import files
+from ganforge.config.schema import Config
 from ganforge.diagnosis import Diagnosis, diagnose, findings
+from ganforge.diagnosis.calls import in_python
 from ganforge.errors import DataError, GanforgeError, UsageError
 from ganforge.evaluation import evaluate, store
 from ganforge.evaluation.score import Score, table
 from ganforge.plotting import overview, strips
 from ganforge.runs import folder
 from ganforge.runs.folder import Run
+from ganforge.runs.load import load_config
 from ganforge.runs.records import Progress
 from ganforge.sampling.sampler import Labels, Sampler
 from ganforge.text import json_values
@@ -30,7 +31,6 @@ from ganforge.types import Array
 T = TypeVar("T")
 PLOT = "plot.png"
 SHOWN = 20  # records in the HTML of a notebook
-CELLS = 64  # pictures in its grid
 
 
 class Records(tuple[T, ...]):
@@ -69,6 +69,11 @@ class Results:
         return self.run.path
 
     @property
+    def config(self) -> Config:
+        """The settings of the run: `gf.train(run.config, lr=1e-4, out="runs/b")` varies them."""
+        return load_config(self.run)
+
+    @property
     def log(self) -> Records[dict[str, Any]]:
         """The records of log.jsonl."""
         return Records(self.run.log())
@@ -90,22 +95,13 @@ class Results:
         return plot(self.path, output)
 
     def _repr_html_(self) -> str:
-        """The newest samples, the scores and the findings."""
-        parts = [f"<p>{html.escape(repr(self))}</p>", self.sampler_html()]
+        """The newest samples, the scores, and the findings with remedies as calls."""
+        parts = [f"<p>{html.escape(repr(self))}</p>", self.sampler._repr_html_()]
         for heading, read in (("Scores", self.score_text), ("Findings", self.finding_text)):
             text = or_nothing(read)
             if text:
                 parts.append(f"<p><b>{heading}</b></p><pre>{html.escape(text)}</pre>")
         return "".join(parts)
-
-    def sampler_html(self) -> str:
-        """A grid of samples; for vectors nothing."""
-        spec = self.sampler.spec
-        if not spec.is_image:
-            return ""
-        columns_ = images.layout(CELLS, spec.classes)[1]
-        pixels = as_uint8(self.sampler.grid(CELLS), spec)
-        return picture_html(images.png(images.grid(pixels, columns_), max(1, 64 // spec.shape[2])))
 
     def score_text(self) -> str:
         scores = newest_scores(self.run)
@@ -113,7 +109,7 @@ class Results:
 
     def finding_text(self) -> str:
         found = findings.read(self.path / findings.FILE)
-        return "" if found is None else findings.text(found)
+        return "" if found is None else in_python(findings.text(found))
 
 
 @dataclass(frozen=True, repr=False)
@@ -164,6 +160,12 @@ class Trained(Results):
     unscored: str = ""
     diagnosis: Diagnosis | None = None
     notes: tuple[str, ...] = ()
+
+    def closing(self) -> str:
+        """The scores and the findings of its end as text, with remedies as calls."""
+        diagnosis = "" if self.diagnosis is None else in_python(findings.text(self.diagnosis))
+        scores = table(self.scores) if self.scores else self.unscored
+        return "\n\n".join(filter(None, (scores, diagnosis)))
 
     @property
     def finished(self) -> bool:
@@ -250,8 +252,3 @@ def html_table(rows: Sequence[Mapping[str, Any]]) -> str:
 def cell(value: Any) -> str:
     """A value as HTML; numbers with five digits."""
     return html.escape(f"{value:.5g}" if isinstance(value, float) else str(value))
-
-
-def picture_html(png: bytes) -> str:
-    """A PNG file as an element of a page."""
-    return f'<img src="data:image/png;base64,{base64.b64encode(png).decode()}">'

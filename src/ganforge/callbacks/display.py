@@ -16,6 +16,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
+from ganforge.diagnosis.calls import in_python
 from ganforge.errors import GanforgeError, UsageError, choice
 from ganforge.runs.folder import Run
 from ganforge.runs.records import Progress
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 PLAIN_SECONDS = 5.0  # between two plain lines
 NOTEBOOK_SECONDS = 5.0  # between two drawings in a notebook, at least
 NOTEBOOK_SHARE = 0.05  # of the time that drawing may take
+NOTEBOOK_WIDTH = 900  # units of a page
 TERMINAL_SECONDS = 0.1  # between two refreshes of a bar
 
 
@@ -197,8 +199,9 @@ class Terminal(Lines):
 class Notebook(Lines):
     """The run's overview (losses, newest samples, samples over time), redrawn in its place.
 
-    At most every five seconds, and more seldom if drawing would take more than a twentieth of the
-    time. Raises UsageError if IPython is not installed.
+    Above it stand the newest record and the notes, their remedies as calls; below it, at the end,
+    what `end` is given. It is drawn at most every five seconds, and more seldom if drawing would
+    take more than a twentieth of the time. Raises UsageError if IPython is not installed.
     """
 
     def __init__(self, now: Callable[[], float] = time.monotonic):
@@ -212,16 +215,18 @@ class Notebook(Lines):
         self.ipython: Any = ipython
         self.wait = NOTEBOOK_SECONDS
         self.log: list[dict[str, Any]] = []
+        self.head, self.closing = "", ""
         self.notes: list[str] = []
         self.run: Run | None = None
         self.slot: Any = None
 
     def write(self, text: str) -> None:
-        self.notes.append(text)
+        self.notes.append(in_python(text))
 
     def show(self, progress: Progress) -> None:
         self.news(progress)
-        if measured(progress) and not progress.note:
+        if measured(progress) and not progress.note and progress.step != self.step:
+            self.step, self.head = progress.step, line(progress)
             self.log.append({**vars(progress), **progress.means})
         if progress.grid is not None:
             self.run = Run(progress.grid.parent.parent)
@@ -229,7 +234,7 @@ class Notebook(Lines):
             self.write(closing(progress))
         began = self.now()
         if progress.done or began - self.last >= self.wait:
-            self.draw(line(progress))
+            self.draw()
             self.last = self.now()
             self.wait = max(NOTEBOOK_SECONDS, (self.last - began) / NOTEBOOK_SHARE)
 
@@ -244,16 +249,23 @@ class Notebook(Lines):
         except GanforgeError:
             return None  # nothing to draw yet, or a file damaged: training goes on all the same
 
-    def draw(self, text: str) -> None:
-        import base64
+    def end(self, text: str) -> None:
+        """Add scores and findings below the figure."""
+        self.closing = text
+        self.draw()
+
+    def draw(self) -> None:
         import html
 
-        lines = "\n".join(html.escape(t) for t in (text, *self.notes))
-        page = f"<pre>{lines}</pre>"
+        from ganforge import images
+
+        lines = "\n".join(html.escape(t) for t in (self.head, *self.notes) if t)
+        page = f"<pre>{lines or 'the first steps'}</pre>"
         picture = self.picture()
         if picture:
-            data = base64.b64encode(picture).decode()
-            page += f'<img width="900" src="data:image/png;base64,{data}">'
+            page += images.element(picture, NOTEBOOK_WIDTH)
+        if self.closing:
+            page += f"<pre>{html.escape(self.closing)}</pre>"
         shown = self.ipython.HTML(page)
         if self.slot is None:
             self.slot = self.ipython.display(shown, display_id=True)

@@ -40,6 +40,14 @@ def output_path(output: Path | None, default: Path, *kinds: str) -> Path:
     return out
 
 
+def in_this_folder(run: Path, name: str) -> Path | None:
+    """Where a command writes for the model in the package: a file in this folder; None for a run,
+    in whose folder it writes."""
+    from ganforge.runs import builtin
+
+    return Path(name) if builtin.folder(run) else None
+
+
 def require_new(paths: Iterable[Path], overwrite: bool) -> None:
     """UsageError for the first path that exists, unless it may be overwritten."""
     for path in () if overwrite else paths:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ganforge import files
+from ganforge.diagnosis.calls import in_python
 from ganforge.diagnosis.checks import CHECKS
 from ganforge.errors import DataError
 from ganforge.text import json_values
@@ -43,7 +44,8 @@ class Finding:
 
 @dataclass(frozen=True, repr=False)
 class Diagnosis:
-    """All findings of one look at a run; its repr is the text that the command line prints.
+    """All findings of one look at a run; its repr is the text that the command line prints; in a
+    notebook remedies are Python.
 
     Args:
         findings: in order of their codes.
@@ -79,7 +81,7 @@ class Diagnosis:
         return text(self)
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(text(self))}</pre>"
+        return f"<pre>{html.escape(in_python(text(self)))}</pre>"
 
 
 def save(path: Path, diagnosis: Diagnosis) -> Path:

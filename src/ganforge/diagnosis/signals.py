@@ -63,7 +63,7 @@ def measure(snapshot: Snapshot) -> Signals:
     if snapshot.real is not None:
         signals.figures["held_out"] = float(len(snapshot.real.validation))
     curve = log_signals.of_curve(snapshot.curve)
-    signals.add("curve", curve, "it has fewer than 5 scores on the way (train --every 1)")
+    signals.add("curve", curve, "it has fewer than 5 scores on the way (ganforge train --every 1)")
     numbers = math.prod(snapshot.spec.shape) if snapshot.spec else 1
     scores = log_signals.of_scores(snapshot.scores, numbers)
     signals.add("scores", scores, "it has not been scored (ganforge evaluate)")

@@ -22,8 +22,8 @@ from ganforge.evaluation import features, store, translation
 from ganforge.evaluation.inputs import LEAST, Real, given, make_case, subset
 from ganforge.evaluation.metrics import UserMetric, check_names, fitting, scores
 from ganforge.evaluation.score import Better, Score
+from ganforge.runs import builtin, model
 from ganforge.runs import folder as runs
-from ganforge.runs import model
 from ganforge.runs.model import OwnNetworks
 from ganforge.sampling.sampler import FAST, Sampler
 from ganforge.sampling.translate import Translator
@@ -189,13 +189,16 @@ def as_subject(
 
 def open_subject(path: Path, networks: OwnNetworks | None = None) -> Subject:
     """The generator or the samples at a path; DataError if there are none."""
-    if not path.exists():
+    inside = builtin.folder(path)
+    if inside is None and not path.exists():
         raise DataError(f"{path}: no such run, model or file (`ganforge runs` lists the runs)")
     if path.suffix == ".npz":
         return Subject(str(path), arrays.read_npz(path), store.scores_path(path))
     if path.is_file():
         raise DataError(f"{path}: not a run or model folder, nor a file of samples (.npz)")
-    folder = path if (path / model.CONFIG).is_file() else runs.open_run(path).model
+    folder = inside or path
+    if not (folder / model.CONFIG).is_file():
+        folder = runs.open_run(path).model
     if not (folder / model.CONFIG).is_file():
         raise DataError(
             f"{path}: this run has no checkpoint yet, so there is nothing to score: train on"
@@ -206,7 +209,7 @@ def open_subject(path: Path, networks: OwnNetworks | None = None) -> Subject:
     return Subject(
         str(path),
         model.load(folder, networks),
-        store.scores_path(path),
+        None if inside else store.scores_path(path),
         settings.get("data"),
         training["size"],
         training["data_sha256"] or "",

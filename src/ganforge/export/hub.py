@@ -21,7 +21,7 @@ from ganforge.data.spec import as_uint8
 from ganforge.errors import DataError, UsageError
 from ganforge.evaluation import store
 from ganforge.evaluation.score import Score
-from ganforge.runs import hub, model
+from ganforge.runs import builtin, hub, model
 from ganforge.runs.folder import Run
 from ganforge.runs.load import open_sampler
 from ganforge.runs.model import OwnNetworks
@@ -45,6 +45,7 @@ def shared(
     repo: str,
     license: str | None,
     *,
+    half: bool = False,
     onnx: bool = False,
     demo: bool = False,
     force: bool = False,
@@ -56,6 +57,7 @@ def shared(
         run: a run folder or a model folder.
         repo: owner/name.
         license: an identifier of the hub, as mit.
+        half: large weights are stored in 16 bits.
         onnx, demo: whether model.onnx and demo.html are among them.
         force: also a model whose networks are the user's code, which nobody else can load.
         networks: that code.
@@ -73,6 +75,7 @@ def shared(
     if address.revision:
         raise UsageError(f"{repo}: a model is sent to owner/name, without a revision")
     sampler = open_sampler(run, networks)
+    run = builtin.folder(run) or run
     folder = run if (run / model.CONFIG).is_file() else Run(run).model
     table = json.loads(files.read_file(folder / model.CONFIG))
     saved = convert.read_part(table["networks"], registry.PARTS, "networks")
@@ -81,9 +84,10 @@ def shared(
     training = table["training"]
     training["config"] = model.without_paths(training["config"])
     scores = newest_scores(run)
+    weights = files.read_file(folder / model.WEIGHTS)
     found = {
         model.CONFIG: json_bytes(table, indent=1),
-        model.WEIGHTS: files.read_file(folder / model.WEIGHTS),
+        model.WEIGHTS: model.encoded_weights(sampler, half) if half else weights,
         model.CARD: encoded(card(table, address.repo, license, scores)),
     }
     if sampler.spec.is_image:

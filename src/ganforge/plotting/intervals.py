@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LOG_FROM = 20  # ratio of the largest score to the lowest from which the scale is logarithmic
+LONGEST = 48  # letters of a label
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Panel:
 
 def intervals(panels: Sequence[Panel]) -> Figure:
     """A panel a metric, a row a variant, the first on top."""
-    left = 50 + 6.2 * max(len(row.label) for panel in panels for row in panel.rows)
+    left = 50 + 6.2 * max(len(short(row.label)) for panel in panels for row in panel.rows)
     heights = [34 * len(panel.rows) + 14 for panel in panels]
     figure = style.page(sum(heights) + 105 * len(panels) + 15)
     top = 50.0
@@ -50,6 +51,12 @@ def intervals(panels: Sequence[Panel]) -> Figure:
         draw(axes, panel)
         top += height + 105
     return figure
+
+
+def short(label: str) -> str:
+    """A label that leaves room for the rows: of a long one its beginning and its end."""
+    half = LONGEST // 2
+    return label if len(label) <= LONGEST else f"{label[:half]} ... {label[-half:]}"
 
 
 def draw(axes: Axes, panel: Panel) -> None:
@@ -68,7 +75,9 @@ def draw(axes: Axes, panel: Panel) -> None:
     low = np.nanmin([*every, panel.floor, *(row.low for row in panel.rows)])
     if 0 < LOG_FROM * low < max(every, default=0):
         axes.set_xscale("log")
-    axes.set_yticks(range(len(panel.rows)), [row.label for row in panel.rows], parse_math=False)
+    axes.set_yticks(
+        range(len(panel.rows)), [short(row.label) for row in panel.rows], parse_math=False
+    )
     axes.tick_params(axis="y", labelsize=9, labelcolor=style.INK, length=0)
     axes.set_ylim(len(panel.rows) - 0.5, -0.5)
     style.add_title(axes, panel.title, panel.below)

@@ -24,7 +24,7 @@ from ganforge.data.spec import DataSpec, encode
 from ganforge.errors import DataError, GanforgeError, UsageError
 from ganforge.files import read_file
 from ganforge.gan.state import require_same_tensors
-from ganforge.runs import checkpoint, hub, model
+from ganforge.runs import builtin, checkpoint, hub, model
 from ganforge.runs import folder as runs
 from ganforge.runs.folder import Run
 from ganforge.runs.model import OwnNetworks
@@ -40,7 +40,8 @@ def open_sampler(
     """The generator of a run folder, a model folder or a model of the hub (`gf.load`).
 
     Args:
-        path: a folder, also as file:///folder, or hf://owner/name@revision.
+        path: a folder, also as file:///folder, hf://owner/name@revision, or "cdcgan-mnist", the
+            model in the package.
         networks: your function, if the model was trained with one.
         device: cpu, cuda or mps.
 
@@ -70,7 +71,7 @@ def located(path: Path | str) -> Path:
         raise UsageError(f"hf://{repo}: fetch it with `ganforge pull {repo}` first")
     if str(path).startswith("file://"):
         return Path(url2pathname(urlsplit(str(path)).path))
-    return Path(path)
+    return builtin.folder(path) or Path(path)
 
 
 def load_config(run: Run, networks: OwnNetworks | None = None) -> Config:

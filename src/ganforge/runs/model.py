@@ -31,6 +31,7 @@ from ganforge.text import encoded, printable
 FORMAT = 1
 MOST = 2**31  # of any one size in a config.json
 LARGEST = 3.4e38  # of any other number: that of single precision
+LEAST_HALVED = 1_024  # numbers of a tensor that can be stored in 16 bits
 FILLS = ("normal", "mul", "rmul", "exp2")  # what the layers fill themselves with, beside uniform_
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 
@@ -38,10 +39,13 @@ NetworkFunction = Callable[[DataSpec, int], dict[str, nn.Module]]
 OwnNetworks = NetworkFunction | Code  # the function, or a user's file as objects by name
 
 
-def save(folder: Path, sampler: Sampler, of: Config, facts: dict[str, Any]) -> Path:
+def save(
+    folder: Path, sampler: Sampler, of: Config, facts: dict[str, Any], half: bool = False
+) -> Path:
     """Write the model folder: the generator of `sampler`, and how to build it again.
 
-    facts: what else the card should say (step, samples_seen, data_sha256, ...).
+    facts: what else the card should say (step, samples_seen, data_sha256, ...). half: large tensors
+    are stored in 16 bits.
     """
     table = {
         "library": "ganforge",
@@ -57,10 +61,25 @@ def save(folder: Path, sampler: Sampler, of: Config, facts: dict[str, Any]) -> P
         },
         "training": {**facts, "config": without_paths(convert.to_dict(of))},
     }
-    save_file(folder / WEIGHTS, checkpoint.encode_tensors(sampler.model.state_dict()))
+    save_file(folder / WEIGHTS, encoded_weights(sampler, half))
     files.write_json(folder / CONFIG, table)
     save_file(folder / CARD, encoded(card(table)))
     return folder
+
+
+def encoded_weights(sampler: Sampler, half: bool = False) -> bytes:
+    """The tensors of a generator as a safetensors file.
+
+    half: float32 tensors of at least 1,024 numbers within the range of 16 bits are stored as
+    float16; `load` gives all in float32.
+    """
+    tensors = sampler.model.state_dict()
+    most = torch.finfo(torch.float16).max
+    for name, tensor in tensors.items() if half else ():
+        large = tensor.dtype == torch.float32 and tensor.numel() >= LEAST_HALVED
+        if large and float(tensor.abs().max()) <= most:
+            tensors[name] = tensor.half()
+    return checkpoint.encode_tensors(tensors)
 
 
 def without_paths(config: dict[str, Any]) -> dict[str, Any]:
@@ -158,7 +177,11 @@ def built(
         if ours
         else nets.build(networks, spec, noise)["generator"]
     )
-    require_same_tensors(model.state_dict(), tensors, str(folder / WEIGHTS))
+    wanted = model.state_dict()
+    for name, tensor in tensors.items():
+        if tensor.dtype == torch.float16 and name in wanted and wanted[name].dtype == torch.float32:
+            tensors[name] = tensor.float()
+    require_same_tensors(wanted, tensors, str(folder / WEIGHTS))
     if ours:
         model.to_empty(device="cpu")
     model.load_state_dict(tensors)

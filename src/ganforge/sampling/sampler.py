@@ -7,6 +7,7 @@ threads a sample has the same bits alone and among others.
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeGuard
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 
 from ganforge import images
 from ganforge.config.schema import Noise
-from ganforge.data.spec import DataSpec, decode
+from ganforge.data.spec import DataSpec, as_uint8, decode
 from ganforge.errors import SEEDS, WHOLE, UsageError, check
 from ganforge.nets.base import evaluating
 from ganforge.rng import Stream
@@ -30,10 +31,11 @@ Labels = int | str | Sequence[int | str] | Array | None
 MICRO_BATCH = {"cpu": 16, "cuda": 64, "mps": 64}
 FAST = 256  # examples of a forward pass if samples need not have the same bits in other company
 INDICES = 2**53  # samples of a seed; JavaScript has no larger whole numbers
+SHOWN = 64  # samples in the HTML of a notebook
 OTHER_DEVICE = 16  # examples of a forward pass on a device that `micro_batch` does not name
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Sampler:
     """A generator with all it needs to be sampled.
 
@@ -61,6 +63,18 @@ class Sampler:
     @property
     def device(self) -> torch.device:
         return next((p.device for p in self.model.parameters()), torch.device("cpu"))
+
+    def __repr__(self) -> str:
+        labels = f", {self.spec.classes} labels" if self.spec.classes else ""
+        return f"{self.name}: a generator of {self.spec.stored_shape} {self.spec.dtype}{labels}"
+
+    def _repr_html_(self) -> str:
+        """A grid of samples, if they are pictures that are made of noise alone."""
+        line = f"<p>{html.escape(repr(self))}</p>"
+        if not self.spec.is_image or self.spec.source is not None:
+            return line
+        columns = images.layout(SHOWN, self.spec.classes)[1]
+        return line + images.page(as_uint8(self.grid(SHOWN), self.spec), columns)
 
     def z(self, count: int, seed: int = 0, first: int = 0, stream: str = "sample/z") -> Tensor:
         """The noise of samples first .. first + count - 1, (count, Z).

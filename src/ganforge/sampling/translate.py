@@ -26,7 +26,7 @@ PIXELS = 2**18  # of a forward pass, at most, unless one picture has more
 MARGIN = 16  # pixels around a tile that are translated with it and thrown away
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Translator(Sampler):
     """A generator that translates pictures, with all it needs; see `Sampler`.
 

@@ -5,7 +5,6 @@ The figures are 800 units wide, legible in a column of text.
 
 from __future__ import annotations
 
-import base64
 import html
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
@@ -51,9 +50,8 @@ class Shown:
         return self.says
 
     def _repr_html_(self) -> str:
-        picture = base64.b64encode(style.png(self.figure, COLOURS)).decode()
-        shown = f'<img width="{WIDTH}" src="data:image/png;base64,{picture}">'
-        return f"{shown}<p>{html.escape(self.says)}</p>"
+        picture = images.element(style.png(self.figure, COLOURS), WIDTH)
+        return f"{picture}<p>{html.escape(self.says)}</p>"
 
 
 Experiment = Generator[str, None, Shown]  # yields lines on the progress

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from ganforge.cli.options import Flag, Output, output_path, require_new, user_code
+from ganforge.cli.options import Flag, Output, in_this_folder, output_path, require_new, user_code
 
 
 def demo(
@@ -24,7 +24,8 @@ def demo(
     Parameters
     ----------
     run
-        A run folder or a model folder; with --train, the name of a recipe.
+        A run folder, a model folder or cdcgan-mnist, the model in the package; with --train,
+        the name of a recipe.
     output
         The .html file. [default: demo.html in the run; with --train, RECIPE.html]
     full
@@ -42,6 +43,7 @@ def demo(
     """
     from ganforge.export.demo import game, page
 
+    output = output or in_this_folder(run, "demo.html")
     out = output_path(output, Path(f"{run}.html") if train else run / "demo.html", ".html")
     require_new([out] if output or train else [], overwrite)
     if train:

@@ -32,7 +32,8 @@ def evaluate(
     Parameters
     ----------
     path
-        A run folder, a model folder, or an .npz file with samples (and labels).
+        A run folder, a model folder, cdcgan-mnist (the model in the package), or an .npz file
+        with samples (and labels).
     data
         The real data. [default: the data of the training]
     size
@@ -58,6 +59,7 @@ def evaluate(
     from ganforge.evaluation import store
     from ganforge.evaluation.score import table
     from ganforge.registry import named
+    from ganforge.runs import builtin
 
     words = None if metrics is None else [m.strip() for m in metrics.split(",") if m.strip()]
     names = None if words is None else [named(word) for word in words]
@@ -69,7 +71,8 @@ def evaluate(
         yield table(scores)
         if data is not None:
             yield f"real examples of {data}"
-        yield f"saved in {store.scores_path(path)}"
+        if builtin.folder(path) is None:
+            yield f"saved in {store.scores_path(path)}"
     if format != "text":
         yield tables.render(records(scores), format)
     return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from ganforge.cli.options import Flag, Output, output_path, require_new, user_code
+from ganforge.cli.options import Flag, Output, in_this_folder, output_path, require_new, user_code
 
 
 def export(
@@ -25,7 +25,7 @@ def export(
     Parameters
     ----------
     run
-        A run folder or a model folder.
+        A run folder, a model folder or cdcgan-mnist, the model in the package.
     output
         The .onnx file. [default: model.onnx in the run]
     half
@@ -45,6 +45,7 @@ def export(
     from ganforge.export import CLIENTS
     from ganforge.export import onnx as onnx_files
 
+    output = output or in_this_folder(run, "model.onnx")
     out = output_path(output, run / "model.onnx", ".onnx")
     beside = [(out.with_name(client.name), client) for client in CLIENTS if noise]
     named = [*([out] if output else []), *(path for path, _ in beside)]

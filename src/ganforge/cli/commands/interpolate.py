@@ -9,6 +9,7 @@ from ganforge.cli.options import (
     Flag,
     Labels,
     Output,
+    in_this_folder,
     output_path,
     picture_file,
     require_new,
@@ -40,7 +41,7 @@ def interpolate(
     Parameters
     ----------
     run
-        A run folder or a model folder.
+        A run folder, a model folder or cdcgan-mnist, the model in the package.
     rows
         The number of paths. [default: 8; with labels, one for each label]
     steps
@@ -74,6 +75,7 @@ def interpolate(
 
     check(1 <= fps <= 120, "fps", fps, "1 to 120 frames a second")
     check(1 <= size <= 4096, "size", size, "1 to 4,096 pixels")
+    output = output or in_this_folder(run, "interpolate.png")
     out = output_path(output, run / "interpolate.png", ".png", *films.KINDS)
     require_new([out] if output else [], overwrite)
     kind = out.suffix.lower()

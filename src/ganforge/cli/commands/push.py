@@ -15,6 +15,7 @@ def push(
     *,
     license: str | None = None,
     public: Annotated[bool, Flag] = False,
+    half: Annotated[bool, Flag] = False,
     onnx: Annotated[bool, Flag] = False,
     demo: Annotated[bool, Flag] = False,
     space: Annotated[bool, Flag] = False,
@@ -34,6 +35,8 @@ def push(
         The licence of the model, as mit or cc-by-4.0; its training data have to allow it.
     public
         Everybody may read the repository.
+    half
+        Store the weights in 16 bits: half the size, one level of difference at most.
     onnx
         Add model.onnx.
     demo
@@ -50,7 +53,14 @@ def push(
     from ganforge.export import hub
 
     shared = hub.shared(
-        run, repo, license, onnx=onnx, demo=demo or space, force=force, networks=user_code(code)
+        run,
+        repo,
+        license,
+        half=half,
+        onnx=onnx,
+        demo=demo or space,
+        force=force,
+        networks=user_code(code),
     )
     sent = {"model": shared}
     if space:

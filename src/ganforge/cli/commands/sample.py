@@ -12,6 +12,7 @@ from ganforge.cli.options import (
     Labels,
     Output,
     given,
+    in_this_folder,
     picture_file,
     require_new,
     user_code,
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from ganforge.export.samples import Asked, Part
     from ganforge.sampling.sampler import Sampler
 
+NO_RUN = "cdcgan-mnist, the model in the package; of a run of yours: ganforge sample"
 NO_FOLDER = (".jpg", ".jpeg", ".webp", ".gif", ".npy")  # of files that are not written
 
 
@@ -44,10 +46,12 @@ def sample(
 ) -> str:
     """Make samples of a run or a model: a folder of pictures, a grid, or arrays.
 
+    Without a run: the model in the package, a `cdcgan` that was trained on MNIST.
+
     Parameters
     ----------
     run
-        A run folder or a model folder.
+        A run folder or a model folder. [default: cdcgan-mnist, the model in the package]
     n
         The number of samples.
     label
@@ -63,7 +67,7 @@ def sample(
         A number in (0, 1]; below 1 the samples vary less.
     output
         A folder for one picture a sample, a .png file (grid), or an .npz file (samples, labels).
-        [default: sample.png in the run]
+        [default: sample.png in the run; of the model in the package, in this folder]
     format
         The file format of pictures in a folder.
     scale
@@ -77,11 +81,11 @@ def sample(
     """
     from ganforge import files
     from ganforge.export import samples
-    from ganforge.runs import load
+    from ganforge.runs import builtin, load
 
-    if run is None:
-        raise UsageError(f"sample: name a run{known_runs()}, as ganforge sample runs/NAME")
+    trained, run = run, run or builtin.FOLDER
     check(scale is None or 1 <= scale <= 64, "scale", scale, "a whole number from 1 to 64")
+    output = output or in_this_folder(run, "sample.png")
     out = output or run / "sample.png"
     single = out.suffix.lower() in (".png", ".npz")
     if not single and (out.suffix.lower() in NO_FOLDER or out.is_file()):
@@ -97,17 +101,17 @@ def sample(
         require_new(samples.paths(asked, out, format), overwrite)
         for _ in progress(samples.write(sampler, asked, out, format, scale or 1), asked.total):
             pass
-    return f"{asked.total:,} samples in {out}"
+    said = f"{asked.total:,} samples in {out}"
+    return said if trained else f"{said}, of {NO_RUN} {newest_run()}"
 
 
-def known_runs(most: int = 5) -> str:
-    """The newest runs in runs/, for an error; empty if there are none."""
+def newest_run() -> Path:
+    """The newest run in runs/, or the form of such a path."""
     from ganforge.runs.folder import find_runs
 
     root = Path("runs")
     found = [run.path for run in find_runs(root)] if root.is_dir() else []
-    newest = sorted(found, key=lambda path: -path.stat().st_mtime)[:most]
-    return f" ({', '.join(map(str, newest))})" if newest else ""
+    return max(found, key=lambda path: path.stat().st_mtime, default=root / "NAME")
 
 
 def one_file(sampler: Sampler, asked: Asked, out: Path, scale: int | None) -> bytes:

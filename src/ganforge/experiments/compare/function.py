@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ganforge import images
 from ganforge.api import Results
 from ganforge.config.schema import Config
 from ganforge.errors import UsageError
 from ganforge.experiments import compare as parts
 from ganforge.experiments.compare.comparison import Comparison
+from ganforge.plotting import style
 from ganforge.runs.model import OwnNetworks
 
 FOLDER = Path("runs/compare")
+WIDTH = 800  # units of a page
+
+
+class Compared(Comparison):
+    """A comparison that shows itself."""
+
+    def __repr__(self) -> str:
+        return parts.text(self)
+
+    def _repr_html_(self) -> str:
+        picture = images.element(style.png(parts.chart(self)), WIDTH)
+        return f"{picture}<pre>{html.escape(repr(self))}</pre>"
 
 
 class Compare:
@@ -34,7 +49,8 @@ class Compare:
         show: how training is shown, see `gf.train`.
 
     Returns:
-        The comparison, which `gf.compare.text`, `chart` and `save` show.
+        The comparison; its repr is the text of `gf.compare.text`, in a notebook with the figure of
+        `chart`. `gf.compare.save` writes both.
 
     Raises:
         UsageError, DataError: see `of_runs` and `of_recipes`.
@@ -66,11 +82,13 @@ class Compare:
         scoring = parts.Scoring(tuple(metrics), n, split, space)
         if recipes is None:
             paths = [run.path if isinstance(run, Results) else run for run in runs]
-            return parts.of_runs(paths, scoring, networks)
-        budget = parts.Budget(epochs=epochs, kimg=kimg)
-        return parts.of_recipes(
-            recipes, list(seeds), out, scoring=scoring, budget=budget, show=show
-        )
+            found = parts.of_runs(paths, scoring, networks)
+        else:
+            budget = parts.Budget(epochs=epochs, kimg=kimg)
+            found = parts.of_recipes(
+                recipes, list(seeds), out, scoring=scoring, budget=budget, show=show
+            )
+        return Compared(**vars(found))
 
 
 compare = Compare()

@@ -32,7 +32,7 @@ from ganforge.nets.base import Network
 from ganforge.plotting import style
 from ganforge.rng import Stream
 from ganforge.runs.load import open_sampler
-from ganforge.runs.model import OwnNetworks
+from ganforge.runs.model import LEAST_HALVED, OwnNetworks
 from ganforge.sampling.sampler import Sampler
 from ganforge.sampling.translate import Translator
 from ganforge.text import encoded, json_values
@@ -42,7 +42,6 @@ FORMAT = 1
 WEB = Path(__file__).parent / "web"
 NOISE = Path(__file__).parents[1] / "noise.mjs"
 LARGEST = 25.0  # MB of a page, which a phone still opens
-LEAST_HALVED = 1_024  # numbers of a tensor that is stored in 16 bits
 CHECKED = 64  # samples that are compared
 TOLERANCE = 2e-3  # of vectors, as a fraction of their range; their weights have 11 bits
 
