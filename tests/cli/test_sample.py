@@ -97,6 +97,17 @@ def test_nothing_is_replaced_unless_it_may_be(
     assert read(tmp_path / "f/00002.png").shape == (28, 28)
 
 
+def test_the_file_in_the_run_is_replaced_and_that_is_said(
+    digits: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for command in ("sample", "interpolate"):
+        said = []
+        for _ in range(2):
+            assert run(command, digits) == 0
+            said.append(capsys.readouterr().out.strip())
+        assert said[1] == f"{said[0]}, in place of an earlier one; with -o both stay"
+
+
 def test_what_makes_no_sense(digits: Path, tmp_path: Path) -> None:
     points = model.save(tmp_path / "p", fresh(VECTORS, "gaussian"), recipes.gaussian(), {})
     for words in (

@@ -263,6 +263,8 @@ def line(error: UsageError, *words: str) -> None:
         ("epochs", "nan", ["epochs", "nan"]),
         ("output.sample_every", "inf", ["sample_every", "inf"]),
         ("output.save_every", "inf", ["save_every", "inf"]),
+        ("output.save_every", "0", ["save_every", "more than 0 epochs"]),
+        ("output.log_every", "-1", ["log_every", "0 or more"]),
         ("generator.lr", "-0.1", ["generator.lr", "-0.1"]),
         ("generator.betas", "[0.5]", ["generator.betas", "2 values"]),
         ("generator.betas", "0.5", ["generator.betas", "list"]),
@@ -477,7 +479,7 @@ def test_configs_are_frozen() -> None:
     assert math.isclose(one.discriminator.lr, 0.05)
 
 
-@pytest.mark.parametrize("key", ["log_every", "min_gap", "grid", "keep"])
+@pytest.mark.parametrize("key", ["min_gap", "grid", "keep"])
 def test_counts_of_the_output_are_at_least_one(key: str) -> None:
     with pytest.raises(UsageError, match=f"{key} = 0: expected at least 1"):
         Output(**{key: 0})

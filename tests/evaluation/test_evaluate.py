@@ -13,6 +13,7 @@ import pytest
 from ganforge import api, recipes
 from ganforge.callbacks import evaluate as callback
 from ganforge.cli import main
+from ganforge.cli.commands import runs
 from ganforge.config.schema import Config
 from ganforge.data import load as data_load
 from ganforge.data.dataset import Examples
@@ -105,6 +106,16 @@ def test_a_score_by_other_data_is_not_the_runs(tmp_path: Path) -> None:
     assert store.newest(Run(path)) == scored[0] == newest_scores(Run(path))[0]
     evaluate.evaluate(path, n=300, metrics=["recall"])  # later, larger, and no distance
     assert newest_scores(Run(path))[0] == scored[0]
+    assert runs.newest_score(Run(path)).startswith(f"FD[identity] {scored[0].value:.4g}, floor ")
+
+
+def test_a_run_without_a_distance_shows_its_first_metric(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    train(gaussian(score=False), path)
+    assert runs.newest_score(Run(path)) == ""
+    scored = evaluate.evaluate(path, n=100, metrics=["coverage", "recall"])
+    wanted = f"coverage {scored[0].value:.4g}, floor {scored[0].floor:.4g} (test, N 100)"
+    assert runs.newest_score(Run(path)) == wanted
 
 
 def test_the_table_tells_p_beside_its_floor(toy: Path) -> None:

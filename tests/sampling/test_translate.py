@@ -196,6 +196,18 @@ def test_a_zip_and_one_picture_and_several_seeds(run: Path, tmp_path: Path) -> N
     assert np.array_equal(second, gf.load(run).translate(x, 6))
 
 
+def test_no_picture_is_replaced_unless_it_may_be(run: Path, tmp_path: Path) -> None:
+    folder = pictures_in(tmp_path / "in")
+    before = (folder / "a.png").read_bytes()
+    with pytest.raises(UsageError, match=r"in/a.png exists: add --overwrite"):
+        list(translate(run, folder, output=folder))
+    assert (folder / "a.png").read_bytes() == before and not (folder / "b.png").exists()
+    list(translate(run, folder / "a.png", output=folder / "a.png", overwrite=True))
+    assert (folder / "a.png").read_bytes() != before
+    said = [next(iter(translate(run, folder / name))) for name in ("a.png", "b.jpg", "a.png")]
+    assert ["in place of" in line for line in said] == [False, False, True]
+
+
 def test_two_pictures_of_one_stem_do_not_overwrite_each_other() -> None:
     found = planned(Path("in"), ["a.jpg", "a.png", "b.png"], Path("out"), 1)
     assert [str(f) for files in found.values() for f in files] == [

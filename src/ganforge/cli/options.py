@@ -55,6 +55,13 @@ def require_new(paths: Iterable[Path], overwrite: bool) -> None:
             raise UsageError(f"{path} exists: add --overwrite to replace it, or choose another -o")
 
 
+def replaced(output: Path | None, paths: Iterable[Path]) -> str:
+    """What to say if a file in the run is replaced because no other `output` is named; or ""."""
+    if output is not None or not any(path.exists() for path in paths):
+        return ""
+    return ", in place of an earlier one; with -o both stay"
+
+
 def picture_file(pictures: Pixels, columns: int) -> bytes:
     """Pictures (N, H, W, C), uint8, as a PNG file of a grid; small ones are enlarged."""
     from ganforge import images

@@ -180,8 +180,10 @@ class Output:
     """What a run writes, and how often; nothing here changes the weights.
 
     Args:
-        log_every: steps between records of the log.
-        sample_every: epochs between sample grids.
+        log_every: steps between records of the log; 0 for 50, or fewer in runs below 1,000 steps,
+            which have at least 20 records.
+        sample_every: epochs between sample grids; 0 for one epoch, or less in short runs, which
+            have at least eight grids.
         save_every: epochs between checkpoints, which are at least 100 steps apart; a checkpoint is
             also written after ten minutes without one.
         grid: pictures in a sample grid, a row for each label if the data have labels.
@@ -195,8 +197,8 @@ class Output:
         patience: epochs without a better score after which the run ends; 0 for never.
     """
 
-    log_every: int = 50
-    sample_every: float = 1.0
+    log_every: int = 0
+    sample_every: float = 0.0
     save_every: float = 1.0
     min_gap: int = 100
     grid: int = 64
@@ -209,11 +211,11 @@ class Output:
     patience: float = 0.0
 
     def __post_init__(self) -> None:
-        for key in ("log_every", "min_gap", "grid", "keep"):
+        for key in ("min_gap", "grid", "keep"):
             check(getattr(self, key) >= 1, key, getattr(self, key), "at least 1")
-        for key in ("sample_every", "save_every"):
-            check(0 < getattr(self, key) < math.inf, key, getattr(self, key), "more than 0 epochs")
-        for key in ("keep_every", "score_every", "patience"):
+        save = self.save_every
+        check(0 < save < math.inf, "save_every", save, "more than 0 epochs")
+        for key in ("log_every", "sample_every", "keep_every", "score_every", "patience"):
             check(0 <= getattr(self, key) < math.inf, key, getattr(self, key), "0 or more")
         require(self, patience=(self.score_every > 0 or not self.patience, "score_every>0"))
         names = (*self.log, *(["tensorboard"] if self.tensorboard else []))

@@ -131,6 +131,12 @@ def newest(run: Run) -> Score | None:
     return next((s for s in reversed(found) if s and math.isfinite(s.value)), None)
 
 
+def first(run: Run) -> Score | None:
+    """The first finite score of a run's newest step, in the order of `newest`."""
+    found = sorted(entries(run), key=rank)
+    return next((s for s in cards(found[-1]) if math.isfinite(s.value)), None) if found else None
+
+
 def rank(entry: Mapping[str, Any]) -> tuple[int, bool, int, str]:
     """The key by which entries are sorted: step, the test split after the others, N, time."""
     return entry["step"] or 0, entry["split"] == "test", int(entry["n"]), str(entry["made"])

@@ -40,6 +40,8 @@ from ganforge.training.device import Resolved, resolve
 from ganforge.training.meeting import Meeting
 from ganforge.training.trainer import CHECK_STEPS, Trainer
 
+FIRST_LINE = 7.0  # seconds of steps after which a run without a record says how it goes
+
 
 def train(
     config: Config,
@@ -120,11 +122,16 @@ def training(
 
 
 def play(
-    t: Trainer, control: Control, notes: list[str], check: Callable[[], str]
+    t: Trainer,
+    control: Control,
+    notes: list[str],
+    check: Callable[[], str],
+    first_line: float = FIRST_LINE,
 ) -> Iterator[Progress]:
     """The steps from where `t` stands to its last, with logs, samples and checkpoints between.
 
     check: whether the game has diverged; a note if the run is back at an earlier step.
+    first_line: seconds of steps after which a note is due if there is no record yet.
     """
     t.clock = clock = Clock(t.clock.seconds, t.samples_seen)
     pace = threads.Pace(t)
@@ -136,6 +143,7 @@ def play(
             grid = t.save_samples()
         yield t.progress(grid=grid)
 
+    drawn, silent = t.state.step, True
     stop = should_stop(t, control)
     while t.state.step < t.steps and not stop:
         with clock.phase("step"):
@@ -148,44 +156,59 @@ def play(
             if note:  # back at an earlier step
                 yield t.progress(note=note)
                 continue
-        if "log" in due:
-            with clock.phase("log"):
-                t.log()
+        written = write(t, control, due)
+        silent &= "log" not in due
+        if silent and clock.timing["step"] > first_line:
+            silent = False
+            yield t.progress(note=t.first_look())
         if not due & {"log", "sample", "save"}:
             continue
-        grid = path = None
-        if "sample" in due:
-            with clock.phase("sample"):
-                grid = t.save_samples()
-        if "save" in due:
-            with clock.phase("save"):
-                path = t.save()
-            control.save = False
+        drawn = t.state.step if "sample" in due else drawn
         if t.disk:
             note = f"{t.disk}; training goes on"
         elif "log" in due:
             note = pace.look()
         with clock.left_out():
-            yield replace(t.progress(), grid=grid, saved=path, note=note)
+            yield replace(t.progress(), **written, note=note)
         stop = stop or should_stop(t, control)
 
     end = t.finish(control.enough)
+    if t.state.step > drawn:  # stopped; the checkpoint is safe already
+        with clock.phase("sample"):
+            end = replace(end, grid=t.save_samples())
     distributed.barrier(t.world)  # the leader's save is everybody's
     yield end
+
+
+def write(t: Trainer, control: Control, due: set[str]) -> dict[str, Any]:
+    """Write the log, the samples and the checkpoint if they are due; the paths for a record."""
+    written: dict[str, Any] = {}
+    if "log" in due:
+        with t.clock.phase("log"):
+            t.log()
+    if "sample" in due:
+        with t.clock.phase("sample"):
+            written["grid"] = t.save_samples()
+    if "save" in due:
+        with t.clock.phase("save"):
+            written["saved"] = t.save()
+        control.save = False
+    return written
 
 
 def due_now(t: Trainer, control: Control) -> set[str]:
     """What is due after this step, the same on every process."""
     output, step, last = t.config.output, t.state.step, t.state.step == t.steps
+    gap = min(t.min_gap, t.sample_interval)
     asked, stop = distributed.any_rank(
         t.world, [control.save or t.clock.save_due(), control.stop], t.resolved.device
     )
-    log = last or step % output.log_every == 0
+    log = last or step % t.log_interval == 0
     early = t.steps - step >= t.min_gap  # the last step saves and draws samples anyway
     due = {
         "check": log or step % CHECK_STEPS == 0,
         "log": log,
-        "sample": last or (early and t.is_due(output.sample_every)),
+        "sample": last or (t.steps - step >= gap and step % t.sample_interval == 0),
         "save": asked or (early and (t.is_due(output.save_every) or t.is_due(output.score_every))),
         "stop": stop,
     }

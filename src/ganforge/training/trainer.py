@@ -53,6 +53,9 @@ from ganforge.types import Array
 BEST = "best.json"
 TRIPLES = 6  # columns of a grid of translations: two rows of source, output, target
 CHECK_STEPS = 50  # steps between two looks at whether all weights are finite
+# of a run whose settings do not say how often: steps between records of the log at most, and
+# the least number of records and of grids
+LOG_STEPS, LEAST_RECORDS, LEAST_GRIDS = 50, 20, 8
 
 
 class Trainer:
@@ -133,7 +136,7 @@ class Trainer:
 
     @property
     def min_gap(self) -> int:
-        """Steps between two grids or two checkpoints, at least."""
+        """Steps between two checkpoints, or two grids of a stated interval, at least."""
         return self.config.output.min_gap
 
     @property
@@ -199,6 +202,19 @@ class Trainer:
         """The steps of so many passes over the data, at least `output.min_gap`."""
         return max(self.min_gap, round(epochs * self.data.epoch / self.images_a_step))
 
+    @property
+    def log_interval(self) -> int:
+        """Steps between two records of the log."""
+        usual = max(1, min(LOG_STEPS, self.steps // LEAST_RECORDS))
+        return self.config.output.log_every or usual
+
+    @property
+    def sample_interval(self) -> int:
+        """Steps between two grids."""
+        epochs = self.config.output.sample_every
+        usual = max(1, min(self.interval(1.0), self.steps // LEAST_GRIDS))
+        return self.interval(epochs) if epochs else usual
+
     def is_due(self, epochs: float) -> bool:
         """Whether this step completes another `epochs` passes; never for 0."""
         return epochs > 0 and self.state.step % self.interval(epochs) == 0
@@ -206,9 +222,8 @@ class Trainer:
     def next_event(self) -> int:
         """The next step after which the loop has something to do, or new numbers are drawn."""
         output, now = self.config.output, self.state.step
-        every = [output.log_every, CHECK_STEPS, self.inputs.block_steps]
-        epochs = (output.sample_every, output.save_every, output.score_every)
-        every += [self.interval(e) for e in epochs if e]
+        every = [self.log_interval, self.sample_interval, CHECK_STEPS, self.inputs.block_steps]
+        every += [self.interval(e) for e in (output.save_every, output.score_every) if e]
         return min(self.steps, *(now - now % n + n for n in every))
 
     # --- compiled and recorded steps ----------------------------------------------------------
@@ -256,6 +271,20 @@ class Trainer:
         self.end_interval(totals, self.counted, self.clock.speed(self.samples_seen))
         self.totals, self.counted = {}, 0
         self.write_log()
+
+    def first_look(self) -> str:
+        """The losses of the steps since the last record, which stay part of the next record."""
+        loss_d, loss_g = (
+            f"{float(self.totals[name].double().mean()) / self.counted:.3f}"
+            if name in self.totals
+            else "-"
+            for name in ("loss_d", "loss_g")
+        )
+        seconds = self.clock.timing["step"]
+        return (
+            f"step {self.state.step:,} of {self.steps:,} after {seconds:.0f} s: loss_D {loss_d}, "
+            f"loss_G {loss_g}; the log has a record every {self.log_interval} steps"
+        )
 
     def end_interval(self, totals: dict[str, float], counted: int, speed: float) -> None:
         """The means of an interval from its sums; a record of them is pending.

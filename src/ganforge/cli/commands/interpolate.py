@@ -12,6 +12,7 @@ from ganforge.cli.options import (
     in_this_folder,
     output_path,
     picture_file,
+    replaced,
     require_new,
     user_code,
 )
@@ -78,6 +79,7 @@ def interpolate(
     output = output or in_this_folder(run, "interpolate.png")
     out = output_path(output, run / "interpolate.png", ".png", *films.KINDS)
     require_new([out] if output else [], overwrite)
+    remark = replaced(output, [out])
     kind = out.suffix.lower()
     sampler = load.open_sampler(run, user_code(code), device)
     rows = rows or (len(label) if label else 8)
@@ -97,4 +99,4 @@ def interpolate(
             grids += grids[-2:0:-1]  # and back again
         data = films.film(films.enlarged(grids, size), kind, fps)
     files.save_file(out, data)
-    return f"{rows} paths of {steps} samples in {out}"
+    return f"{rows} paths of {steps} samples in {out}{remark}"

@@ -52,11 +52,12 @@ def row(run: Run) -> tuple[str, ...]:
 
 
 def newest_score(run: Run) -> str:
-    """A run's newest Frechet distance with its floor, split and N; empty if there is none."""
+    """A run's newest Frechet distance, or its first other metric, with floor, split and N."""
     from ganforge.evaluation import store
 
-    score = store.newest(run)
+    score = store.newest(run) or store.first(run)
     if score is None:
         return ""
+    name = f"FD[{score.space}]" if score.name == "frechet" else score.name
     stamp = f"{score.split}, N {score.n:,}"
-    return f"FD[{score.space}] {score.value:.4g}, floor {score.floor:.4g} ({stamp})"
+    return f"{name} {score.value:.4g}, floor {score.floor:.4g} ({stamp})"

@@ -14,6 +14,7 @@ from ganforge.cli.options import (
     given,
     in_this_folder,
     picture_file,
+    replaced,
     require_new,
     user_code,
 )
@@ -91,6 +92,7 @@ def sample(
     if not single and (out.suffix.lower() in NO_FOLDER or out.is_file()):
         raise UsageError(f"{out}: expected a folder, or a file name ending in .png or .npz")
     require_new([out] if output and single else [], overwrite)
+    remark = replaced(output, [out])
     sampler = load.open_sampler(run, user_code(code), device)
     asked = samples.Asked(n, samples.groups(sampler, label, classes), seed, first, truncation)
     if single:
@@ -101,7 +103,7 @@ def sample(
         require_new(samples.paths(asked, out, format), overwrite)
         for _ in progress(samples.write(sampler, asked, out, format, scale or 1), asked.total):
             pass
-    said = f"{asked.total:,} samples in {out}"
+    said = f"{asked.total:,} samples in {out}{remark}"
     return said if trained else f"{said}, of {NO_RUN} {newest_run()}"
 
 

@@ -8,7 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from ganforge.cli.options import Count, Lines, Output, Unless, user_code
+from ganforge.cli.options import (
+    Count,
+    Flag,
+    Lines,
+    Output,
+    Unless,
+    replaced,
+    require_new,
+    user_code,
+)
 from ganforge.errors import DataError, UsageError, check
 
 if TYPE_CHECKING:
@@ -29,6 +38,7 @@ def translate(
     seed: int = 0,
     n: Count = 1,
     tile: Annotated[int, Unless] = 0,
+    overwrite: Annotated[bool, Flag] = False,
     code: Path | None = None,
 ) -> Lines:
     """Translate pictures of any size by a run or a model of pix2pix or cyclegan.
@@ -51,6 +61,8 @@ def translate(
     tile
         Translate in square pieces of TILE pixels a side, for pictures that do not fit in memory;
         norms leave seams between the pieces. [default: whole pictures]
+    overwrite
+        Replace files that exist.
     code
         Your FILE.py, for a model whose networks are your code.
     """
@@ -70,6 +82,9 @@ def translate(
     store, names = found(pictures)
     out = output or run / "translated"
     targets = planned(pictures, names, out, n)
+    files = [path for paths in targets.values() for path in paths]
+    require_new(files if output else [], overwrite)
+    remark = replaced(output, files)
 
     bad: list[str] = []
     done = 0
@@ -81,7 +96,7 @@ def translate(
         done += 1
     if not done:
         raise DataError(f"{pictures}: none of {len(names)} pictures can be read: {bad[0]}")
-    yield f"{done} of {len(names)} pictures translated into {out}"
+    yield f"{done} of {len(names)} pictures translated into {out}{remark}"
     fitted = {note for size in sorted(sizes) if (note := translator.fitted(*size, direction))}
     yield from (f"pictures of other sizes were {note}" for note in sorted(fitted))
     if bad:
