@@ -156,10 +156,10 @@ def test_a_real_run_in_plain_lines(tmp_path: Path) -> None:
             shown.show(progress)
     assert len(stream.lines) == 3
     assert re.fullmatch(
-        r"epoch 1\.00  step 125/250  1\.0 kimg  \d+ images/s  left \d+:\d\d  "
+        r"epoch 1\.00  step 125/250  1\.0 k examples  \d+ examples/s  left \d+:\d\d  "
         r"loss_D 0\.\d{3} loss_G \d\.\d{3}  D\(real\) 0\.\d\d D\(fake\) 0\.\d\d", stream.lines[0],
     )  # fmt: skip
-    assert stream.lines[-1].startswith("finished: epoch 2.00, 2,000 images in 0:0")
+    assert stream.lines[-1].startswith("finished: epoch 2.00, 2,000 examples in 0:0")
 
 
 # a terminal

@@ -36,7 +36,7 @@ def scalars(path: Path, tag: str = "loss/discriminator") -> list[tuple[int, floa
 
 
 def test_a_run_is_read_back(tmp_path: Path) -> None:
-    config = tiny.shortened(recipes.cdcgan(), 6, log_every=2)
+    config = tiny.shortened(recipes.cdcgan(), 6, log_every=2, sample_every=50.0)
     records = []
     with Events(tmp_path / "run") as events:
         for progress in loop.train(config, tmp_path / "run", data=tiny.data_for(config)):

@@ -497,7 +497,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path: Path) -> None:
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for line in process.stdout:
-            if "images/s" in line:
+            if "examples/s" in line:
                 break
         process.send_signal(2)
         rest = process.stdout.read()

@@ -140,6 +140,16 @@ def test_a_film_of_a_loop(digits: Path, sampler: Sampler, tmp_path: Path) -> Non
         assert abs(frame[5::10, 5::10, :1].astype(int) - wanted).mean() < 6
 
 
+def test_a_path_has_no_seams(digits: Path, sampler: Sampler, tmp_path: Path) -> None:
+    out = tmp_path / "walk.png"
+    assert run("interpolate", digits, "-o", out, "--rows", 2, "--steps", 3) == 0
+    walk = sampler.interpolate(2, 3).reshape(2, 3, 28, 28)
+    strips = walk.transpose(0, 2, 1, 3).reshape(2, 28, 3 * 28)
+    made = read(out)[::2, ::2, 0]
+    assert made.shape == (2 * 30 + 2, 3 * 28 + 4)
+    assert all((made[2 + 30 * i : 30 + 30 * i, 2:-2] == strips[i]).all() for i in range(2))
+
+
 def test_a_film_that_is_no_loop_goes_back(digits: Path, tmp_path: Path) -> None:
     out = tmp_path / "walk.gif"
     assert run("interpolate", digits, "-o", out, "--rows", 2, "--steps", 4) == 0

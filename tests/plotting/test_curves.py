@@ -12,6 +12,7 @@ from ganforge.errors import DataError
 from ganforge.gan.adversarial import Adversarial
 from ganforge.plotting import curves, style
 from ganforge.plotting.curves import Chart, Curve
+from ganforge.report import charts
 from tests.helpers.drawn import line, opened, pixels, record
 
 LOG2 = math.log(2)
@@ -148,6 +149,18 @@ def test_names_of_references_do_not_overlap(top: float) -> None:
     middle = figure.axes[0].transData.transform([(0, LOG2), (0, 2 * LOG2)])[:, 1].mean()
     assert (low.y0 + high.y1) / 2 == pytest.approx(middle, abs=3)  # they stay beside their lines
     assert names[0].get_text() == "log 2"
+
+
+@pytest.mark.parametrize("top", [2.0, 400.0])
+def test_names_of_references_do_not_overlap_in_the_report(top: float) -> None:
+    log = [record(s, loss_d=top, loss_g=0.1) for s in (100, 200)]
+    chart = curves.of_log(log, {"loss": "non-saturating"})[0]
+    figure = style.page(charts.HEIGHT, charts.WIDTH)
+    axes = style.add_axes(figure, 42, 10, charts.WIDTH - charts.NAMES - 62, 200)
+    curves.draw(axes, chart)
+    figure.draw_without_rendering()
+    low, high = sorted((t.get_window_extent() for t in axes.texts), key=lambda box: box.y0)
+    assert low.y1 <= high.y0 and max(low.x1, high.x1) <= figure.bbox.width
 
 
 def test_positions_that_are_apart_stay() -> None:

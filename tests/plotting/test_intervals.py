@@ -3,6 +3,7 @@
 import math
 
 import pytest
+from matplotlib.axes import Axes
 
 from ganforge.plotting import intervals, style
 from ganforge.plotting.intervals import Panel, Row
@@ -15,7 +16,7 @@ def test_runs_mean_and_interval_are_drawn() -> None:
     figure = intervals.intervals([Panel("frechet", "N = 10", 0.5, ROWS)])
     axes = figure.axes[0]
     dots = [x for x in axes.lines if x.get_marker() == "o"]
-    assert [list(x.get_xdata()) for x in dots] == [[1.0, 3.0], [4.0]]
+    assert [list(x.get_xdata()) for x in dots] == [[1.0, 3.0], [4.0], []]  # and the legend's
     bars = [list(x.get_xdata()) for x in axes.lines if x.get_linestyle() == "-"]
     assert [1.5, 2.5] in bars and not any(math.isnan(v) for bar in bars for v in bar)
     assert [t.get_text() for t in axes.get_yticklabels()] == ["$\\frac$", "b"]
@@ -36,3 +37,41 @@ def test_a_long_label_leaves_room_for_the_rows() -> None:
 def test_scores_of_unlike_size_are_on_a_logarithm(best: float, scale: str) -> None:
     rows = [Row("a", (best,), best, math.nan, math.nan), ROWS[1]]
     assert intervals.intervals([Panel("t", "", 1.0, rows)]).axes[0].get_xscale() == scale
+
+
+def drawn(*rows: Row, floor: float = 0.5) -> Axes:
+    figure = intervals.intervals([Panel("t", "", floor, rows)])
+    figure.draw_without_rendering()
+    return figure.axes[0]
+
+
+def test_a_wide_interval_does_not_squeeze_the_scores() -> None:
+    """Two seeds have an interval of thirteen spreads: it leaves the axis, and an arrow says so."""
+    axes = drawn(Row("a", (11.0, 15.0), 13.0, -13.0, 39.0), floor=1.0)
+    low, high = axes.get_xlim()
+    assert -1 < low < 0.0 and 15 < high < 25
+    arrows = {x.get_marker(): x.get_xdata()[0] for x in axes.lines if x.get_marker() in "<>"}
+    assert set(arrows) == {"<", ">"} and low < arrows["<"] == 0.0 < arrows[">"] < high
+    within = drawn(Row("a", (11.0, 15.0), 13.0, 10.0, 16.0), floor=1.0)
+    assert not [x for x in within.lines if x.get_marker() in "<>"]
+
+
+def test_a_logarithmic_axis_has_plain_numbers() -> None:
+    axes = drawn(Row("a", (4.0,), 4.0, 3.9, 4.1), Row("b", (93.0,), 93.0, 30.0, 120.0), floor=3.1)
+    low, high = axes.get_xlim()
+    names = [t.get_text() for t in axes.get_xticklabels() if low <= t.get_position()[0] <= high]
+    assert names == ["5", "10", "20", "50", "100"]
+    assert drawn(Row("a", (1e-3,), 1e-3, 1e-3, 1e-3), Row("b", (9.0,), 9.0, 9.0, 9.0)).get_xlim()[0]
+
+
+@pytest.mark.parametrize("low", [1.5, math.nan])
+def test_the_legend_names_all_that_is_drawn_whatever_the_first_row_has(low: float) -> None:
+    axes = drawn(Row("b", (4.0,), 4.0, math.nan, math.nan), Row("a", (1.0, 3.0), 2.0, low, 2.5))
+    names = [text.get_text() for text in axes.get_legend().get_texts()]
+    mean = "mean" if math.isnan(low) else "mean, 95 % interval"
+    assert names == ["a run", mean, "real (floor)"]
+
+
+def test_equal_scores_have_an_axis() -> None:
+    low, high = drawn(Row("a", (0.5, 0.5), 0.5, 0.5, 0.5)).get_xlim()
+    assert low < 0.5 < high

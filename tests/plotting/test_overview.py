@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from ganforge import images, recipes
 from ganforge.data import load
@@ -187,6 +188,25 @@ def test_the_curves_of_seeds_are_drawn_one_by_one_or_as_a_band() -> None:
     assert len(few.lines) == 6 and not few.collections
     assert few.lines[-1].get_ydata().tolist() == [2.0, 2.0]  # the median of 0..4, and of 1 and 3
     assert len(many.lines) == 1 and len(many.collections) == 1
+    for axes, names in ((few, ["a seed", "median"]), (many, ["90 % of seeds", "median"])):
+        style.add_legend(axes)
+        assert [text.get_text() for text in axes.get_legend().get_texts()] == names
+
+
+def test_seeds_with_one_record_are_dots_that_are_whole() -> None:
+    axes = style.add_axes(style.page(100), 0, 0, 100, 100)
+    overview.draw_seed_curves(axes, [[record(100, loss_d=i)] for i in range(3)], "loss_d", style.D)
+    assert all(line.get_marker() == "o" for line in axes.lines[:3])
+    assert axes.get_xlim()[1] > axes.lines[0].get_xdata()[0]
+
+
+def test_the_colours_of_points_of_seeds_are_named(tmp_path: Path) -> None:
+    figures: list[Figure] = []
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(style, "png", lambda figure: figures.append(figure) or b"")
+        overview.of_seeds({0: vector_run(tmp_path / "seed-0", recipes.gaussian())}, 1)
+    said = [text.get_text() for text in figures[0].texts]
+    assert {"\u25cf real", "\u25cf generated"} <= set(said)
 
 
 def test_pictures_of_seeds_have_a_row_each(tmp_path: Path) -> None:

@@ -361,7 +361,9 @@ def test_a_run_that_others_slow_down_says_so_once() -> None:
     go(t, 50, 0.9)  # too short to tell
     assert pace.look() == ""
     go(t, 190, 1.1)
-    assert pace.look().startswith("2 threads now make 120 images/s, 1 thread made 560 at the start")
+    assert pace.look().startswith(
+        "2 threads now make 120 examples/s, 1 thread made 560 at the start"
+    )
     go(t, 240, 2.0)
     assert pace.look() == ""
 

@@ -52,9 +52,10 @@ def shown(p: Progress, value: float, digits: int) -> str:
 
 
 def pace(p: Progress) -> str:
-    """Real images so far and a second, and the time that is left."""
+    """Real examples so far and a second, and the time that is left."""
     speed = shown(p, p.images_per_second, 0)
-    return f"{p.samples_seen / 1000:.1f} kimg  {speed} images/s  left {clock(p.seconds_left)}"
+    seen = f"{p.samples_seen / 1000:.1f} {'kimg' if p.unit == 'images' else f'k {p.unit}'}"
+    return f"{seen}  {speed} {p.unit}/s  left {clock(p.seconds_left)}"
 
 
 def losses(p: Progress) -> str:
@@ -73,10 +74,10 @@ def line(p: Progress) -> str:
 def closing(p: Progress) -> str:
     """The totals of a run, all its sessions together."""
     done = "finished" if p.step >= p.steps else f"stopped at step {p.step:,} of {p.steps:,}"
-    total = f"{done}: epoch {p.epoch:.2f}, {p.samples_seen:,} images in "
+    total = f"{done}: epoch {p.epoch:.2f}, {p.samples_seen:,} {p.unit} in "
     if p.seconds <= 0:
         return total + clock(math.inf)
-    return f"{total}{clock(p.seconds)} ({p.samples_seen / p.seconds:.0f} images/s in the mean)"
+    return f"{total}{clock(p.seconds)} ({p.samples_seen / p.seconds:.0f} {p.unit}/s in the mean)"
 
 
 class Display(AbstractContextManager[Any], Protocol):

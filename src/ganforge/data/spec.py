@@ -52,6 +52,11 @@ class DataSpec:
             raise DataError("offset and scale must be one number, or one for each feature")
 
     @property
+    def unit(self) -> str:
+        """What examples are, in a count of them."""
+        return "images" if self.is_image else "examples"
+
+    @property
     def is_image(self) -> bool:
         return len(self.shape) == 3
 

@@ -131,7 +131,14 @@ def of_seeds(runs: Mapping[int, Run], count: int) -> bytes | None:
                 known = points.truth(runs[seed], moment.points())
                 panels = [(f"seed {seed}", moment) for seed, moment in newest]
                 strips.draw_panels(figure, style.MARGIN, TOP + 15, 6, (130, 130), panels, known)
+                name_points(figure, TOP - 30)
     return style.png(figure)
+
+
+def name_points(figure: Figure, top: float) -> None:
+    """The colours of real and generated points, at the right end of a heading's line."""
+    for name, colour, left in (("real", style.REAL, 800), ("generated", style.FAKE, 860)):
+        style.add_text(figure, left, top, f"\u25cf {name}", color=colour)
 
 
 def draw_seed_curves(axes: Axes, logs: Sequence[Log], key: str, colour: str) -> None:
@@ -146,12 +153,19 @@ def draw_seed_curves(axes: Axes, logs: Sequence[Log], key: str, colour: str) -> 
     epoch, values = epoch[filled], values[:, filled]
     if len(logs) <= LINES:
         alpha = max(0.15, 0.8 / len(logs) ** 0.5)
-        axes.plot(epoch, values.T, color=colour, linewidth=0.6, alpha=alpha)
+        dot = "o" if len(epoch) == 1 else None
+        seeds = axes.plot(epoch, values.T, color=colour, linewidth=0.6, alpha=alpha, marker=dot,
+                          markersize=3)  # fmt: skip
+        seeds[0].set_label("a seed")
     else:
         low, high = np.nanquantile(values, [0.05, 0.95], axis=0)
-        axes.fill_between(epoch, low, high, color=colour, alpha=0.2, linewidth=0, label="90 %")
-    axes.plot(epoch, np.nanmedian(values, axis=0), color=colour, linewidth=1.6, label="median")
-    axes.set(xlim=(0, epoch.max(initial=0) or 1), ylim=limits)
+        axes.fill_between(
+            epoch, low, high, color=colour, alpha=0.2, linewidth=0, label="90 % of seeds"
+        )
+    axes.plot(epoch, np.nanmedian(values, axis=0), color=colour, linewidth=1.6, label="median",
+              marker="_" if len(epoch) == 1 else None)  # fmt: skip
+    room = 1 if len(epoch) >= curves.SMOOTHED else 1.02  # a dot at the end is whole
+    axes.set(xlim=(0, room * epoch.max(initial=0) or 1), ylim=limits)
     curves.set_ticks(axes)
 
 

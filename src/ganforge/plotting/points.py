@@ -125,6 +125,9 @@ def draw_scatter(axes: Axes, fake: Array | None, known: Truth, small: bool) -> N
         if away and values is fake:
             style.add_label(axes, 0.97, 0.02, f"{away:,} outside", size=7 if small else 8,
                             transform=axes.transAxes, ha="right", va="bottom")  # fmt: skip
+    if axes.patches:
+        style.add_label(axes, 0.03, 0.02, "ellipse: 2 standard deviations", size=8,
+                        transform=axes.transAxes, va="bottom")  # fmt: skip
     (left, bottom), (right, top) = known.limits
     axes.set(xlim=(left, right), ylim=(bottom, top), aspect="equal")
 

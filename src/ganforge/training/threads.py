@@ -226,7 +226,7 @@ class Pace:
         if not self.said:
             return ""
         return (
-            f"{threads} threads now make {rate:,.0f} images/s, 1 thread made {single:,.0f} at the "
-            "start: other programs use the cores; stop and go on with --threads 1 (not bit-exact "
-            "from there)"
+            f"{threads} threads now make {rate:,.0f} examples/s, 1 thread made {single:,.0f} at "
+            "the start: other programs use the cores; stop and go on with --threads 1 (not "
+            "bit-exact from there)"
         )

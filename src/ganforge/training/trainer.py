@@ -163,7 +163,8 @@ class Trainer:
         means = dict(self.means)
         return Progress(
             self.state.step, self.steps, self.samples_seen, self.epoch, self.clock.seconds,
-            means.pop("images_per_second", 0.0), means.pop("skipped", 0), means, **more,
+            means.pop("images_per_second", 0.0), means.pop("skipped", 0), means,
+            unit=self.data.spec.unit, **more,
         )  # fmt: skip
 
     # --- a step -------------------------------------------------------------------------------

@@ -11,7 +11,6 @@ from ganforge.cli.options import (
     Output,
     in_this_folder,
     output_path,
-    picture_file,
     replaced,
     require_new,
     user_code,
@@ -69,6 +68,8 @@ def interpolate(
     code
         Your FILE.py, for a run or model with parts that are your code.
     """
+    import numpy as np
+
     from ganforge import files, images
     from ganforge.data import spec
     from ganforge.plotting import films
@@ -89,10 +90,11 @@ def interpolate(
         instead = command_line(["ganforge", "sample", str(run)])
         raise UsageError(f"{run} makes vectors, not pictures: use `{instead}`")
     pixels = spec.as_uint8(walk, sampler.spec)
+    frames = pixels.reshape(rows, steps, *walk.shape[1:])
     if kind == ".png":
-        data = picture_file(pixels, steps)
+        strips = np.concatenate(list(frames.swapaxes(0, 1)), axis=2)  # a path without gaps
+        data = images.png(images.grid(strips, 1), scale=max(1, 64 // walk.shape[2]))
     else:
-        frames = pixels.reshape(rows, steps, *walk.shape[1:])
         columns = images.layout(rows, 0)[1]
         grids = [images.grid(frames[:, i], columns, 2 * (rows > 1)) for i in range(steps)]
         if not loop:

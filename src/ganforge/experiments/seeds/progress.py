@@ -46,4 +46,5 @@ class AggregateProgress:
         return Progress(
             step, steps, images, images / (len(plan.data) * len(plan.seeds)),
             sum(self.seconds.values()), self.speed, means=self.medians, note=note, done=done,
+            unit=plan.data.spec.unit,
         )  # fmt: skip

@@ -257,7 +257,7 @@ function drawRuns() {
     const left = state === "running" && last ? `, ${duration(pace * (steps - last))} left` : "";
     const speed = latestOf(found, "images_per_second");
     item.querySelector(".facts").textContent = found.status.error ? `run.json: ${found.status.error}` :
-      `${state ?? "…"}, step ${number(last)} of ${number(steps)}${speed ? `, ${number(Math.round(speed))} images/s` : ""}${left}${found.preview ? ", some records of a long log while it is read" : ""}`;
+      `${state ?? "…"}, step ${number(last)} of ${number(steps)}${speed ? `, ${number(Math.round(speed))} examples/s` : ""}${left}${found.preview ? ", some records of a long log while it is read" : ""}`;
     const bar = item.querySelector("progress");
     Object.assign(bar, { max: steps || 1, value: Math.min(last, steps) });
     bar.setAttribute("aria-label", `progress of ${found.name}`);
