@@ -9,6 +9,7 @@ written.
 from __future__ import annotations
 
 import codecs
+import html
 import json
 import math
 import re
@@ -129,3 +130,8 @@ def columns(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> str:
 
 
 codecs.register_error(ERRORS, replace)
+
+
+def preformatted(text: str) -> str:
+    """Text as an element of a page, its columns below each other whatever the page's style."""
+    return f'<pre style="font-family: monospace">{html.escape(text)}</pre>'

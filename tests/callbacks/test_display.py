@@ -17,6 +17,7 @@ from ganforge.config import convert
 from ganforge.errors import UsageError
 from ganforge.runs.folder import Run
 from ganforge.runs.records import Progress
+from ganforge.text import preformatted
 from ganforge.training import loop
 
 P = Progress(
@@ -284,8 +285,8 @@ def test_notebook_redraws_in_its_place(notebook: Handle, tmp_path: Path) -> None
         shown.show(LAST)
     assert len(notebook.shown) == 3
     assert all("<img" in html and "base64,iVBOR" in html for html in notebook.shown)
-    assert notebook.shown[0].startswith("<pre>the first steps</pre>")
-    assert notebook.shown[1].startswith(f"<pre>{LINE}</pre>")
+    assert notebook.shown[0].startswith(preformatted("the first steps"))
+    assert notebook.shown[1].startswith(preformatted(LINE))
     assert TOTALS in notebook.shown[2]
 
 
@@ -296,7 +297,7 @@ def test_notebook_ends_with_scores_and_findings_in_its_place(notebook: Handle) -
         shown.show(LAST)
         shown.end("frechet 2.3")
     assert "gf.train(..., lr=0.0001)" in notebook.shown[-1]
-    assert notebook.shown[-1].endswith("<pre>frechet 2.3</pre>")
+    assert notebook.shown[-1].endswith(preformatted("frechet 2.3"))
     assert notebook.shown[-1].startswith(notebook.shown[-2])
 
 

@@ -25,7 +25,7 @@ from ganforge.runs.folder import Run
 from ganforge.runs.load import load_config
 from ganforge.runs.records import Progress
 from ganforge.sampling.sampler import Labels, Sampler
-from ganforge.text import json_values
+from ganforge.text import json_values, preformatted
 from ganforge.types import Array
 
 T = TypeVar("T")
@@ -100,7 +100,7 @@ class Results:
         for heading, read in (("Scores", self.score_text), ("Findings", self.finding_text)):
             text = or_nothing(read)
             if text:
-                parts.append(f"<p><b>{heading}</b></p><pre>{html.escape(text)}</pre>")
+                parts.append(f"<p><b>{heading}</b></p>{preformatted(text)}")
         return "".join(parts)
 
     def score_text(self) -> str:

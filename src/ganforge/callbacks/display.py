@@ -20,7 +20,7 @@ from ganforge.diagnosis.calls import in_python
 from ganforge.errors import GanforgeError, UsageError, choice
 from ganforge.runs.folder import Run
 from ganforge.runs.records import Progress
-from ganforge.text import printable
+from ganforge.text import preformatted, printable
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -256,17 +256,15 @@ class Notebook(Lines):
         self.draw()
 
     def draw(self) -> None:
-        import html
-
         from ganforge import images
 
-        lines = "\n".join(html.escape(t) for t in (self.head, *self.notes) if t)
-        page = f"<pre>{lines or 'the first steps'}</pre>"
+        lines = "\n".join(filter(None, (self.head, *self.notes)))
+        page = preformatted(lines or "the first steps")
         picture = self.picture()
         if picture:
             page += images.element(picture, NOTEBOOK_WIDTH)
         if self.closing:
-            page += f"<pre>{html.escape(self.closing)}</pre>"
+            page += preformatted(self.closing)
         shown = self.ipython.HTML(page)
         if self.slot is None:
             self.slot = self.ipython.display(shown, display_id=True)

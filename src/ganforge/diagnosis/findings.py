@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 import math
 import os
@@ -15,7 +14,7 @@ from ganforge import files
 from ganforge.diagnosis.calls import in_python
 from ganforge.diagnosis.checks import CHECKS
 from ganforge.errors import DataError
-from ganforge.text import json_values
+from ganforge.text import json_values, preformatted
 
 FORMAT = 1
 FILE = "diagnosis.json"
@@ -81,7 +80,7 @@ class Diagnosis:
         return text(self)
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(in_python(text(self)))}</pre>"
+        return preformatted(in_python(text(self)))
 
 
 def save(path: Path, diagnosis: Diagnosis) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from ganforge.experiments import compare as parts
 from ganforge.experiments.compare.comparison import Comparison
 from ganforge.plotting import style
 from ganforge.runs.model import OwnNetworks
+from ganforge.text import preformatted
 
 FOLDER = Path("runs/compare")
 WIDTH = 800  # units of a page
@@ -28,7 +28,7 @@ class Compared(Comparison):
 
     def _repr_html_(self) -> str:
         picture = images.element(style.png(parts.chart(self)), WIDTH)
-        return f"{picture}<pre>{html.escape(repr(self))}</pre>"
+        return picture + preformatted(repr(self))
 
 
 class Compare:
