@@ -22,10 +22,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+import ganforge as gf
 from ganforge import images
 from ganforge.config import convert
+from ganforge.data import toy
 from ganforge.recipes import cdcgan
-from ganforge.runs import folder, lock
+from ganforge.runs import folder, load, lock
 from ganforge.runs.folder import Run, append_log, cut_log
 from ganforge.serve import server
 from ganforge.serve.access import Access
@@ -391,6 +393,26 @@ def test_vectors_as_numbers(tmp_path: Path) -> None:
         found = served.ask(path="/runs/0/samples/100.json").json
         assert found["count"] == 3000 and len(found["points"]) == 2000 and found["features"] == 2
         assert np.allclose(found["points"][0], points[0], atol=1e-4)
+
+
+def test_points_of_the_plane_have_real_ones_beside_them_and_the_map_of_d(tmp_path: Path) -> None:
+    run = folder.Run(gf.train("gaussian", epochs=1, threads=1, out=tmp_path / "run").path)
+    steps = sorted(int(path.stem) for path in run.samples.glob("*.npz"))
+    shutil.copy(run.samples / f"{steps[-1]:09}.npz", run.samples / "000000001.npz")
+    with watching(run.path) as served:
+        found = served.ask(path=f"/runs/0/samples/{steps[-1]}.json").json
+        earlier = served.ask(path="/runs/0/samples/1.json").json
+    assert np.allclose(found["real"], toy.draws("gaussian", "validation", 0)[:2000], atol=1e-4)
+    reach = found["reach"]
+    assert reach > np.abs(found["real"]).max() and reach > np.abs(found["points"]).max()
+    side = int(len(found["judged"]) ** 0.5)
+    ticks = (np.arange(side) + 0.5) / side * 2 * reach - reach
+    judge = load.discriminator(run)
+    assert judge is not None
+    for i in (0, side - 1, side * (side - 1), 777):
+        place = np.array([[ticks[i % side], ticks[i // side]]])
+        assert abs(judge(place)[0] - found["judged"][i]) < 1e-3
+    assert "real" in earlier and "judged" not in earlier
 
 
 def test_what_is_damaged_is_named_and_the_rest_goes_on(tmp_path: Path) -> None:

@@ -19,7 +19,9 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from ganforge.data import toy
 from ganforge.errors import DataError
+from ganforge.runs import load
 from ganforge.runs.folder import Run, find_runs
 from ganforge.runs.samples import Moment, spread
 from ganforge.serve.access import Access
@@ -36,6 +38,7 @@ SEARCH = 2.0  # seconds between two searches for new runs
 PING = 15.0  # seconds after which a quiet stream says that it lives
 BEHIND = 256  # lists of events that wait for a page; one that is slower has to connect again
 DOTS = 2000  # points of a picture of vectors
+LATTICE = 48  # places a side at which D is asked
 FILE = re.compile(r"[0-9]{1,12}\.(png|json)")
 
 
@@ -205,7 +208,7 @@ def sample_file(tails: Sequence[Tail], number: int, name: str) -> Response:
     headers = {"Cache-Control": "no-cache"}
     try:
         if vectors:
-            return json_response(dots(Moment(step, 0.0, path).points()))
+            return json_response(dots(tails[number].run, Moment(step, 0.0, path)))
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
         with os.fdopen(handle, "rb") as file:
             return Response(file.read(), 200, headers, "image/png")
@@ -220,7 +223,25 @@ def named(folder: Path, step: int) -> list[Path]:
     return [path for path in dict.fromkeys(found) if path.is_file() and not path.is_symlink()]
 
 
-def dots(points: Any) -> dict[str, Any]:
-    """Two numbers of at most DOTS vectors, one of vectors of one number, and the range of each."""
+def dots(run: Run, moment: Moment) -> dict[str, Any]:
+    """Two numbers of at most DOTS vectors, one of vectors of one number.
+
+    Of a law of the plane also points that are real and, at the newest step, D of the newest
+    checkpoint at the places of a lattice over [-reach, reach]^2, row by row from below.
+    """
+    points = moment.points()
     thin = np.array(spread(list(points[:, :2]), DOTS))
-    return {"points": thin.round(4).tolist(), "count": len(points), "features": points.shape[1]}
+    found = {"points": thin.round(4).tolist(), "count": len(points), "features": points.shape[1]}
+    law = str(run.settings().get("data"))
+    if law not in toy.LAWS or not toy.LAWS[law].features == points.shape[1] == 2:
+        return found
+    real = toy.draws(law, "validation", 0)[:DOTS]
+    reach = 1.05 * float(max(np.abs(real).max(), np.abs(thin).max()))
+    found |= {"real": real.round(4).tolist(), "reach": reach}
+    newest = max(int(path.stem) for path in run.samples.glob("*.npz"))
+    judge = load.discriminator(run) if moment.step == newest else None
+    if judge is not None:
+        ticks = (np.arange(LATTICE) + 0.5) / LATTICE * 2 * reach - reach
+        lattice = np.stack(np.meshgrid(ticks, ticks), axis=-1).reshape(-1, 2)
+        found["judged"] = judge(lattice).round(3).tolist()
+    return found

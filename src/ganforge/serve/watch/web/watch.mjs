@@ -322,7 +322,7 @@ function view(place) {
   return made;
 }
 
-function drawDots(canvas, { points, features }) {
+function drawDots(canvas, { points, features, real = [], judged = [], reach: given }) {
   const side = Math.max(200, canvas.clientWidth) * (devicePixelRatio || 1);
   [canvas.width, canvas.height] = [side, side];
   const pen = canvas.getContext("2d");
@@ -336,9 +336,23 @@ function drawDots(canvas, { points, features }) {
     bins.forEach((n, i) => pen.fillRect((i * side) / 60, side * (1 - n / top), side / 60 - 1, (side * n) / top));
     return;
   }
-  const reach = Math.max(...points.flat().map(Math.abs)) * 1.05 || 1;
-  pen.globalAlpha = 0.5;
-  for (const [a, b] of points) pen.fillRect(((a / reach + 1) * side) / 2 - 1, ((1 - b / reach) * side) / 2 - 1, side / 250, side / 250);
+  const reach = given ?? (Math.max(...points.flat().map(Math.abs)) * 1.05 || 1);
+  const cells = Math.sqrt(judged.length);
+  judged.forEach((d, i) => {
+    const edge = (n) => Math.round((n * side) / cells);
+    const [x, y] = [i % cells, cells - 1 - Math.floor(i / cells)];
+    pen.fillStyle = colour(d > 0.5 ? "real" : "fake");
+    pen.globalAlpha = 0.6 * Math.abs(d - 0.5);
+    pen.fillRect(edge(x), edge(y), edge(x + 1) - edge(x), edge(y + 1) - edge(y));
+  });
+  pen.globalAlpha = 0.6;
+  const size = side / 170;
+  for (const [name, dots] of [["real", real], ["fake", points]]) {
+    pen.fillStyle = colour(name);
+    for (const [a, b] of dots) pen.fillRect(((a / reach + 1) * side - size) / 2, ((1 - b / reach) * side - size) / 2, size, size);
+  }
+  const parts = [`${points.length} generated points`, real.length && "real ones", cells && "and what D says of every place"];
+  canvas.setAttribute("aria-label", parts.filter(Boolean).join(", "));
 }
 
 function drawScores() {
