@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
 import json
 import os
 import random
@@ -513,6 +515,21 @@ def test_the_page_is_small_and_names_no_other_place() -> None:
     assert len(text.encode()) <= 120_000
     assert "http://" not in text and "https://" not in text and "innerHTML" not in text
     assert "/* " not in text.partition("<script")[0]
+
+
+def test_the_page_runs_its_own_script_and_asks_its_own_server_alone(tmp_path: Path) -> None:
+    made(tmp_path)
+    with watching(tmp_path) as served:
+        found = served.ask(path="/")
+    assert found.status == 200 and found.body.decode() == page.html()
+    allowed = dict(
+        part.split(" ", 1) for part in found.headers["content-security-policy"].split("; ")
+    )
+    assert (allowed["default-src"], allowed["connect-src"]) == ("'none'", "'self'")
+    for tag, kind in (("style", "style-src"), ("script", "script-src")):
+        text = page.html().partition(f"<{tag}")[2].partition(">")[2].partition(f"</{tag}>")[0]
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        assert allowed[kind] == f"'sha256-{digest}'"
 
 
 # --- in a browser -----------------------------------------------------------------------------
