@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from ganforge import recipes
 from ganforge.api import target
 from ganforge.callbacks.log import CLASSES, Loggers, split
 from ganforge.callbacks.log_csv import FILE, CsvLogger
+from ganforge.callbacks.log_wandb import WandbLogger
 from ganforge.cli import main
 from ganforge.config import convert
 from ganforge.config.schema import LOGGERS, Config, Output
@@ -366,7 +368,33 @@ def test_a_new_name_is_a_new_column(tmp_path: Path) -> None:
     assert [row["loss_d"] for row in rows(tmp_path)] == ["10.0", "2.0"]
 
 
+def test_the_warning_about_a_logger_names_the_line_that_used_it(tmp_path: Path) -> None:
+    with pytest.warns(UserWarning, match="the disk is gone") as seen:  # noqa: SIM117
+        with Loggers(tmp_path, Recorder("finish")) as loggers:
+            loggers.add(record(1))
+    assert seen[0].filename == __file__
+
+
 # --- wandb ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("mode", "reports"), [(None, "false"), ("disabled", "false"), ("online", None)]
+)
+def test_wandb_reports_no_errors_of_its_own_unless_it_is_online(
+    mode: str | None, reports: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The variable is read at the import of wandb, which here is a stand-in."""
+    environment = dict(os.environ) | ({"WANDB_MODE": mode} if mode else {})
+    environment.pop("WANDB_ERROR_REPORTING", None)
+    monkeypatch.setattr(os, "environ", environment)
+    wandb = SimpleNamespace(Image=str, init=lambda **given: given, Settings=dict)
+    monkeypatch.setitem(sys.modules, "wandb", wandb)  # type: ignore[arg-type]
+    logger = WandbLogger()
+    logger.start(SimpleNamespace(path=tmp_path, config={"batch": 8}))  # type: ignore[arg-type]
+    assert environment.get("WANDB_ERROR_REPORTING") == reports
+    assert logger.run["mode"] == (mode or "offline") and logger.run["config"] == {"batch": 8}
+
 
 SESSION = """
 import sys
