@@ -78,7 +78,7 @@ def test_a_resumed_run_has_every_step_once(tmp_path: Path) -> None:
 
 def test_what_was_written_after_the_last_checkpoint_is_cut_off(tmp_path: Path) -> None:
     with Events(tmp_path) as events:  # killed after step 40, its checkpoint at 20
-        for step in (10, 20, 30, 40):
+        for step in (10, 20, 21, 30, 40):
             events.add(record(step, step))
     with Events(tmp_path) as events:
         events.add(record(20, 20, note="resumed at step 20 of 100"))

@@ -60,10 +60,12 @@ def test_leftovers_of_every_writer_are_cleaned_at_the_start(tmp_path: Path) -> N
     assert [p for p in (*left, mine) if p.exists()] == [mine]
 
 
-def test_half_a_line_of_the_log_does_not_stay(tmp_path: Path) -> None:
+@pytest.mark.parametrize("before", [[], [{"step": 1, "epoch": 0.1}]])
+def test_half_a_line_of_the_log_does_not_stay(before: list[Any], tmp_path: Path) -> None:
     """Else the next record would be glued to it, and both lost."""
     log = tmp_path / "log.jsonl"
-    folder.append_log(log, [{"step": 1, "epoch": 0.1}])
+    if before:
+        folder.append_log(log, before)
     original = Path.open
 
     class Half:
@@ -85,7 +87,7 @@ def test_half_a_line_of_the_log_does_not_stay(tmp_path: Path) -> None:
         with pytest.raises(DiskError):
             folder.append_log(log, [{"step": 2, "epoch": 0.2}])
     folder.append_log(log, [{"step": s, "epoch": 0.1 * s} for s in (2, 3)])
-    assert [r["step"] for r in folder.read_log(log)] == [1, 2, 3]
+    assert [r["step"] for r in folder.read_log(log)] == [r["step"] for r in before] + [2, 3]
 
 
 @pytest.mark.parametrize("text", ['{"seconds": "x"}', '{"resolved": []}', '{"step": 1e400}',
