@@ -40,3 +40,9 @@ def test_a_film_of_points_says_which_part_of_the_plane_it_shows() -> None:
     limits = np.array([[-2.0, -5.5], [4.0, 9.25]])
     assert film.extent(limits) == "-2 to 4 across, -5.5 to 9.2 up"
     assert film.extent(limits[:, :1]) == "-2 to 4 across"
+
+
+def test_a_density_fills_the_panel_from_edge_to_edge() -> None:
+    x, y = film.placed(np.array([2.0, 3.0, 6.0]), np.array([0.0, 1.0, 9.0]), 100, 2.0)
+    assert x.tolist() == [0, film.SIDE / 4, film.SIDE]
+    assert y.tolist() == [96, 52, 8]  # what is above the top stays at the top

@@ -114,6 +114,9 @@ EQUIVALENTS: dict[str, str] = {
     "evaluation/effnet.py:SameConv.forward axis - 2 -> axis - 3": (
         "every kernel and stride of the network is square"
     ),
+    "evaluation/effnet.py:SameConv.forward axis - 2 -> axis - 3 [2]": (
+        "every kernel and stride of the network is square"
+    ),
     "reproduce/ranking.py:claim t.difference.mean < 0 -> (t.difference.mean <= 0)": (
         "a mean difference of 0 is never significant"
     ),
