@@ -98,7 +98,8 @@ class Recorder:
 
 
 def config(steps: int = 6, **output: Any) -> Config:
-    return tiny.shortened(recipes.gaussian(), steps, log_every=2, score=False, **output)
+    usual = {"log_every": 2, "sample_every": 1e6, "score": False}
+    return tiny.shortened(recipes.gaussian(), steps, **(usual | output))
 
 
 def rows(path: Path) -> list[dict[str, str]]:

@@ -111,7 +111,6 @@ def test_help_of_what_is_no_command(
 @pytest.mark.parametrize(
     ("words", "wanted"),
     [
-        (["sample"], "sample: name a run, as ganforge sample runs/NAME"),
         (["data", "show"], "data show: SOURCE is missing; usage: ganforge data show [OPTIONS]"),
         (["data", "pack", "a"], "data pack: OUT is missing; usage: ganforge data pack"),
         (["train", "--seeds"], "train: --seeds needs a value; usage: ganforge train [OPTIONS]"),
