@@ -62,7 +62,7 @@ def test_a_new_run_is_forecast_and_nothing_is_written(tmp_path: Path, capsys: An
     seconds = float(found[1]) * {"seconds": 1, "minutes": 60}[found[2]]
     assert seconds == pytest.approx(2400 / float(found[3].replace(",", "")), rel=0.1)
     assert re.search(
-        r"memory         \d+ MB at the peak of these steps, [\d.]+ [MG]B are free", out
+        r"memory         [\d.]+ [MG]B at the peak of these steps, [\d.]+ [MG]B are free", out
     )
     assert "reached        on gaussian: both losses within 0.006 of log 2" in out
     assert "goes on" not in out

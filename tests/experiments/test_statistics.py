@@ -124,11 +124,6 @@ def test_holms_correction() -> None:
     assert given[0] == 0.02 and math.isnan(given[1]) and given[2] == 0.02
 
 
-def test_a_mean_and_its_standard_error_as_text() -> None:
-    assert statistics.stated([1.0, 2.0, 3.0, 6.0], 2) == "3.00 +- 1.08"  # sqrt(14 / 3 / 4)
-    assert statistics.stated([2.5], 1) == "2.5"
-
-
 def test_importing_the_comparison_does_not_import_scipy() -> None:
     code = "import sys, ganforge.experiments.compare; print('scipy' in sys.modules)"
     done = subprocess.run(

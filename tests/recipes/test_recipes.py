@@ -72,7 +72,8 @@ def test_two_steps_then_samples(name: str, tmp_path: Path) -> None:
     config = recipes.find(name)
     data = data_for(config, count=32)
     sampler = None
-    for training, progress in loop.training(shortened(config, 2), tmp_path / "run", data=data):
+    short = shortened(config, 2, log_every=2, sample_every=2)
+    for training, progress in loop.training(short, tmp_path / "run", data=data):
         sampler = training.sampler()
         assert progress.steps == 2
     assert sampler is not None

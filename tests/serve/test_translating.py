@@ -73,7 +73,16 @@ def test_the_bytes_are_those_of_the_command_alone_and_in_company(
         answers = list(pool.map(lambda body: served.ask("POST", path, body, PNG), bodies))
     for body, answer in zip(bodies, answers, strict=True):
         (tmp_path / "a.png").write_bytes(body)
-        words = ["translate", folder, tmp_path / "a.png", "-o", tmp_path / "b.png", "--seed", "3"]
+        words = [
+            "translate",
+            folder,
+            tmp_path / "a.png",
+            "-o",
+            tmp_path / "b.png",
+            "--seed",
+            "3",
+            "--overwrite",
+        ]
         assert main([str(word) for word in words]) == 0
         assert answer.status == 200 and answer.body == (tmp_path / "b.png").read_bytes()
         assert answer.headers["cache-control"] == "no-store"
