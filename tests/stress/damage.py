@@ -95,7 +95,9 @@ def given_again(path: Path, wanted: dict[str, object], what: str, tally: Tally) 
     """The same command on the damaged run."""
     config, data = game("toy")
     if tally.check(wait(fork(lambda: play(config, path, data) and None)) == 0, f"{what}: fails"):
-        found = difference(wanted, outcome(path))
+        now = outcome(path)
+        del now[f"{STOP:09d}.npz"]  # where it was stopped: the undisturbed run has no such grid
+        found = difference(wanted, now)
         tally.check(not found, f"{what}: given again it differs in {found}")
         tally.add("given again")
 
