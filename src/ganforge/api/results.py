@@ -176,6 +176,11 @@ class Trained(Results):
         return described(self.run, self.progress.step, self.progress.steps, state)
 
 
+def where(subject: Any) -> Any:
+    """The folder of a run, anything else unchanged."""
+    return subject.path if isinstance(subject, Results) else subject
+
+
 def described(run: Run, step: int, steps: int, state: str) -> str:
     """A run in one line: its recipe and data, its progress, its newest Frechet distance."""
     settings = run.settings()

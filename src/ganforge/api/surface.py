@@ -9,7 +9,7 @@ from PIL.Image import Image
 
 from ganforge import diagnosis
 from ganforge.api import results
-from ganforge.api.results import Records, Results, Saved
+from ganforge.api.results import Records, Results, Saved, where
 from ganforge.config.user_code import Code
 from ganforge.diagnosis import Diagnosis
 from ganforge.errors import UsageError
@@ -92,11 +92,6 @@ def plot(run: Results | Path | str, output: Path | str | None = None) -> Image:
 def of_user(networks: OwnNetworks | None, code: Path | str | Code | None) -> OwnNetworks | None:
     """The user's code that was given as a function, a file or objects by name."""
     return networks if code is None else load_code(code)
-
-
-def where(subject: Any) -> Any:
-    """The folder of a run, anything else unchanged."""
-    return subject.path if isinstance(subject, Results) else subject
 
 
 def folder(run: Results | Path | str) -> Path:

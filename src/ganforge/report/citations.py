@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ganforge import recipes
-from ganforge.api import Results
+from ganforge.api.results import Results, where
 from ganforge.config import convert
 from ganforge.config.schema import CONTINUABLE
 from ganforge.data.settings import split_off
@@ -57,7 +57,7 @@ def cite(run: Results | Path | str) -> str:
     Raises:
         DataError: there is no run.
     """
-    found = folder.open_run(run.path if isinstance(run, Results) else run)
+    found = folder.open_run(where(run))
     settings, known = found.settings(), bibliography()
     used: set[str] = set()
 

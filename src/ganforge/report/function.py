@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ganforge.api import Results
+from ganforge.api.results import Results, where
 from ganforge.report import page
 
 
@@ -21,7 +21,7 @@ def report(*runs: Results | Path | str, output: Path | str | None = None) -> Pat
     Raises:
         UsageError, DataError: see `page.write`.
     """
-    paths = [Path(run.path if isinstance(run, Results) else run) for run in runs]
+    paths = [Path(where(run)) for run in runs]
     default = paths[0] / "report.html" if paths else Path("report.html")
     out = default if output is None else Path(output)
     page.write(paths, out)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ganforge import images
-from ganforge.api import Results
+from ganforge.api.results import Results, where
 from ganforge.config.schema import Config
 from ganforge.errors import UsageError
 from ganforge.experiments import compare as parts
@@ -81,7 +81,7 @@ class Compare:
             )
         scoring = parts.Scoring(tuple(metrics), n, split, space)
         if recipes is None:
-            paths = [run.path if isinstance(run, Results) else run for run in runs]
+            paths = list(map(where, runs))
             found = parts.of_runs(paths, scoring, networks)
         else:
             budget = parts.Budget(epochs=epochs, kimg=kimg)
