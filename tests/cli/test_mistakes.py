@@ -73,7 +73,7 @@ def test_a_mistake_is_told_in_one_line(
         ),
         ("train runs/dcgan --print-config", 'name = "dcgan"'),
         ("diagnose --explain gf1", "GF001"),
-        ("sample", "of a run of yours: ganforge sample runs/dcgan"),
+        ("sample", "to sample a run: ganforge sample runs/dcgan"),
     ],
 )
 def test_other_ways_work(

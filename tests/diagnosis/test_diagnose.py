@@ -61,7 +61,7 @@ def test_a_finished_run_is_diagnosed_twice_alike(toy: Path) -> None:
     assert "GF001" in found.checked and "GF004" in found.checked and "GF010" in found.checked
     assert found.skipped["GF009"] == "its game has no labels"
     assert set(found.skipped) == {"GF009", "GF011", "GF012", *OF_TRANSLATION}
-    assert found.skipped["GF013"] == "it makes pictures from noise" and found.step == 250
+    assert found.skipped["GF013"] == "it does not translate pictures" and found.step == 250
     assert diagnose(toy) == found
     assert findings.read(toy / "diagnosis.json") == found
 

@@ -98,7 +98,7 @@ def test_commands_write_to_this_folder(
     assert [p.name for p in place.iterdir()] == [file]
     said = capsys.readouterr().out
     assert file in said and said.count("\n") == 1
-    assert ("of a run of yours: ganforge sample runs/NAME" in said) == (words[:8] in "sample --l")
+    assert ("to sample a run: ganforge sample runs/NAME" in said) == (words[:8] in "sample --l")
     assert main(words.split()) == 2  # the file is there
     assert {p.name for p in builtin.FOLDER.iterdir()} == {model.CONFIG, model.WEIGHTS, model.CARD}
 
@@ -114,7 +114,7 @@ def test_without_a_run_the_newest_is_named(place: Path, capsys: pytest.CaptureFi
     (place / "runs/dcgan/run.json").write_text("{}")
     assert main(["sample", "-n", "1"]) == 0
     assert "of cdcgan-mnist, the model in the package" in (said := capsys.readouterr().out)
-    assert said.endswith("of a run of yours: ganforge sample runs/dcgan\n")
+    assert said.endswith("to sample a run: ganforge sample runs/dcgan\n")
 
 
 def test_a_folder_of_its_name_comes_first(place: Path) -> None:

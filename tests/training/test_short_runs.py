@@ -98,3 +98,8 @@ def test_slow_steps_are_reported_before_the_first_record(tmp_path: Path) -> None
             assert note.startswith("step 1 of 20 after 0 s: loss_D 0.")
             assert note.endswith("the log has a record every 10 steps")
     assert records[0.0] == records[1e9] and len(records[0.0]) == 2
+
+
+@pytest.mark.parametrize("name", sorted(recipes.RECIPES))
+def test_no_recipe_makes_a_short_run_silent(name: str) -> None:
+    assert recipes.find(name).output.log_every == 0  # 20 records or more, whatever the budget

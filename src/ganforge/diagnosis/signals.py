@@ -112,7 +112,7 @@ def add_samples(signals: Signals, snapshot: Snapshot) -> Samples | None:
     elif samples is None:
         why = unavailable.get("data", "its data are not available")
     else:
-        unavailable["translations"] = "it makes pictures from noise"
+        unavailable["translations"] = "it does not translate pictures"
         why = incomparable(samples)
         if not why and not np.isfinite(samples.drawn[0].astype(np.float32)).all():
             signals.figures["finite_samples"], why = 0.0, "its samples are not finite"

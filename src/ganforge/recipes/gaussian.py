@@ -40,5 +40,5 @@ def gaussian() -> Config:
         epochs=20,
         generator=Optimizer(lr=0.005),
         discriminator=Optimizer(lr=0.05),
-        output=Output(log_every=125, grid=100, save_every=10),
+        output=Output(grid=100, save_every=10),
     )

@@ -13,7 +13,7 @@ Takes    about 11 minutes for ten seeds, five at once on each of two CPU cores
 Command  ganforge train grid
 """
 
-from ganforge.config.schema import Config, Noise, Optimizer, Output
+from ganforge.config.schema import Config, Noise, Optimizer
 from ganforge.gan.adversarial import Adversarial
 from ganforge.gan.penalties import R1, R2
 from ganforge.nets import MLP
@@ -43,5 +43,4 @@ def grid() -> Config:
         generator=adam,
         discriminator=adam,
         ema=0.998,
-        output=Output(log_every=100),
     )

@@ -36,5 +36,5 @@ def mnist_dropout() -> Config:
         epochs=100,
         generator=adam,
         discriminator=adam,
-        output=Output(log_every=400, grid=16),
+        output=Output(grid=16),
     )

@@ -11,7 +11,7 @@ Yours    any game takes --game.pack 2: ganforge train dcgan --game.pack 2
 Command  ganforge train pacgan
 """
 
-from ganforge.config.schema import Config, Noise, Optimizer, Output
+from ganforge.config.schema import Config, Noise, Optimizer
 from ganforge.gan.adversarial import Adversarial
 from ganforge.nets import MLP, Init
 
@@ -38,5 +38,4 @@ def pacgan() -> Config:
         kimg=4_000,
         generator=adam,
         discriminator=adam,
-        output=Output(log_every=100),
     )

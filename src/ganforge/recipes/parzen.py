@@ -59,5 +59,5 @@ def parzen() -> Config:
         epochs=200,
         generator=sgd,
         discriminator=sgd,
-        output=Output(log_every=500, sample_every=10, save_every=5),
+        output=Output(sample_every=10, save_every=5),
     )

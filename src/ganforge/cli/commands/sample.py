@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ganforge.export.samples import Asked, Part
     from ganforge.sampling.sampler import Sampler
 
-NO_RUN = "cdcgan-mnist, the model in the package; of a run of yours: ganforge sample"
+NO_RUN = "cdcgan-mnist, the model in the package; to sample a run: ganforge sample"
 NO_FOLDER = (".jpg", ".jpeg", ".webp", ".gif", ".npy")  # of files that are not written
 
 
