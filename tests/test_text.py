@@ -239,7 +239,7 @@ def test_scores_and_comparisons_name_such_runs(place: Path) -> None:
 def test_event_files_are_refused_before_the_first_step(place: Path) -> None:
     pytest.importorskip("tensorboard")
     with pytest.raises(gf.GanforgeError, match=r"run-caf\S+: tensorboard takes no path"):
-        log.Events(f"run-{RAW}")
+        log.Loggers(f"run-{RAW}", "tensorboard")
     words = ("train", "gaussian", "--tensorboard", "--out", f"events-{RAW}")
     assert f"events-{WRITTEN}: tensorboard takes no path" in command(place, *words, code=2)
     assert not (place / f"events-{RAW}").exists()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Sequence
+from importlib.util import find_spec
 
 
 class GanforgeError(Exception):
@@ -85,6 +86,24 @@ class Interrupted(KeyboardInterrupt):
     def __init__(self, signal: int):
         super().__init__(f"signal {signal}")
         self.signal = signal
+
+
+def installed(*modules: str) -> bool:
+    """Whether Python finds all of these modules; none of them is imported."""
+    return all(find_spec(name) is not None for name in modules)
+
+
+def require_extra(what: str, extra: str, *modules: str, otherwise: str = "") -> None:
+    """Raise a UsageError that names an extra unless its modules are installed.
+
+    Args:
+        what: the subject of the message, which needs the extra.
+        extra: its name in pyproject.toml.
+        modules: that it installs, by the names of `import`.
+        otherwise: what else the user can do, the end of the message.
+    """
+    if not installed(*modules):
+        raise UsageError(f"{what} needs an extra: pip install 'ganforge[{extra}]'{otherwise}")
 
 
 def lacks_memory(error: BaseException) -> bool:

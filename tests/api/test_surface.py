@@ -319,7 +319,6 @@ def test_report_is_a_function_also_after_its_folder_was_imported(run: Any, tmp_p
 
 
 def test_figures_of_the_theory_are_functions(tmp_path: Path) -> None:
-    assert set(gf.theory.EXPERIMENTS) == set(gf.theory.ABOUT)
     assert all(callable(getattr(gf.theory, name)) for name in gf.theory.EXPERIMENTS)
     shown = gf.theory.losses()
     assert images.read_png(shown.save(tmp_path / "losses.png")).shape[1] > 700

@@ -26,11 +26,11 @@ P = Progress(
     means={"loss_d": 0.4021, "loss_g": 1.1126, "d_real": 0.7149, "d_fake": 0.29},
 )  # fmt: skip
 LINE = (
-    "epoch 1.16  step 1,000/4,297  64.0 kimg  1520 images/s  left 0:38  "
+    "epoch 1.16  step 1,000/4,297  64.0 kimg  1520 pictures/s  left 0:38  "
     "loss_D 0.402 loss_G 1.113  D(real) 0.71 D(fake) 0.29"
 )
 LAST = replace(P, step=4297, samples_seen=275_008, epoch=5.0, seconds=151.2, done=True)
-TOTALS = "finished: epoch 5.00, 275,008 images in 2:31 (1819 images/s in the mean)"
+TOTALS = "finished: epoch 5.00, 275,008 pictures in 2:31 (1819 pictures/s in the mean)"
 EMPTY = Progress(0, 4297, 0, 0.0)
 
 
@@ -76,12 +76,12 @@ def test_clock(seconds: float, text: str) -> None:
 
 def test_a_plain_line_has_the_records_own_numbers() -> None:
     assert display.line(P) == LINE
-    assert re.search(r"\b\d+ images/s\b", display.line(P))
+    assert re.search(r"\b\d+ pictures/s\b", display.line(P))
 
 
 def test_nothing_is_invented_before_the_first_interval() -> None:
     assert display.line(EMPTY) == (
-        "epoch 0.00  step 0/4,297  0.0 kimg  - images/s  left --:--  "
+        "epoch 0.00  step 0/4,297  0.0 kimg  - pictures/s  left --:--  "
         "loss_D - loss_G -  D(real) - D(fake) -"
     )
 
@@ -96,10 +96,10 @@ def test_totals() -> None:
     assert display.closing(LAST) == TOTALS
     stopped = replace(P, done=True)
     assert display.closing(stopped) == (
-        "stopped at step 1,000 of 4,297: epoch 1.16, 64,000 images in 0:12 "
-        "(5565 images/s in the mean)"
+        "stopped at step 1,000 of 4,297: epoch 1.16, 64,000 pictures in 0:12 "
+        "(5565 pictures/s in the mean)"
     )
-    assert display.closing(EMPTY).endswith("epoch 0.00, 0 images in --:--")
+    assert display.closing(EMPTY).endswith("epoch 0.00, 0 pictures in --:--")
 
 
 # plain lines
@@ -187,7 +187,7 @@ def test_terminal_shows_all_in_eighty_columns() -> None:
         shown.show(replace(P, grid=Path("runs/a/samples/000001000.png")))
     drawn = plain(stream.getvalue())
     bar = next(text for text in drawn if text.startswith("epoch 1.16"))
-    assert bar.endswith("23 %  64.0 kimg  1520 images/s  left 0:38")
+    assert bar.endswith("23 %  64.0 kimg  1520 pictures/s  left 0:38")
     assert len(bar) == 80 and "━" * 5 in bar
     assert "loss_D 0.402 loss_G 1.113  D(real) 0.71 D(fake) 0.29" in drawn
     assert "samples runs/a/samples/000001000.png" in drawn
@@ -216,7 +216,7 @@ def test_terminal_is_not_redrawn_at_every_record() -> None:
         for i in range(1000):
             now.time = 100 + i / 1000
             shown.show(replace(P, step=i))
-        redrawn = stream.getvalue().count("images/s")
+        redrawn = stream.getvalue().count("pictures/s")
     assert 9 <= redrawn <= 11
 
 

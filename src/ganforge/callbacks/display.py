@@ -54,7 +54,7 @@ def shown(p: Progress, value: float, digits: int) -> str:
 def pace(p: Progress) -> str:
     """Real examples so far and a second, and the time that is left."""
     speed = shown(p, p.images_per_second, 0)
-    seen = f"{p.samples_seen / 1000:.1f} {'kimg' if p.unit == 'images' else f'k {p.unit}'}"
+    seen = f"{p.samples_seen / 1000:.1f} {'kimg' if p.unit == 'pictures' else f'k {p.unit}'}"
     return f"{seen}  {speed} {p.unit}/s  left {clock(p.seconds_left)}"
 
 

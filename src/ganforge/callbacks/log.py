@@ -228,16 +228,3 @@ class Loggers:
                     "goes on, and log.jsonl has every record"
                 )
         return notes
-
-
-class Events(Loggers):
-    """TensorBoard event files of one run, see `Loggers`; a warning if they cannot be written."""
-
-    def __init__(self, run_path: Path | str):
-        super().__init__(run_path, "tensorboard")
-
-    def add(self, progress: Progress, scores: Sequence[Score] = ()) -> list[str]:
-        notes = super().add(progress, scores)
-        for note in notes:
-            warnings.warn(note, stacklevel=2)
-        return notes

@@ -79,12 +79,7 @@ def one_run(
 def budget(t: Trainer) -> str:
     """Steps, batch and real examples."""
     images = t.steps * t.images_a_step
-    return f"{t.steps:,} steps of {t.config.batch}: {images:,} {counted(t)}"
-
-
-def counted(t: Trainer) -> str:
-    """What real examples are called."""
-    return "pictures" if t.data.spec.is_image else "examples"
+    return f"{t.steps:,} steps of {t.config.batch}: {images:,} {t.data.spec.unit}"
 
 
 def ahead(t: Trainer, before: dict[str, Any]) -> Iterator[str]:
@@ -109,7 +104,7 @@ def ahead(t: Trainer, before: dict[str, Any]) -> Iterator[str]:
     number = t.resolved.threads
     where = f" on {number} thread{'s' * (number > 1)}" if t.resolved.device == "cpu" else ""
     yield (
-        f"takes          about {lasting(left / seen.rate)} here for {left:,} {counted(t)}, "
+        f"takes          about {lasting(left / seen.rate)} here for {left:,} {t.data.spec.unit}, "
         f"{seen.rate:,.0f} a second in {seen.steps:,} steps of a copy{where}"
         + (", before it is compiled" if t.config.compile else "")
     )

@@ -1,7 +1,7 @@
-"""Tables of records as text, Markdown, CSV, LaTeX or JSON, for `--format`.
+"""Tables of records as Markdown, CSV, LaTeX or JSON, for `--format`; text is the commands' part.
 
-A record maps columns to text, whole numbers, floats, `Estimate`s or None. Text, Markdown and LaTeX
-show an estimate as the text says; CSV and JSON have all digits, the spread in a column beside it.
+A record maps columns to text, whole numbers, floats, `Estimate`s or None. Markdown and LaTeX show
+the text of an estimate; CSV and JSON have all digits, the spread in a column beside it.
 In formats other than text standard output has the table alone, and all else goes to standard error.
 """
 
@@ -17,7 +17,7 @@ from typing import Any
 
 from ganforge.cli.options import Format
 from ganforge.experiments.statistics import Estimate
-from ganforge.text import columns, json_values
+from ganforge.text import json_values
 
 Record = Mapping[str, Any]
 LATEX = {
@@ -36,7 +36,7 @@ def render(records: Sequence[Record], form: Format) -> str:
 
     Args:
         records: with the same columns; None for an empty cell.
-        form: the format. Of floats without a text only csv and json have the columns.
+        form: any but "text". Of floats without a text only csv and json have the columns.
     """
     if form == "json":
         return json.dumps([json_values(plain(r)) for r in records], indent=1, ensure_ascii=False)
@@ -47,9 +47,7 @@ def render(records: Sequence[Record], form: Format) -> str:
     cells = [[shown(r[n]) for n in names] for r in records]
     if form == "md":
         return in_markdown(names, cells, numbers)
-    if form == "latex":
-        return in_latex(names, cells, numbers)
-    return columns([names, *cells], right=[i for i, each in enumerate(numbers) if each])
+    return in_latex(names, cells, numbers)
 
 
 def shown(cell: Any) -> str:

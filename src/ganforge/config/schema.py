@@ -17,12 +17,8 @@ from ganforge.text import printable
 Parts = Mapping[str, Mapping[str, Any]]  # field name -> kind -> dataclass; code: name -> object
 
 FRACTION = "a fraction in [0, 1]"
-# Loggers beside log.jsonl: the module that each needs, and the extra that installs it.
-LOGGERS = {
-    "csv": ("csv", ""),
-    "tensorboard": ("torch.utils.tensorboard", "tensorboard"),
-    "wandb": ("wandb", "loggers"),
-}
+# Loggers beside log.jsonl, by the module that each needs: the extra that installs it.
+LOGGERS = {"csv": "", "tensorboard": "tensorboard", "wandb": "loggers"}
 
 
 @runtime_checkable

@@ -54,7 +54,7 @@ class DataSpec:
     @property
     def unit(self) -> str:
         """What examples are, in a count of them."""
-        return "images" if self.is_image else "examples"
+        return "pictures" if self.is_image else "examples"
 
     @property
     def is_image(self) -> bool:

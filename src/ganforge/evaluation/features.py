@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ganforge.data.spec import DataSpec
-from ganforge.errors import UsageError, choice
+from ganforge.errors import UsageError, choice, installed, require_extra
 from ganforge.evaluation import lenet
 from ganforge.evaluation.judges import BATCHED, in_batches
 from ganforge.rng import Stream
@@ -90,10 +89,7 @@ def space(name: str | Space, spec: DataSpec, real: Array | None = None) -> Space
             f"the space {name!r} takes {recipe.takes}, the data are {spec.dtype} of shape "
             f"{spec.stored_shape}: {default_space(spec)!r} fits them"
         )
-    if not all(map(_installed, recipe.modules)):
-        raise UsageError(
-            f"the space {name!r} needs an extra: pip install 'ganforge[{recipe.extra}]'"
-        )
+    require_extra(f"the space {name!r}", recipe.extra, *recipe.modules)
 
     embed, digest = recipe.load(real, spec)
     return Space(
@@ -120,7 +116,7 @@ def default_space(spec: DataSpec) -> str:
     if is_mnist_like(spec):
         return "mnist-lenet"
     effnet = "effnet-lite0@112"
-    return effnet if all(map(_installed, SPACES[effnet].modules)) else "pca"
+    return effnet if installed(*SPACES[effnet].modules) else "pca"
 
 
 def size_of(name: str, numbers: int) -> int:
@@ -229,10 +225,6 @@ def _bytes(values: Array, spec: DataSpec) -> Tensor:
 
 def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
-
-
-def _installed(module: str) -> bool:
-    return importlib.util.find_spec(module) is not None
 
 
 def _in_colour(spec: DataSpec) -> bool:

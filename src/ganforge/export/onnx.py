@@ -17,7 +17,6 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import asdict
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +29,7 @@ from ganforge._version import __version__
 from ganforge.api import Trained
 from ganforge.config import convert
 from ganforge.data.spec import decode
-from ganforge.errors import DataError, UsageError, check, one_line
+from ganforge.errors import DataError, UsageError, check, one_line, require_extra
 from ganforge.runs import checkpoint
 from ganforge.runs.load import open_sampler
 from ganforge.runs.model import OwnNetworks
@@ -43,7 +42,6 @@ CHECKED = 64  # samples that are compared
 TOLERANCE = 1e-5  # of vectors, as a fraction of their range
 LEAST_HALVED = 64  # numbers of a tensor that --half stores in 16 bits
 LARGEST = 2**31  # bytes of a protobuf message
-MISSING = "ONNX files need an extra: pip install 'ganforge[onnx]'"
 # Of torch's exporter: about its internals, and about an axis that two inputs share.
 KNOWN_WARNINGS = (
     (FutureWarning, ".*LeafSpec.* is deprecated"),
@@ -82,7 +80,7 @@ def export(
     path = Path(path)
     check(path.suffix == ".onnx", "path", str(path), "a file name ending in .onnx")
     check(type(opset) is int and opset in OPSETS, "opset", opset, "a whole number from 17 to 23")
-    require_extra()
+    require_extra("an ONNX file", "onnx", "onnx", "onnxruntime", "onnxscript")
     if isinstance(source, Sampler | Trained):
         sampler = source if isinstance(source, Sampler) else source.sampler
     else:
@@ -90,12 +88,6 @@ def export(
     data = encoded(sampler, half, opset, raw)
     require_same(data, sampler, raw)
     return files.save_file(path, data)
-
-
-def require_extra() -> None:
-    """UsageError if the packages of the extra are not installed."""
-    if not all(find_spec(name) for name in ("onnx", "onnxruntime", "onnxscript")):
-        raise UsageError(MISSING)
 
 
 class Exported(nn.Module):

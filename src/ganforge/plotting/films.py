@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from importlib.util import find_spec
 
 import numpy as np
 
 from ganforge import images
-from ganforge.errors import UsageError
+from ganforge.errors import require_extra
 from ganforge.types import Pixels
 
 KINDS = (".mp4", ".webm", ".gif")
-MISSING = "films as mp4 and webm need an extra: pip install 'ganforge[film]', or write a .gif"
 # container -> (encoder, its options): every player reads these two; the quality is that of a master
 ENCODERS = {
     "mp4": ("libx264", {"crf": "16", "preset": "medium"}),
@@ -35,8 +33,7 @@ def film(frames: Sequence[Pixels], kind: str, fps: float) -> bytes:
     """
     if kind == ".gif":
         return images.gif(frames, max(20, round(1000 / fps)), last=None)
-    if find_spec("av") is None:
-        raise UsageError(MISSING)
+    require_extra("a film as mp4 or webm", "film", "av", otherwise=", or write a .gif")
     import av
     from av.codec.context import Flags
 

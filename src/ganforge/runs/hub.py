@@ -11,17 +11,15 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from ganforge import files
+from ganforge import errors, files
 from ganforge._version import __version__
 from ganforge.errors import DataError, UsageError, one_line
 from ganforge.runs.model import CARD, CONFIG, WEIGHTS
 
 SCHEME = "hf://"
-MISSING = "models of the hub need an extra: pip install 'ganforge[hub]'"
 LARGEST = {CONFIG: 2**20, CARD: 2**20, WEIGHTS: 2**31}  # bytes of what is fetched
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}"
 ADDRESS = re.compile(rf"{SCHEME}({NAME}/{NAME})(?:@([A-Za-z0-9][A-Za-z0-9._/-]{{0,199}}))?")
@@ -62,8 +60,7 @@ def parse(text: str) -> Address:
 
 def require_extra() -> None:
     """UsageError if the package of the extra is not installed."""
-    if find_spec("huggingface_hub") is None:
-        raise UsageError(MISSING)
+    errors.require_extra("a model of the hub", "hub", "huggingface_hub")
 
 
 def pull(address: Address, hub: Hub | None = None) -> Path:

@@ -31,7 +31,7 @@ class Progress:
         grid, saved: the files written at this step.
         note: a line worth showing.
         done: whether this is the last record.
-        unit: what the real examples are, "images" or "examples".
+        unit: what the real examples are, "pictures" or "examples".
     """
 
     step: int
@@ -46,7 +46,7 @@ class Progress:
     saved: Path | None = None
     note: str = ""
     done: bool = False
-    unit: str = "images"
+    unit: str = "pictures"
 
     def __getattr__(self, name: str) -> float:
         """A mean by its name: `progress.loss_d`. NaN before the first interval has ended."""

@@ -6,24 +6,22 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from ganforge import errors
 from ganforge.errors import UsageError
 from ganforge.serve.limits import Limits
 
 if TYPE_CHECKING:
     import uvicorn
 
-MISSING = "a server needs an extra: pip install 'ganforge[serve]'"
 BACKLOG = 2048  # connections that the system accepts before the server does
 
 
 def require_extra() -> None:
     """UsageError if the packages of the extra are not installed."""
-    if not all(find_spec(name) for name in ("starlette", "uvicorn", "h11")):
-        raise UsageError(MISSING)
+    errors.require_extra("a server", "serve", "starlette", "uvicorn", "h11")
 
 
 def bound(host: str, port: int) -> socket.socket:

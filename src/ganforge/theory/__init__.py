@@ -23,15 +23,6 @@ EXPERIMENTS: dict[str, Callable[..., Experiment]] = {
     "landscape": experiments.landscape.landscape,
 }
 
-ABOUT = {
-    "figure1": "p_data, p_g, D and D* of the 1-D game at four moments, and as a film",
-    "losses": "every generator's loss and its gradient against D's logit: saturation",
-    "divergence": "C(G) along a game: exact, and as a fresh discriminator estimates it",
-    "equilibrium": "p-values of two-sample tests against N: can D separate finite samples?",
-    "noise": "uniform against normal z, the same game, over seeds",
-    "landscape": "D's surface, the generator's flow and samples in the plane, and a collapse",
-}
-
 
 def played(name: str, seed: int) -> Shown:
     """What an experiment shows; its lines on the progress are left out."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from ganforge.config.schema import LOGGERS, Config
 from ganforge.data.dataset import LEAST_PAIRS, LEAST_SCORED
 from ganforge.data.load import Dataset
 from ganforge.data.spec import DataSpec
-from ganforge.errors import DataError, UsageError
+from ganforge.errors import DataError, UsageError, require_extra
 from ganforge.gan import step
 from ganforge.gan.penalties import GradientPenalty
 from ganforge.gan.state import State
@@ -126,19 +125,13 @@ def validation_part(config: Config, data: Dataset | None, validation: Dataset | 
 
 def require_logger(name: str, path: Path) -> None:
     """UsageError if a logger is not installed, or cannot write in the run folder `path`."""
-    module, extra = LOGGERS[name]
     if name == "tensorboard" and printable(str(path)) != str(path):
         raise UsageError(
             f"{path}: tensorboard takes no path that is not UTF-8: choose another folder, or leave "
             "--log tensorboard out"
         )
-    try:
-        import_module(module)
-    except ImportError:
-        raise UsageError(
-            f"--log {name} needs {name}, which is not installed: pip install 'ganforge[{extra}]', "
-            f"or leave --log {name} out"
-        ) from None
+    leave_out = f", or leave --log {name} out"
+    require_extra(f"--log {name}", LOGGERS[name], name, otherwise=leave_out)
 
 
 # --- the run folder -----------------------------------------------------------------------------

@@ -29,7 +29,7 @@ from ganforge.config.schema import Config
 from ganforge.data.batches import Batches
 from ganforge.data.load import Dataset, load
 from ganforge.data.spec import DataSpec
-from ganforge.errors import DivergedError, UsageError, check
+from ganforge.errors import DivergedError, UsageError, check, require_extra
 from ganforge.gan import schedules
 from ganforge.gan import state as states
 from ganforge.gan import step as game
@@ -45,13 +45,9 @@ from ganforge.types import Array
 try:
     import lightning as L
     from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
-except ModuleNotFoundError as missing:
-    if missing.name is None or missing.name.partition(".")[0] != "lightning":
-        raise
-    raise UsageError(
-        "ganforge.lightning needs Lightning, which is not installed: "
-        "pip install 'ganforge[lightning]'"
-    ) from None
+except ModuleNotFoundError:
+    require_extra("ganforge.lightning", "lightning", "lightning")
+    raise
 
 PRECISIONS = {"32-true": "fp32", "bf16-mixed": "bf16"}  # the Trainer's name -> ours
 SHOWN = ("loss_d", "loss_g", "d_real", "d_fake")  # on the progress bar too

@@ -28,7 +28,7 @@ def lab(name: str | None = None, /, *, output: Output = None, seed: int = 0) -> 
     from ganforge.theory import page
 
     if name is None:
-        table = columns(list(theory.ABOUT.items()))
+        table = columns([(each, str(getattr(theory, each).__doc__)) for each in theory.EXPERIMENTS])
         yield f"{table}\n\n`ganforge lab NAME` trains what it needs and draws."
         return 0
     choice("experiment", name, list(theory.EXPERIMENTS))
