@@ -261,11 +261,11 @@ def picture(name: str, ours: Sequence[Result], folder: Path) -> Figure:
     """Every seed's samples over real ones, five to a line."""
     real = load(name, part="test").values[:SAMPLES]
     known = Truth(2, points.extent(real, None), real)
-    across, side = min(5, len(ours)), 190.0
+    across, side, gap = min(5, len(ours)), 190.0, 30.0  # a gap that the titles do not close
     lines = -(-len(ours) // across)
-    figure = style.page(lines * (side + 30) + 10, across * (side + 10) + 10)
+    figure = style.page(lines * (side + gap) + 10, across * (side + gap) + 10)
     for i, one in enumerate(ours):
-        left, top = 10 + (i % across) * (side + 10), 30 + (i // across) * (side + 30)
+        left, top = 10 + (i % across) * (side + gap), 30 + (i // across) * (side + gap)
         title = f"seed {one.seed}: {one.covered} modes, {one.high_quality:.0f} %"
         axes = style.add_axes(figure, left, top, side, side, title)
         fake = files.read_npz(folder / f"seed-{one.seed}.npz")["samples"]
