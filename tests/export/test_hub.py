@@ -15,6 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
@@ -29,6 +30,8 @@ from ganforge.runs import hub, model
 from ganforge.sampling.sampler import Sampler
 from tests.helpers.loopback_hub import State, loopback
 from tests.helpers.samplers import fresh
+from tests.helpers.tiny import narrow
+from tests.sampling.test_translate import made as translator
 
 pytest.importorskip("huggingface_hub", reason="the extra: pip install 'ganforge[hub]'")
 ONNX = all(map(find_spec, ("onnx", "onnxruntime", "onnxscript")))
@@ -267,6 +270,46 @@ def test_the_card(tmp_path: Path, sampler: Sampler) -> None:
     assert result.metric_args["interval_95"] == pytest.approx([0.304, 0.696])
     assert 'gf.load("hf://me/digits")' in text and "![Samples](samples.png)" in text
     assert re.search(r"\| frechet \| 0\.5 \+- 0\.2 \| 0\.2 \| test, N 1,000 \|", text)
+
+
+def test_half_weights_have_half_the_size_and_samples_within_a_level(
+    tmp_path: Path, folder: Path, sampler: Sampler
+) -> None:
+    whole = sharing.shared(folder, "me/digits", "mit")
+    half = sharing.shared(folder, "me/digits", "mit", half=True, onnx=ONNX)
+    assert len(half[model.WEIGHTS]) <= 0.55 * len(whole[model.WEIGHTS])
+    assert {k: v for k, v in half.items() if k in whole} | {model.WEIGHTS: b""} == whole | {
+        model.WEIGHTS: b""
+    }
+    if ONNX:
+        assert len(half["model.onnx"]) <= 0.55 * len(whole[model.WEIGHTS])
+    pulled = tmp_path / "pulled"
+    pulled.mkdir()
+    for name, data in half.items():
+        (pulled / name).write_bytes(data)
+    made, wanted = gf.load(pulled).sample(100).astype(int), sampler.sample(100)
+    assert 0 < np.abs(made - wanted).max() <= 1
+
+
+def test_a_translator_is_sent_without_pictures_and_a_law_without_their_task(tmp_path: Path) -> None:
+    score = Score("l1", 0.5, 0.1, 0.2, 100, "", "0", 0, "test", "lower")
+    entry = {"data": "x", "step": 7, "split": "test", "n": 100, "made": "x", "foreign": False,
+             "scores": [score.to_json()]}  # fmt: skip
+    for recipe, made, task in (
+        ("pix2pix", translator("pix2pix"), "image-to-image"),
+        ("ring", fresh(DataSpec((2,), 0, "float32", False, (0.0,), (1.0,)), "ring"), None),
+    ):
+        config = narrow(recipes.find(recipe)) if task else recipes.find(recipe)
+        saved = model.save(tmp_path / recipe, made, config, {"step": 7})
+        (saved / "scores.json").write_text(json.dumps({"format": 1, "entries": {"a": entry}}))
+        found = sharing.shared(saved, f"me/{recipe}", "mit")
+        assert set(found) == {"config.json", "model.safetensors", "README.md"}
+        text = found["README.md"].decode()
+        front = yaml.safe_load(text.split("---\n")[1])
+        assert front.get("pipeline_tag") == task and "samples.png" not in text
+        (result,) = front["model-index"][0]["results"]
+        assert result["task"]["type"] == (task or "other")
+        assert ("numbers of" in text, ".translate(pictures)" in text) == (not task, bool(task))
 
 
 @pytest.mark.parametrize("license", [None, "", "MIT licence"])

@@ -191,6 +191,41 @@ def test_records_arrive_once_over_the_death_of_the_server(tmp_path: Path) -> Non
     one.close()
 
 
+@pytest.mark.slow
+def test_records_arrive_once_over_the_death_of_the_training(tmp_path: Path) -> None:
+    """The training is killed twice while a page looks; the second one goes on with the run."""
+    path = tmp_path / "g"
+    words = ["train", "gaussian", "--epochs", "100000", "--threads", "1", "--out", str(path),
+             "--output.log_every", "20", "--output.save_every", "1"]  # fmt: skip
+
+    def logged() -> list[int]:
+        return [row["step"] for row in Run(path).log()]
+
+    def killed(beyond: int) -> list[int]:
+        """The steps in the log of a training that is killed after it has gone further."""
+        command = [sys.executable, "-m", "ganforge", *words]
+        with subprocess.Popen(command, stdout=PIPE, stderr=PIPE) as process:
+            end = time.monotonic() + 60
+            while one.rows.get(0, [0])[-1] <= beyond:
+                assert time.monotonic() < end and process.poll() is None, one.rows
+                time.sleep(0.02)
+            process.kill()
+            process.communicate()
+        return logged()
+
+    path.mkdir()
+    with watching(path) as served:
+        one = Page(served)
+        first = killed(140)
+        one.waits(0, first)
+        assert list(Run(path).checkpoints.glob("step-*")), "it would begin anew"
+        second = killed(first[-1] + 40)
+        one.waits(0, second)
+        one.close()
+    assert second == list(range(20, second[-1] + 1, 20)) and first == second[: len(first)]
+    assert len(one.kinds["reset"]) > 1  # the log of the second is another file
+
+
 def test_a_page_that_lags_far_gets_the_thinned_log(tmp_path: Path) -> None:
     run = made(tmp_path)
     tail = Tail(run)

@@ -26,6 +26,7 @@ from ganforge.runs.folder import Run
 from ganforge.runs.load import open_sampler
 from ganforge.runs.model import OwnNetworks
 from ganforge.sampling.sampler import Sampler
+from ganforge.sampling.translate import Translator
 from ganforge.text import encoded, json_bytes, json_values
 
 # data sets of this package under their names on the hub
@@ -34,7 +35,6 @@ DATASETS = {
     "fashion-mnist": "zalando-datasets/fashion_mnist",
     "cifar10": "uoft-cs/cifar10",
 }
-TASK = "unconditional-image-generation"
 LICENSE = re.compile(r"[a-z0-9][a-z0-9.-]{0,49}")
 Z95 = 1.96  # half a 95 % interval, in standard errors
 GRID = 64  # samples in samples.png
@@ -90,15 +90,15 @@ def shared(
         model.WEIGHTS: model.encoded_weights(sampler, half) if half else weights,
         model.CARD: encoded(card(table, address.repo, license, scores)),
     }
-    if sampler.spec.is_image:
+    if sampler.spec.is_image and not isinstance(sampler, Translator):  # it has no pictures to show
         pixels = as_uint8(sampler.grid(GRID), sampler.spec)
         columns = images.layout(GRID, sampler.spec.classes)[1]
         found["samples.png"] = images.png(images.grid(pixels, columns))
     require_nothing_private(found)
-    return found | extras(sampler, onnx, demo)
+    return found | extras(sampler, half, onnx, demo)
 
 
-def extras(sampler: Sampler, onnx: bool, demo: bool) -> dict[str, bytes]:
+def extras(sampler: Sampler, half: bool, onnx: bool, demo: bool) -> dict[str, bytes]:
     """model.onnx and demo.html, if they are wanted."""
     from ganforge.export.demo.page import html
     from ganforge.export.onnx import export
@@ -106,7 +106,8 @@ def extras(sampler: Sampler, onnx: bool, demo: bool) -> dict[str, bytes]:
     found = {}
     if onnx:
         with tempfile.TemporaryDirectory() as place:
-            found["model.onnx"] = export(sampler, Path(place) / "model.onnx").read_bytes()
+            path = export(sampler, Path(place) / "model.onnx", half=half)
+            found["model.onnx"] = path.read_bytes()
     if demo:
         found["demo.html"] = encoded(html(sampler))
     return found
@@ -140,16 +141,17 @@ def card(table: Mapping[str, Any], repo: str, license: str, scores: list[tuple[s
         "license": license,
         "tags": ["gan", "ganforge", str(table["name"])],
     }
-    if table["spec"]["shape"][1:]:
-        facts["pipeline_tag"] = TASK
+    if task := model.task(table["spec"]):
+        facts["pipeline_tag"] = task
     data = str(table["training"]["config"].get("data", ""))
     if data in DATASETS:
         facts["datasets"] = [DATASETS[data]]
     if scores:
-        facts["model-index"] = [{"name": str(table["name"]), "results": [results(scores)]}]
+        facts["model-index"] = [{"name": str(table["name"]), "results": [results(scores, task)]}]
     front = "\n".join(f"{key}: {json.dumps(value)}" for key, value in facts.items())
     text = model.card(dict(table)).partition("\n---\n")[2]
-    picture = "\n![Samples](samples.png)\n" if "pipeline_tag" in facts else ""
+    shown = task and not table["spec"].get("source")
+    picture = "\n![Samples](samples.png)\n" if shown else ""
     rows = [
         f"| {score.name} | {score.value:.4g} +- {Z95 * score.spread:.2g} | {score.floor:.4g} "
         f"| {score.split}, N {score.n:,} |\n"
@@ -162,7 +164,7 @@ def card(table: Mapping[str, Any], repo: str, license: str, scores: list[tuple[s
     return f"---\n{front}\n---\n{text}{picture}{''.join(rows)}"
 
 
-def results(scores: list[tuple[str, Score]]) -> dict[str, Any]:
+def results(scores: list[tuple[str, Score]], task: str) -> dict[str, Any]:
     """The scores as a result of the hub's model-index, each with its interval."""
     data, first = scores[0]
     metrics = [
@@ -179,7 +181,7 @@ def results(scores: list[tuple[str, Score]]) -> dict[str, Any]:
         for _, score in scores
     ]  # fmt: skip
     dataset = {"name": Path(data).name, "type": Path(data).name, "split": first.split}
-    return {"task": {"type": TASK}, "dataset": dataset, "metrics": metrics}
+    return {"task": {"type": task or "other"}, "dataset": dataset, "metrics": metrics}
 
 
 def space(shared: Mapping[str, bytes], repo: str, license: str) -> dict[str, bytes]:

@@ -242,11 +242,23 @@ def read_sampling(table: dict[str, Any]) -> tuple[str, Mapping[str, int]]:
     return str(sampling.get("truncation", {}).get("law", "")), {**MICRO_BATCH, **sizes}
 
 
+def task(spec: Mapping[str, Any]) -> str:
+    """What the hub calls the work of a generator, from the table of its data; "" of vectors."""
+    if not spec["shape"][1:]:
+        return ""
+    return "image-to-image" if spec.get("source") else "unconditional-image-generation"
+
+
 def card(table: dict[str, Any]) -> str:
     """README.md of the folder, a model card in the Hugging Face form."""
-    training, spec = table["training"], table["spec"]
+    training, spec, noise = table["training"], table["spec"], table["noise"]
     conditional = ", conditional" if spec["classes"] else ""
-    labels = ", labels=0" if spec["classes"] else ""
+    inputs = f"{noise['size']} numbers of {noise['law']} noise"
+    use = f"sample(16{', labels=0' if spec['classes'] else ''}, seed=0)"
+    if spec.get("source"):
+        inputs = f"pictures of shape {tuple(spec['source']['shape'])}"
+        use = "translate(pictures)  # (N, H, W, C) uint8"
+    tags = ", ".join(filter(None, ("gan", task(spec))))
     data = training["config"]["data"]
     facts = "".join(
         f"| {key.replace('_', ' ')} | {value} |\n"
@@ -255,16 +267,16 @@ def card(table: dict[str, Any]) -> str:
     )
     return f"""---
 library_name: ganforge
-tags: [gan, unconditional-image-generation]
+tags: [{tags}]
 ---
 # {table["name"]}
 
 A generator trained with ganforge: examples of shape {tuple(spec["shape"])}{conditional}, from
-{table["noise"]["size"]} numbers of {table["noise"]["law"]} noise.
+{inputs}.
 
 ```python
 import ganforge as gf
-samples = gf.load("path/to/this/folder").sample(16{labels}, seed=0)
+samples = gf.load("path/to/this/folder").{use}
 ```
 
 | training | |
