@@ -64,6 +64,19 @@ def test_it_translates_as_python(browser: Any, tmp_path: Path, name: str) -> Non
         assert {u for u in visit.requests if not u.startswith("data:")} == {visit.address}
 
 
+def test_it_begins_with_a_drawing_that_the_white_sheet_takes_away(
+    browser: Any, tmp_path: Path
+) -> None:
+    dark = """(() => { const c = document.getElementById("source");
+      const seen = c.getContext("2d").getImageData(0, 0, c.width, c.height).data;
+      return seen.filter((v, i) => i % 4 === 0 && v < 128).length / (c.width * c.height); })()"""
+    with opened(browser, tmp_path, "pix2pix") as visit:
+        assert 0.02 < visit.page.evaluate(dark) < 0.2
+        visit.page.get_by_role("button", name="White sheet").click()
+        until(visit.page, f"{dark} === 0")
+        assert visit.wrong == []
+
+
 def test_lines_are_drawn_and_pictures_opened(browser: Any, tmp_path: Path) -> None:
     shown = "document.getElementById('target').toDataURL()"
     with opened(browser, tmp_path, "pix2pix") as visit:

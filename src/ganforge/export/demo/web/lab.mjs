@@ -10,6 +10,7 @@ const SHOWN = 400; // points of each kind
 const ARROWS = 70;
 const LINES = 11; // of the net of noise, each way
 const HISTORY = 600; // points of a chart
+const NUMBERS = [34, 16]; // pixels of a chart that its numbers take, left and below
 const SPEEDS = [["a step every second", 1], ["5 steps a second", 5], ["30 steps a second", 30],
   ["150 steps a second", 150], ["as fast as possible", Infinity]];
 const RELATIVE = ["relativistic", "wasserstein"]; // losses of differences of D's answers alone
@@ -282,7 +283,10 @@ function drawChart(id, columns, colours, range = null) {
   let [low, high] = range ?? [Math.min(...values), Math.max(...values)];
   if (!(high > low)) [low, high] = [(Number.isFinite(low) ? low : 0) - 0.5, (Number.isFinite(high) ? high : 1) + 0.5];
   const margin = 0.08 * (high - low);
-  const seen = view([0, Math.max(game.steps, 10)], [low - margin, high + margin], s.width, s.height, true);
+  const last = Math.max(game.steps, 10);
+  // the numbers of the axes stand beside the lines: below and left of them
+  const [aside, below] = [(last * NUMBERS[0]) / (s.width - NUMBERS[0]), ((high - low + 2 * margin) * NUMBERS[1]) / (s.height - NUMBERS[1])];
+  const seen = view([-aside, last], [low - margin - below, high + margin], s.width, s.height, true);
   axes(s, seen);
   const each = game.steps / Math.max(1, rows.length);
   columns.forEach((c, i) => {

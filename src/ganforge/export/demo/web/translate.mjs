@@ -22,7 +22,7 @@ async function start() {
   $("engine-note").textContent = `Computed by ${found.how}.`;
   listen();
   $("main").hidden = false;
-  sheet("white");
+  face();
   globalThis.demo = { model, translate };
   document.documentElement.dataset.ready = "yes";
 }
@@ -94,6 +94,18 @@ function sheet(tone) {
   soon();
 }
 
+/** A line drawing to begin with, so that the page shows what it does. */
+function face() {
+  sheet("white");
+  const { width, height } = $("source");
+  $("width").value = Math.round(Math.min(width, height) / 32);
+  showLine();
+  const context = $("source").getContext("2d");
+  const [x, y, r] = [width / 2, height / 2, 0.36 * Math.min(width, height)];
+  const arcs = [[x, y, r, 0, 7], [x, y, 0.6 * r, 0.5, 2.6], ...[-1, 1].map((side) => [x + side * 0.35 * r, y - 0.25 * r, 0.08 * r, 0, 7])];
+  for (const arc of arcs) line(context, () => context.arc(...arc));
+}
+
 async function open(file) {
   if (!file) return;
   try {
@@ -120,14 +132,18 @@ function stroke(event) {
     return;
   }
   const context = $("source").getContext("2d");
+  line(context, () => { context.moveTo(...last); context.lineTo(at[0], at[1] + 0.01); });
+  last = at;
+  soon();
+}
+
+/** A stroke of the chosen width and grey along the path that f makes. */
+function line(context, f) {
   const tone = $("tone").value;
   Object.assign(context, { lineWidth: $("width").value, lineCap: "round", strokeStyle: `rgb(${tone},${tone},${tone})` });
   context.beginPath();
-  context.moveTo(...last);
-  context.lineTo(at[0], at[1] + 0.01);
+  f();
   context.stroke();
-  last = at;
-  soon();
 }
 
 /** Translates after the strokes that wait. */
