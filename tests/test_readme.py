@@ -37,6 +37,7 @@ SHORT = {
     "FILE.py": "--kimg 0.08 --batch 8",
     "pictures/": "--kimg 0.08 --batch 8 --size 16 --networks.generator_width 4",
     "gaussian": "--epochs 1",
+    "infogan": "--kimg 0.08 --batch 8 --networks.width 2 --networks.hidden 12",
     "pix2pix": f"{NARROW}",
     "cyclegan": f"{NARROW} --networks.blocks 1",
 }
@@ -61,6 +62,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pix2pix = ["train", "pix2pix", "--data", str(root / "PAIRS"), *shlex.split(SHORT["pix2pix"])]
     assert main([*pix2pix, "--out", str(root / "runs/pix2pix-PAIRS")]) == 0
     assert main(["train", "--out", str(root / "runs/cdcgan"), *shlex.split(SHORT["cdcgan"])]) == 0
+    coded = ["train", "infogan", "--out", str(root / "runs/infogan")]
+    assert main([*coded, *shlex.split(SHORT["infogan"])]) == 0
     return root
 
 

@@ -21,11 +21,12 @@ from ganforge.config.user_code import KIND, Code
 from ganforge.errors import GanforgeError, UsageError
 from ganforge.gan.adversarial import Adversarial
 from ganforge.gan.cycle import Cycle
+from ganforge.gan.information import Information
 from ganforge.gan.losses import Loss
 from ganforge.gan.path_length import PathLength
 from ganforge.gan.penalties import R1, R2, GradientPenalty
 from ganforge.gan.translation import Translation
-from ganforge.nets import DCGAN, MLP, CycleNetworks, UNet
+from ganforge.nets import DCGAN, MLP, CycleNetworks, InfoGAN, UNet
 from ganforge.nets.resnet import ResNet
 from ganforge.nets.stylegan import StyleGAN2
 
@@ -33,9 +34,12 @@ from ganforge.nets.stylegan import StyleGAN2
 PARTS: Parts = {
     "networks": {
         "mlp": MLP, "dcgan": DCGAN, "resnet": ResNet, "stylegan2": StyleGAN2, "unet": UNet,
-        "cycle": CycleNetworks,
+        "cycle": CycleNetworks, "infogan": InfoGAN,
     },
-    "games": {"adversarial": Adversarial, "translation": Translation, "cycle": Cycle},
+    "games": {
+        "adversarial": Adversarial, "information": Information, "translation": Translation,
+        "cycle": Cycle,
+    },
     "penalties": {
         "r1": R1, "r2": R2, "gradient-penalty": GradientPenalty, "path-length": PathLength,
     },

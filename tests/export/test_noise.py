@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ganforge.config.convert import to_dict
+from ganforge.config.noise import LatentCode, Noise
 from ganforge.export import noise as module
 from ganforge.export.noise import noise
 from ganforge.rng import Stream
@@ -46,6 +48,29 @@ def in_node(body: str) -> Any:
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
+
+
+CODED = Noise(
+    10, "normal", (LatentCode("digit", "categorical", 4), LatentCode("slant", "uniform", 3))
+)
+CODES = to_dict(CODED)["codes"]
+
+
+def test_codes_follow_the_plain_numbers() -> None:
+    """They have the bits of a sampler, and truncation leaves them as they are."""
+    wanted = CODED.draw(3, "sample/z", 5, 4)
+    made = noise(4, CODED.size, "normal", 3, 5, codes=CODES)
+    assert np.array_equal(made, wanted) and made.dtype == np.float32
+    half = noise(4, CODED.size, "normal", 3, 5, 0.5, codes=CODES)
+    assert np.array_equal(half, np.hstack([wanted[:, :3] / 2, wanted[:, 3:]]))
+
+
+@needs_node
+def test_javascript_has_the_codes_too() -> None:
+    options = {"law": "normal", "seed": 3, "first": 5, "truncation": 0.5, "codes": CODES}
+    made = in_node(f"answer([...noise(4, {CODED.size}, {json.dumps(options)})]);")
+    wanted = noise(4, CODED.size, "normal", 3, 5, 0.5, codes=CODES)
+    np.testing.assert_allclose(np.reshape(made, wanted.shape), wanted, atol=1e-6)
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)

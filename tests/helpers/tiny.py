@@ -92,6 +92,8 @@ def narrow(config: Config) -> Config:
         parts = replace(parts, generator_width=4, discriminator_width=4)
     elif isinstance(parts, StyleGAN2):
         parts = replace(parts, base=256, most=8, styles=12)
+    elif isinstance(parts, nets.InfoGAN):
+        parts = replace(parts, width=8, hidden=32, init=nets.Init("normal", 0.2))
     elif max((*parts.generator, *parts.discriminator)) > 64:
         parts = replace(
             parts,

@@ -20,7 +20,8 @@ from ganforge.config.schema import Noise
 from ganforge.data.spec import DataSpec
 from ganforge.errors import DataError, UsageError
 from ganforge.runs import model
-from ganforge.sampling.sampler import FAST, Sampler, closed
+from ganforge.sampling.paths import closed
+from ganforge.sampling.sampler import FAST, Sampler
 from tests.helpers.samplers import Styled, fresh
 
 # Floats in place of levels: a difference in the last bit counts.

@@ -25,10 +25,11 @@ from dataclasses import replace
 import numpy as np, torch
 from ganforge import distributed, game, state
 from ganforge.codec import DataSpec
-from ganforge.config import Config, Noise, Optimizer
+from ganforge.config import Config, LatentCode, Noise, Optimizer
+from ganforge.gan.information import Information
 from ganforge.training.random_inputs import RandomInputSource
 from ganforge.game import Adversarial, StepOptions
-from ganforge.nets import DCGAN, MLP
+from ganforge.nets import DCGAN, MLP, InfoGAN
 from ganforge.nets.resnet import ResNet
 from ganforge.nets.stylegan import StyleGAN2
 from ganforge.gan.path_length import PathLength
@@ -50,8 +51,12 @@ if kind == "styles":
 if kind == "resnet":
     spec, conv, penalties = DataSpec((1, 16, 16)), True, (GradientPenalty(),)
     networks = ResNet(4, 4, discriminator_norm="layer")
-config = Config("test", networks, Adversarial(loss=loss, penalties=penalties),
-                batch=16, noise=Noise(4), sync_bn=conv, ema=0.9)
+rules, noise = Adversarial(loss=loss, penalties=penalties), Noise(4)
+if kind == "codes":
+    spec, conv, networks = DataSpec((1, 16, 16)), True, InfoGAN(4, 6)
+    codes = LatentCode("digit", "categorical", 3), LatentCode("slant", "uniform", 1)
+    rules, noise = Information(loss=loss, penalties=penalties), Noise(6, "normal", codes)
+config = Config("test", networks, rules, batch=16, noise=noise, sync_bn=conv, ema=0.9)
 began = state.initial(config, spec)
 for module in (began.players.generator, began.players.discriminator, began.average):
     module.double()
@@ -120,6 +125,7 @@ def play(
         ("hinge", "spectral"),
         ("wasserstein", "resnet"),
         ("non-saturating", "styles"),
+        ("non-saturating", "codes"),
     ],
 )
 def test_two_processes_are_one(tmp_path: Path, loss: str, kind: str) -> None:

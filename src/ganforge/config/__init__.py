@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from ganforge import _deprecated
-from ganforge.config.schema import Average, Config, Noise, Optimizer, Output
+from ganforge.config.noise import LatentCode, Noise
+from ganforge.config.schema import Average, Config, Optimizer, Output
 
-__all__ = ["Average", "Config", "Noise", "Optimizer", "Output"]
+__all__ = ["Average", "Config", "LatentCode", "Noise", "Optimizer", "Output"]
 
 
 def __getattr__(name: str) -> Any:

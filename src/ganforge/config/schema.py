@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
+from ganforge.config.noise import LatentCode
+from ganforge.config.noise import Noise as Noise  # noqa: PLC0414  # also a name of this file
 from ganforge.errors import UsageError, check, choice, in_range
 from ganforge.text import printable
 
@@ -32,18 +34,6 @@ def require(part: object, **rules: tuple[bool, str]) -> None:
     """UsageError for the first setting of a part whose rule (valid, what is expected) fails."""
     for key, (valid, expected) in rules.items():
         check(valid, key, getattr(part, key), expected)
-
-
-@dataclass(frozen=True)
-class Noise:
-    """The law of z: `size` numbers from N(0, 1) ("normal") or U(-1, 1) ("uniform")."""
-
-    size: int = 100
-    law: str = "normal"
-
-    def __post_init__(self) -> None:
-        require(self, size=(self.size >= 1, "at least 1"))
-        choice("law", self.law, ("normal", "uniform"))
 
 
 @dataclass(frozen=True)
@@ -304,6 +294,11 @@ class Config:
         choice("device", self.device.split(":")[0], ("auto", "cpu", "cuda", "mps"))
         choice("precision", self.precision, ("auto", "fp32", "bf16"))
         check_numbers(self)
+
+    @property
+    def inferred(self) -> tuple[LatentCode, ...]:
+        """The codes of z that D infers from the samples; () unless the game asks for them."""
+        return (self.noise.codes or ()) if getattr(self.game, "infers", False) else ()
 
     @property
     def pairing(self) -> str:

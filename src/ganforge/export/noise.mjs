@@ -2,8 +2,9 @@
 // `gf.load(...).sample`. noise.py is the same in Python; the two differ by a rounding of log, sin
 // and cos at most.
 //
-// Number j of sample i is a function of (seed, law, i, j): two words of a Philox 4x64-10 stream
+// Plain number j of sample i is a function of (seed, law, i, j): two words of a Philox 4x64-10 stream
 // (Salmon et al. 2011) whose key is sha256("<seed>/sample/z") make two normal numbers (Box-Muller).
+// The codes of a generator that has some follow, each from the stream "<seed>/sample/z/<name>".
 
 const MASK = (1n << 64n) - 1n;
 const MULTIPLIERS = [0xd2e7470ee14c6c93n, 0xca5a826395121157n];
@@ -11,16 +12,18 @@ const WEYL = [0x9e3779b97f4a7c15n, 0xbb67ae8584caa73bn];
 const { fround } = Math;
 
 /**
- * z of samples first .. first + count - 1, times the truncation.
+ * z of samples first .. first + count - 1: plain numbers times the truncation, then codes.
  *
  * count, size: N and Z, size and law as in the model's metadata. law: "normal" N(0, 1) or "uniform"
  * U(-1, 1). seed: a whole number, as a BigInt beyond 2^53. first: index of the first sample.
  * truncation: t in (0, 1]; leave it at 1 for a model that has an input "truncation".
+ * codes: objects of name, law and size, as in the metadata: a "categorical" code is a vector of
+ * zeros with a one, others are as plain numbers.
  *
  * Returns a Float32Array of N x Z numbers, one sample after another. Throws a RangeError for an
  * argument of another type or out of range.
  */
-export function noise(count, size, { law = "normal", seed = 0, first = 0, truncation = 1 } = {}) {
+export function noise(count, size, { law = "normal", seed = 0, first = 0, truncation = 1, codes = null } = {}) {
   whole("count", count, 0);
   whole("size", size, 1);
   whole("first", first, 0);
@@ -31,20 +34,53 @@ export function noise(count, size, { law = "normal", seed = 0, first = 0, trunca
   if (typeof truncation !== "number" || !(truncation > 0 && truncation <= 1)) {
     throw new RangeError(`truncation = ${truncation}: expected more than 0 and at most 1`);
   }
+  const coded = codes ?? [];
+  const plain = coded.reduce((left, code) => left - code.size, size);
+  const parts = [numbers(count, plain, law, seed, first, "sample/z", fround(truncation))];
+  for (const code of coded) {
+    const stream = `sample/z/${code.name}`;
+    parts.push(
+      code.law === "categorical"
+        ? classes(count, code.size, seed, first, stream)
+        : numbers(count, code.size, code.law, seed, first, stream),
+    );
+  }
+  const sizes = [plain, ...coded.map((code) => code.size)];
+  const z = new Float32Array(count * size);
+  for (let i = 0; i < count; i++) {
+    let start = i * size;
+    parts.forEach((part, p) => {
+      z.set(part.subarray(i * sizes[p], (i + 1) * sizes[p]), start);
+      start += sizes[p];
+    });
+  }
+  return z;
+}
+
+/** Numbers of a law, `size` for each of `count` samples of a stream, times t. */
+function numbers(count, size, law, seed, first, stream, t = 1) {
   const normal = law === "normal";
   const width = normal ? size + (size % 2) : size;
-  const drawn = words(seed, BigInt(first) * BigInt(width), count * width);
-  const z = new Float32Array(count * size);
-  const t = fround(truncation);
+  const drawn = words(seed, BigInt(first) * BigInt(width), count * width, stream);
+  const made = new Float32Array(count * size);
   for (let i = 0; i < count; i++) {
     for (let j = 0; j < size; j++) {
       const at = i * width + j;
       const pair = at - (j % 2);
       const value = normal ? boxMuller(drawn[pair], drawn[pair + 1], j % 2) : uniform(drawn[at]);
-      z[i * size + j] = fround(t * value);
+      made[i * size + j] = fround(t * value);
     }
   }
-  return z;
+  return made;
+}
+
+/** A class of `size` for each of `count` samples of a stream, as zeros with a one. */
+function classes(count, size, seed, first, stream) {
+  const made = new Float32Array(count * size);
+  words(seed, BigInt(first), count, stream).forEach((word, i) => {
+    made[i * size + Number((BigInt(word) * BigInt(size)) >> 32n)] = 1;
+  });
+  return made;
 }
 
 /** Words first .. first + count - 1 of the stream of a seed; first is a BigInt. */

@@ -1,13 +1,15 @@
 """The noise that an exported model is fed with, from a seed: the noise of `gf.load(...).sample`.
 
 This file needs numpy alone and can be copied beside a model; noise.mjs is the same in JavaScript.
-Number j of sample i is a function of (seed, law, i, j): two words of a Philox 4x64-10 stream
+Plain number j of sample i is a function of (seed, law, i, j): two words of a Philox 4x64-10 stream
 (Salmon et al. 2011) whose key is sha256("<seed>/sample/z") make two normal numbers (Box-Muller).
+The codes of a generator that has some follow, each from the stream "<seed>/sample/z/<name>".
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,8 +24,9 @@ def noise(
     seed: int = 0,
     first: int = 0,
     truncation: float = 1.0,
+    codes: Sequence[Mapping[str, Any]] = (),
 ) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """z of samples first .. first + count - 1, times the truncation.
+    """z of samples first .. first + count - 1: plain numbers times the truncation, then codes.
 
     Args:
         count: N, 0 or more.
@@ -32,6 +35,8 @@ def noise(
         seed: any whole number.
         first: index of the first sample, 0 or more.
         truncation: t in (0, 1]. Leave it at 1 for a model that has an input "truncation".
+        codes: tables of name, law and size, as in the metadata: a "categorical" code is a vector of
+            zeros with a one, others are as plain numbers.
 
     Returns:
         (N, Z) float32.
@@ -48,15 +53,34 @@ def noise(
         raise ValueError(f"law = {law!r}: expected one of {', '.join(LAWS)}")
     if not 0 < truncation <= 1:
         raise ValueError(f"truncation = {truncation!r}: expected more than 0 and at most 1")
+    plain = size - sum(code["size"] for code in codes)
+    z = numbers(count, plain, law, seed, first, "sample/z")
+    parts = [z * np.float32(truncation) if truncation != 1 else z]
+    for code in codes:
+        stream = f"sample/z/{code['name']}"
+        if code["law"] == "categorical":
+            drawn = words(seed, first, count, stream).astype(np.uint64)
+            chosen = (drawn * np.uint64(code["size"])) >> np.uint64(32)
+            parts.append(np.eye(code["size"], dtype=np.float32)[chosen.astype(np.int64)])
+        else:
+            parts.append(numbers(count, code["size"], code["law"], seed, first, stream))
+    return np.concatenate(parts, axis=1)
+
+
+def numbers(
+    count: int, size: int, law: str, seed: int, first: int, stream: str
+) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """The numbers of a law of samples first .. first + count - 1 of a stream, (count, size)."""
     width = size + size % 2 if law == "normal" else size
-    drawn = words(seed, first * width, count * width).reshape(count, width)
-    z = box_muller(drawn)[:, :size] if law == "normal" else from_words(drawn)
-    return z * np.float32(truncation) if truncation != 1 else z
+    drawn = words(seed, first * width, count * width, stream).reshape(count, width)
+    return box_muller(drawn)[:, :size] if law == "normal" else from_words(drawn)
 
 
-def words(seed: int, first: int, count: int) -> np.ndarray[Any, np.dtype[np.uint32]]:
-    """Words first .. first + count - 1 of the stream of a seed, (count,)."""
-    key = np.frombuffer(hashlib.sha256(f"{seed}/sample/z".encode()).digest()[:16], dtype="<u8")
+def words(
+    seed: int, first: int, count: int, stream: str = "sample/z"
+) -> np.ndarray[Any, np.dtype[np.uint32]]:
+    """Words first .. first + count - 1 of a stream of a seed, (count,)."""
+    key = np.frombuffer(hashlib.sha256(f"{seed}/{stream}".encode()).digest()[:16], dtype="<u8")
     block, skip = divmod(first, 8)  # a value of the counter gives 4 x 64 bits
     philox = np.random.Philox(key=key.astype(np.uint64), counter=[block, 0, 0, 0])
     raw = philox.random_raw(-(-(skip + count) // 8) * 4)

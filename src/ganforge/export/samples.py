@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ganforge import files, images
 from ganforge.data.spec import as_uint8
 from ganforge.errors import UsageError
 from ganforge.experiments.naming import slug
+from ganforge.sampling.codes import Codes
 from ganforge.sampling.sampler import Labels, Sampler
 from ganforge.types import Array
 
@@ -33,6 +34,7 @@ class Asked:
     seed: int = 0
     first: int = 0
     truncation: float = 1.0
+    codes: Codes = field(default_factory=dict)
 
     @property
     def total(self) -> int:
@@ -94,7 +96,7 @@ def drawn(sampler: Sampler, asked: Asked) -> Iterator[Part]:
         for start in range(0, asked.n, ROUND):
             count, first = min(ROUND, asked.n - start), asked.first + start
             used = None if labels is None else labels[start : start + count]
-            values = sampler.sample(count, used, asked.seed, first, asked.truncation)
+            values = sampler.sample(count, used, asked.seed, first, asked.truncation, asked.codes)
             yield Part(group, first, values, used)
 
 

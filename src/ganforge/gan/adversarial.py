@@ -76,25 +76,15 @@ class Adversarial(Game):
         self, players: Players, batch: Batch, inputs: RandomInputs, memory: Memory = NO_MEMORY
     ) -> Objective:
         """D's terms: the adversarial one, and the classification of real examples."""
-        with torch.set_grad_enabled(not self.fresh_noise):
-            fake, label = self.fakes(players, batch, inputs)
-        # G's turn may start from these fakes, and then needs the graph of their making
-        with_graph = None if self.fresh_noise else fake
-        batch = replace(batch, fake=fake.detach(), fake_label=label, fake_with_graph=with_graph)
-
+        batch = self.with_detached_fakes(players, batch, inputs)
         logits = players.discriminate_both(batch, inputs.networks, self.classify > 0)
         real_logit, classification = self.split_class_logits(logits[0], batch.label)
-        fake_logit, _ = self.split_class_logits(logits[1], label)
-        require_same_shape(real_logit, fake_logit, len(fake) // self.pack)
+        fake_logit, _ = self.split_class_logits(logits[1], batch.fake_label)
+        require_same_shape(real_logit, fake_logit, len(batch.generated()) // self.pack)
 
-        loss = losses.find(self.loss).discriminator(real_logit, fake_logit)
-        if self.smoothing:
-            loss = loss + losses.smoothing(real_logit, self.smoothing)
+        loss = self.discriminator_loss(real_logit, fake_logit)
         terms = self.terms(loss, classification, 0.5 if self.halve else 1.0)
-        log = logged_logits(real_logit.detach(), fake_logit.detach())
-        if self.augment:
-            log["sign_real"] = torch.sign(real_logit.detach())  # what controllers follow
-        return Objective(terms, batch, log)
+        return Objective(terms, batch, self.logged(real_logit.detach(), fake_logit.detach()))
 
     def generator_objective(
         self, players: Players, batch: Batch, inputs: RandomInputs, memory: Memory = NO_MEMORY
@@ -102,19 +92,45 @@ class Adversarial(Game):
         """G's terms: the adversarial one, and the classification of its fakes."""
         batch = self.with_fakes(players, batch, inputs)
         fake, label = batch.generated(), batch.fake_label
-        on_fake, on_real = inputs.networks.get("fake"), inputs.networks.get("real")
+        on_fake = inputs.networks.get("fake")
         fake_logit, classification = self.split_class_logits(
             players.discriminate(fake, label, batch.source, on_fake, self.classify > 0), label
         )
 
-        real_logit = fake_logit.new_empty(0)
-        if losses.find(self.loss).uses_real:
+        loss = self.generator_loss(players, batch, inputs, fake_logit)
+        return Objective(self.terms(loss, classification), batch, {})
+
+    def discriminator_loss(self, real_logit: Tensor, fake_logit: Tensor) -> Tensor:
+        """The loss of D, not reduced."""
+        loss: Tensor = losses.find(self.loss).discriminator(real_logit, fake_logit)
+        return loss + losses.smoothing(real_logit, self.smoothing) if self.smoothing else loss
+
+    def generator_loss(
+        self, players: Players, batch: Batch, inputs: RandomInputs, fake_logit: Tensor
+    ) -> Tensor:
+        """The loss of G, not reduced; some losses read D's logits of the real examples too."""
+        real_logit, loss = fake_logit.new_empty(0), losses.find(self.loss)
+        if loss.uses_real:
+            on_real = inputs.networks.get("real")
             with torch.no_grad():
                 real_logit = players.discriminate(batch.real, batch.label, batch.source, on_real)
-            require_same_shape(real_logit, fake_logit, len(fake) // self.pack)
+            require_same_shape(real_logit, fake_logit, len(batch.generated()) // self.pack)
+        return loss.generator(real_logit, fake_logit)
 
-        loss = losses.find(self.loss).generator(real_logit, fake_logit)
-        return Objective(self.terms(loss, classification), batch, {})
+    def logged(self, real_logit: Tensor, fake_logit: Tensor) -> Log:
+        """What D's turn reports of the logits."""
+        log = logged_logits(real_logit, fake_logit)
+        if self.augment:
+            log["sign_real"] = torch.sign(real_logit)  # what controllers follow
+        return log
+
+    def with_detached_fakes(self, players: Players, batch: Batch, inputs: RandomInputs) -> Batch:
+        """The batch with the fakes of D's turn, out of the graph of their making."""
+        with torch.set_grad_enabled(not self.fresh_noise):
+            fake, label = self.fakes(players, batch, inputs)
+        # G's turn may start from these fakes, and then needs the graph of their making
+        with_graph = None if self.fresh_noise else fake
+        return replace(batch, fake=fake.detach(), fake_label=label, fake_with_graph=with_graph)
 
     def with_fakes(self, players: Players, batch: Batch, inputs: RandomInputs) -> Batch:
         """The batch with the fakes of G's turn: those of D's turn if it starts from them."""

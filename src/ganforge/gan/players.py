@@ -15,6 +15,7 @@ from ganforge.augment.base import Augmentation
 from ganforge.gan.batch import Batch
 from ganforge.nets import networks_of
 from ganforge.nets.base import Inputs, TwoPartDiscriminator
+from ganforge.nets.codes import Inferring
 from ganforge.nets.packing import pack_of
 from ganforge.nets.spectral import SpectralWeight
 
@@ -91,6 +92,14 @@ class Players:
         with self.autocast():
             logits: Tensor = self.network(network)(x, queries, source, inputs)
         return logits.to(x.dtype)
+
+    def infer(self, x: Tensor, inputs: Inputs | None = None) -> tuple[Tensor, Tensor]:
+        """x (B, ...) -> logits (B,) and what Q says of the codes (B, P), in x's precision."""
+        assert isinstance(self.discriminator, Inferring)
+        x = self.augmented(x, inputs)
+        with self.autocast():
+            logits, said = self.discriminator.logits_and_codes(x, inputs)
+        return logits.to(x.dtype), said.to(x.dtype)
 
     def discriminate_both(
         self,

@@ -46,6 +46,7 @@ class Game:
 
     kind: ClassVar[str] = "python"  # of classes of the user's
     pairing: ClassVar[str] = ""  # of sources and targets, "paired" or "unpaired"
+    infers: ClassVar[bool] = False  # D infers the codes of z
     d_steps: int = 1
     g_steps: int = 1
     reduction: str = "mean"

@@ -8,17 +8,31 @@ from typing import Any
 import torch
 from torch import nn
 
+from ganforge.config.schema import Config
 from ganforge.data.spec import DataSpec
 from ganforge.errors import UsageError
 from ganforge.nets.base import Inputs, Network, PlainModule, RandomInput
+from ganforge.nets.codes import inferring
 from ganforge.nets.cycle import CycleNetworks
 from ganforge.nets.dcgan import DCGAN
+from ganforge.nets.infogan import InfoGAN
 from ganforge.nets.init import Init
 from ganforge.nets.mlp import MLP
 from ganforge.nets.packing import Packed, packed_spec
 from ganforge.nets.unet import UNet
 
 SIDES = ("generator", "discriminator")
+
+
+def for_config(config: Config, spec: DataSpec) -> dict[str, nn.Module]:
+    """Both sides as a config describes them; see `build`.
+
+    spec: as the players see it, with classes = 0 if the game has no labels.
+    """
+    sides = build(config.networks, spec, config.noise.size, config.game.pack)
+    if config.inferred:
+        sides["discriminator"] = inferring(sides["discriminator"], config.inferred, spec)
+    return sides
 
 
 def build(
@@ -132,6 +146,6 @@ def probe(players: dict[str, nn.Module], spec: DataSpec, noise: int) -> None:
 
 
 __all__ = [
-    "DCGAN", "MLP", "CycleNetworks", "Init", "Inputs", "Network", "PlainModule", "RandomInput",
-    "UNet",
+    "DCGAN", "MLP", "CycleNetworks", "InfoGAN", "Init", "Inputs", "Network", "PlainModule",
+    "RandomInput", "UNet",
 ]  # fmt: skip

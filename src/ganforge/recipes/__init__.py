@@ -23,6 +23,7 @@ from ganforge.recipes.figure1 import figure1
 from ganforge.recipes.gaussian import gaussian
 from ganforge.recipes.gaussian_stable import gaussian_stable
 from ganforge.recipes.grid import grid
+from ganforge.recipes.infogan import infogan
 from ganforge.recipes.mnist_dropout import mnist_dropout
 from ganforge.recipes.mnist_mlp import mnist_mlp
 from ganforge.recipes.pacgan import pacgan
@@ -55,6 +56,7 @@ RECIPES: dict[str, Callable[[], Config]] = {
         wgan_gp,
         wgan_gp_toy,
         stylegan2,
+        infogan,
         pix2pix,
         cyclegan,
     )

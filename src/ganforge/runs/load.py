@@ -179,7 +179,7 @@ def load_players(
         UsageError: the networks are code of the user's that was not given.
     """
     with torch.random.fork_rng(devices=[]):
-        modules = nets.build(config.networks, spec, config.noise.size, config.game.pack)
+        modules = nets.for_config(config, spec)
     if config.ema:
         modules["ema"] = copy.deepcopy(modules["generator"])
     for side, module in modules.items():

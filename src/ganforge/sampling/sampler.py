@@ -8,7 +8,7 @@ threads a sample has the same bits alone and among others.
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeGuard
 
@@ -21,7 +21,8 @@ from ganforge.config.schema import Noise
 from ganforge.data.spec import DataSpec, as_uint8, decode
 from ganforge.errors import SEEDS, WHOLE, UsageError, check
 from ganforge.nets.base import evaluating
-from ganforge.rng import Stream
+from ganforge.sampling import paths
+from ganforge.sampling.codes import Codes, checked, with_values
 from ganforge.text import printable
 from ganforge.types import Array
 
@@ -84,7 +85,7 @@ class Sampler:
         """
         count = whole("count", count, 0, WHOLE)
         seed, first = whole("seed", seed, 1 - SEEDS, SEEDS), whole("first", first, 0, INDICES)
-        drawn = Stream(seed, stream).draw(self.noise.law, first, count, self.noise.size)
+        drawn = self.noise.draw(seed, stream, first, count)
         return torch.from_numpy(np.ascontiguousarray(drawn)).to(self.device)
 
     def labels(self, count: int, labels: Labels = None) -> Array | None:
@@ -158,19 +159,33 @@ class Sampler:
             UsageError: the truncation is not a number in (0, 1].
         """
         check_truncation(truncation)
+        rows = [z] if labels is None else [z, torch.from_numpy(np.ascontiguousarray(labels))]
+
+        def made(z: Tensor, label: Tensor | None = None) -> Tensor:
+            return self.forward(z, label, truncation)
+
+        return self.batched(rows, made, batch)
+
+    def batched(
+        self, rows: Sequence[Tensor], forward: Callable[..., Tensor], batch: int | None = None
+    ) -> Array:
+        """Samples as they are stored, of rows in passes of one size.
+
+        Args:
+            rows: tensors (N, ...), the arguments of `forward`.
+            forward: a pass of the networks, to model values.
+            batch: see `generate`.
+        """
         fixed = batch is None
         size = batch or self.micro_batch.get(self.device.type, OTHER_DEVICE)
         with evaluating(self.model):
             out = [np.empty((0, *self.spec.stored_shape), self.spec.dtype)]
-            for start in range(0, len(z), size):
-                part, label = z[start : start + size], None
-                count = len(part)
-                missing = size - count if fixed else 0
-                part = nn.functional.pad(part, (0, 0, 0, missing))
-                if labels is not None:
-                    label = torch.from_numpy(np.pad(labels[start : start + size], (0, missing)))
-                    label = label.to(self.device)
-                made = decode(self.forward(part, label, truncation), self.spec)
+            for start in range(0, len(rows[0]), size):
+                parts = [row[start : start + size].to(self.device) for row in rows]
+                count = len(parts[0])
+                if fixed:
+                    parts = [filled(part, size) for part in parts]
+                made = decode(forward(*parts), self.spec)
                 out.append(made[:count].cpu().numpy())
         return np.concatenate(out)
 
@@ -181,7 +196,8 @@ class Sampler:
         if moves_style:
             inputs = {"truncation": torch.full((len(z), 1), truncation, device=z.device)}
         elif truncation != 1:
-            z = z * truncation
+            plain = self.noise.plain
+            z = torch.cat([z[:, :plain] * truncation, z[:, plain:]], 1)
         out: Tensor = self.model(z, label, None, inputs)
         return out
 
@@ -192,6 +208,7 @@ class Sampler:
         seed: int = 0,
         first: int = 0,
         truncation: float = 1.0,
+        codes: Codes | None = None,
     ) -> Array:
         """Samples first .. first + count - 1 of a seed.
 
@@ -208,6 +225,7 @@ class Sampler:
             seed: whole number, below 2^63 in size.
             first: index of the first sample, in [0, 2^53).
             truncation: t in (0, 1]; less variety below 1.
+            codes: name -> a number, of a generator with codes; other codes are drawn.
 
         Returns:
             (N, H, W, C) uint8 pictures, or (N, F) float32 in data units.
@@ -217,7 +235,7 @@ class Sampler:
         """
         if not 1 <= whole("count", count, -WHOLE, SEEDS) < WHOLE:
             raise UsageError(f"{count} samples: ask for at least 1, and fewer than 2^31")
-        z = self.z(count, seed, first)
+        z = with_values(self.z(count, seed, first), self.noise, codes or {}, self.name)
         return self.generate(z, self.labels(count, labels), truncation)
 
     def grid(self, count: int = 64, seed: int = 0, stream: str = "grid/z") -> Array:
@@ -236,17 +254,12 @@ class Sampler:
         labels: Labels = None,
         truncation: float = 1.0,
         loop: bool = False,
+        codes: Codes | None = None,
     ) -> Array:
-        """(rows * steps, ...) samples along paths between two noises a and b, one path a row.
+        """(rows * steps, ...) samples along paths, one path a row, see `sampling.paths`.
 
-            z(s) = (sin((1 - s) v) a + sin(s v) b) / sin v    normal, v the angle of a and b
-            z(s) = (1 - s) a + s b                            uniform
-
-        Normal noise has its mass on a sphere, which the path does not leave. s goes from 0 to 1;
-        of a loop it is u = i / steps that grows, and the last sample is followed by the first:
-
-            z(u) = cos(2 pi u) a + sin(2 pi u) b              normal
-            z(u) = (1 - s) a + s b, s = (1 - cos(2 pi u)) / 2 uniform
+        A path goes from one noise to another. If a code has a range, the noise of a path stays and
+        the code goes from one end to the other; of several such codes each path walks one, in turn.
 
         Args:
             rows: paths, each with one label.
@@ -254,6 +267,7 @@ class Sampler:
             seed: of the noises.
             labels, truncation: as in `sample`; a label for each row.
             loop: whether each path is closed.
+            codes: name -> a number for all samples, or (from, to).
 
         Raises:
             UsageError: an argument out of range.
@@ -263,29 +277,18 @@ class Sampler:
                 f"{rows} rows of {steps} steps: expected at least 1 row of 2 steps, and fewer than "
                 "2^31 samples"
             )
-        a, b = self.z(2 * rows, seed, stream="interpolate/z").unsqueeze(1).chunk(2)
-        t = torch.linspace(0, 1, steps + loop, device=self.device)[:steps].unsqueeze(1)
-        z = closed(a, b, t, self.noise.law) if loop else between(a, b, t, self.noise.law)
+        ends = self.z(2 * rows, seed, stream="interpolate/z")
+        t = torch.linspace(0, 1, steps + loop, device=self.device)[:steps]
+        chosen = checked(codes or {}, self.noise, self.name)
+        z = paths.noises(ends, t, self.noise, chosen, loop)
         used = self.labels(rows, labels)
         repeated = None if used is None else np.repeat(used, steps)
         return self.generate(z.flatten(0, 1), repeated, truncation)
 
 
-def between(a: Tensor, b: Tensor, t: Tensor, law: str) -> Tensor:
-    """Noises (R, S, Z) from a (R, 1, Z) to b, at times t (S, 1), see `Sampler.interpolate`."""
-    if law != "normal":
-        return (1 - t) * a + t * b
-    cosine = nn.functional.cosine_similarity(a, b, dim=2).unsqueeze(2)
-    angle = torch.acos(cosine.clamp(-1 + 1e-6, 1 - 1e-6))
-    return (torch.sin((1 - t) * angle) * a + torch.sin(t * angle) * b) / torch.sin(angle)
-
-
-def closed(a: Tensor, b: Tensor, t: Tensor, law: str) -> Tensor:
-    """Noises (R, S, Z) on a closed path through a, see `Sampler.interpolate`."""
-    angle = 2 * torch.pi * t
-    if law == "normal":
-        return torch.cos(angle) * a + torch.sin(angle) * b
-    return between(a, b, (1 - torch.cos(angle)) / 2, law)
+def filled(rows: Tensor, size: int) -> Tensor:
+    """Rows (n, ...), filled up to `size` with zeros."""
+    return nn.functional.pad(rows, (*(0, 0) * (rows.dim() - 1), 0, size - len(rows)))
 
 
 def is_whole(value: object) -> TypeGuard[int]:

@@ -17,6 +17,7 @@ from ganforge.errors import UsageError, check, choice
 from ganforge.nets.base import Inputs, Network, evaluating
 from ganforge.nets.cycle import ResidualGenerator
 from ganforge.rng import Stream
+from ganforge.sampling.codes import Codes
 from ganforge.sampling.sampler import MICRO_BATCH, Labels, Sampler
 from ganforge.types import Array, Pixels
 
@@ -215,6 +216,7 @@ class Translator(Sampler):
         seed: int = 0,
         first: int = 0,
         truncation: float = 1.0,
+        codes: Codes | None = None,
     ) -> Array:
         """UsageError: see `translate`."""
         return self.generate(torch.empty(0))

@@ -48,7 +48,7 @@ def initial(
     shown = players_spec(config, spec)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(Stream(config.seed, "init").words(0, 1)[0]))
-        modules = nets.build(config.networks, shown, config.noise.size, config.game.pack)
+        modules = nets.for_config(config, shown)
     if data is not None:
         for network in nets.networks_of(modules["generator"]):
             network.init_from_data(partial(mean_example, data))

@@ -195,6 +195,11 @@ def require_config(config: Config) -> None:
     if config.size is not None and isinstance(config.networks, DCGAN | UNet | CycleNetworks):
         config.networks.refuse_size(config.size, config.size)
     pairing.require_networks(config)
+    if getattr(config.game, "infers", False) and not config.inferred:
+        raise UsageError(
+            f'noise has no codes: game.kind = "{config.game.kind}" infers them, give such as '
+            """--noise.codes '[{name="digit", law="categorical", size=10}]'"""
+        )
     mixing = any(isinstance(penalty, GradientPenalty) for penalty in config.game.penalties)
     if config.labels and mixing and config.game.fake_labels != "data":
         raise UsageError(

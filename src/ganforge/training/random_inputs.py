@@ -148,7 +148,8 @@ def draws_of(config: Config, spec: DataSpec, players: Players, side: str) -> dic
     draws: dict[Path, Draw] = {}
     makes_fakes = side == "discriminator" or game.fresh_noise
     if makes_fakes:
-        wanted["z",] = (f"z/{side}", RandomInput(config.noise.law, (config.noise.size,)))
+        read = partial(config.noise.draw, seed, f"z/{side}")
+        draws["z",] = Draw(config.noise.size, read)
     if makes_fakes and config.labels and game.fake_labels == "uniform":
         labels = Stream(seed, f"label/{side}")
         draws["label",] = Draw(1, lambda f, n: labels.integers(f, n, spec.classes))

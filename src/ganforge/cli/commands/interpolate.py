@@ -27,6 +27,7 @@ def interpolate(
     steps: int | None = None,
     seed: int = 0,
     label: Labels = None,
+    codes: str | None = None,
     truncation: float = 1.0,
     loop: Annotated[bool, Flag] = False,
     fps: float = 25,
@@ -50,6 +51,9 @@ def interpolate(
         The seed of the noise.
     label
         A label, by number or class name, for each path in turn. [default: all, in turn]
+    codes
+        Codes of a generator that has them, as digit=3,slant=-2..2: a number for all samples, or a
+        range that the path walks while all else stays; of several ranges each path walks one.
     truncation
         A number in (0, 1]; below 1 the samples vary less.
     loop
@@ -74,6 +78,7 @@ def interpolate(
     from ganforge.data import spec
     from ganforge.plotting import films
     from ganforge.runs import load
+    from ganforge.sampling.codes import parsed
 
     check(1 <= fps <= 120, "fps", fps, "1 to 120 frames a second")
     check(1 <= size <= 4096, "size", size, "1 to 4,096 pixels")
@@ -85,7 +90,8 @@ def interpolate(
     sampler = load.open_sampler(run, user_code(code), device)
     rows = rows or (len(label) if label else 8)
     steps = steps or (100 if kind in (".mp4", ".webm") else 10)
-    walk = sampler.interpolate(rows, steps, seed, label, truncation, loop)
+    chosen = parsed(codes)
+    walk = sampler.interpolate(rows, steps, seed, label, truncation, loop, chosen)
     if not sampler.spec.is_image:
         instead = command_line(["ganforge", "sample", str(run)])
         raise UsageError(f"{run} makes vectors, not pictures: use `{instead}`")

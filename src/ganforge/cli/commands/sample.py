@@ -37,6 +37,7 @@ def sample(
     classes: Labels = None,
     seed: int = 0,
     first: int = 0,
+    codes: str | None = None,
     truncation: float = 1.0,
     output: Output = None,
     format: Literal["png", "jpg", "webp"] = "png",
@@ -64,6 +65,9 @@ def sample(
         The seed; sample number i depends only on the seed and i.
     first
         The number of the first sample.
+    codes
+        Codes of a generator that has them, as digit=3,slant=-2..2: a number for all samples, or a
+        range that is walked from left to right in each row of the grid, while all else stays.
     truncation
         A number in (0, 1]; below 1 the samples vary less.
     output
@@ -83,6 +87,7 @@ def sample(
     from ganforge import files
     from ganforge.export import samples
     from ganforge.runs import builtin, load
+    from ganforge.sampling.codes import parsed
 
     trained, run = run, run or builtin.FOLDER
     check(scale is None or 1 <= scale <= 64, "scale", scale, "a whole number from 1 to 64")
@@ -94,8 +99,13 @@ def sample(
     require_new([out] if output and single else [], overwrite)
     remark = replaced(output, [out])
     sampler = load.open_sampler(run, user_code(code), device)
-    asked = samples.Asked(n, samples.groups(sampler, label, classes), seed, first, truncation)
-    if single:
+    chosen = parsed(codes)
+    groups = samples.groups(sampler, label, classes)
+    asked = samples.Asked(n, groups, seed, first, truncation, chosen)
+    if any(isinstance(value, tuple) for value in chosen.values()):
+        asked, data = swept(sampler, asked, out, scale)
+        files.save_file(out, data)
+    elif single:
         files.save_file(out, one_file(sampler, asked, out, scale))
     else:
         if not sampler.spec.is_image:
@@ -141,6 +151,36 @@ def one_file(sampler: Sampler, asked: Asked, out: Path, scale: int | None) -> by
     if scale is None:
         return picture_file(pixels, columns)
     return images.png(images.grid(pixels, columns), scale)
+
+
+def swept(sampler: Sampler, asked: Asked, out: Path, scale: int | None) -> tuple[Asked, bytes]:
+    """A grid in whose rows codes walk their ranges; with it what was made, in whole rows.
+
+    Raises:
+        UsageError: the file is no .png, or several classes are asked for.
+    """
+    from dataclasses import replace
+
+    from ganforge import images
+    from ganforge.data import spec
+    from ganforge.sampling.codes import checked
+
+    if out.suffix.lower() != ".png" or len(asked.groups) > 1 or not sampler.spec.is_image:
+        raise UsageError("--codes with a range makes a grid of pictures: give -o FILE.png alone")
+    known = {code.name: code for code in sampler.noise.codes or ()}
+    columns = images.layout(asked.n, 0)[1]
+    for name, value in checked(asked.codes, sampler.noise, sampler.name).items():
+        if isinstance(value, tuple) and known[name].law == "categorical":
+            columns = abs(int(value[1]) - int(value[0])) + 1
+    rows, columns = max(1, round(asked.n / columns)), max(2, columns)
+    label = asked.groups[0].label
+    made = sampler.interpolate(
+        rows, columns, asked.seed, label, asked.truncation, codes=asked.codes
+    )
+    pixels = spec.as_uint8(made, sampler.spec)
+    grid = images.grid(pixels, columns)
+    data = picture_file(pixels, columns) if scale is None else images.png(grid, scale)
+    return replace(asked, n=len(made)), data
 
 
 def progress(parts: Iterable[Part], total: int) -> Iterator[Part]:

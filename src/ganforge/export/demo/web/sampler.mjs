@@ -22,7 +22,8 @@ export class Sampler {
     if (whole <= -SEEDS || whole >= SEEDS) {
       throw new RangeError(`seed = ${seed}: expected a whole number below 2^63 in size`);
     }
-    return noise(count, this.model.noise.size, { law: this.model.noise.law, seed: whole, first });
+    const { size, law, codes } = this.model.noise;
+    return noise(count, size, { law, codes, seed: whole, first });
   }
 
   /** Labels of `count` samples from one label, a list that is cycled, or null for all in turn. */
