@@ -25,10 +25,13 @@ import numpy as np
 import pytest
 
 import ganforge as gf
-from ganforge import images
+from ganforge import files, images
 from ganforge.config import convert
 from ganforge.data import toy
-from ganforge.recipes import cdcgan
+from ganforge.diagnosis import Diagnosis, findings
+from ganforge.evaluation import store
+from ganforge.evaluation.score import Score
+from ganforge.recipes import cdcgan, ring
 from ganforge.runs import folder, load, lock
 from ganforge.runs.folder import Run, append_log, cut_log
 from ganforge.serve import server
@@ -418,7 +421,6 @@ def test_samples_by_their_number_alone(tmp_path: Path) -> None:
 
 
 def test_vectors_as_numbers(tmp_path: Path) -> None:
-    from ganforge import files
 
     run = made(tmp_path)
     points = np.random.default_rng(0).normal(size=(3000, 2)).astype(np.float32)
@@ -624,4 +626,45 @@ def test_in_a_browser(tmp_path: Path) -> None:
         origin = f"http://127.0.0.1:{served.port}/"
         assert all(url.startswith((origin, "data:")) for url in asked)
         assert view.locator("#runs img").count() == 0
+        browser.close()
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium")
+def test_scores_health_and_points_say_what_they_are(tmp_path: Path) -> None:
+    """A run without findings that is not healthy; verdicts on a phone; which points are real."""
+    sync = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    sync.expect.set_options(timeout=20_000)
+    run = made(tmp_path)
+    (run.path / folder.CONFIG).write_text(convert.dumps(ring()))
+    findings.save(run.path / findings.FILE, Diagnosis((), ("GF001",), {}, 4, "it covers half"))
+    score = Score("coverage", 0.61, 0.01, 0.97, 2500, "ring", "0", 0, "test", "higher", "", "far")
+    entry = {"data": "ring", "step": 4, "split": "test", "n": 2500, "made": "x", "foreign": False,
+             "scores": [score.to_json()]}  # fmt: skip
+    (run.path / store.SCORES).write_text(json.dumps({"format": 1, "entries": {"a": entry}}))
+    (run.samples / "000000004.npz").write_bytes(files.npz(samples=np.ones((9, 2), np.float32)))
+    outputs = dict.fromkeys(("d_real", "d_fake", "logit_real", "logit_fake"), 0.5)
+    append_log(run.log_path, [record(5) | outputs])
+    with watching(tmp_path) as served, sync.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        view = browser.new_page(viewport={"width": 400, "height": 800})
+        view.goto(f"http://127.0.0.1:{served.port}/")
+        health = view.locator("#health p")
+        sync.expect(health).to_have_text("no finding, but not healthy: it covers half")
+        sync.expect(health).to_have_class("bad")
+        row = view.locator("#scores tr").nth(1)
+        sync.expect(row).to_contain_text("0.61 ± 0.02")
+        verdict = row.get_by_text("far").bounding_box()
+        assert verdict["x"] + verdict["width"] <= 400
+        sync.expect(view.locator("#views p.note").first).to_have_text(
+            "generated points real points "
+        )
+        painted = dict(
+            view.evaluate(
+                "[...document.querySelectorAll('figcaption .swatch')].map((e) => "
+                "[e.parentElement.textContent.trim().split(' ')[0], e.style.background])"
+            )
+        )
+        assert painted["d_real"] == painted["logit_real"] != painted["d_fake"]
+        assert painted["d_fake"] == painted["logit_fake"] and len(set(painted.values())) == 4
         browser.close()

@@ -242,15 +242,16 @@ def scores(run: Run) -> list[dict[str, Any]]:
 
 def shown(score: Any, step: int | None) -> dict[str, Any]:
     """A score, as a row of the table."""
-    keys = ("name", "value", "floor", "n", "split", "verdict")
+    keys = ("name", "value", "spread", "floor", "n", "split", "verdict")
     return {"step": step, **json_values({key: getattr(score, key) for key in keys})}
 
 
 def found(run: Run) -> Mapping[str, Any]:
-    """The findings of diagnosis.json."""
+    """The findings of diagnosis.json, and whether or why not the run is healthy."""
     diagnosis = findings.read(run.path / findings.FILE)
     if diagnosis is None:
-        return {"known": False, "findings": []}
+        return {"known": False}
     named = [{"code": f.code, "name": f.name, "evidence": f.evidence, "remedy": f.remedy}
              for f in diagnosis.findings]  # fmt: skip
-    return {"known": True, "findings": named}
+    facts = {"healthy": diagnosis.healthy, "open": diagnosis.open}
+    return {"known": True, "findings": named, **facts}

@@ -5,8 +5,10 @@ const GROUPS = [
   ["Losses", ["loss_d", "loss_g"]],
   ["D's output", ["d_real", "d_fake"]],
   ["Gradient norms", ["gradient_d", "gradient_g"]],
-  ["Images a second", ["images_per_second"]],
+  ["Examples a second", ["images_per_second"]],
 ];
+// what a key is about: real or generated examples, D or G
+const ROLES = [[/real/, "real"], [/fake/, "fake"], [/_d$/, "d"], [/_g$/, "g"]];
 const HIDDEN = ["epoch", "samples_seen", "seconds", "skipped"];
 const runs = new Map();
 const $ = (id) => document.getElementById(id);
@@ -131,7 +133,7 @@ function drawCharts() {
     const lines = chosen().flatMap(([index, found]) => keys.filter((k) => found.keys[k]).map((key, k) => ({
       found, key, dash: runs.size > 1 && k ? [5, 4] : [],
       name: runs.size > 1 ? `${found.name} ${key}` : key,
-      paint: colour(COLOURS[(runs.size > 1 ? index : keys.indexOf(key) + (keys.length > 1 ? 2 : 0)) % COLOURS.length]),
+      paint: colour(runs.size > 1 ? COLOURS[index % COLOURS.length] : role(key)),
     })));
     const [caption, canvas] = figure.children;
     caption.replaceChildren(element("b", { textContent: title }), ...lines.map((line) => legend(line)));
@@ -140,6 +142,10 @@ function drawCharts() {
     drawChart(canvas, lines);
   });
   charts.slice(wanted.length).forEach((figure) => figure.remove());
+}
+
+function role(key) {
+  return ROLES.find(([pattern]) => pattern.test(key))?.[1] ?? "real";
 }
 
 function latest({ found, key }) {
@@ -278,6 +284,7 @@ function drawSamples() {
       menu.append(element("option", { value: index, textContent: found.name }));
     }
   }
+  menu.parentElement.hidden = with_samples.length < 2;
   const views = $("views");
   while (views.children.length < 2) views.append(view(views.children.length));
   views.children[1].hidden = !$("compare").checked;
@@ -289,23 +296,23 @@ function view(place) {
   slider.setAttribute("aria-label", `step of the ${place ? "second" : "first"} samples`);
   const picture = element("img", { alt: "" });
   const scatter = element("canvas", { hidden: true });
-  const note = element("p", { className: "note" });
-  const made = element("div", {}, picture, scatter, slider, note);
+  const [key, note] = [element("p", { className: "note" }), element("p", { className: "note" })];
+  const made = element("div", {}, picture, scatter, key, slider, note);
   // the newest is followed only while the slider stands at its end
   let [following, steps, shown, index] = [place === 0, [], "", -1];
   const show = () => {
     const step = steps[Number(slider.value)];
-    const key = `${index} ${step}`;
-    if (step === undefined || key === shown) return;
-    shown = key;
+    const wanted = `${index} ${step}`;
+    if (step === undefined || wanted === shown) return;
+    shown = wanted;
     note.textContent = `step ${number(step)}, ${Number(slider.value) + 1} of ${steps.length}${following ? ", the newest" : ""}`;
     const { pictures } = runs.get(index).samples;
-    [picture.hidden, scatter.hidden] = [!pictures, pictures];
+    [picture.hidden, scatter.hidden, key.hidden] = [!pictures, pictures, pictures];
     if (pictures) {
       picture.src = `runs/${index}/samples/${step}.png`;
       picture.alt = `samples at step ${step}`;
     } else {
-      fetch(`runs/${index}/samples/${step}.json`).then((r) => r.json()).then((v) => shown === key && drawDots(scatter, v)).catch(() => {});
+      fetch(`runs/${index}/samples/${step}.json`).then((r) => r.json()).then((v) => shown === wanted && drawDots(scatter, key, v)).catch(() => {});
     }
   };
   slider.oninput = () => { following = Number(slider.value) === steps.length - 1; shown = ""; show(); };
@@ -322,7 +329,8 @@ function view(place) {
   return made;
 }
 
-function drawDots(canvas, { points, features, real = [], judged = [], reach: given }) {
+function drawDots(canvas, legend, { points, features, real = [], judged = [], reach: given }) {
+  drawLegend(canvas, legend, { points, features, real, judged });
   const side = Math.max(200, canvas.clientWidth) * (devicePixelRatio || 1);
   [canvas.width, canvas.height] = [side, side];
   const pen = canvas.getContext("2d");
@@ -351,28 +359,42 @@ function drawDots(canvas, { points, features, real = [], judged = [], reach: giv
     pen.fillStyle = colour(name);
     for (const [a, b] of dots) pen.fillRect(((a / reach + 1) * side - size) / 2, ((1 - b / reach) * side - size) / 2, size, size);
   }
-  const parts = [`${points.length} generated points`, real.length && "real ones", cells && "and what D says of every place"];
-  canvas.setAttribute("aria-label", parts.filter(Boolean).join(", "));
+}
+
+function drawLegend(canvas, legend, { points, features, real, judged }) {
+  const what = features === 1 ? "numbers" : "points";
+  const shown = [["fake", `generated ${what}`], ...(real.length ? [["real", `real ${what}`]] : [])];
+  const ground = judged.length ? ". Ground: what D says of every place, blue for real, orange for generated" : "";
+  legend.replaceChildren(...shown.flatMap(([name, words]) => {
+    const dot = element("span", { className: "dot" });
+    dot.style.background = colour(name);
+    return [dot, `${words} `];
+  }), ground);
+  canvas.setAttribute("role", "img");
+  canvas.setAttribute("aria-label", `${points.length} ${legend.textContent}`);
 }
 
 function drawScores() {
   const rows = chosen().flatMap(([, found]) => found.scores.map((score) => [found, score]));
   if (!rows.length) { $("scores").replaceChildren(element("p", { className: "note", textContent: "No score yet." })); return; }
-  const head = ["run", "step", "metric", "value", "of real examples", "split, N", ""];
+  const several = runs.size > 1;
+  const head = [...(several ? ["run"] : []), "metric", "value", "of real", "verdict", "step", "examples"];
   const cells = (kind, texts) => element("tr", {}, ...texts.map((text) => element(kind, { textContent: text })));
-  const body = rows.map(([found, s]) => cells("td", [found.name, number(s.step), s.name,
-    number(s.value), number(s.floor), `${s.split}, ${number(s.n)}`, s.verdict]));
+  const value = (s) => (s.spread ? `${number(s.value)} ± ${Number((1.96 * s.spread).toPrecision(2))}` : number(s.value));
+  const body = rows.map(([found, s]) => cells("td", [...(several ? [found.name] : []), s.name, value(s),
+    number(s.floor), s.verdict, number(s.step), `${number(s.n)}, ${s.split}`]));
   $("scores").replaceChildren(element("table", {}, cells("th", head), ...body));
 }
 
 function drawHealth() {
   const items = chosen().map(([, found]) => {
     const name = runs.size > 1 ? `${found.name}: ` : "";
-    const { known, findings = [] } = found.health;
-    if (!known) return element("p", { className: "note", textContent: `${name}not diagnosed yet` });
-    if (!findings.length) return element("p", { className: "good", textContent: `${name}no finding` });
+    const { known, findings = [], healthy, open, error } = found.health;
+    if (!known) return element("p", { className: "note", textContent: `${name}${error ? `diagnosis.json: ${error}` : "not diagnosed yet"}` });
+    const verdict = healthy ? "healthy" : open && `no finding, but not healthy: ${open}`;
     return element("div", {}, ...findings.map((f) => element("p", {},
-      element("b", { className: "bad", textContent: `${name}${f.code} ${f.name}. ` }), `${f.evidence}. ${f.remedy}`)));
+      element("b", { className: "bad", textContent: `${name}${f.code} ${f.name}. ` }), `${f.evidence}. ${f.remedy}`)),
+    element("p", { className: healthy ? "good" : "bad", textContent: verdict ? `${name}${verdict}` : "" }));
   });
   $("health").replaceChildren(...items);
 }
