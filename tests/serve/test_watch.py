@@ -656,9 +656,7 @@ def test_scores_health_and_points_say_what_they_are(tmp_path: Path) -> None:
         sync.expect(row).to_contain_text("0.61 ± 0.02")
         verdict = row.get_by_text("far").bounding_box()
         assert verdict["x"] + verdict["width"] <= 400
-        sync.expect(view.locator("#views p.note").first).to_have_text(
-            "generated points real points "
-        )
+        sync.expect(view.locator("#views p.note").first).to_have_text("generated pointsreal points")
         painted = dict(
             view.evaluate(
                 "[...document.querySelectorAll('figcaption .swatch')].map((e) => "

@@ -368,22 +368,23 @@ function drawLegend(canvas, legend, { points, features, real, judged }) {
   legend.replaceChildren(...shown.flatMap(([name, words]) => {
     const dot = element("span", { className: "dot" });
     dot.style.background = colour(name);
-    return [dot, `${words} `];
+    return [dot, words];
   }), ground);
   canvas.setAttribute("role", "img");
   canvas.setAttribute("aria-label", `${points.length} ${legend.textContent}`);
 }
 
 function drawScores() {
-  const rows = chosen().flatMap(([, found]) => found.scores.map((score) => [found, score]));
-  if (!rows.length) { $("scores").replaceChildren(element("p", { className: "note", textContent: "No score yet." })); return; }
-  const several = runs.size > 1;
-  const head = [...(several ? ["run"] : []), "metric", "value", "of real", "verdict", "step", "examples"];
+  const some = chosen().filter(([, found]) => found.scores.length);
+  if (!some.length) { $("scores").replaceChildren(element("p", { className: "note", textContent: "No score yet." })); return; }
   const cells = (kind, texts) => element("tr", {}, ...texts.map((text) => element(kind, { textContent: text })));
   const value = (s) => (s.spread ? `${number(s.value)} ± ${Number((1.96 * s.spread).toPrecision(2))}` : number(s.value));
-  const body = rows.map(([found, s]) => cells("td", [...(several ? [found.name] : []), s.name, value(s),
-    number(s.floor), s.verdict, number(s.step), `${number(s.n)}, ${s.split}`]));
-  $("scores").replaceChildren(element("table", {}, cells("th", head), ...body));
+  const body = some.flatMap(([, found]) => [
+    ...(runs.size > 1 ? [element("tr", {}, element("th", { colSpan: 6, className: "name", textContent: found.name }))] : []),
+    ...found.scores.map((s) => cells("td", [s.name, s.verdict, value(s), number(s.floor), number(s.step), `${number(s.n)}, ${s.split}`])),
+  ]);
+  const head = cells("th", ["metric", "verdict", "value", "of real", "step", "examples"]);
+  $("scores").replaceChildren(element("table", {}, head, ...body));
 }
 
 function drawHealth() {
