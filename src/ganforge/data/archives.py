@@ -13,7 +13,7 @@ import stat
 import struct
 import threading
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path, PureWindowsPath
 from typing import IO
@@ -83,10 +83,10 @@ class Folder:
         target, way = folder.resolve(), folder.relative_to(self.path).parents
         return any((self.path / place).resolve().is_relative_to(target) for place in way)
 
-    def folders(self) -> list[str]:
-        """Names of the folders at the top."""
-        with reading(self.path):
-            return [entry.name for entry in os.scandir(self.path) if entry.is_dir()]
+    def folders(self, inside: str) -> list[str]:
+        """Names of the folders in a folder, which has a slash at its end, or "" for the top."""
+        with reading(self.path / inside):
+            return [entry.name for entry in os.scandir(self.path / inside) if entry.is_dir()]
 
     def open(self, name: str) -> IO[bytes]:
         """The open file; UnreadableError for a pipe, a device or a file above the cap."""
@@ -112,10 +112,11 @@ class Archive:
         """Names of all members, with forward slashes; DataError if one of them is refused."""
         return list(members(self.path))
 
-    def folders(self) -> list[str]:
-        """Names of the folders at the top that have a member for themselves."""
+    def folders(self, inside: str) -> list[str]:
+        """Names of the folders in a folder, see `Folder.folders`."""
         names = map(_plain, _archive(self.path, CAPS).namelist())
-        return [name[:-1] for name in names if name.find("/") == len(name) - 1]
+        below = [n.removeprefix(inside).split("/") for n in names if n.startswith(inside)]
+        return list(dict.fromkeys(first for first, *rest in below if rest))
 
     def open(self, name: str) -> IO[bytes]:
         """The uncompressed member."""
@@ -123,6 +124,21 @@ class Archive:
 
 
 Store = Folder | Archive  # a place where picture files lie; worker processes are sent it
+
+
+@dataclass(frozen=True)
+class Files:
+    """The files of a store.
+
+    names: pictures. unread: files that look like pictures, and why they are not read. every: all
+    that are not hidden and not in `made`, folders that this package has written.
+    """
+
+    store: Store
+    names: list[str]
+    unread: dict[str, str] = field(default_factory=dict)
+    every: list[str] = field(default_factory=list)
+    made: tuple[str, ...] = ()
 
 
 def members(path: Path, caps: Caps = CAPS) -> dict[str, int]:

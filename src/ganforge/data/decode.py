@@ -32,6 +32,7 @@ SUFFIXES: tuple[str, ...] = (
 )  # fmt: skip
 _HEIF, _RAW, _CONVERT = (".heic", ".heif", ".hif"), "a camera's raw data", "convert it to PNG"
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+_BEGINNINGS = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"II*\0", b"MM\0*")  # with TIFF
 if features.check("avif"):
     FORMATS, SUFFIXES = (*FORMATS, "AVIF"), (*SUFFIXES, ".avif")
 with suppress(ImportError):
@@ -259,6 +260,12 @@ def opened(
     if min(image.size) < 1:
         raise UnreadableError("it has no pixels")
     return image
+
+
+def begins_a_picture(head: bytes) -> bool:
+    """Whether the first 12 bytes are those of a picture, whatever the file is called."""
+    avif = head[4:12] in (b"ftypavif", b"ftypavis")
+    return head.startswith(_BEGINNINGS) or head[8:12] == b"WEBP" or avif or _is_heif(head)
 
 
 def _is_heif(head: bytes) -> bool:

@@ -1,35 +1,29 @@
-"""Labels of pictures: from a table beside them, from StyleGAN's dataset.json, or from folders."""
+"""Labels of pictures: from a table beside them, or from folders."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
 
-from ganforge.data import parts
-from ganforge.data.archives import Store
+from ganforge.data import parts, tables
+from ganforge.data.archives import Files
 from ganforge.data.dataset import MAX_CLASSES
 from ganforge.errors import DataError
-from ganforge.files import parsing
 from ganforge.text import command_line, printable
 
-TABLES = ("labels.csv", "labels.tsv", "labels.txt")
-STYLEGAN = "dataset.json"
-DELIMITERS = (",", ";", "\t")
-# columns of a table, by the names that people give them, the first one that is there counts
-FILE_COLUMNS = (
-    "file", "filename", "file_name", "image", "image_id", "path", "id", "filepath", "file_path",
-    "image_path", "image_name",
-)  # fmt: skip
-LABEL_COLUMNS = ("label", "class", "category", "target", "breed", "class_name", "label_name")
 _SHARD = re.compile(r"\d{5}")  # a folder of a StyleGAN data set: the next thousand pictures
 _NUMBERED = re.compile(r"(?:img)?(\d{5,})")
+# Files that may hold the pictures of a class, by the ends of their names.
+HOLDERS = (
+    ".npy", ".npz", ".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".h5", ".hdf5", ".parquet",
+    ".mat", ".mp4", ".avi", ".mov", ".mkv", ".webm", ".pdf",
+)  # fmt: skip
+SYSTEM = ("__MACOSX", "@eaDir", "$RECYCLE.BIN", "Thumbs.db", "desktop.ini")
+STRAY_PERCENT = 1  # most pictures that are left out since they lie beside the folders of classes
 
 
 @dataclass(frozen=True)
@@ -49,24 +43,11 @@ class Labelled:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Files:
-    """The files of a store.
-
-    names: pictures. unread: files that look like pictures, and why they are not read. every: all.
-    """
-
-    store: Store
-    names: list[str]
-    unread: dict[str, str] = field(default_factory=dict)
-    every: list[str] = field(default_factory=list)
-
-
 def find(files: Files, level: int = -1) -> Labelled:
     """Parts and labels of pictures.
 
-    A table lies at the top, or in the folder that all pictures share. Without one, subfolders are
-    parts if their names say so, else classes if every picture lies in one.
+    A table lies in a folder that all pictures share. Without one, subfolders are parts if their
+    names say so, else classes if nearly every picture lies in one.
 
     Args:
         files: of the folder or zip.
@@ -75,37 +56,36 @@ def find(files: Files, level: int = -1) -> Labelled:
     Raises:
         DataError: a table that does not fit the pictures, or folders that could mean two things.
     """
-    path, names = files.store.path, files.names
+    path, names, top = files.store.path, files.names, shared_folder(files.names)
     if level >= 0:
         return Labelled({"": names}, {name: _at(path, name, level) for name in names if level})
-    top = shared_folder([*names, *files.unread])
-    bare = _empty_folders(files)
-    if bare and all(name.count("/") == 1 for name in names):
-        top = ""  # one of several class folders may be the only one with pictures
-    table, labels, notes = _from_table(files, top)
+    table, labels, notes = tables.read(files, top)
+    if not table:
+        top, names, notes = _class_level(files)
     folders = _by_folder(names, top)
-    found = parts.find(path / top, folders, bool(table)) if "" not in folders else None
+
+    def at_level(level: int) -> str:
+        level += top.count("/") * (level > 0)
+        return command_line(["--data", f"{path}@level={level}"])
+
+    def empty_in(folder: str) -> set[str]:
+        return _empty_folders(files, top + folder)
+
+    found = parts.find(path / top, folders, table, empty_in, at_level)
     if found is not None:
-        used = ", ".join(sorted(set(folders) - set(found.left)))
-        notes += [f"the folders {used} are used as parts"]
-        notes += [
-            f"left out: {folder}, {count} pictures without classes"
-            for folder, count in found.left.items()
-        ]
+        used = sorted(set(folders) - set(found.left))
+        notes += [f"used as parts: {', '.join(used)}"]
+        notes += [f"left out: {f}, {n} pictures without classes" for f, n in found.left.items()]
+        labels = labels or {top + n: k for n, k in found.classes.items()}
         within = {p: [top + n for n in part] for p, part in found.names.items()}
-        return Labelled(
-            within, labels or {top + n: k for n, k in found.classes.items()}, (), tuple(notes)
-        )
-    if table:
-        return Labelled({"": names}, labels, (), tuple(notes))
-    if "" in folders:
-        return Labelled({"": names}, {})
-    if are_shards(folders):
-        return Labelled({"": names}, {}, (), ("numbered folders are shards and not classes",))
-    _refuse_two_levels(path, folders)
-    classes = set(_by_folder([*names, *files.unread], top)) - {""} | set(() if top else bare)
-    labels = {f"{top}{folder}/{name}": folder for folder in folders for name in folders[folder]}
-    return Labelled({"": names}, labels, tuple(sorted(classes - set(folders))))
+        said = Labelled(within, labels, tuple(sorted(found.empty)))
+    elif table:
+        said = Labelled({"": names}, labels)
+    else:
+        said = _from_folders(path, names, top, folders, empty_in(""), at_level)
+    if not table and not said.labels:
+        notes += tables.elsewhere(files, top)
+    return replace(said, notes=(*notes, *said.notes))
 
 
 def numbered(
@@ -121,8 +101,9 @@ def numbered(
         raise DataError(f"{path}: {len(classes)} different labels, the cap is {MAX_CLASSES}")
     number = {name: k for k, name in enumerate(classes)}
     shown = tuple(map(printable, classes))
-    if len(set(shown)) < len(shown):
-        twice = next(name for name in shown if shown.count(name) > 1)
+    alike = Counter(unicodedata.normalize("NFC", name) for name in shown)
+    if len(alike) < len(shown):
+        twice = next(name for name, times in alike.items() if times > 1)
         raise DataError(f"{path}: two of its folders are written {twice}: rename one of them")
     return {name: number[label] for name, label in labels.items()}, shown
 
@@ -166,23 +147,86 @@ def _at(path: Path, name: str, level: int) -> str:
     return folders[level - 1]
 
 
-def _empty_folders(files: Files) -> list[str]:
-    """Folders at the top without any file, which may be classes that nobody has filled."""
-    used = {name.partition("/")[0] for name in files.every}
-    return [name for name in files.store.folders() if name not in used and not name.startswith(".")]
+def _class_level(files: Files) -> tuple[str, list[str], list[str]]:
+    """(the folder whose subfolders may be classes, the pictures in them, notes).
+
+    A picture or two beside all folders are left out.
+    """
+    names, notes = files.names, []
+    while True:
+        top = shared_folder(names)
+        loose = [name for name in names if "/" not in name.removeprefix(top)]
+        if not loose or len(loose) * 100 > STRAY_PERCENT * len(names):
+            break
+        notes += [
+            f"left out: {len(loose)} pictures beside the folders of all others, as {loose[0]}"
+        ]
+        names = sorted(set(names) - set(loose))
+    above = top[: top.rstrip("/").rfind("/") + 1]
+    if top and len(loose) == len(names) and _empty_folders(files, above):
+        top = above  # one of several class folders may be the only one with pictures
+    return top, names, notes
 
 
-def _refuse_two_levels(path: Path, folders: dict[str, list[str]]) -> None:
-    """DataError if all folders have the same subfolders: either could be the classes."""
+def _empty_folders(files: Files, inside: str) -> set[str]:
+    """Folders in `inside` that may be classes without a picture that can be read.
+
+    Those without files, and those with pictures or other files that are not read. A folder of
+    texts is no class, and neither is one that this package has written.
+    """
+    below = _by_folder((n for n in files.every if n.startswith(inside)), inside)
+    full = _by_folder((n for n in files.names if n.startswith(inside)), inside)
+    made = {n.removeprefix(inside).partition("/")[0] for n in files.made if n.startswith(inside)}
+
+    def may_be_class(folder: str) -> bool:
+        within = below.get(folder, [])
+        unread = (f"{inside}{folder}/{name}" in files.unread for name in within)
+        return not within or any(unread) or any(n.lower().endswith(HOLDERS) for n in within)
+
+    found = {name for name in files.store.folders(inside) if not is_hidden(name)}
+    return {name for name in found - set(full) - made if may_be_class(name)}
+
+
+def _from_folders(
+    path: Path,
+    names: list[str],
+    top: str,
+    folders: dict[str, list[str]],
+    empty: set[str],
+    at_level: Callable[[int], str],
+) -> Labelled:
+    """Classes from the folders in `top`, which are no parts."""
+    shown = ", ".join(ordered(set(folders) - {""})[:4])
+    if "" in folders:
+        loose = folders[""]
+        why = f"no classes: {len(loose)} pictures, as {loose[0]}, lie beside the folders {shown}"
+        return Labelled({"": names}, {}, notes=(why,) if shown else ())
+    if are_shards(folders):
+        return Labelled({"": names}, {}, notes=("numbered folders are shards and not classes",))
+    unlabelled = {f for f in folders if parts.part_of(f)[0] == ""}
+    notes = [f"left out: {f}, {len(folders[f])} pictures without a class" for f in unlabelled]
+    notes += [f"the folder {f} is a class" for f in folders if parts.part_of(f)[0]]
+    folders = {f: found for f, found in folders.items() if f not in unlabelled}
+    _refuse_two_levels(path, folders, at_level)
+    labels = {f"{top}{folder}/{name}": folder for folder in folders for name in folders[folder]}
+    names = [name for name in names if name in labels]
+    empty = {name for name in empty if parts.part_of(name)[0] != ""}
+    return Labelled({"": names}, labels, tuple(sorted(empty)), tuple(notes))
+
+
+def _refuse_two_levels(
+    path: Path, folders: dict[str, list[str]], at_level: Callable[[int], str]
+) -> None:
+    """DataError if folders have subfolders of the same names: either could be the classes."""
     inside = [
         {name.partition("/")[0] for name in names if "/" in name} for names in folders.values()
     ]
-    if len(folders) > 1 and len(inside[0]) > 1 and all(found == inside[0] for found in inside):
-        outer, inner = (", ".join(ordered(found)[:4]) for found in (folders, inside[0]))
-        one, two = (command_line(["--data", f"{path}@level={level}"]) for level in (1, 2))
+    shared = {n for n, times in Counter(n for found in inside for n in found).items() if times > 1}
+    if len(shared) > 1 and all(found & shared for found in inside):
+        outer, inner = (", ".join(ordered(found)[:4]) for found in (folders, shared))
         raise DataError(
-            f"{path}: the classes may be {outer}, or {inner}, which are in each of them: say which "
-            f"by {one} or {two}"
+            f"{path}: the classes may be {outer}, or {inner}, which are in several of them: "
+            f"say which by {at_level(1)} or {at_level(2)}"
         )
 
 
@@ -200,162 +244,6 @@ def are_shards(folders: dict[str, list[str]]) -> bool:
     return True
 
 
-# --- tables -------------------------------------------------------------------------------------
-
-
-def _from_table(files: Files, top: str) -> tuple[bool, dict[str, str], list[str]]:
-    """(whether there is a table, picture -> class, notes)."""
-    lower = {name.lower(): name for name in files.every}
-    for name in TABLES:
-        for prefix in dict.fromkeys(("", top)):
-            place = lower.get((prefix + name).lower())
-            if place is not None:
-                return True, _from_rows(files, place), []
-    for prefix in dict.fromkeys(("", top)):
-        if prefix + STYLEGAN in files.every:
-            found = _from_stylegan(files, prefix + STYLEGAN)
-            if found is not None:
-                return True, found, [f"{STYLEGAN} says the labels"] if found else []
-    return False, {}, []
-
-
-@dataclass
-class Matching:
-    """Pictures by the names that a table gives them; adds up the labels."""
-
-    where: str
-    files: Files
-    prefix: str
-    found: dict[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.known = {_plain(name): name for name in self.files.names}
-        self.unread = {_plain(name) for name in self.files.unread}
-        self.stems: dict[str, list[str]] = {}
-        for name in self.known:
-            self.stems.setdefault(name.rpartition(".")[0], []).append(name)
-
-    def knows(self, name: str) -> bool:
-        """Whether a name means a picture."""
-        return self.picture(name) is not None
-
-    def picture(self, name: str) -> str | None:
-        """The picture that a name means, with its suffix or, if that is unique, without."""
-        exact = _plain(self.prefix + name)  # a \ may be of a byte that is not UTF-8, as \xe9
-        plain = _plain(self.prefix + name.replace("\\", "/").removeprefix("./"))
-        plain = exact if exact in self.known else plain
-        alike = self.stems.get(plain, [])
-        return self.known.get(plain) or (self.known[alike[0]] if len(alike) == 1 else None)
-
-    def add(self, name: str, label: str, place: str) -> None:
-        """Note the label that a place of the table gives; DataError if it does not fit."""
-        picture = self.picture(name)
-        if picture is None:
-            if _plain(self.prefix + name) in self.unread:
-                return
-            one = printable(min(self.files.names)).removeprefix(self.prefix)
-            raise DataError(
-                f"{self.where}: {place} names {name[:200]!r}, which is no picture here, as "
-                f"{one[:200]!r} is"
-            )
-        if self.found.setdefault(picture, label) != label:
-            raise DataError(f"{self.where}: {place} gives {name[:200]!r} a second label")
-
-    def whole(self) -> dict[str, str]:
-        """Picture -> class; DataError if one has none, or if all labels differ."""
-        for name in self.files.names:
-            if name not in self.found:
-                raise DataError(
-                    f"{self.where}: no label for {name[:200]!r}: add a line, or remove the file"
-                )
-        refuse_continuous(self.where, list(self.found.values()))
-        return self.found
-
-
-def _plain(name: str) -> str:
-    """A file's name as a table may write it: without bytes that are not UTF-8, composed (NFC)."""
-    return unicodedata.normalize("NFC", printable(name))
-
-
-def refuse_continuous(where: str, labels: Sequence[object]) -> None:
-    """DataError if there are as many classes as examples, more than two: those are no classes."""
-    if len(labels) == len(set(labels)) > 2:
-        raise DataError(
-            f"{where}: {len(labels)} examples have {len(labels)} different labels, such as "
-            f"{str(labels[0])[:40]!r}: a class has several examples, and continuous labels are not "
-            "supported: remove the labels to train without them"
-        )
-
-
-def csv_rows(store: Store, place: str, line: str = "file,label") -> list[tuple[int, list[str]]]:
-    """(line, cells) of the lines of a table that are not empty; its delimiter is , ; or a tab."""
-    where = f"{store.path}/{place}"
-    fault = f"{where}: not a CSV file of {line} lines, or not UTF-8 text"
-    with store.open(place) as file, parsing(where, fault):
-        text = file.read().decode("utf-8-sig")
-        first = next((row for row in text.splitlines() if row.strip()), "")
-        delimiter = max(DELIMITERS, key=first.count)
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-        return [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
-
-
-def _from_rows(files: Files, place: str) -> dict[str, str]:
-    """Labels from a table with a known header, or of two columns."""
-    where = f"{files.store.path}/{place}"
-    matching = Matching(where, files, place[: place.rfind("/") + 1])
-    rows = csv_rows(files.store, place)
-    columns = (0, 1)
-    if rows:
-        columns, header = _columns(where, [cell.strip() for cell in rows[0][1]], matching)
-        rows = rows[1:] if header else rows
-    for line, row in rows:
-        if len(row) <= max(columns) or not row[columns[1]].strip():
-            raise DataError(f"{where}: line {line} has no label: each line is file,label")
-        matching.add(row[columns[0]].strip(), row[columns[1]].strip(), f"line {line}")
-    return matching.whole()
-
-
-def _columns(where: str, first: list[str], matching: Matching) -> tuple[tuple[int, int], bool]:
-    """The columns of file and label, and whether the first line is a header."""
-    lower = [cell.lower() for cell in first]
-    file, label = (
-        next((lower.index(name) for name in names if name in lower), None)
-        for names in (FILE_COLUMNS, LABEL_COLUMNS)
-    )
-    if file is not None and label is not None:
-        return (file, label), True
-    if len(first) > 2:
-        raise DataError(
-            f"{where}: which columns are file and label is not known, of {', '.join(first)[:300]}: "
-            f"name them {FILE_COLUMNS[0]} and {LABEL_COLUMNS[0]} in the first line"
-        )
-    return (0, 1), not (matching.knows(first[0]) or PurePosixPath(first[0]).suffix)
-
-
-def _from_stylegan(files: Files, place: str) -> dict[str, str] | None:
-    """Labels from a dataset.json of StyleGAN; empty if it has none, None if it is another file."""
-    where = f"{files.store.path}/{place}"
-    with files.store.open(place) as file, parsing(where, f"{where}: not a JSON file"):
-        table = json.load(file)
-    if not isinstance(table, dict) or "labels" not in table:
-        return None
-    rows = table["labels"] or []
-    if isinstance(rows, dict):
-        rows = list(rows.items())
-    if not all(isinstance(row, list | tuple) and len(row) == 2 for row in rows):
-        raise DataError(f"{where}: labels must be a list of [file, label]")
-    matching = Matching(where, files, place[: -len(STYLEGAN)])
-    for number, (name, label) in enumerate(rows):
-        matching.add(str(name), _one_label(where, label), f"entry {number}")
-    return matching.whole() if rows else {}
-
-
-def _one_label(where: str, label: Any) -> str:
-    """A label, or the place of the 1 in a list of zeros and a one."""
-    if isinstance(label, list):
-        if sorted(label) == [0] * (len(label) - 1) + [1] and len(label) > 1:
-            return str(label.index(1))
-        raise DataError(f"{where}: the label {str(label)[:80]} is no class: give whole numbers")
-    if isinstance(label, float) and not label.is_integer():
-        raise DataError(f"{where}: the label {label} is no class: give whole numbers")
-    return str(int(label)) if isinstance(label, float | bool) else str(label)
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder is hidden, or is one that a system puts beside pictures."""
+    return any(part.startswith(".") or part in SYSTEM for part in PurePosixPath(name).parts)

@@ -6,16 +6,22 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
-from ganforge.data.archives import Archive, Folder, Store
-from ganforge.data.decode import FORMATS, SUFFIXES, UNREAD
+from ganforge.data.archives import Archive, Files, Folder, Store
+from ganforge.data.decode import FORMATS, SUFFIXES, UNREAD, begins_a_picture
 from ganforge.data.formats import packed
-from ganforge.data.labels import Files
-from ganforge.errors import DataError
+from ganforge.data.labels import HOLDERS, is_hidden
+from ganforge.errors import DataError, UnreadableError
 
 # What this package writes -> files in one folder that show it.
 OURS = {"run": {"config.toml", "run.json"}, "model": {"config.json", "model.safetensors"}}
 # Files that may hold a whole data set.
 WHOLE = (".npy", ".npz", ".zip", ".tar", ".gz", ".tgz", ".csv", ".h5", ".hdf5", ".parquet", ".mat")
+TORCH = "/data.pkl"  # in a .pt file, which is a zip
+# Files that are not looked into: they are texts, code or whole data sets.
+NO_PICTURES = (
+    *HOLDERS, ".txt", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".md", ".html", ".yaml", ".yml",
+    ".toml", ".py", ".ipynb", ".log", ".pt", ".pth", ".pkl", ".safetensors",
+)  # fmt: skip
 
 
 def listed(path: Path) -> tuple[Files, list[str]]:
@@ -25,7 +31,7 @@ def listed(path: Path) -> tuple[Files, list[str]]:
         DataError: no pictures, a run or a model in place of data, or a zip that is refused.
     """
     store = Folder(path) if path.is_dir() else Archive(path)
-    every = [name for name in store.names() if not _is_hidden(name)]
+    every = [name for name in store.names() if not is_hidden(name)]
     ours = written_folders(store, every)
     if "" in ours:
         raise DataError(
@@ -35,13 +41,15 @@ def listed(path: Path) -> tuple[Files, list[str]]:
     if ours:
         inside = tuple(f"{folder}/" for folder in ours)
         every = [name for name in every if not name.startswith(inside)]
-    names = sorted(name for name in every if name.lower().endswith(SUFFIXES))
-    others = sorted(set(every) - set(names))
-    unread = {name: reason for name in others if (reason := _unread(store, name))}
+    names = {name for name in every if name.lower().endswith(SUFFIXES)}
+    unread = {n: reason for n in sorted({*every} - names) if (reason := _unread(store, n))}
+    names |= {n for n in {*every} - names - set(unread) if _begins_like_a_picture(store, n)}
     if not names:
         raise DataError(f"{path}: no pictures found: {_instead(every, unread)}")
     notes = [f"left out, made by ganforge: {_counted(ours.values())}"] if ours else []
-    return Files(store, names, unread, every), notes
+    if whole := {name: "" for name in every if name.lower().endswith(HOLDERS)}:
+        notes.append(f"not read: {summary(whole)}; pictures in such files have to be unpacked")
+    return Files(store, sorted(names), unread, every, tuple(ours)), notes
 
 
 def written_folders(store: Store, every: list[str]) -> dict[str, str]:
@@ -72,9 +80,16 @@ def _counted(kinds: Iterable[str]) -> str:
     return ", ".join(f"{count} {kind}" for kind, count in sorted(Counter(kinds).items()))
 
 
-def _is_hidden(name: str) -> bool:
-    """Whether a file is hidden, or in a folder that is or that macOS puts into zips."""
-    return any(part.startswith(".") or part == "__MACOSX" for part in PurePosixPath(name).parts)
+def _begins_like_a_picture(store: Store, name: str) -> bool:
+    """Whether a file is a picture although its name does not say so, as downloaded ones are."""
+    if name.lower().endswith(NO_PICTURES):
+        return False
+    try:
+        with store.open(name) as file:
+            head = file.read(12)
+    except UnreadableError:
+        return False
+    return begins_a_picture(head)
 
 
 def _unread(store: Store, name: str) -> str:
@@ -90,7 +105,10 @@ def _instead(every: list[str], unread: dict[str, str]) -> str:
     if unread:
         name, reason = next(iter(unread.items()))
         return f"{summary(unread)}; {name}: {reason}"
+    if any(name.endswith(TORCH) for name in every):
+        return "it is a file of torch: save its arrays as data.npz, images and labels"
     if other := [name for name in every if name.lower().endswith(WHOLE)]:
         kinds = summary(dict.fromkeys(other, ""))
         return f"it holds {kinds}: give one file, for example {other[0]}"
-    return f"put files of the formats {', '.join(FORMATS)} in it"
+    kinds = f"it holds {summary(dict.fromkeys(every, ''))}: " if every else ""
+    return f"{kinds}put files of the formats {', '.join(FORMATS)} in it"

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
-from ganforge.data import download, emoji, labels, toy
+from ganforge.data import download, emoji, tables, toy
 from ganforge.data.dataset import (
     PARTS,
     Dataset,
@@ -169,7 +169,7 @@ def read(path: Path, options: PictureOptions) -> Examples:
             examples: Examples = format_.read(path, options)
             check_stored(examples, f"{path}, read by the format {name}")
             if examples.labels is not None and not examples.class_names:
-                labels.refuse_continuous(str(path), examples.labels.tolist())
+                tables.refuse_continuous(str(path), examples.labels.tolist())
             return without_gaps(examples)
     begins = f"it begins with {head.hex(' ')}" if head else "it is empty"
     raise DataError(f"{path}: not {_kinds()}: {begins}{_instead(path, head)}")

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from ganforge.data import labels
+from ganforge.data import labels, tables
 from ganforge.data.archives import Archive, Folder, Store
 from ganforge.data.dataset import Examples, PictureOptions, check_size
 from ganforge.data.decode import Header
@@ -309,7 +309,7 @@ def from_halves(store: Store, within: dict[str, list[str]]) -> Listing:
 def from_csv(path: Path, store: Store, names: list[str]) -> Listing:
     """pairs.csv: a line source,target or source,target,group for each pair."""
     where = f"{path}/{CSV}"
-    rows = labels.csv_rows(store, CSV, "source,target")
+    rows = tables.csv_rows(store, CSV, "source,target")
     known = {printable(name): name for name in names}
     columns = [0, 1, 2]
     header = [cell.strip().lower() for cell in rows[0][1]] if rows else []
