@@ -29,9 +29,16 @@ LINE = (
     "epoch 1.16  step 1,000/4,297  64.0 kimg  1520 pictures/s  left 0:38  "
     "loss_D 0.402 loss_G 1.113  D(real) 0.71 D(fake) 0.29"
 )
-LAST = replace(P, step=4297, samples_seen=275_008, epoch=5.0, seconds=151.2, done=True)
 TOTALS = "finished: epoch 5.00, 275,008 pictures in 2:31 (1819 pictures/s in the mean)"
 EMPTY = Progress(0, 4297, 0, 0.0)
+
+
+def interval(step: int, **more: Any) -> Progress:
+    """The record that ends an interval at a step."""
+    return replace(P, step=step, means={**P.means, "loss_d": 0.4021 + 1e-9 * step}, **more)
+
+
+LAST = interval(4297, samples_seen=275_008, epoch=5.0, seconds=151.2, done=True)
 
 
 class Clock:
@@ -111,7 +118,7 @@ def test_plain_lines_come_first_last_and_every_five_seconds() -> None:
         shown.show(EMPTY)  # a grid before the first step
         for i in range(120):
             now.time = 100 + i / 10
-            shown.show(replace(P, step=1000 + i))
+            shown.show(interval(1000 + i))
         shown.show(LAST)
     steps = [re.search(r"step ([\d,]+)/", text) for text in stream.lines[:-1]]
     assert [m and m[1] for m in steps] == ["1,000", "1,050", "1,100", "4,297"]
@@ -127,13 +134,24 @@ def test_the_last_record_is_not_repeated() -> None:
     assert len(stream.lines) == 2 and stream.lines[1] == TOTALS
 
 
+def test_figures_are_not_shown_again_for_a_later_step() -> None:
+    stream, now = Stream(), Clock()
+    shown = display.Plain(stream, now)
+    for record in (interval(1000), replace(P, step=1040), interval(1100), replace(P, step=1140)):
+        now.time += 5
+        shown.show(replace(record, means=interval(record.step // 100 * 100).means))
+    shown.show(replace(LAST, step=1150, means=interval(1100).means))
+    steps = [re.search(r"step ([\d,]+)/", text) for text in stream.lines[:-1]]
+    assert [m and m[1] for m in steps] == ["1,000", "1,100"]
+
+
 def test_a_note_is_written_once_and_hides_no_later_line() -> None:
     stream, now = Stream(), Clock()
     shown = display.Plain(stream, now)
     full = "no space left; training goes on"
     for i in range(3):
         now.time += 5
-        shown.show(replace(P, step=1000 + i, note=full))
+        shown.show(interval(1000 + i, note=full))
     assert stream.lines == [full, *(LINE.replace("1,000/", f"1,00{i}/") for i in (1, 2))]
 
 
@@ -152,12 +170,12 @@ def test_a_finished_run_gives_its_totals_again() -> None:
 def test_a_real_run_in_plain_lines(tmp_path: Path) -> None:
     recipe = replace(recipes.gaussian(), epochs=2, threads=1)
     stream = Stream()
-    with display.Plain(stream) as shown:
+    with display.Plain(stream, Clock()) as shown:
         for progress in loop.train(recipe, tmp_path / "run"):
             shown.show(progress)
     assert len(stream.lines) == 3
     assert re.fullmatch(
-        r"epoch 1\.00  step 125/250  1\.0 k examples  \d+ examples/s  left \d+:\d\d  "
+        r"epoch 0\.10  step 12/250  0\.1 k examples  \d+ examples/s  left \d+:\d\d  "
         r"loss_D 0\.\d{3} loss_G \d\.\d{3}  D\(real\) 0\.\d\d D\(fake\) 0\.\d\d", stream.lines[0],
     )  # fmt: skip
     assert stream.lines[-1].startswith("finished: epoch 2.00, 2,000 examples in 0:0")
@@ -303,16 +321,17 @@ def test_notebook_ends_with_scores_and_findings_in_its_place(notebook: Handle) -
 
 def test_notebook_has_a_record_once(notebook: Handle) -> None:
     shown = display.Notebook(Clock())
-    for record in (EMPTY, P, replace(P, saved=Path("a")), replace(P, step=2000), LAST):
+    for record in (EMPTY, P, replace(P, step=1500, saved=Path("a")), interval(2000), LAST):
         shown.show(record)
     assert [r["step"] for r in shown.log] == [1000, 2000, 4297]
+    assert [r["loss_d"] for r in shown.log] == pytest.approx([0.4021] * 3, abs=1e-5)
     assert not any("nan" in page for page in notebook.shown)
 
 
 def test_notebook_without_a_folder_draws_its_own_records(notebook: Handle) -> None:
     shown = display.Notebook(Clock())
     shown.show(replace(P, note="resumed at step <1,000>"))
-    shown.show(replace(P, step=2000))
+    shown.show(interval(2000))
     shown.show(LAST)
     assert "<img" not in notebook.shown[0]  # no record yet
     assert "resumed at step &lt;1,000&gt;" in notebook.shown[0]

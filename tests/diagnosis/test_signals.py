@@ -99,9 +99,7 @@ def test_the_slope_is_that_of_autograd() -> None:
         assert got == pytest.approx(abs(float(slope)), rel=1e-6), name
 
 
-def test_a_new_loss_has_its_slope_and_no_cost_but_by_its_guess(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_loss_of_the_user_has_its_slope_and_no_cost_but_by_its_guess() -> None:
     def squared(real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
         return torch.relu(1 - real).square() + torch.relu(1 + fake).square()
 
@@ -109,11 +107,10 @@ def test_a_new_loss_has_its_slope_and_no_cost_but_by_its_guess(
         return torch.relu(1 - fake).square()
 
     loss = Loss(squared, answer)
-    monkeypatch.setitem(LOSSES, "squared", loss)
-    found = log_signals.of_log(log(loss_d=1.0, logit_fake=-0.5), Adversarial("squared"))
-    assert found["g_slope"] == pytest.approx(3.0) and "d_cost" not in found
-    monkeypatch.setitem(LOSSES, "squared", loss._replace(guess=2.0))
-    found = log_signals.of_log(log(loss_d=1.0), Adversarial("squared"))
+    for game in (Adversarial((squared, answer)), Adversarial(loss)):
+        found = log_signals.of_log(log(loss_d=1.0, logit_fake=-0.5), game)
+        assert found["g_slope"] == pytest.approx(3.0) and "d_cost" not in found
+    found = log_signals.of_log(log(loss_d=1.0), Adversarial(loss._replace(guess=2.0)))
     assert found["d_cost"] == found["cost_peak"] == pytest.approx(0.5)
 
 

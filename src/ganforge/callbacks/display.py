@@ -12,7 +12,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
@@ -94,45 +94,47 @@ class Quiet(ExitStack):
 
 
 class Lines(Quiet):
-    """What lines have in common: a note once, the last record, the totals."""
+    """What lines have in common: a note once, each interval at most once, the totals.
+
+    Between two intervals come records of a grid or a checkpoint, with the figures of the interval
+    before: they are no news.
+    """
 
     def __init__(self, now: Callable[[], float]):
         super().__init__()
         self.now = now
         self.last = -math.inf  # when something was shown
         self.note = ""
-        self.step = -1  # of the last line
+        self.means: Mapping[str, float] = {}
+        self.newest: Progress | None = None  # the newest interval, until it is shown
 
     def write(self, text: str) -> None:
         raise NotImplementedError
 
-    def news(self, p: Progress) -> bool:
-        """Write a note that was not the last one too; whether there was one."""
+    def news(self, p: Progress) -> None:
+        """Write a note that was not the last one too; remember the interval that has ended.
+
+        A record that brings a note has the figures of an earlier one.
+        """
         fresh = p.note not in ("", self.note)
         if fresh:
             self.write(p.note)
-        self.note = p.note
-        return fresh
+        elif measured(p) and p.means != self.means:
+            self.newest = p
+        self.note, self.means = p.note, p.means
 
-    def record(self, p: Progress, fresh: bool) -> None:
-        """The record as a line, unless its step has one or its figures are of an earlier step.
-
-        fresh: whether it brought a note, so that its figures are those of an earlier record.
-        """
-        if measured(p) and not fresh:
+    def record(self, p: Progress) -> None:
+        """The newest interval as a line, unless it has one, and the totals."""
+        if self.newest:
             self.last = self.now()
-            if p.step != self.step:
-                self.step = p.step
-                self.write(line(p))
+            self.write(line(self.newest))
+            self.newest = None
         if p.done:
             self.write(closing(p))
 
 
 class Plain(Lines):
-    """Lines for a file or a pipe: the first, the last, and one about every five seconds.
-
-    A record with a note has no line: its figures are those of an earlier one.
-    """
+    """Lines for a file or a pipe: the first, the last, and one about every five seconds."""
 
     def __init__(self, stream: TextIO | None = None, now: Callable[[], float] = time.monotonic):
         super().__init__(now)
@@ -142,9 +144,9 @@ class Plain(Lines):
         print(printable(text), file=self.stream, flush=True)
 
     def show(self, progress: Progress) -> None:
-        fresh = self.news(progress)
+        self.news(progress)
         if progress.done or self.now() - self.last >= PLAIN_SECONDS:
-            self.record(progress, fresh)
+            self.record(progress)
 
 
 class Terminal(Lines):
@@ -167,12 +169,12 @@ class Terminal(Lines):
         self.console.print(printable(text), markup=False, soft_wrap=True)
 
     def show(self, progress: Progress) -> None:
-        fresh = self.news(progress)
+        self.news(progress)
         if progress.grid is not None:
             self.grid = f"samples {progress.grid}"
         if progress.done:
             self.live.stop()
-            self.record(progress, fresh)
+            self.record(progress)
         elif self.now() - self.last >= TERMINAL_SECONDS or progress.grid is not None:
             self.last = self.now()
             self.live.update(self.panel(progress), refresh=True)
@@ -226,8 +228,8 @@ class Notebook(Lines):
 
     def show(self, progress: Progress) -> None:
         self.news(progress)
-        if measured(progress) and not progress.note and progress.step != self.step:
-            self.step, self.head = progress.step, line(progress)
+        if self.newest:
+            self.head, self.newest = line(progress), None
             self.log.append({**vars(progress), **progress.means})
         if progress.grid is not None:
             self.run = Run(progress.grid.parent.parent)

@@ -11,8 +11,8 @@ import torch
 
 from ganforge.evaluation import features
 from ganforge.evaluation.score import NEAR, Score
+from ganforge.gan import losses
 from ganforge.gan.adversarial import Adversarial
-from ganforge.gan.losses import LOSSES
 from ganforge.plotting.curves import column
 from ganforge.types import Doubles
 
@@ -57,7 +57,7 @@ def of_log(log: Sequence[Mapping[str, Any]], game: Any, classes: int = 0) -> Fig
     return out | _movement(log[-min(2 * MOST, max(FEWEST, len(log) // 2)) :])
 
 
-def _slope(loss: str, d_fake: float, real: Doubles, fake: Doubles) -> float:
+def _slope(loss: Any, d_fake: float, real: Doubles, fake: Doubles) -> float:
     """|d loss_G / d logit of a fake|, at the mean logits of each record.
 
     For two losses it is linear in D(x) = sigmoid(logit), whose mean is logged.
@@ -67,14 +67,14 @@ def _slope(loss: str, d_fake: float, real: Doubles, fake: Doubles) -> float:
     if loss == "non-saturating":
         return 1 - d_fake
     logit = torch.from_numpy(fake).requires_grad_()
-    value = LOSSES[loss].generator(torch.from_numpy(real), logit)
+    value = losses.find(loss).generator(torch.from_numpy(real), logit)
     (slope,) = torch.autograd.grad(value.sum(), logit)
     return _mean(slope.abs().numpy())
 
 
 def _cost(game: Adversarial, loss_d: float, every_loss: Doubles, classes: int) -> Figures:
     """d_cost and cost_peak; {} if no known value of D's loss means guessing."""
-    guess = LOSSES[game.loss].guess
+    guess = losses.find(game.loss).guess
     if guess is None:
         return {}
     half = (0.5 if game.halve else 1.0) * (2.0 if game.pairing == "unpaired" else 1.0)
