@@ -54,7 +54,7 @@ class Sines(nn.Module):
 class Join(nn.Module):
     """A label's embedding, joined to a vector: (B, F), (B,) -> (B, outputs).
 
-    With classes = 0 the vector stays as it is.
+    With classes = 0 the vector stays as it is. A label may be shares of all classes, (B, K).
     """
 
     def __init__(self, inputs: int, classes: int, embedding: int):
@@ -65,7 +65,7 @@ class Join(nn.Module):
     def forward(self, x: Tensor, label: Tensor | None) -> Tensor:
         if self.embedding is None:
             return x
-        return torch.cat([x, self.embedding(required(label)).to(x.dtype)], dim=1)
+        return torch.cat([x, embedded(self.embedding, required(label)).to(x.dtype)], dim=1)
 
 
 class Projection(nn.Module):
@@ -101,6 +101,14 @@ class Projection(nn.Module):
         if label.dim() == 1:
             return logit.squeeze(1) + (rows * features).sum(1)
         return logit + (rows * features.unsqueeze(1)).sum(-1)
+
+
+def embedded(table: nn.Embedding, label: Tensor) -> Tensor:
+    """The rows of labels (B,); or of shares of all classes (B, K), floats, the weighted sums."""
+    if label.is_floating_point():
+        return label.to(table.weight.dtype) @ table.weight
+    rows: Tensor = table(label)
+    return rows
 
 
 def required(label: Tensor | None) -> Tensor:

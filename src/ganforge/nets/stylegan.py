@@ -184,8 +184,10 @@ class Mapping(nn.Module):
     def forward(self, z: Tensor | None, label: Tensor | None) -> Tensor:
         parts = [] if z is None else [unit(z)]
         if self.embed is not None:
-            shown = F.one_hot(required(label), self.classes).to(self.embed.weight.dtype)
-            parts.append(unit(self.embed(shown)))
+            shown = required(label)  # or shares of all classes, (B, K)
+            if not shown.is_floating_point():
+                shown = F.one_hot(shown, self.classes)
+            parts.append(unit(self.embed(shown.to(self.embed.weight.dtype))))
         w = torch.cat(parts, 1)
         for layer in self.layers:
             w = leaky(layer(w))

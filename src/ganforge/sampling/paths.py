@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from ganforge.config.noise import Noise
 from ganforge.sampling.codes import Codes, with_code
+from ganforge.types import Array
 
 
 def noises(ends: Tensor, t: Tensor, noise: Noise, codes: Codes, loop: bool) -> Tensor:
@@ -45,6 +46,19 @@ def noises(ends: Tensor, t: Tensor, noise: Noise, codes: Codes, loop: bool) -> T
         low, high = codes[name]  # type: ignore[misc]  # it has a range
         z[row] = with_code(z[row], noise, name, low + (high - low) * s)
     return z
+
+
+def shares(labels: Array, classes: int, t: Tensor, loop: bool) -> Tensor:
+    """(S, K): shares of the classes on the way through labels (P,), at times t (S,).
+
+    Between two labels both shares change on a line; a loop goes back to the first label.
+    """
+    stops = [*labels, labels[0]] if loop else list(labels)
+    table = nn.functional.one_hot(torch.as_tensor(stops), classes).to(t)
+    place = t * (len(stops) - 1)
+    first = place.floor().long().clamp_max(len(stops) - 2)
+    rest = (place - first).unsqueeze(1)
+    return (1 - rest) * table[first] + rest * table[first + 1]
 
 
 def path(a: Tensor, b: Tensor, t: Tensor, noise: Noise, loop: bool) -> Tensor:

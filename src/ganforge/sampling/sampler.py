@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from ganforge import images
 from ganforge.config.schema import Noise
 from ganforge.data.spec import DataSpec, as_uint8, decode
-from ganforge.errors import SEEDS, WHOLE, UsageError, check
-from ganforge.nets.base import evaluating
-from ganforge.sampling import paths
+from ganforge.errors import SEEDS, WHOLE, UsageError, check, choice
+from ganforge.nets.base import PlainModule, evaluating
+from ganforge.sampling import paths, styles
 from ganforge.sampling.codes import Codes, checked, with_values
 from ganforge.text import printable
 from ganforge.types import Array
@@ -147,7 +147,7 @@ class Sampler:
 
         Args:
             z: (N, Z), numbers of the noise's law.
-            labels: (N,) int64, or None.
+            labels: (N,) int64, or shares of all classes (N, K) float32, or None.
             truncation: t of `sample`.
             batch: examples of a forward pass; None for the size in `micro_batch`, to which a
                 smaller pass is filled up.
@@ -255,11 +255,15 @@ class Sampler:
         truncation: float = 1.0,
         loop: bool = False,
         codes: Codes | None = None,
+        space: str = "z",
+        morph: Labels = None,
     ) -> Array:
         """(rows * steps, ...) samples along paths, one path a row, see `sampling.paths`.
 
-        A path goes from one noise to another. If a code has a range, the noise of a path stays and
-        the code goes from one end to the other; of several such codes each path walks one, in turn.
+        A path goes from one noise to another; with space = "w" on a line between their styles, see
+        `sampling.styles`. If a code has a range, the noise of a path stays and the code goes from
+        one end to the other; of several such codes each path walks one, in turn. With `morph` the
+        noise of a path stays and its label changes, by mixtures of neighbours in the list.
 
         Args:
             rows: paths, each with one label.
@@ -268,6 +272,8 @@ class Sampler:
             labels, truncation: as in `sample`; a label for each row.
             loop: whether each path is closed.
             codes: name -> a number for all samples, or (from, to).
+            space: "z", or "w" of a style-based generator.
+            morph: at least two labels.
 
         Raises:
             UsageError: an argument out of range.
@@ -277,13 +283,61 @@ class Sampler:
                 f"{rows} rows of {steps} steps: expected at least 1 row of 2 steps, and fewer than "
                 "2^31 samples"
             )
+        choice("space", space, ("z", "w"))
+        alone = not codes and morph is None
+        check(alone or space == "z", "space", space, "z beside codes or morph")
         ends = self.z(2 * rows, seed, stream="interpolate/z")
         t = torch.linspace(0, 1, steps + loop, device=self.device)[:steps]
-        chosen = checked(codes or {}, self.noise, self.name)
-        z = paths.noises(ends, t, self.noise, chosen, loop)
+        if morph is not None:
+            return self._morph(ends[:rows], t, morph, truncation, loop, codes or {})
         used = self.labels(rows, labels)
+        if space == "w":
+            return styles.walk(self, ends, used, t, loop, truncation)
+        z = paths.noises(ends, t, self.noise, checked(codes or {}, self.noise, self.name), loop)
         repeated = None if used is None else np.repeat(used, steps)
         return self.generate(z.flatten(0, 1), repeated, truncation)
+
+    def _morph(
+        self, z: Tensor, t: Tensor, through: Labels, truncation: float, loop: bool, codes: Codes
+    ) -> Array:
+        """Samples of noises (R, Z), each at times t (S,) on the way through labels."""
+        stops = self.labels(np.size(np.asarray(through)), through)
+        check(stops is not None and len(stops) > 1, "morph", through, "at least two labels")
+        assert stops is not None
+        if isinstance(self.model, PlainModule):
+            raise UsageError(f"morph: {self.name} is of networks of yours, which take whole labels")
+        shares = paths.shares(stops, self.spec.classes, t, loop).cpu().numpy()
+        z = with_values(z, self.noise, codes, self.name).repeat_interleave(len(t), 0)
+        return self.generate(z, np.tile(shares, (len(z) // len(t), 1)), truncation)
+
+    def mix(
+        self,
+        rows: int = 4,
+        columns: int = 6,
+        seed: int = 0,
+        labels: Labels = None,
+        truncation: float = 1.0,
+        cut: int | None = None,
+    ) -> Array:
+        """(rows * columns, ...) samples with the styles of two, of a style-based generator.
+
+        Row r has the coarse layers of sample r of the seed, column c the fine layers of sample
+        rows + c. Karras et al. 2019, section 3.1.
+
+        Args:
+            rows, columns: at least 1.
+            seed, labels, truncation: of these rows + columns samples, as in `sample`.
+            cut: the first fine layer, at least 1; None for the middle one.
+
+        Raises:
+            UsageError: another generator, or an argument out of range.
+        """
+        check(rows >= 1, "rows", rows, "at least 1")
+        check(columns >= 1, "columns", columns, "at least 1")
+        check_truncation(truncation)
+        count = rows + columns
+        w = styles.of_noise(self, self.z(count, seed), self.labels(count, labels))
+        return styles.mix(self, w[:rows], w[rows:], cut, truncation)
 
 
 def filled(rows: Tensor, size: int) -> Tensor:

@@ -17,6 +17,7 @@ COMMANDS = {
     "help": "ganforge.cli.commands.help:show",
     "interpolate": "ganforge.cli.commands.interpolate:interpolate",
     "lab": "ganforge.cli.commands.lab:lab",
+    "mix": "ganforge.cli.commands.mix:mix",
     "plot": "ganforge.cli.commands.plot:plot",
     "pull": "ganforge.cli.commands.pull:pull",
     "push": "ganforge.cli.commands.push:push",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from ganforge.cli.options import (
     Flag,
@@ -28,6 +28,8 @@ def interpolate(
     seed: int = 0,
     label: Labels = None,
     codes: str | None = None,
+    space: Literal["z", "w", "both"] = "z",
+    morph: Labels = None,
     truncation: float = 1.0,
     loop: Annotated[bool, Flag] = False,
     fps: float = 25,
@@ -54,6 +56,11 @@ def interpolate(
     codes
         Codes of a generator that has them, as digit=3,slant=-2..2: a number for all samples, or a
         range that the path walks while all else stays; of several ranges each path walks one.
+    space
+        Walk between noises in z, or between their styles in w, of a style-based generator; both:
+        each path in z and below it in w.
+    morph
+        Two labels or more: the noise of a path stays, and its label changes from one to the next.
     truncation
         A number in (0, 1]; below 1 the samples vary less.
     loop
@@ -91,7 +98,15 @@ def interpolate(
     rows = rows or (len(label) if label else 8)
     steps = steps or (100 if kind in (".mp4", ".webm") else 10)
     chosen = parsed(codes)
-    walk = sampler.interpolate(rows, steps, seed, label, truncation, loop, chosen)
+    spaces = ("z", "w") if space == "both" else (space,)
+    walks = [
+        sampler.interpolate(rows, steps, seed, label, truncation, loop, chosen, one, morph)
+        for one in spaces
+    ]
+    rows, walk = rows * len(spaces), np.concatenate(walks)
+    if space == "both":
+        order = np.arange(rows * steps).reshape(2, -1, steps).swapaxes(0, 1).ravel()
+        walk = walk[order]
     if not sampler.spec.is_image:
         instead = command_line(["ganforge", "sample", str(run)])
         raise UsageError(f"{run} makes vectors, not pictures: use `{instead}`")
