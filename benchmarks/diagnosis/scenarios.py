@@ -7,25 +7,42 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from typing import Any
 
-import numpy as np
-
+from benchmarks.diagnosis.configs import (
+    cdcgan,
+    cyclegan,
+    dcgan,
+    folder,
+    narrow,
+    orbit,
+    overflow,
+    pix2pix,
+    rates,
+    relu_mlp,
+    short,
+    small_mlp,
+    stable_mlp,
+    strong_folder,
+    strong_minimax,
+    toy,
+)  # fmt: skip
+from benchmarks.diagnosis.sets import (
+    Sets,
+    few,
+    few_emoji,
+    few_held_out,
+    inked,
+    mixed_up,
+    mnist,
+    named,
+    noto,
+    shuffled,
+    tinted,
+    unchanged,
+    without_ones,
+)  # fmt: skip
 from ganforge import recipes
-from ganforge.config.schema import Config, Noise, Optimizer
-from ganforge.data import load
-from ganforge.data.dataset import Dataset, digest
-from ganforge.data.spec import DataSpec
-from ganforge.gan.adversarial import Adversarial
-from ganforge.gan.penalties import R1, R2
-from ganforge.nets import MLP
-from ganforge.rng import Stream
-
-Sets = tuple[Dataset, Dataset]  # training and held-out examples
-
-ADAM = Optimizer(lr=1e-3, betas=(0.0, 0.99), decay_from=0.5)
-STABLE = Adversarial(loss="relativistic", penalties=(R1(0.1, 4), R2(0.1, 4)))
+from ganforge.config.schema import Config, Optimizer
 
 
 @dataclass(frozen=True)
@@ -47,170 +64,6 @@ class Scenario:
     sets: Callable[[], Sets]
     diagnosed: Callable[[], Sets] | None = None
     seeds: int = 10
-
-
-# --- data -------------------------------------------------------------------------------------
-
-
-@lru_cache(maxsize=4)
-def named(name: str) -> Sets:
-    """A data set that ships with the package, and its validation part."""
-    return load.load(name), load.load(name, part="validation")
-
-
-def mnist() -> Sets:
-    """All training pictures."""
-    return named("mnist")
-
-
-def part(sets: Sets, rows: Any, name: str) -> Sets:
-    """Some of the training examples, and all held-out ones."""
-    train, held_out = sets
-    values = np.ascontiguousarray(train.values[rows])
-    labels = None if train.labels is None else train.labels[rows]
-    sha = digest(values, labels)
-    return replace(train, name=name, values=values, labels=labels, sha256=sha), held_out
-
-
-@lru_cache(maxsize=4)
-def first(count: int) -> Sets:
-    """A few training pictures, chosen by a fixed seed."""
-    # the streams are called as when the figures were measured: they choose the same pictures
-    order = np.argsort(Stream(0, "clinic/few").words(0, len(mnist()[0])), kind="stable")
-    return part(mnist(), np.sort(order[:count]), f"mnist-{count}")
-
-
-@lru_cache(maxsize=1)
-def without_ones() -> Sets:
-    """MNIST without the digit 1."""
-    labels = mnist()[0].labels
-    assert labels is not None
-    return part(mnist(), np.flatnonzero(labels != 1), "mnist-without-1")
-
-
-@lru_cache(maxsize=1)
-def shuffled() -> Sets:
-    """MNIST with each picture's label drawn at random, in both parts."""
-
-    def shuffle(data: Dataset) -> Dataset:
-        drawn = Stream(0, f"clinic/labels/{data.part}").integers(0, len(data), 10)
-        labels = drawn.astype(np.int64)
-        return replace(
-            data, name="mnist-shuffled", labels=labels, sha256=digest(data.values, labels)
-        )
-
-    train, held_out = mnist()
-    return shuffle(train), shuffle(held_out)
-
-
-@lru_cache(maxsize=1)
-def tinted() -> Sets:
-    """Colour pictures, 32 x 32: a digit of one colour on a darker ground of another, no labels."""
-
-    def tint(data: Dataset) -> Dataset:
-        values = data.values[:12_000]
-        grey = np.pad(values, ((0, 0), (2, 2), (2, 2), (0, 0))).astype(np.float32) / 255
-        colours = Stream(0, f"clinic/tint/{data.part}").uniform(0, len(values) * 6)
-        inks = 255 * colours.reshape(-1, 2, 1, 1, 3).astype(np.float32)
-        mixed = grey * (127 + inks[:, 0] / 2) + (1 - grey) * inks[:, 1] / 2
-        stored = mixed.round().clip(0, 255).astype(np.uint8)
-        spec = DataSpec((3, 32, 32))
-        return Dataset("tinted", data.part, spec, stored, sha256=digest(stored, None))
-
-    train, held_out = mnist()
-    return tint(train), tint(held_out)
-
-
-# --- configs ----------------------------------------------------------------------------------
-
-
-def short(config: Config, steps: int, log_every: int = 20, **output: Any) -> Config:
-    """For a number of steps, on one thread, with the log of a longer run."""
-    images = steps * config.batch * config.game.d_steps
-    usual = {"log_every": log_every, "sample_every": 1e6, "save_every": 1e6, "keep": 1,
-            "score": False, "grid": 50}  # fmt: skip
-    return replace(
-        config, kimg=images / 1000, device="cpu", precision="fp32", threads=1,
-        output=replace(config.output, **(usual | output)),
-    )  # fmt: skip
-
-
-def narrow(config: Config, width: int = 12) -> Config:
-    """A convolutional recipe with fewer channels."""
-    parts = replace(config.networks, generator_width=width, discriminator_width=width)
-    return replace(config, networks=parts)
-
-
-def cdcgan(steps: int = 1500) -> Config:
-    return short(narrow(recipes.cdcgan()), steps)
-
-
-def dcgan(steps: int = 1500) -> Config:
-    return short(narrow(recipes.dcgan()), steps)
-
-
-def small_mlp(**game: Any) -> Config:
-    """Perceptrons on MNIST, without labels, the paper's loss."""
-    adam = Optimizer(lr=2e-4, betas=(0.5, 0.999))
-    return Config(
-        "scenario", MLP(generator=(128, 256), discriminator=(256, 128), generator_norm="batch"),
-        Adversarial(**game), generator=adam, discriminator=adam, noise=Noise(64),
-    )  # fmt: skip
-
-
-def stable_mlp(**parts: Any) -> Config:
-    """Perceptrons on MNIST by a game that converges."""
-    mlp = MLP(generator=(128, 256), discriminator=(256, 128), generator_norm="batch")
-    config = Config("scenario", mlp, STABLE, generator=ADAM, discriminator=ADAM, noise=Noise(64),
-                    ema=0.995)  # fmt: skip
-    return replace(config, **parts)
-
-
-def toy(name: str, stable: bool = True, **game: Any) -> Config:
-    """Perceptrons on a toy law."""
-    adam = replace(ADAM, betas=(0.5, 0.99)) if stable else Optimizer(lr=1e-3, betas=(0.5, 0.999))
-    played = replace(STABLE, penalties=(R1(0.1), R2(0.1))) if stable else Adversarial()
-    return Config(
-        "scenario", MLP(generator=(64, 64), discriminator=(64, 64)), replace(played, **game),
-        data=name, noise=Noise(8), batch=128, generator=adam, discriminator=adam,
-        ema=0.995 if stable else 0.0,
-    )  # fmt: skip
-
-
-def rates(config: Config, times: float) -> Config:
-    """Both learning rates, multiplied."""
-    g, d = config.generator, config.discriminator
-    return replace(
-        config,
-        generator=replace(g, lr=g.lr * times),
-        discriminator=replace(d, lr=d.lr * times),
-    )
-
-
-def orbit(momentum: float = 0.0) -> Config:
-    """A linear D against a generator of means: the two go round each other.
-
-    With momentum the circle widens (Gidel et al. 2019).
-    """
-    sgd = Optimizer("sgd", lr=0.02, momentum=momentum)
-    return Config(
-        "scenario", MLP(generator=(), discriminator=()), Adversarial("wasserstein"),
-        data="gaussian", noise=Noise(2), batch=64, generator=sgd, discriminator=sgd,
-    )  # fmt: skip
-
-
-def relu_mlp() -> Config:
-    """Perceptrons with ReLU and no norm, at a rate that kills units."""
-    mlp = MLP(generator=(128, 256), discriminator=(256, 128),
-              generator_activation="relu", discriminator_activation="relu")  # fmt: skip
-    return rates(replace(small_mlp(), networks=mlp), 30)
-
-
-def few_held_out() -> Sets:
-    """The Gaussian with 120 held-out examples to score by."""
-    train, held_out = named("gaussian")
-    values = np.ascontiguousarray(held_out.values[:120])
-    return train, replace(held_out, values=values, sha256=digest(values, None))
 
 
 SICK: dict[str, Scenario] = {
@@ -239,7 +92,7 @@ SICK: dict[str, Scenario] = {
         lambda: short(replace(small_mlp(), generator=Optimizer(lr=0.0)), 400), mnist,
     ),
     "100": Scenario(
-        "100 training pictures", ("GF004",), lambda: short(stable_mlp(), 1000), lambda: first(100)
+        "100 training pictures", ("GF004",), lambda: short(stable_mlp(), 1000), lambda: few(100)
     ),
     "mnist-20": Scenario(
         "perceptrons on MNIST, 20 generator steps to one of D", ("GF005",),
@@ -266,7 +119,7 @@ SICK: dict[str, Scenario] = {
         lambda: short(stable_mlp(labels=True), 600), shuffled,
     ),
     "copies": Scenario(
-        "32 training pictures", ("GF010",), lambda: short(stable_mlp(), 1200), lambda: first(32),
+        "32 training pictures", ("GF010",), lambda: short(stable_mlp(), 1200), lambda: few(32),
     ),
     "few": Scenario(
         "scored on 120 held-out examples", ("GF011",),
@@ -275,6 +128,34 @@ SICK: dict[str, Scenario] = {
     "past": Scenario(
         "the same with momentum: the circle widens", ("GF012",),
         lambda: short(orbit(0.2), 2000, score_every=15.0), lambda: named("gaussian"),
+    ),
+    "emoji-20": Scenario(
+        "emoji of 64 x 64, 20 generator steps to one of D", ("GF001", "GF002"),
+        lambda: folder(30, log_every=1, g_steps=20), noto,
+    ),
+    "emoji-minimax": Scenario(
+        "emoji of 64 x 64, the saturating loss, D with five steps, without penalties", ("GF003",),
+        strong_folder, noto,
+    ),
+    "emoji-rate-30": Scenario(
+        "emoji of 64 x 64, learning rates x 30", ("GF008", "GF007"),
+        lambda: rates(folder(200), 30), noto,
+    ),
+    "emoji-32": Scenario(
+        "32 emoji of 64 x 64, without augmentation", ("GF004", "GF010"),
+        lambda: folder(600, augment=()), few_emoji,
+    ),
+    "mixed-up": Scenario(
+        "every source with the target of another one", ("GF013",),
+        lambda: pix2pix(l1=1.0), mixed_up, lambda: inked(True),
+    ),
+    "copied": Scenario(
+        "every source is its target, diagnosed with the true pairs", ("GF014",),
+        lambda: rates(pix2pix(), 5), unchanged, lambda: inked(True),
+    ),
+    "mean": Scenario(
+        "every source with the target of another one, L1 alone", ("GF015", "GF013"),
+        lambda: pix2pix(adversarial=0.0), mixed_up, lambda: inked(True),
     ),
 }  # fmt: skip
 
@@ -298,24 +179,28 @@ HEALTHY: dict[str, Scenario] = {
         "cdcgan's game without labels, colour pictures", (),
         lambda: short(replace(narrow(recipes.cdcgan()), labels=False), 450), tinted, seeds=4,
     ),
+    "tinted-64": Scenario(
+        "the recipe for folders, narrow, colour pictures of 64 x 64", (),
+        lambda: folder(800), lambda: tinted(64), seeds=4,
+    ),
+    "pix2pix": Scenario(
+        "pix2pix, narrow, digits to inked digits", (), pix2pix, lambda: inked(True),
+    ),
+    "cyclegan": Scenario(
+        "cyclegan, narrow, the same without pairs", (), cyclegan, lambda: inked(False),
+    ),
 }  # fmt: skip
 
 # Neither: meant to be healthy, but its samples do lack classes after so little training (coverage
 # .05 to .11 where real examples have .96).
 UNRIPE: dict[str, Scenario] = {
     "dcgan": Scenario("dcgan, a fifth as wide, an epoch", (), lambda: dcgan(600), mnist, seeds=4),
+    "emoji": Scenario(
+        "the recipe for folders, narrow, 8,000 emoji of 64 x 64",
+        (),
+        folder,
+        noto,
+        seeds=4,
+    ),
 }
 SCENARIOS = SICK | HEALTHY | UNRIPE
-
-
-def strong_minimax() -> Config:
-    """The loss of the paper's first equation against a D that is far ahead."""
-    config = small_mlp(loss="minimax", d_steps=5)
-    return replace(config, discriminator=Optimizer(lr=2e-3, betas=(0.5, 0.999)))
-
-
-def overflow() -> Config:
-    """Plain gradient steps on a critic without bound: products of weights outgrow the numbers."""
-    sgd = Optimizer("sgd", lr=1.0)
-    return replace(orbit(), game=Adversarial("wasserstein"), generator=sgd, discriminator=sgd,
-                   networks=MLP(generator=(8,), discriminator=(8,)))  # fmt: skip

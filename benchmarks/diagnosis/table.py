@@ -107,6 +107,10 @@ SEPARATIONS = (
     Separation("GF010", "copied", "copied", ("copies",), 1),
     Separation("GF010", "authentic", "authentic_share", ("copies",), -1),
     Separation("GF012", "worse", "worse", ("past",), 1),
+    Separation("GF013", "target_above", "to_target", ("mixed-up",), 1),
+    Separation("GF013", "retrieval_below", "retrieval", ("mixed-up",), -1),
+    Separation("GF014", "moved_below", "moved", ("copied",), -1),
+    Separation("GF015", "variety_below", "variety", ("mean",), -1),
 )
 
 

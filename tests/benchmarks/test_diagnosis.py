@@ -25,8 +25,8 @@ def test_every_scenario_is_a_run(name: str) -> None:
 
 
 def test_every_code_has_a_scenario_and_every_separation_a_limit() -> None:
-    translation = {"GF013", "GF014", "GF015", "GF016"}  # no scenario trains translators yet
-    assert {scenario.codes[0] for scenario in SICK.values()} == set(CHECKS) - translation
+    hidden = {"GF016"}  # no run of a minute learns to hide a message
+    assert {scenario.codes[0] for scenario in SICK.values()} == set(CHECKS) - hidden
     for code, limit, _, scenarios, _ in table.SEPARATIONS:
         assert limit in CHECKS[code].limits and set(scenarios) <= set(SICK)
 
@@ -53,7 +53,8 @@ def test_a_table_of_two_runs(tmp_path: Path) -> None:
     lines = "".join(json.dumps(r) + "\n" for r in (faulty, well, even))
     (tmp_path / "f.jsonl").write_text(lines)
     text = table.table(tmp_path / "f.jsonl")
-    assert "| GF003 | discriminator saturated | minimax, frozen | 1 of 1 | 100% | 0 of 1 |" in text
+    assert "| GF003 | discriminator saturated | minimax, frozen, emoji-minimax | 1 of 1 |" in text
+    assert " | 1 of 1 | 100% | 0 of 1 |" in text
     assert "Healthy runs with any finding: 0 of 1." in text
     assert table.values([{"a": 2.0}, {"a": 1.0}, {}], "a") == [1.0, 2.0]
     assert "GF003 d_cost " in table.limits(tmp_path / "f.jsonl")

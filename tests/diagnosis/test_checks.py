@@ -90,8 +90,9 @@ LIMITS = [
     ("GF007", "skipped", 0.001, AT), ("GF008", "dead_g", 0.5, AT), ("GF008", "dead_d", 0.5, AT),
     ("GF008", "cost_peak", 4.0, AT), ("GF008", "growth_d", 20.0, AT),
     ("GF009", "label_accuracy", 0.2, AT), ("GF012", "worse", 2.0, AT),
-    ("GF012", "since_best", 3.0, BELOW), ("GF013", "to_target", 0.95, AT),
-    ("GF014", "moved", 0.1, AT), ("GF015", "variety", 0.2, AT), ("GF016", "hidden", 2.0, AT),
+    ("GF012", "since_best", 3.0, BELOW), ("GF013", "to_target", 0.75, AT),
+    ("GF013", "retrieval", 0.15, AT),
+    ("GF014", "moved", 0.1, AT), ("GF015", "variety", 0.3, AT), ("GF016", "hidden", 2.0, AT),
     ("GF016", "cycle", 0.5, AT),
 ]  # fmt: skip
 ANY_OF = ("GF001", "GF003", "GF008", "GF009")  # one of their figures is enough
@@ -107,6 +108,11 @@ def test_a_finding_begins_beyond_its_limit(
     last = math.nextafter(limit, healthy) if healthy else limit
     assert code not in run_checks(others | {figure: last}, {}).codes
     assert code in run_checks(others | {figure: math.nextafter(last, worse)}, {}).codes
+
+
+def test_a_copy_of_the_source_does_not_ignore_it() -> None:
+    copied = HEALTHY | SICK["GF013"] | SICK["GF014"]
+    assert run_checks(copied, {}).codes == ("GF014",)
 
 
 def test_the_remedy_of_a_saturated_d_depends_on_the_loss() -> None:

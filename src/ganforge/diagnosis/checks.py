@@ -480,10 +480,11 @@ def past_its_best(
 def ignores_source(
     f: Figures,
     *,
-    target_above: float = 0.95,  # difference to the source's target, divided by that to others
+    target_above: float = 0.75,  # difference to the source's target, divided by that to others
+    retrieval_below: float = 0.15,  # share of translations that are nearest to their target
 ) -> Complaint | None:
-    """What it is: a translator's pictures are no nearer to the target of their source than to any
-    other target: they do not depend on what they are made from.
+    """What it is: a translator's pictures are hardly nearer to the target of their source than to
+    any other target: they do not depend on what they are made from.
 
     Why it is bad: the pictures may look real and translate nothing. D does not mind, if it does not
     see the source.
@@ -492,8 +493,10 @@ def ignores_source(
     target a weight (`--game.l1 100`); without pairs, the cycle (`--game.cycle 10`). If that is so
     already, train longer.
     """
-    if not f["to_target"] > target_above:
+    if not (f["to_target"] > target_above and f["retrieval"] < retrieval_below):
         return None
+    if unchanged(f) is not None:
+        return None  # a copy of the source does not ignore it, however far the targets are
     evidence = (
         f"translations are {f['to_target']:.2f} times as far from their target as from other "
         f"targets, and {f['retrieval']:.1%} lie nearest to it{pair_count(f)}"
@@ -528,7 +531,7 @@ def unchanged(
 def one_texture(
     f: Figures,
     *,
-    variety_below: float = 0.2,  # difference of two outputs, divided by that of two targets
+    variety_below: float = 0.3,  # difference of two outputs, divided by that of two targets
 ) -> Complaint | None:
     """What it is: a translator makes nearly one picture, or one texture, of every source.
 
