@@ -13,7 +13,7 @@ from PIL import Image
 
 from ganforge import images, recipes
 from ganforge.api import default_folder
-from ganforge.cli import arguments
+from ganforge.cli import arguments, main
 from ganforge.cli.commands import data as data_command
 from ganforge.data import load
 from ganforge.data.dataset import Dataset, Examples, select, split_groups
@@ -203,7 +203,7 @@ def test_a_missing_partner_is_named_and_more_than_one_percent_is_refused(tmp_pat
     assert data.skipped == ("A/119.png: it has no partner in B",)
     assert len(data) == 107
     folder(tmp_path / "B", "b", ["x.png", "y.png"])
-    with pytest.raises(DataError, match=r"3 of \d+ pictures cannot be .*A/119.png: it has no part"):
+    with pytest.raises(DataError, match=r"3 of \d+ pictures have no partner.*A/119.png: it has"):
         load.load(str(tmp_path), pairing="paired")
     folder(tmp_path / "c", "a", ["p.png"]), folder(tmp_path / "d", "b", ["q.png"])
     with pytest.raises(DataError, match=r"no picture of A has the name of one of B.*cyclegan"):
@@ -388,3 +388,35 @@ def test_one_domain_may_be_grey(tmp_path: Path) -> None:
     data = load.load(str(tmp_path), pairing="paired")
     assert data.spec == replace(data.spec, shape=(3, 8, 8)) and data.spec.source.shape == (1, 8, 8)
     assert numbers(data.source) == numbers(data.values)
+
+
+@pytest.mark.parametrize("domains", ["trainA trainB", "train_A train_B", "Train-A Train-B"])
+@pytest.mark.parametrize("other", ["", "test", "val"])
+def test_parts_of_two_domains_under_the_names_that_people_give(
+    tmp_path: Path, domains: str, other: str
+) -> None:
+    for name, letters in zip(domains.split(), "ab", strict=True):
+        folder(tmp_path / name, letters, names(20))
+        if other:
+            folder(tmp_path / name.lower().replace("train", other), letters, names(5))
+    data = load.load(str(tmp_path), pairing="unpaired")
+    assert data.counts == (19, 1, 5) if other else (18, 1, 1)
+    assert data.notes == ()
+
+
+def test_pictures_of_neither_domain_are_counted(tmp_path: Path) -> None:
+    for name in ("trainA", "trainB", "misc"):
+        folder(tmp_path / name, "a", names(20))
+    (note,) = load.load(str(tmp_path), pairing="unpaired").notes
+    assert note.startswith("left out: 20 pictures of neither domain, as misc/")
+
+
+def test_domains_of_other_lengths_say_how_they_are_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder(tmp_path / "d" / "trainA", "a", names(20))
+    folder(tmp_path / "d" / "trainB", "b", names(10))
+    words = ["data", "show", str(tmp_path / "d"), "-o", str(tmp_path / "a.png")]
+    assert main(words) == 65
+    assert "10 of 20 pictures have no partner" in capsys.readouterr().err
+    assert main([*words, "--pairing", "unpaired"]) == 0

@@ -7,6 +7,7 @@ import io
 import mmap
 import os
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
+import ganforge as gf
 from ganforge.cli import main
 from ganforge.data import load
 from ganforge.data.batches import Batches
@@ -150,6 +152,10 @@ def test_a_number_on_the_command_line_is_a_name(
     capsys.readouterr()
     assert main([*sample, "1"]) == 2
     assert "label 1: cgan knows the labels 3, 5" in capsys.readouterr().err
+    sampler = replace(gf.load(run).sampler, class_names=("-1", "1"))
+    assert sampler.label("1") == 1 and sampler.label(1) == 1
+    with pytest.raises(UsageError, match="knows the labels -1, 1"):
+        sampler.label("0")
 
 
 # --- files of other kinds -----------------------------------------------------------------------

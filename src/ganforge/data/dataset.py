@@ -469,7 +469,8 @@ def check_labels(labels: Array, count: int, where: str) -> Ints:
     bad = np.flatnonzero((labels < 0) | (labels >= MAX_CLASSES))
     if len(bad):
         raise DataError(
-            f"{where}: label {int(labels[bad[0]])} of row {int(bad[0])} is out of range: "
-            f"labels are 0..K-1 with at most {MAX_CLASSES} classes"
+            f"{where}: label {int(labels[bad[0]])} of row {int(bad[0])} is out of range: labels "
+            f"are 0..K-1 with at most {MAX_CLASSES} classes: leave such rows out, or number the "
+            "classes, np.unique(labels, return_inverse=True)[1]"
         )
     return labels.astype(np.int64)

@@ -129,10 +129,19 @@ def _classes(dataset: Dataset) -> list[tuple[str, str]]:
         return [("labels", "none")]
     counts = np.bincount(dataset.labels, minlength=dataset.spec.classes)
     names = dataset.class_names or range(len(counts))
-    rows = [(f"  {name}", f"{n:,}") for name, n in zip(names, counts, strict=False)]
+    rows = [(f"  {one_line(name)}", f"{n:,}") for name, n in zip(names, counts, strict=False)]
+    empty = [row[0].strip() for row, n in zip(rows, counts, strict=True) if not n]
     if len(rows) > _LISTED:
         rows[_LISTED:] = [("  ...", f"{len(rows) - _LISTED} more")]
+    if empty and dataset.part == "train":
+        lacking = ", ".join(empty[:8])
+        rows.append(("note", f"no training example of {lacking}: recipes with labels refuse this"))
     return [("classes", str(dataset.spec.classes)), *rows]
+
+
+def one_line(name: object) -> str:
+    """A class's name without line breaks and other letters that move the cursor."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(name))
 
 
 def _numbers(values: Array) -> str:

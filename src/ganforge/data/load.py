@@ -19,12 +19,13 @@ from ganforge.data.dataset import (
     select,
     without_gaps,
 )
+from ganforge.data.decode import begins_a_picture
 from ganforge.data.formats import FORMATS, idx, image_folder, image_pairs, packed
 from ganforge.data.settings import BETWEEN, Reading, split_off
 from ganforge.data.spec import DataSpec
 from ganforge.errors import DataError, UsageError, choice, did_you_mean, one_line
 from ganforge.files import reading
-from ganforge.text import on_disk, printable
+from ganforge.text import command_line, on_disk, printable
 
 # Every data set known by name: a toy law, or a function that reads all of its examples.
 NAMED: dict[str, Callable[[], Examples] | toy.Law] = {
@@ -52,6 +53,7 @@ KNOWN = {
     ".pt": ("a file of torch", "images = torch.load(file).numpy()"),
     ".pth": ("a file of torch", "images = torch.load(file).numpy()"),
     ".tfrecord": ("a file of TensorFlow", "images = np.stack(...) of its records"),
+    ".safetensors": ("a file of tensors", "images = load_file(file)['images']"),
     ".tar": ("a tar archive", ""),
     ".tar.bz2": ("a tar archive", ""),
     ".tar.xz": ("a tar archive", ""),
@@ -160,7 +162,7 @@ def read(path: Path, options: PictureOptions) -> Examples:
             if not path.is_file():
                 raise DataError(f"{path}: neither a file nor a folder")
             with path.open("rb") as file:
-                head = file.read(8)
+                head = file.read(12)
     if options.pairing and image_folder.recognises(path, head):
         return image_pairs.read(path, options)
     for name in FORMATS:
@@ -171,12 +173,15 @@ def read(path: Path, options: PictureOptions) -> Examples:
             if examples.labels is not None and not examples.class_names:
                 tables.refuse_continuous(str(path), examples.labels.tolist())
             return without_gaps(examples)
-    begins = f"it begins with {head.hex(' ')}" if head else "it is empty"
+    begins = f"it begins with {head[:8].hex(' ')}" if head else "it is empty"
     raise DataError(f"{path}: not {_kinds()}: {begins}{_instead(path, head)}")
 
 
 def _instead(path: Path, head: bytes) -> str:
     """What to do with a file of a format that is known and not read; "" for other files."""
+    if begins_a_picture(head):
+        folder = command_line(["--data", str(path.parent)])
+        return f"; one picture: give the folder of all pictures, as {folder}"
     suffix = "".join(path.suffixes[-2:]).lower()
     kind, load = next(
         (

@@ -50,9 +50,9 @@ def survey(data: str) -> Survey:
     """
     path = None if data in NAMED else locate(data)
     if path is not None and (path.is_dir() or path.suffix.lower() == ".zip"):
-        if image_pairs.recognises(path, b"PK"):
-            return Survey(0, 0, 0, translated=True)
         try:
+            if image_pairs.recognises(path, b"PK"):
+                return Survey(0, 0, 0, translated=True)
             return of_pictures(os.fspath(path))
         except DataError:  # another format in a folder, or a fault that `load` says better
             pass

@@ -120,7 +120,7 @@ class Sampler:
             given = printable(given)
             if given in names:
                 return names.index(given)
-            if names and all(name.isdecimal() for name in names):
+            if names and all(name.removeprefix("-").isdecimal() for name in names):
                 every = ", ".join(names[:12]) + ", ..." * (len(names) > 12)
                 raise UsageError(f"label {given}: {self.name} knows the labels {every}")
             if given.removeprefix("-").isdecimal():

@@ -14,7 +14,7 @@ from numpy.lib import format as npy
 
 from ganforge.data import archives
 from ganforge.data.dataset import Examples, PictureOptions, blocks, check_labels
-from ganforge.data.levels import spread, to_bytes
+from ganforge.data.levels import by_picture, flat, spread, to_bytes
 from ganforge.errors import DataError
 from ganforge.files import parsing, reading
 from ganforge.types import Array, Pixels
@@ -63,15 +63,19 @@ def read_npz(path: Path, white: int = 0) -> Examples:
         DiskError: the file cannot be read.
     """
     sizes = archives.members(path, CAPS)
-    keys = {name.removesuffix(".npy"): name for name in sizes if name.endswith(".npy")}
+    keys = {name.removesuffix(".npy").lower(): name for name in sizes if name.endswith(".npy")}
     if parts := part_keys(keys):
         return read_parts(path, parts, white)
     key = next((k for k in VALUE_KEYS if k in keys), None)
     if key is None:
         found = ", ".join(sorted(keys)[:10]) or "no arrays"
         raise DataError(f"{path}: holds {found}: name the array one of {', '.join(VALUE_KEYS)}")
-    labels = next((_member(path, keys[k]) for k in LABEL_KEYS if k in keys), None)
-    return examples(_member(path, keys[key]), labels, str(path), white)
+    of_labels = next((k for k in LABEL_KEYS if k in keys), None)
+    labels = None if of_labels is None else _member(path, keys[of_labels])
+    whole = examples(_member(path, keys[key]), labels, str(path), white)
+    others = [keys[k].removesuffix(".npy") for k in sorted(set(keys) - {key, of_labels})]
+    note = f"not read: {', '.join(others[:8])}; labels are called {' or '.join(LABEL_KEYS)}"
+    return replace(whole, notes=(*whole.notes, note)) if others else whole
 
 
 def part_keys(keys: dict[str, str]) -> list[tuple[str, str]]:
@@ -79,10 +83,9 @@ def part_keys(keys: dict[str, str]) -> list[tuple[str, str]]:
 
     Empty without a train and another part; a part that is missing is two empty names.
     """
-    lower = {key.lower(): member for key, member in keys.items()}
 
     def member(forms: tuple[str, ...], names: tuple[str, ...]) -> str:
-        found = (lower.get(form.format(name), "") for form in forms for name in names)
+        found = (keys.get(form.format(name), "") for form in forms for name in names)
         return next(filter(None, found), "")
 
     parts = [(member(VALUES_OF_PART, names), member(LABELS_OF_PART, names)) for names in PART_NAMES]
@@ -178,15 +181,16 @@ def examples(values: Array, labels: Array | None, where: str, white: int = 0) ->
     if values.ndim == 0 or 0 in values.shape:
         raise DataError(f"{where}: an array of shape {values.shape} holds no examples")
     if values.ndim != 2:
-        values = pictures(values, where, None if labels is None else len(labels))
+        values = pictures(values, where, labels.size if labels is not None else None)
     if values.dtype.kind == "f":
         values = _floats(values, where)
+        notes = flat(values, by_picture(values, np.max)) if values.ndim == 4 else ()
     elif values.dtype.kind in "biu" and values.ndim == 4:
         values, notes = _bytes(values, where, white)
     else:
         raise DataError(
             f"{where}: {values.ndim} axes of {values.dtype}: pictures are whole numbers 0..255 or "
-            "floats, vectors are floats; convert them with .astype"
+            f"floats, vectors are floats; convert them with a.astype('float32'){_unrolled(values)}"
         )
     labels = None if labels is None else check_labels(labels, len(values), where)
     return Examples(values, labels, notes=notes)
@@ -208,10 +212,16 @@ def pictures(values: Array, where: str, count: int | None = None) -> Array:
         return values
     if values.ndim == 4 and values.shape[1] in CHANNELS:
         return values.transpose(0, 2, 3, 1)
-    last = ": np.moveaxis(a, -1, 0) brings the last axis to the front" if values.ndim == 4 else ""
+    mended = ""
+    if values.ndim == 4:
+        first, second, third, last = values.shape
+        if third in CHANNELS or (first in CHANNELS and last >= second):
+            mended = ": np.moveaxis(a, -1, 0) brings the last axis to the front"
+        elif first in CHANNELS:
+            mended = ": np.moveaxis(a, 0, -1) brings the first axis to the end"
     raise DataError(
         f"{where}: shape {values.shape}: give pictures as (N, H, W, C) with 1 to 4 channels last, "
-        f"or vectors as (N, F){last}"
+        f"or vectors as (N, F){mended}"
     )
 
 
@@ -219,14 +229,24 @@ def refuse_ambiguous(shape: tuple[int, ...], where: str) -> None:
     """DataError for three axes that may be other things than N grey pictures."""
     n, h, w = shape
     as_grey = f"a[..., None] for {n} grey pictures of {h} x {w}"
-    if (w in (3, 4) and h > 4) or (n in (3, 4) and h == w):
-        one = "a[None]" if w in (3, 4) else "np.moveaxis(a, 0, -1)[None]"
+    if (w in CHANNELS and h > 4) or (n in (3, 4) and h > 4):
+        one = "a[None]" if w in CHANNELS else "np.moveaxis(a, 0, -1)[None]"
         meaning = f"{one} for one picture"
-    elif (n == h != w) or w > max(8 * h, n):
+    elif (n == h != w) or w > max(4 * h, n):
         meaning = f"np.moveaxis(a, -1, 0) for {w} pictures of {n} x {h}"
     else:
         return
     raise DataError(f"{where}: shape {shape} has two meanings: save {meaning}, or {as_grey}")
+
+
+def _unrolled(values: Array) -> str:
+    """How rows of numbers become square pictures, if they can be such; "" if they cannot."""
+    for channels in (1, 3):
+        side = math.isqrt(values.shape[1] // channels)
+        if side > 1 and side * side * channels == values.shape[1]:
+            shape = f"-1, {side}, {side}" if channels == 1 else f"-1, 3, {side}, {side}"
+            return f", a.reshape({shape}) for pictures"
+    return ""
 
 
 def _floats(values: Array, where: str) -> Array:
@@ -245,15 +265,19 @@ def _bytes(values: Array, where: str, white: int) -> tuple[Pixels, tuple[str, ..
     """uint8, and notes; DataError for a number that is negative, or above 255 without `white`."""
     limits = [(values[chunk].min(), values[chunk].max()) for chunk in blocks(values)]
     low, high = min(int(low) for low, _ in limits), max(int(high) for _, high in limits)
-    if low < 0 or (high > 255 and not white):
-        bad = low if low < 0 else high
+    if low < 0:
         raise DataError(
-            f"{where}: a pixel of {bad}: whole numbers must lie in 0..255, or say which is white, "
+            f"{where}: a pixel of {low}: whole numbers must not be negative: save a - a.min(), or "
+            "floats: a.astype('float32')"
+        )
+    if high > 255 and not white:
+        raise DataError(
+            f"{where}: a pixel of {high}: whole numbers must lie in 0..255, or say which is white, "
             f"as @white={2 ** high.bit_length() - 1} behind the name of the data"
         )
     if white:
         return np.concatenate([to_bytes(values[chunk], white) for chunk in blocks(values)]), ()
-    return spread(values.astype(np.uint8, copy=False), high)
+    return spread(values.astype(np.uint8, copy=False))
 
 
 def _member(path: Path, name: str) -> Array:

@@ -17,9 +17,9 @@ import numpy as np
 
 from ganforge.data import labels
 from ganforge.data.archives import Store
-from ganforge.data.dataset import Examples, PictureOptions, blocks, check_size
+from ganforge.data.dataset import Examples, PictureOptions, check_size
 from ganforge.data.decode import Header, Work, brightest, decode, probe, quiet, set_filters, work_on
-from ganforge.data.levels import DARK, spread
+from ganforge.data.levels import DARK, by_picture, dark, spread
 from ganforge.data.listing import listed, summary
 from ganforge.errors import DataError
 from ganforge.text import command_line, printable
@@ -184,19 +184,19 @@ def in_range(
     """
     white, path = options.reading.white, seen.store.path
     deep = [row for row, name in enumerate(decoded) if seen.good[name].deep]
-    if deep and not white and max(values[row].max() for row in deep) < DARK:
-        names = [decoded[row] for row in deep]
+    tops = by_picture(values[deep], np.max) if deep and not white else np.empty(0)
+    if dark(tops):
+        names = [decoded[row] for row, top in zip(deep, tops, strict=True) if top < DARK]
         with quiet(), executor(options) as pool:
             found = [top for _, top in _results(pool, brightest, seen.store, names)]
         top = max(each for each in found if isinstance(each, int))
         white_is = command_line(["--data", f"{path}@white={2 ** top.bit_length() - 1}"])
         raise DataError(
-            f"{path}: the brightest pixel of {len(deep)} pictures of 16 bits is {top} of 65535, so "
-            f"they would be nearly black: say which number is white, as {white_is}, or "
+            f"{path}: the brightest pixel of {len(names)} pictures of 16 bits is {top} of 65535, "
+            f"so they would be nearly black: say which number is white, as {white_is}, or "
             "@white=65535 to read them as they are"
         )
-    top = max(int(values[chunk].max()) for chunk in blocks(values))
-    return (values, ()) if white or deep else spread(values, top)
+    return (values, ()) if white or deep else spread(values)
 
 
 def executor(options: PictureOptions, pixels: int = 0) -> Executor:

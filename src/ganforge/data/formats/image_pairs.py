@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from ganforge.data import labels, tables
+from ganforge.data import labels, parts, tables
 from ganforge.data.archives import Archive, Folder, Store
 from ganforge.data.dataset import Examples, PictureOptions, check_size
 from ganforge.data.decode import Header
@@ -31,6 +31,7 @@ from ganforge.types import Array
 
 CSV = "pairs.csv"
 PUBLISHED = ("traina", "trainb", "testa", "testb")
+DOMAINS = {"train": "train", "validation": "val", "test": "test"}  # beginnings of such names
 PARTS = {"train": 0, "training": 0, "val": 1, "valid": 1, "validation": 1, "test": 2}
 FORMS = f"give two folders, a folder with A/ and B/ or with trainA/ and trainB/, or a {CSV}"
 
@@ -104,6 +105,10 @@ def read(path: Path, options: PictureOptions) -> Examples:
     else:
         refuse_pair_file(path, "it has no two folders, so it could only hold", options)
         listing = from_halves(store, within)
+    used = {*listing.source.names, *listing.target.names}
+    used |= {reason.partition(": ")[0] for reason in listing.missing}
+    if others := [name for name in names if name not in used]:
+        notes.append(f"left out: {len(others)} pictures of neither domain, as {others[0]}")
     return replace(examples(path, listing, options), notes=tuple(map(printable, notes)))
 
 
@@ -141,7 +146,7 @@ def examples(path: Path, listing: Listing, options: PictureOptions) -> Examples:
             missing = f"; {listing.missing[0]}" if listing.missing else ""
             raise DataError(f"{path}: domain {domain} has no pictures{missing}: {FORMS}")
     count = len(listing.source.names) + len(listing.missing)
-    refuse_share(path, listing.missing, max(count, len(listing.target.names)))
+    refuse_alone(path, listing.missing, max(count, len(listing.target.names)))
     probed = [image_folder.headers(s.store, s.names, options, s.half) for s in sides]
     skipped = reasons(probed)
     refuse_share(path, skipped, len(listing.source.names))
@@ -175,6 +180,17 @@ def reasons(read: Iterable[tuple[Any, dict[str, str]]]) -> list[str]:
 def refuse_share(path: Path, left: list[str], count: int) -> None:
     """DataError if too many pictures are left out, each as "name: reason"."""
     image_folder.check_share(path, dict(each.partition(": ")[::2] for each in left), count)
+
+
+def refuse_alone(path: Path, missing: list[str], count: int) -> None:
+    """DataError if too many pictures have no partner, each as "name: reason"."""
+    if len(missing) * 100 > image_folder.CORRUPT_PERCENT * count:
+        raise DataError(
+            f"{path}: {len(missing)} of {count} pictures have no partner, more than "
+            f"{image_folder.CORRUPT_PERCENT} %; the first is {missing[0]}: pairs have one name in "
+            "both domains; unpaired pictures are for the recipe cyclegan, and data show reads them "
+            "with --pairing unpaired"
+        )
 
 
 def pairs(listing: Listing) -> list[tuple[str, str]]:
@@ -254,7 +270,8 @@ def from_sides(path: Path, source: Side, target: Side, options: PictureOptions) 
 def by_top(path: Path, names: list[str]) -> dict[str, list[str]]:
     """Folder at the top, in small letters -> the pictures in it; "" -> those in none.
 
-    A folder that holds all of them is not counted, unless there are empty ones beside it.
+    train_A and the like are traina. A folder that holds all of them is not counted, unless there
+    are empty ones beside it.
     """
     beside = [p.name.lower() for p in path.iterdir() if p.is_dir()] if path.is_dir() else []
     top = labels.shared_folder(names) if len(beside) < 2 else ""
@@ -262,14 +279,19 @@ def by_top(path: Path, names: list[str]) -> dict[str, list[str]]:
     for name in names:
         folder, slash, _ = name.removeprefix(top).partition("/")
         found.setdefault(folder.lower() if slash else "", []).append(name)
+    for folder in sorted(found):
+        part, domain = parts.part_of(folder)
+        if part and domain and (named := DOMAINS[part] + domain.lower()) != folder:
+            found[named] = found.get(named, []) + found.pop(folder)
     return found
 
 
 def from_parts(
     path: Path, store: Store, within: dict[str, list[str]], options: PictureOptions
 ) -> Listing:
-    """trainA/, trainB/ and perhaps testA/, testB/."""
-    sides = {top: within.get(top, []) for top in PUBLISHED}
+    """trainA/, trainB/ and perhaps testA/, testB/, else valA/ and valB/."""
+    other = "test" if {*PUBLISHED[2:]} & set(within) else "val"
+    sides = {top: within.get(top.replace("test", other), []) for top in PUBLISHED}
     if bool(sides["testa"]) != bool(sides["testb"]):
         lacking = "testA" if sides["testb"] else "testB"
         raise DataError(f"{path}: {lacking}/ has no pictures: give both domains one, or neither")
