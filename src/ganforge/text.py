@@ -74,8 +74,12 @@ def strings(value: Any) -> Any:
 
 
 def command_line(words: Sequence[str]) -> str:
-    """Words as a shell reads them back, bytes that are not UTF-8 in the form $'caf\\xe9'."""
+    """Words as a shell reads them back, bytes that are not UTF-8 in the form $'caf\\xe9'.
+
+    A file whose name begins with - is written as ./-name, or it would be an option.
+    """
     escaped = str.maketrans({"\\": "\\\\", "'": "\\'"})
+    words = [f"./{w}" if w.startswith("-") and Path(w).exists() else w for w in words]
     return " ".join(
         shlex.quote(w) if printable(w) == w else f"$'{printable(w.translate(escaped))}'"
         for w in words

@@ -90,3 +90,35 @@ def test_a_model_folder_names_its_data_without_their_path(
     assert main(["evaluate", str(model), *words]) == 65
     assert "--data names other data to score with" in capsys.readouterr().err
     assert main(["evaluate", str(model), "--data", str(data), *words]) == 0
+
+
+@pytest.mark.parametrize("name", ["-dash", "--size", "a|b", "a b|c"])
+def test_names_that_look_like_something_else(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    save(tmp_path / name)
+    words = ["train", "dcgan", f"--data={name}", "--size", "16", "--kimg", "0.1", "--threads", "1"]
+    assert main([*words, f"--out=run{name}"]) == 0
+    (tmp_path / f"run{name}").rename(tmp_path / f"{name}-run")
+    assert main([*words, f"--out={name}-run"]) == 0
+    line = next(r for r in capsys.readouterr().out.splitlines()[::-1] if r.startswith("sample "))
+    assert main(shlex.split(line)[2:]) == 0
+    assert main(["data", "pack", f"./{name}", "packed"]) == 0
+
+
+def test_a_run_whose_data_are_gone_says_how_to_go_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    save(tmp_path / "d")
+    words = ["--size", "16", "--kimg", "0.1", "--threads", "1"]
+    assert main(["train", "dcgan", "--data", "d", "--out", "run", *words]) == 0
+    (tmp_path / "d").rename(tmp_path / "e")
+    assert main(["train", "run"]) == 2
+    assert "have moved: ganforge train RUN --data PATH" in capsys.readouterr().err
+    assert main(["train", "run", "--data", "e"]) == 0
+    assert main(["train", "run"]) == 0

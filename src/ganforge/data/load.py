@@ -21,7 +21,7 @@ from ganforge.data.dataset import (
 )
 from ganforge.data.decode import begins_a_picture
 from ganforge.data.formats import FORMATS, idx, image_folder, image_pairs, packed
-from ganforge.data.settings import BETWEEN, Reading, split_off
+from ganforge.data.settings import Reading, folders_in, split_off
 from ganforge.data.spec import DataSpec
 from ganforge.errors import DataError, UsageError, choice, did_you_mean, one_line
 from ganforge.files import reading
@@ -61,6 +61,7 @@ KNOWN = {
     ".7z": ("a 7z archive", ""),
     ".rar": ("a RAR archive", ""),
 }
+MOVED = "; data of a run that have moved: ganforge train RUN --data PATH"
 HEADS = {
     ".h5": b"\x89HDF",
     ".parquet": b"PAR1",
@@ -107,7 +108,7 @@ def load(
         refuse_settings(data, reading, "has published parts")
         return select(entry(), name, part, size=size, seed=seed, pairing=pairing)
     options = PictureOptions(size, reading=reading, pairing=pairing)
-    if BETWEEN in bare:
+    if len(folders_in(bare)) > 1:
         examples = read_two(bare, options)
     else:
         path = locate(bare)
@@ -144,9 +145,9 @@ def locate(data: str) -> Path:
             f"data {data[:200]!r}: not a path that can be read ({one_line(error)})"
         ) from None
     if os.sep in data or path.suffix:
-        raise DataError(f"data {data[:200]!r}: no such file or folder")
+        raise DataError(f"data {data[:200]!r}: no such file or folder{MOVED}")
     known = did_you_mean(data[:200], list(NAMED))
-    raise UsageError(f"unknown data {data[:200]!r}: {known}, or the path of {_kinds()}")
+    raise UsageError(f"unknown data {data[:200]!r}: {known}, or the path of {_kinds()}{MOVED}")
 
 
 def read(path: Path, options: PictureOptions) -> Examples:
@@ -209,7 +210,7 @@ def read_two(data: str, options: PictureOptions) -> Examples:
         UsageError: not two of them.
         DataError: see `image_pairs.examples`.
     """
-    paths = [locate(each) for each in data.split(BETWEEN)]
+    paths = [locate(each) for each in folders_in(data)]
     for path in paths:
         if not path.is_dir() and path.suffix.lower() != ".zip":
             raise DataError(f"{path}: two domains are two folders or zips of pictures")

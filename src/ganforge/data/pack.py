@@ -16,7 +16,7 @@ from ganforge.data import toy
 from ganforge.data.dataset import PictureOptions
 from ganforge.data.formats import packed
 from ganforge.data.load import NAMED, locate, read, read_two
-from ganforge.data.settings import BETWEEN, split_off
+from ganforge.data.settings import folders_in, split_off
 from ganforge.errors import UsageError
 from ganforge.files import sync_folder, writing
 from ganforge.types import Array
@@ -59,7 +59,7 @@ def pack(
         )
         if entry is not None:
             examples = entry()
-        elif BETWEEN in bare:
+        elif len(folders_in(bare)) > 1:
             examples = read_two(bare, options)
         else:
             path = locate(bare)

@@ -67,6 +67,11 @@ def split_off(data: str) -> tuple[str, Reading]:
     return found["name"], Reading(**values)
 
 
+def folders_in(data: str) -> list[str]:
+    """The folders of "A|B", or a name alone, as of a path that exists with the | in its name."""
+    return [data] if exists(Path(data)) else data.split(BETWEEN)
+
+
 def exists(path: Path) -> bool:
     """Whether there is a file or folder; False for a path that the system refuses."""
     try:
@@ -80,6 +85,6 @@ def short_name(data: str) -> str:
 
     Two folders have both names, as X-Y.
     """
-    paths = [Path(each) for each in split_off(data)[0].split(BETWEEN)]
+    paths = [Path(each) for each in folders_in(split_off(data)[0])]
     names = [(path.resolve() if path.name in ("", "..") else path).name for path in paths]
     return "-".join(name.lstrip(".").split(".")[0] or "data" for name in names)
