@@ -64,6 +64,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert main(["train", "--out", str(root / "runs/cdcgan"), *shlex.split(SHORT["cdcgan"])]) == 0
     coded = ["train", "infogan", "--out", str(root / "runs/infogan")]
     assert main([*coded, *shlex.split(SHORT["infogan"])]) == 0
+    Image.fromarray(rng.integers(0, 256, (40, 40), dtype=np.uint8)).save(root / "three.png")
+    assert main(["directions", str(root / "runs/cdcgan"), "--count", "2"]) == 0
     return root
 
 

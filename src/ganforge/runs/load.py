@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from ganforge import nets, registry
+from ganforge import files, nets, registry
 from ganforge.config import convert
 from ganforge.config.schema import Config
 from ganforge.config.user_code import UserCode
@@ -60,6 +60,14 @@ def open_sampler(
         if not (folder / model.CONFIG).is_file():
             raise DataError(f"{path}: this run has no model yet; its first checkpoint makes one")
     return model.load(folder, networks, device)
+
+
+def weights_sha256(path: Path | str) -> str:
+    """The sha256 of the weights that `open_sampler` reads at `path`."""
+    folder = located(path)
+    if not (folder / model.CONFIG).is_file():
+        folder = runs.open_run(folder).model
+    return files.digest(read_file(folder / model.WEIGHTS))
 
 
 def located(path: Path | str) -> Path:

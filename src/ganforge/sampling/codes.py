@@ -13,22 +13,27 @@ from ganforge.errors import UsageError, did_you_mean
 
 Value = float | tuple[float, float]
 Codes = Mapping[str, Value]  # name -> a number, or (from, to)
-FORM = "expected such as digit=3,slant=-2..2"
 
 
-def parsed(text: str | None) -> dict[str, Value]:
-    """The codes of a text as `digit=3,slant=-2..2`; UsageError if it has another form."""
+def parsed(
+    text: str | None, option: str = "--codes", form: str = "digit=3,slant=-2..2"
+) -> dict[str, Value]:
+    """The numbers and ranges of a text as `digit=3,slant=-2..2`, by name.
+
+    Raises:
+        UsageError: the text has another form; option, form: what the message says.
+    """
     found: dict[str, Value] = {}
     for part in (text or "").split(",") if text is not None else ():
         name, equals, value = (word.strip() for word in part.partition("="))
         if not (equals and name) or name in found:
-            raise UsageError(f"--codes {text}: {part.strip()!r} is no new NAME=VALUE, {FORM}")
+            raise UsageError(f"{option} {text}: {part.strip()!r}: expected such as {form}")
         try:
             numbers = [float(number) for number in value.split("..")]
         except ValueError:
             numbers = []
-        if len(numbers) not in (1, 2):
-            raise UsageError(f"--codes {text}: {value!r} is no number and no range, {FORM}")
+        if len(numbers) not in (1, 2) or not all(map(math.isfinite, numbers)):
+            raise UsageError(f"{option} {text}: {value!r}: expected such as {form}")
         found[name] = numbers[0] if len(numbers) == 1 else (numbers[0], numbers[1])
     return found
 

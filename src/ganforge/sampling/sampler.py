@@ -10,7 +10,7 @@ from __future__ import annotations
 import html
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 import torch
@@ -25,6 +25,10 @@ from ganforge.sampling import paths, styles
 from ganforge.sampling.codes import Codes, checked, with_values
 from ganforge.text import printable
 from ganforge.types import Array
+
+if TYPE_CHECKING:
+    from ganforge.sampling.directions import Directions
+    from ganforge.sampling.project import Projection
 
 Labels = int | str | Sequence[int | str] | Array | None
 # Examples of a forward pass, by the type of the device. On the CPU 16 cost a third of the rate of
@@ -338,6 +342,66 @@ class Sampler:
         count = rows + columns
         w = styles.of_noise(self, self.z(count, seed), self.labels(count, labels))
         return styles.mix(self, w[:rows], w[rows:], cut, truncation)
+
+    def project(
+        self,
+        pictures: Array,
+        labels: Labels = None,
+        steps: int = 200,
+        starts: int = 16,
+        seed: int = 0,
+        space: str = "",
+    ) -> Projection:
+        """Where pictures are in the space of z or w: the samples nearest to them, by optimisation.
+
+            z* = argmin over z of the squared difference of G(z) and the picture, on three scales
+
+        Args:
+            pictures: (N, H, W, C), as the generator makes them.
+            labels: of the pictures, one or a list that is cycled; None tries all in turn.
+            steps: of the search, at least 1.
+            starts: noises with which it begins, at least 1.
+            seed: of the starts; the same seed finds the same places.
+            space: "z" or "w"; empty for w of a style-based generator, else z.
+
+        Returns:
+            The projections, with their errors and those of samples of the generator itself.
+
+        Raises:
+            UsageError: pictures of another shape, or an argument out of range.
+        """
+        from ganforge.sampling.project import project
+
+        return project(self, pictures, labels, steps, starts, seed, space)
+
+    def find_directions(self, count: int = 8, samples: int = 4096, seed: int = 0) -> Directions:
+        """The directions along which samples differ most, see `sampling.directions`.
+
+        Args:
+            count: at least 1; fewer are found if the space has fewer.
+            samples: of which they are computed, 64 or more.
+            seed: of these samples.
+
+        Raises:
+            UsageError: networks without a layer, or an argument out of range.
+        """
+        from ganforge.sampling.directions import directions
+
+        return directions(self, count, samples, seed)
+
+    def moved(self, found: Directions, amounts: Mapping[str, float]) -> Sampler:
+        """A sampler whose samples are moved along directions.
+
+        Args:
+            found: of `find_directions`.
+            amounts: name -> standard deviations, as {"d1": 2.0}.
+
+        Raises:
+            UsageError: no such direction.
+        """
+        from ganforge.sampling.directions import shifted
+
+        return shifted(self, found, amounts)
 
 
 def filled(rows: Tensor, size: int) -> Tensor:

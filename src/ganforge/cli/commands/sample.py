@@ -38,6 +38,7 @@ def sample(
     seed: int = 0,
     first: int = 0,
     codes: str | None = None,
+    direction: str | None = None,
     truncation: float = 1.0,
     output: Output = None,
     format: Literal["png", "jpg", "webp"] = "png",
@@ -68,6 +69,9 @@ def sample(
     codes
         Codes of a generator that has them, as digit=3,slant=-2..2: a number for all samples, or a
         range that is walked from left to right in each row of the grid, while all else stays.
+    direction
+        Move the samples along directions that `ganforge directions RUN` has found, as d1=2 or
+        slant=-1.5,d3=2, in standard deviations.
     truncation
         A number in (0, 1]; below 1 the samples vary less.
     output
@@ -99,6 +103,8 @@ def sample(
     require_new([out] if output and single else [], overwrite)
     remark = replaced(output, [out])
     sampler = load.open_sampler(run, user_code(code), device)
+    if direction is not None:
+        sampler = moved(sampler, run, direction)
     chosen = parsed(codes)
     groups = samples.groups(sampler, label, classes)
     asked = samples.Asked(n, groups, seed, first, truncation, chosen)
@@ -151,6 +157,23 @@ def one_file(sampler: Sampler, asked: Asked, out: Path, scale: int | None) -> by
     if scale is None:
         return picture_file(pixels, columns)
     return images.png(images.grid(pixels, columns), scale)
+
+
+def moved(sampler: Sampler, run: Path, text: str) -> Sampler:
+    """The sampler of a run, moved along the directions of a text as d1=2,d3=-1."""
+    from ganforge.runs import load
+    from ganforge.sampling import directions
+    from ganforge.sampling.codes import parsed
+
+    place = in_this_folder(run, directions.FILE) or load.located(run) / directions.FILE
+    found = directions.load(place, load.weights_sha256(run))
+    amounts = parsed(text, "--direction", "d1=2")
+    for name, amount in amounts.items():
+        if isinstance(amount, tuple):
+            raise UsageError(
+                f"--direction {name} = {amount}: give one number; strips: `ganforge directions`"
+            )
+    return sampler.moved(found, amounts)  # type: ignore[arg-type]  # there is no pair among them
 
 
 def swept(sampler: Sampler, asked: Asked, out: Path, scale: int | None) -> tuple[Asked, bytes]:
