@@ -53,7 +53,9 @@ def of_log(log: Sequence[Mapping[str, Any]], game: Any, classes: int = 0) -> Fig
     }
     if isinstance(game, Adversarial):
         out["g_slope"] = _slope(game.loss, _mean(column(window, "d_fake")), real, fake)
-        out |= _cost(game, _mean(column(window, "loss_d")), column(log, "loss_d"), classes)
+        # the bound of the codes is no part of what guessing costs
+        loss = "adversarial_d" if game.infers else "loss_d"
+        out |= _cost(game, _mean(column(window, loss)), column(log, loss), classes)
     return out | _movement(log[-min(2 * MOST, max(FEWEST, len(log) // 2)) :])
 
 

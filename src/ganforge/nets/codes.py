@@ -104,6 +104,15 @@ def entropy(code: LatentCode) -> float:
     return code.size * one
 
 
+def limits(code: LatentCode) -> tuple[float, float]:
+    """The bound of a code that is not shown at all, and of one that is shown exactly, in nats."""
+    if code.law == "categorical":
+        return 0.0, entropy(code)
+    best = entropy(code) - code.size * math.log(2 * math.pi) / 2
+    variance = 1 / 3 if code.law == "uniform" else 1.0
+    return best - code.size * variance / 2, best
+
+
 def inferring(discriminator: nn.Module, codes: tuple[LatentCode, ...], spec: DataSpec) -> nn.Module:
     """A discriminator with a head for the codes; UsageError if it has no features, or labels."""
     if spec.classes:

@@ -10,8 +10,11 @@ Source   Chen et al. 2016, "InfoGAN: interpretable representation learning by in
          maximizing generative adversarial nets", in the form of the published code.
 Differs  The codes are named digit, slant and width before anybody has looked: what the second and
          the third show differs from seed to seed, and they may be exchanged.
-Reaches  not yet run to the end.
-Takes    not yet measured.
+Reaches  the published widths have not been run. Narrow players (below), some 3,950 steps, two
+         seeds: 25 and 38 % of the samples have another digit than their class is matched with.
+Takes    77 minutes in bf16 on one busy CPU thread; narrow players about 35.
+Narrow   --networks.width 16 --networks.hidden 128 --networks.init.law default: with the published
+         N(0, 0.02) narrow players hardly learn.
 Codes    ganforge sample runs/infogan --codes digit=0..9
          ganforge interpolate runs/infogan --codes digit=3,slant=-2..2
 Command  ganforge train infogan

@@ -15,7 +15,7 @@ from ganforge.diagnosis import Diagnosis
 from ganforge.errors import GanforgeError, UsageError
 from ganforge.evaluation.metrics import METRICS
 from ganforge.plotting import curves, style
-from ganforge.report import charts, compare, facts, film, samples, words
+from ganforge.report import charts, compare, facts, film, samples, signs, words
 from ganforge.report.charts import Drawing
 from ganforge.report.compare import Comparison
 from ganforge.report.facts import Facts
@@ -209,6 +209,7 @@ def render(pages: Sequence[Page]) -> str:
         measures={name: metric.measures for name, metric in METRICS.items()},
         problems={code: check.name for code, check in diagnosis.CHECKS.items()},
         hardware=facts.hardware,
+        signs=signs.signs,
         versions=facts.versions,
         series_colour=charts.series_colour,
         style=Markup(sheet),

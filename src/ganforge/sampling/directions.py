@@ -13,7 +13,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -24,8 +24,10 @@ from ganforge.errors import DataError, UsageError, check, did_you_mean
 from ganforge.nets.base import evaluating
 from ganforge.nets.stylegan import Generator
 from ganforge.sampling import styles
-from ganforge.sampling.sampler import Labels, Sampler
 from ganforge.types import Array, Floats
+
+if TYPE_CHECKING:
+    from ganforge.sampling.sampler import Labels, Sampler
 
 FILE = "directions.json"
 FORMAT = 1
@@ -67,31 +69,6 @@ class Directions:
         return replace(self, names=tuple(new))
 
 
-@dataclass(frozen=True, repr=False)
-class Shifted(Sampler):
-    """A sampler whose samples are moved along directions; see `Sampler`.
-
-    space: "z" or "w". shift: (Z,) or (W,), added before truncation.
-    """
-
-    space: str = "z"
-    shift: tuple[float, ...] = ()
-
-    def forward(self, z: Tensor, label: Tensor | None, truncation: float) -> Tensor:
-        shift = torch.tensor(self.shift, dtype=z.dtype, device=z.device)
-        if self.space == "z":
-            return super().forward(z + shift, label, truncation)
-        model = styles.generator(self)
-        ws = (model.mapping(z, label) + shift).unsqueeze(1).expand(-1, model.count, -1)
-        return model.pictures(model.truncated(ws, truncation), None)
-
-
-def shifted(sampler: Sampler, found: Directions, amounts: Mapping[str, float]) -> Sampler:
-    """`sampler` with all samples moved, as {"d1": 2.0} by two standard deviations of d1."""
-    parts = {key: getattr(sampler, key) for key in Sampler.__dataclass_fields__}
-    return Shifted(**parts, space=found.space, shift=tuple(found.shift(amounts).tolist()))
-
-
 def directions(sampler: Sampler, count: int = 8, samples: int = 4096, seed: int = 0) -> Directions:
     """The principal directions of w for style-based generators, else of the first layer in z.
 
@@ -128,7 +105,7 @@ def principal(w: Tensor) -> tuple[Tensor, Tensor]:
 def fitted(sampler: Sampler, z: Tensor, labels: Array | None) -> tuple[Tensor, Tensor]:
     """Directions (K, Z) of one standard deviation each of z (N, Z), and their shares (K,).
 
-    Codes are no part of a direction; what labels add to the first layer is taken away first.
+    Codes are no part of a direction; the mean of each label is subtracted first.
     """
     features = first_features(sampler, z, labels).double()
     groups = np.zeros(len(z), dtype=np.int64) if labels is None else labels
@@ -185,8 +162,7 @@ def strips(
     made = []
     for name in found.names:
         for amount in np.linspace(-most, most, steps):
-            moved = shifted(sampler, found, {name: float(amount)})
-            made.append(moved.sample(1, label, seed))
+            made.append(sampler.moved(found, {name: float(amount)}).sample(1, label, seed))
     return np.concatenate(made)
 
 

@@ -34,7 +34,7 @@ EXPLORED = 0.25  # of the steps, with all starts
 SURVIVORS = 4  # starts that go on
 RATE = 0.1  # of Adam at the first step; it falls to 0 along a cosine
 SCALES = (1, 2, 4)
-OWN = 4  # samples of the generator itself that give the floor
+REFERENCES = 4  # samples of the generator itself that give the floor
 
 
 @dataclass(frozen=True)
@@ -169,24 +169,30 @@ def project(
         styles.generator(sampler)
     search = Search(sampler, steps, starts, seed, space or usual)
     given = None if labels is None else sampler.labels(len(pictures), labels)
-    own = own_samples(sampler, seed, given)
+    reference = reference_samples(sampler, seed, given)
     with evaluating(sampler.model), torch.enable_grad():
         labelled = [None] * len(pictures) if given is None else given.tolist()
         found = [search.run(*one) for one in zip(pictures, labelled, strict=True)]
-        again = [search.run(x, label) for x, label in own]
+        again = [search.run(x, label) for x, label in reference]
     latent, used = joined(found)
     made = stored(search, latent, used)
     recovered = stored(search, *joined(again))
-    floor = float(errors(recovered, np.stack([x for x, _ in own])).mean())
+    floor = float(errors(recovered, np.stack([x for x, _ in reference])).mean())
     numbers = latent.cpu().numpy()
     return Projection(made, numbers, used, errors(made, pictures), floor, search.space)
 
 
-def own_samples(sampler: Sampler, seed: int, given: Array | None) -> list[tuple[Array, int | None]]:
+def reference_samples(
+    sampler: Sampler, seed: int, given: Array | None
+) -> list[tuple[Array, int | None]]:
     """Samples of the generator itself, searched for with their label if those of pictures are."""
-    z = sampler.z(OWN, seed, stream="project/floor")
-    labels = sampler.labels(OWN) if given is None else np.resize(given, OWN)
-    labelled = [None] * OWN if given is None else [int(label) for label in np.resize(given, OWN)]
+    z = sampler.z(REFERENCES, seed, stream="project/floor")
+    labels = sampler.labels(REFERENCES) if given is None else np.resize(given, REFERENCES)
+    labelled = (
+        [None] * REFERENCES
+        if given is None
+        else [int(label) for label in np.resize(given, REFERENCES)]
+    )
     return list(zip(sampler.generate(z, labels), labelled, strict=True))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
@@ -51,6 +51,7 @@ class Sampler:
         name: what the model is called.
         class_names: of the labels, or empty.
         micro_batch: examples of a forward pass, by the type of the device.
+        shift: what is added to all samples, ("z", Z numbers) or ("w", W numbers), see `moved`.
     """
 
     model: nn.Module
@@ -59,6 +60,7 @@ class Sampler:
     name: str = "generator"
     class_names: tuple[str, ...] = ()
     micro_batch: Mapping[str, int] = field(default_factory=MICRO_BATCH.copy)
+    shift: tuple[str, tuple[float, ...]] | None = None
 
     @property
     def truncation_law(self) -> str:
@@ -195,6 +197,12 @@ class Sampler:
 
     def forward(self, z: Tensor, label: Tensor | None, truncation: float) -> Tensor:
         """z (B, Z), label (B,) -> model values (B, ...), truncated by the law of the networks."""
+        if self.shift is not None:
+            space, numbers = self.shift
+            shift = torch.tensor(numbers, dtype=z.dtype, device=z.device)
+            if space == "w":
+                return styles.moved(self, z, label, shift, truncation)
+            z = z + shift
         moves_style = self.truncation_law == "style" and truncation != 1
         inputs = None
         if moves_style:
@@ -399,9 +407,7 @@ class Sampler:
         Raises:
             UsageError: no such direction.
         """
-        from ganforge.sampling.directions import shifted
-
-        return shifted(self, found, amounts)
+        return replace(self, shift=(found.space, tuple(found.shift(amounts).tolist())))
 
 
 def filled(rows: Tensor, size: int) -> Tensor:

@@ -50,6 +50,15 @@ def pictures(sampler: Sampler, w: Tensor, truncation: float = 1.0) -> Array:
     return sampler.batched([w], made)
 
 
+def moved(
+    sampler: Sampler, z: Tensor, label: Tensor | None, shift: Tensor, truncation: float
+) -> Tensor:
+    """z (B, Z), label (B,) -> model values (B, ...), with a shift (W,) of all styles."""
+    model = generator(sampler)
+    ws = (model.mapping(z, label) + shift).unsqueeze(1).expand(-1, model.count, -1)
+    return model.pictures(model.truncated(ws, truncation), None)
+
+
 def walk(
     sampler: Sampler, ends: Tensor, labels: Array | None, t: Tensor, loop: bool, truncation: float
 ) -> Array:
