@@ -36,7 +36,7 @@ def in_node(body: str) -> Any:
     """What JavaScript code sends with `answer(value)`, with the module's functions in scope."""
     assert NODE is not None
     script = (
-        f"import {{ noise, words, sha256 }} from {json.dumps(SCRIPT.as_uri())};\n"
+        f"import {{ masks, noise, words, sha256 }} from {json.dumps(SCRIPT.as_uri())};\n"
         f"const answer = (value) => console.log(JSON.stringify(value));\n{body}"
     )
     done = subprocess.run(
@@ -94,6 +94,28 @@ def test_javascript_has_the_noise_of_python(case: dict[str, Any]) -> None:
         np.testing.assert_allclose(
             np.reshape(made, wanted.shape), wanted, rtol=0, atol=1e-6 if t == 1 else 7e-7
         )
+
+
+@needs_node
+def test_both_have_the_masks_of_a_translator() -> None:
+    name = "translate/b2a/dropout.1"
+    for size, first, seed in ((12, 0, 0), (7, 3, -5)):
+        wanted = Stream(seed, name).dropout_mask(first, 4, size, 0.3)
+        made = module.masks(4, size, 0.3, name, seed, first)
+        assert made.dtype == np.float32 and np.array_equal(made, wanted)
+        options = f"{{seed: {seed}, first: {first}}}"
+        shown = in_node(f"answer([...masks(4, {size}, 0.3, '{name}', {options})])")
+        assert np.array_equal(np.float32(shown).reshape(4, size), wanted)
+    for bad in ({"drop": 1.0}, {"first": -1}, {"seed": 0.5}, {"size": 0}):
+        with pytest.raises(ValueError, match=f"{next(iter(bad))} = "):
+            module.masks(**{"count": 1, "size": 2, "drop": 0.5, "stream": name, **bad})
+    refused = in_node(
+        "answer(['1, 0, .5', '1, 2, 1', '1, 2, .5, \"a\", {first: -1}'].map((a) => "
+        "{ try { return eval(`masks(${a})`) } catch (e) { return `${e}` } }))"
+    )
+    assert ["size = 0" in refused[0], "drop = 1" in refused[1], "first = -1" in refused[2]] == [
+        True, True, True,
+    ]  # fmt: skip
 
 
 @needs_node

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
 import resource
@@ -26,12 +27,13 @@ from ganforge.config.schema import Noise
 from ganforge.data.spec import DataSpec
 from ganforge.errors import DataError, UsageError
 from ganforge.export import CLIENTS, onnx
-from ganforge.export.noise import noise
+from ganforge.export.noise import masks, noise
 from ganforge.nets.base import PlainModule
 from ganforge.recipes import RECIPES
 from ganforge.runs import model
 from ganforge.sampling.sampler import Sampler
 from tests.helpers.samplers import Styled, fresh
+from tests.sampling.test_translate import made as translator_of
 
 DIGITS = DataSpec((1, 28, 28), 10)
 VECTORS = DataSpec((2,), 0, "float32", False, (0.0,), (1.0,))
@@ -125,6 +127,45 @@ def test_a_style_is_truncated_in_the_file(tmp_path: Path) -> None:
     assert law == {"law": "style", "above": 0, "at_most": 1}
 
 
+@needs_extra
+@pytest.mark.parametrize(("name", "direction"), [("pix2pix", "a2b"), ("cyclegan", "b2a")])
+def test_a_translator_translates_in_the_file(name: str, direction: str, tmp_path: Path) -> None:
+    """Pictures 5 .. 7 of seed 3, with dropout masks from the noise module."""
+    translator = translator_of(name)
+    opened = session(gf.export(translator, tmp_path / "t.onnx", direction=direction))
+    half = gf.export(translator, tmp_path / "h.onnx", direction=direction, half=True)
+    assert half.stat().st_size <= 0.6 * (tmp_path / "t.onnx").stat().st_size
+    facts = opened.get_modelmeta().custom_metadata_map
+    source, target = translator.ends(direction)
+    assert json.loads(facts["source"])["shape"] == list(source.shape)
+    assert json.loads(facts["spec"])["shape"] == list(target.shape)
+    assert facts["direction"] == f'"{direction}"' and "noise" not in facts
+    require_no_trace(half.read_bytes())
+    pictures = np.random.default_rng(1).integers(0, 256, (3, *source.stored_shape), np.uint8)
+    given = {"source": pictures}
+    for key, one in json.loads(facts["inputs"]).items():
+        factors = masks(3, math.prod(one["shape"]), one["drop"], one["stream"], seed=3, first=5)
+        given[key] = factors.reshape(3, *one["shape"])
+    assert [i.name for i in opened.get_inputs()] == list(given) and len(given) == (
+        4 if name == "pix2pix" else 1
+    )
+    wanted = translator.translate(pictures, seed=3, direction=direction, first=5)
+    made = opened.run(None, given)[0]
+    assert levels(made, wanted)[0] <= 1 and made.shape == wanted.shape
+    assert levels(session(half).run(None, given)[0], wanted)[0] <= 2
+    if given.keys() > {"source"}:
+        other = translator.translate(pictures, seed=4, direction=direction, first=5)
+        assert levels(made, other)[0] > 1
+
+
+@needs_extra
+def test_a_direction_that_is_none_is_refused(digits: tuple[Sampler, Path], tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="direction = 'b2a': cdcgan translates no pictures"):
+        gf.export(digits[0], tmp_path / "m.onnx", direction="b2a")
+    with pytest.raises(UsageError, match="train cyclegan for both ways"):
+        gf.export(translator_of("pix2pix"), tmp_path / "m.onnx", direction="b2a")
+
+
 # --- what is in the file ----------------------------------------------------------------------
 
 
@@ -196,7 +237,7 @@ def test_a_file_that_differs_is_not_written(
     with pytest.raises(DataError, match=r"vectors: the file differs .* without --half"):
         gf.export(vectors, tmp_path / "v.onnx", half=True)
     sampler = fresh(DIGITS)
-    right = onnx.encoded(sampler, False, 18, False)
+    right = onnx.encoded(sampler, onnx.Exported(sampler, False), False, 18)
     with torch.no_grad():
         next(sampler.model.parameters()).mul_(2)
     monkeypatch.setattr(onnx, "encoded", lambda *_: right)

@@ -57,6 +57,29 @@ export function noise(count, size, { law = "normal", seed = 0, first = 0, trunca
   return z;
 }
 
+/**
+ * Dropout factors of pictures first .. first + count - 1 that a translator turns: 0 or
+ * 1 / (1 - drop), size of them a picture. drop, a probability, and stream, as
+ * "translate/a2b/dropout.0", stand in the model's metadata, under "inputs".
+ */
+export function masks(count, size, drop, stream, { seed = 0, first = 0 } = {}) {
+  whole("count", count, 0);
+  whole("size", size, 1);
+  whole("first", first, 0);
+  if (typeof seed !== "bigint") whole("seed", seed, -Infinity);
+  if (typeof drop !== "number" || !(drop >= 0 && drop < 1)) {
+    throw new RangeError(`drop = ${drop}: expected at least 0 and less than 1`);
+  }
+  const pairs = Math.ceil(size / 2);
+  const drawn = words(seed, BigInt(first) * BigInt(pairs), count * pairs, stream);
+  const least = Math.round(drop * 65536);
+  return Float32Array.from({ length: count * size }, (_, at) => {
+    const [i, j] = [Math.floor(at / size), at % size];
+    const half = (drawn[i * pairs + (j >> 1)] >>> (16 * (j & 1))) & 0xffff;
+    return half >= least ? 1 / (1 - drop) : 0;
+  });
+}
+
 /** Numbers of a law, `size` for each of `count` samples of a stream, times t. */
 function numbers(count, size, law, seed, first, stream, t = 1) {
   const normal = law === "normal";

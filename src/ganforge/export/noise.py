@@ -44,11 +44,7 @@ def noise(
     Raises:
         ValueError: an argument of another type or out of range.
     """
-    for key, value, least in (("count", count, 0), ("size", size, 1), ("first", first, 0)):
-        if type(value) is not int or value < least:
-            raise ValueError(f"{key} = {value!r}: expected a whole number, at least {least}")
-    if type(seed) is not int:
-        raise ValueError(f"seed = {seed!r}: expected a whole number")
+    require_whole(seed, count=(count, 0), size=(size, 1), first=(first, 0))
     if law not in LAWS:
         raise ValueError(f"law = {law!r}: expected one of {', '.join(LAWS)}")
     if not 0 < truncation <= 1:
@@ -65,6 +61,42 @@ def noise(
         else:
             parts.append(numbers(count, code["size"], code["law"], seed, first, stream))
     return np.concatenate(parts, axis=1)
+
+
+def masks(
+    count: int, size: int, drop: float, stream: str, seed: int = 0, first: int = 0
+) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """Dropout factors of pictures first .. first + count - 1 that a translator turns.
+
+    Args:
+        count, size: N pictures, and the numbers of the input for each of them.
+        drop: probability; it and the stream stand in the metadata, under "inputs".
+        stream: as "translate/a2b/dropout.0".
+        seed: any whole number.
+        first: index of the first picture, 0 or more.
+
+    Returns:
+        (N, size) float32, 0 or 1 / (1 - drop).
+
+    Raises:
+        ValueError: an argument of another type or out of range.
+    """
+    require_whole(seed, count=(count, 0), size=(size, 1), first=(first, 0))
+    if not 0 <= drop < 1:
+        raise ValueError(f"drop = {drop!r}: expected at least 0 and less than 1")
+    pairs = (size + 1) // 2
+    halves = words(seed, first * pairs, count * pairs, stream).view(np.uint16)
+    passed = halves.reshape(count, 2 * pairs)[:, :size] >= round(drop * 65536)
+    return passed * np.float32(1 / (1 - drop))
+
+
+def require_whole(seed: int, **bounded: tuple[int, int]) -> None:
+    """ValueError unless all are whole numbers; bounded: by name (value, the least one)."""
+    for key, (value, least) in bounded.items():
+        if type(value) is not int or value < least:
+            raise ValueError(f"{key} = {value!r}: expected a whole number, at least {least}")
+    if type(seed) is not int:
+        raise ValueError(f"seed = {seed!r}: expected a whole number")
 
 
 def numbers(

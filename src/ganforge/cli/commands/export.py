@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 from ganforge.cli.options import Flag, Output, in_this_folder, output_path, require_new, user_code
 
@@ -16,6 +16,7 @@ def export(
     half: Annotated[bool, Flag] = False,
     opset: int = 18,
     raw: Annotated[bool, Flag] = False,
+    direction: Literal["a2b", "b2a"] = "a2b",
     noise: Annotated[bool, Flag] = False,
     overwrite: Annotated[bool, Flag] = False,
     code: Path | None = None,
@@ -34,6 +35,8 @@ def export(
         The version of the ONNX operators, 17 to 23.
     raw
         The model returns values in [-1, 1], pictures as (batch, C, H, W), instead of pixels.
+    direction
+        Of a model that translates pictures: from sources to targets, or back.
     noise
         Also write noise.py and noise.mjs beside the model, which draw the noise of a seed.
     overwrite
@@ -50,7 +53,8 @@ def export(
     beside = [(out.with_name(client.name), client) for client in CLIENTS if noise]
     named = [*([out] if output else []), *(path for path, _ in beside)]
     require_new(named, overwrite)
-    onnx_files.export(run, out, half=half, opset=opset, raw=raw, networks=user_code(code))
+    options: dict[str, Any] = {"half": half, "opset": opset, "raw": raw, "direction": direction}
+    onnx_files.export(run, out, **options, networks=user_code(code))
     for path, client in beside:
         files.save_file(path, client.read_bytes())
     written = " ".join(str(path) for path, _ in beside)

@@ -1,12 +1,12 @@
 // The page of a translator: a picture, opened or drawn, and its translation.
 
-import { words } from "../../noise.mjs";
+import { masks } from "../../noise.mjs";
 import { Engine, fastest, fromBase64 } from "./engine.mjs";
 import { $, on, options, savePNG } from "./drawing.mjs";
 
 const model = JSON.parse($("model").textContent);
 const engines = {};
-const masks = {};
+const drawn = {};
 let [timer, last] = [0, null];
 
 async function start() {
@@ -42,12 +42,7 @@ function seed() {
 /** Dropout masks of picture 0 of a seed: those of Python. */
 function masked(name, size, drop, chosen) {
   const stream = `translate/${$("direction").value}/${name}`;
-  const made = () => {
-    const halves = new Uint16Array(words(chosen, 0n, Math.ceil(size / 2), stream).slice().buffer);
-    const least = Math.round(drop * 65536);
-    return Float32Array.from({ length: size }, (_, i) => (halves[i] >= least ? 1 / (1 - drop) : 0));
-  };
-  return (masks[`${chosen}/${stream}`] ??= made());
+  return (drawn[`${chosen}/${stream}`] ??= masks(1, size, drop, stream, { seed: chosen }));
 }
 
 /** Levels (C, H, W) of a source -> those of its translation. */
