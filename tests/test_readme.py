@@ -108,6 +108,8 @@ def test_command(command: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> 
     if words[0] in ("serve", "watch"):
         monkeypatch.setattr(server, "run", lambda app, listening, **_: listening.close())
         words += ["--port", "0"]
+    if words[0] == "export":
+        pytest.importorskip("onnxscript", reason="the extra: pip install 'ganforge[onnx]'")
     if words[0] == "report":
         monkeypatch.setattr(samples, "neighbours", partial(samples.neighbours, searched=500))
     assert main(words) == 0

@@ -1,11 +1,12 @@
 """The live page: from a row in the log to its drawing, and what ten open pages cost a training.
 
-    python -m benchmarks.pages.live [--rows 100] [--pairs 3] [--json FILE]
+    python -m benchmarks.pages.live [--rows 100] [--pairs 3] [--stretches 40] [--json FILE]
 
 Needs chromium and playwright. A row is appended at a random instant; its time ends with the frame
 after the one that draws it. The training is `gaussian` in another process, by turns alone and with
 ten pages that read its stream: its CPU time, and its system calls that read and write, are those
-of the training process alone.
+of the training process alone. For the ratio of CPU times one training goes through stretches of 250
+steps, in pairs: in one of each pair the server of its ten pages is stopped.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -143,13 +145,70 @@ def trained(pages: int) -> dict[str, float]:
     }
 
 
+# A training that waits for a line before each stretch of 250 steps, and says its CPU time after it.
+STRETCHES = """
+import dataclasses, sys, time
+import ganforge as gf
+recipe = gf.recipes.gaussian()
+output = dataclasses.replace(recipe.output, log_every=250, save_every=1e5, sample_every=2)
+config = dataclasses.replace(recipe, epochs=1e5, threads=1, output=output)
+before = 0.0
+for _ in gf.iterate(config, sys.argv[1]):
+    print(time.process_time() - before, flush=True)
+    sys.stdin.readline()
+    before = time.process_time()
+"""
+
+
+def by_turns(pairs: int) -> dict[str, float]:
+    """CPU time of a stretch beside ten pages over that of one alone: the mean ratio, its error."""
+    rng, times = random.Random(0), {True: list[float](), False: list[float]()}
+    with tempfile.TemporaryDirectory() as place:
+        run, end = Path(place) / "run", threading.Event()
+        training = subprocess.Popen(
+            [sys.executable, "-c", STRETCHES, str(run)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
+        )  # fmt: skip
+        assert training.stdin is not None and training.stdout is not None
+        training.stdout.readline()
+        server, port = served(run)
+        readers = [threading.Thread(target=reader, args=(port, end)) for _ in range(PAGES)]
+        for one in readers:
+            one.start()
+        for _ in range(pairs):
+            for pages in rng.sample([True, False], 2):
+                server.send_signal(signal.SIGCONT if pages else signal.SIGSTOP)
+                training.stdin.write("go\n")
+                times[pages].append(float(training.stdout.readline()))
+        server.send_signal(signal.SIGCONT)
+        end.set()
+        for process in (training, server):
+            process.kill()
+            process.wait()
+        for one in readers:
+            one.join()
+    ratios = np.log(np.array(times[True]) / np.array(times[False]))
+    error = float(ratios.std(ddof=1)) / pairs**0.5
+    return {
+        "pairs": pairs,
+        "alone_s": round(sum(times[False]), 2),
+        "ratio": round(float(np.exp(ratios.mean())), 4),
+        "median": round(float(np.exp(np.median(ratios))), 4),
+        "error": round(error, 4),
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=100)
     parser.add_argument("--pairs", type=int, default=3)
+    parser.add_argument("--stretches", type=int, default=40)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    found: dict[str, Any] = {"machine": machine.describe(1), "to_screen": to_screen(given.rows)}
+    found: dict[str, Any] = {"machine": machine.describe(1)}
+    if given.rows:
+        found["to_screen"] = to_screen(given.rows)
+    found["by_turns"] = by_turns(given.stretches)
     found["training"] = [
         {f"{pages}_pages": trained(pages) for pages in (0, PAGES)} for _ in range(given.pairs)
     ]

@@ -96,8 +96,10 @@ async def load(port: int, pid: int, clients: int, n: int, seconds: float) -> dic
     }
 
 
-def measured(run: Path, together: int, seconds: float, counts: list[int]) -> list[dict[str, Any]]:
-    """The rates of a server with rounds of `together` samples."""
+def measured(
+    run: Path, together: int, seconds: float, counts: list[int], memory_for: int = 10_000
+) -> list[dict[str, Any]]:
+    """The rates of a server with rounds of `together` samples, its memory over some requests."""
     command = [sys.executable, "-m", "benchmarks.speed.serving", str(run), "--serve", str(together)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -110,7 +112,7 @@ def measured(run: Path, together: int, seconds: float, counts: list[int]) -> lis
         ]
         before = memory(process.pid)
         done = 0
-        while together > 1 and done < 10_000:
+        while together > 1 and done < memory_for:
             done += asyncio.run(load(port, process.pid, 64, 1, 5))["requests"]
         growth = round(memory(process.pid) - before, 1)
         process.terminate()
