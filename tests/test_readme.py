@@ -41,6 +41,7 @@ SHORT = {
     "pix2pix": f"{NARROW}",
     "cyclegan": f"{NARROW} --networks.blocks 1",
 }
+EXTRAS = {"export": "onnxscript"}  # a module of the extra that a command needs
 COMMANDS = list(dict.fromkeys(re.findall(r"`(ganforge [^`]+)`", README)))
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
@@ -108,8 +109,7 @@ def test_command(command: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> 
     if words[0] in ("serve", "watch"):
         monkeypatch.setattr(server, "run", lambda app, listening, **_: listening.close())
         words += ["--port", "0"]
-    if words[0] == "export":
-        pytest.importorskip("onnxscript", reason="the extra: pip install 'ganforge[onnx]'")
+    pytest.importorskip(EXTRAS.get(words[0], "ganforge"))
     if words[0] == "report":
         monkeypatch.setattr(samples, "neighbours", partial(samples.neighbours, searched=500))
     assert main(words) == 0

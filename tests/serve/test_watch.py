@@ -516,6 +516,40 @@ def test_ten_pages_cost_one_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert sum(reads) == run.log_path.stat().st_size
 
 
+READS = """
+import dataclasses, re, sys
+from pathlib import Path
+import ganforge as gf
+config = dataclasses.replace(gf.recipes.gaussian(), epochs=1, threads=1)
+calls = lambda: int(re.search(r"syscr: ([0-9]+)", Path("/proc/self/io").read_text())[1])
+for path in sys.argv[1:]:
+    sys.stdin.readline()
+    before = calls()
+    for _ in gf.iterate(config, path):
+        pass
+    print(calls() - before, flush=True)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="calls of a process are not counted")
+def test_a_training_reads_no_more_with_ten_pages_open(tmp_path: Path) -> None:
+    """The calls that read, of the training process alone; the first training imports modules."""
+    paths = [tmp_path / "runs" / name for name in ("first", "alone", "watched")]
+    command = [sys.executable, "-c", READS, *map(str, paths)]
+    with subprocess.Popen(command, stdin=PIPE, stdout=PIPE, text=True, bufsize=1) as process:
+        assert process.stdin is not None and process.stdout is not None
+        counts = []
+        for path in paths:
+            with watching(tmp_path) as served:
+                pages = [Page(served) for _ in range(10 * (path == paths[-1]))]
+                process.stdin.write("go\n")
+                counts.append(int(process.stdout.readline()))
+                for one in pages:
+                    one.waits(2, [row["step"] for row in Run(path).log()])
+                    one.close()
+    assert 0 < counts[2] == counts[1]
+
+
 # --- beside a training ------------------------------------------------------------------------
 
 
