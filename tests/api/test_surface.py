@@ -277,7 +277,7 @@ def test_a_run_is_one_line_and_in_a_notebook_a_page(run: Any) -> None:
     assert "Findings" in gf.load(run.path)._repr_html_()
     found = gf.diagnose(run, save=False)
     assert (
-        repr(found).startswith("no finding, but not healthy: too early")
+        repr(found).startswith("no finding, but not called healthy: too early")
         and "checked" in found._repr_html_()
     )
 

@@ -172,7 +172,7 @@ def test_train_prints_the_diagnosis_at_its_end(
     assert main(["train", "gaussian", "--kimg", "1", "--out", str(tmp_path / "run")]) == 0
     out = capsys.readouterr().out
     assert re.search(
-        r"^no finding, but not healthy: too early: \d+ of 200 steps", out, re.MULTILINE
+        r"^no finding, but not called healthy: too early: \d+ of 200 steps", out, re.MULTILINE
     )
 
 

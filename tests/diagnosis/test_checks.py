@@ -283,7 +283,7 @@ def test_healthy_stands_near_the_floor_and_has_enough_pictures(
     found = run_checks(HEALTHY | figures, unavailable)
     assert not found.findings and not found.healthy and why in found.open
     text = findings.text(found)
-    assert "no finding, but not healthy: " in text and why in text
+    assert "no finding, but not called healthy: " in text and why in text
     assert not any(line.startswith("healthy") for line in text.splitlines())
     fine = {"far": 0.0, "apart": 0.0, "examples": 100.0, "coverage": 0.86}
     assert run_checks(HEALTHY | fine, {}).healthy

@@ -43,6 +43,11 @@ def test_the_words_follow_the_figures(digits: Path) -> None:
     assert words.verdict(replace(known, entries=()), replace(HEALTHY, checked=())) == (
         words.Verdict(words.OPEN, "Too early to say")
     )
+    few = replace(HEALTHY, checked=(), open="30 validation examples are too few to score")
+    unscored = replace(known, entries=())
+    assert words.verdict(unscored, few).text == "Too little was checked to say"
+    text = words.summary(unscored, few, "", None)[-1]
+    assert text == "Not scored: 30 validation examples are too few to score."
     few = replace(HEALTHY, skipped={"GF002": "", "GF003": ""})
     assert words.verdict(replace(known, entries=()), few).text == "Too early to say"
     assert words.figures(known, few)[2].value == "open"

@@ -684,7 +684,7 @@ def test_scores_health_and_points_say_what_they_are(tmp_path: Path) -> None:
         view = browser.new_page(viewport={"width": 400, "height": 800})
         view.goto(f"http://127.0.0.1:{served.port}/")
         health = view.locator("#health p")
-        sync.expect(health).to_have_text("no finding, but not healthy: it covers half")
+        sync.expect(health).to_have_text("no finding, but not called healthy: it covers half")
         sync.expect(health).to_have_class("bad")
         row = view.locator("#scores tr").nth(1)
         sync.expect(row).to_contain_text("0.61 ± 0.02")

@@ -317,7 +317,8 @@ def test_a_split_that_is_too_small_to_compare_by_is_refused_before_training(
     labelled(1800)(case.config(), tmp_path)
     job = Job("dcgan", case.config(), Path("out/seed-0"))
     for split in ("test", "validation"):
-        with pytest.raises(DataError, match=f"90 {split} examples: too few to score"):
+        few = f"90 {split} examples: too few to score.*@held_out=0.2"
+        with pytest.raises(DataError, match=few):
             next(train_missing([job], "quiet", Scoring(split=split)))
     assert set(files(tmp_path)) == {"data.npz"}
 

@@ -13,6 +13,8 @@ from PIL import Image
 from torch import Tensor
 
 from ganforge import recipes
+from ganforge.cli.arguments import overrides
+from ganforge.cli.commands.train import unasked
 from ganforge.config.schema import Config
 from ganforge.data.batches import Batches
 from ganforge.data.dataset import Dataset
@@ -105,6 +107,27 @@ def test_budget_and_augmentation_follow_the_number_of_pictures(
     assert config.kimg == kimg
     assert bool(config.game.augment) is on
     assert all(each.colour == colour for each in config.game.augment)
+
+
+@pytest.mark.parametrize(
+    ("options", "dotted", "left"),
+    [
+        ({"size": 32}, {}, ["size", "augment", "budget"]),
+        ({"minutes": 2.0}, {}, ["size", "augment"]),
+        ({"kimg": 1.0}, {"game.augment": "none"}, ["size"]),
+        ({}, {"game.augment.0.kind": "adaptive"}, ["size", "budget"]),
+    ],
+)
+def test_what_the_user_chose_is_not_said_to_be_chosen(
+    options: dict[str, Any], dotted: dict[str, str], left: list[str]
+) -> None:
+    reasons = ["size     32 x 32", "augment  none", "budget   200 thousand pictures, 333 passes"]
+    overrides.clear()
+    overrides.update(dotted)
+    try:
+        assert [line.split()[0] for line in unasked(reasons, options)] == left
+    finally:
+        overrides.clear()
 
 
 # --- minutes --------------------------------------------------------------------------------------

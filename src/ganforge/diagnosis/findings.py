@@ -135,7 +135,7 @@ def text(diagnosis: Diagnosis) -> str:
     if diagnosis.healthy:
         checked = f"healthy ({checked})"
     elif diagnosis.open and not diagnosis.faults:
-        checked = f"no finding, but not healthy: {diagnosis.open} ({checked})"
+        checked = f"no finding, but not called healthy: {diagnosis.open} ({checked})"
     lines.append(checked)
     reasons: dict[str, list[str]] = {}
     for code, why in diagnosis.skipped.items():

@@ -66,7 +66,7 @@ def measure(snapshot: Snapshot) -> Signals:
     signals.add("curve", curve, "it has fewer than 5 scores on the way (ganforge train --every 1)")
     numbers = math.prod(snapshot.spec.shape) if snapshot.spec else 1
     scores = log_signals.of_scores(snapshot.scores, numbers)
-    signals.add("scores", scores, "it has not been scored (ganforge evaluate)")
+    signals.add("scores", scores, "it has no Frechet distance yet (ganforge evaluate)")
     add_weights(signals, snapshot)
     samples = add_samples(signals, snapshot)
     if samples is not None:

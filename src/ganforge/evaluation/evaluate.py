@@ -287,7 +287,8 @@ def limited(n: int, counts: Mapping[str, int]) -> tuple[int, str]:
     """The N that all can give, and a note if that is less than n."""
     what, least = min(counts.items(), key=lambda item: item[1])
     if least < LEAST:
-        raise DataError(f"{least} {what}: too few to score, at least {LEAST} are needed")
+        more = "" if what == "samples" else ": train on DATA@held_out=0.2 to hold out a fifth"
+        raise DataError(f"{least} {what}: too few to score, at least {LEAST} are needed{more}")
     if least >= n:
         return n, ""
     return least, f"N = {least:,}, not {n:,}: there are no more {what}"

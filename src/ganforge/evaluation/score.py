@@ -226,7 +226,7 @@ def table(scores: Sequence[Score]) -> str:
         [
             columns(rows, right=range(1, 5)),
             f"{n:,} samples against {n:,} of the {first.split} split, seed {first.seed}",
-            f"space {space}, sha256 {digest[:12]}",
+            f"space {space}" + (f", sha256 {digest[:12]}" if digest else ""),
             *(note for note in shared if all(note in s.note for s in scores)),
             "floor: the best of the floors named, else of real examples in the samples' place"
             if any("floors: " in s.note for s in scores)

@@ -93,7 +93,9 @@ def verdict(facts: Facts, health: Diagnosis | None) -> Verdict:
         return Verdict(BAD, f"Not healthy: {names}")
     if not (enough(health) and health.healthy):
         why = f"Nothing wrong was found, but {health.open}"
-        early = f"Too early to say{', ' if standing else ''}{standing}"
+        later = health.open and not health.open.startswith("too early")
+        early = "Too little was checked to say" if later else "Too early to say"
+        early += f"{', ' if standing else ''}{standing}"
         return Verdict(OPEN, why if enough(health) else early)
     if not score or not standing:
         return Verdict(FAIR, "Healthy, not scored yet")
@@ -113,7 +115,9 @@ def summary(
     state = sentence(STATES.get(facts.state, facts.state))
     if done := progress(facts):
         state += f" {sentence(done)}"
-    parts = [state, of_health(health, why), of_quality(facts), of_labels(facts)]
+    few = health.open if health and "too few to score" in health.open else ""
+    quality = of_quality(facts) if facts.score or not few else sentence(f"Not scored: {few}")
+    parts = [state, of_health(health, why), quality, of_labels(facts)]
     if copies is not None:
         parts.append(of_copies(copies))
     return [part for part in parts if part]

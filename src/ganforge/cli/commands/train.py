@@ -159,19 +159,18 @@ def train(
     check_watch(watch, seeds, gpus)
     if seeds is not None:
         return (yield from train_seeds(chosen, seeds, out, at_once, dry_run, take_over, loggers))
+    reasons = unasked(begun.reasons, settings)
     path = begun.folder(out) or api.default_folder(objects.named(chosen, read))
     loggers = logging.instances(loggers)
     if dry_run:
         world = None if gpus is None else processes(gpus, chosen)
-        yield from begun.reasons
+        yield from reasons
         yield from rehearsal.one_run(chosen, path, world, read, take_over)
         return 0
     if gpus is not None:
         return launch(gpus, chosen)
     with watched(path, watch):
-        return (
-            yield from train_one(chosen, path, take_over, timeout, begun.reasons, read, loggers)
-        )
+        return (yield from train_one(chosen, path, take_over, timeout, reasons, read, loggers))
 
 
 def watched(path: Path, watch: bool) -> AbstractContextManager[None]:
@@ -211,6 +210,14 @@ def train_one(
     if leads:
         yield from summary(trained)
     return (yield from stopped(trained.signal, leads and not trained.finished))
+
+
+def unasked(reasons: Sequence[str], options: Mapping[str, Any]) -> list[str]:
+    """The lines on what was chosen, without budget and augmentation if the user chose them."""
+    asked = {"budget"} if {"epochs", "kimg", "minutes"} & options.keys() else set()
+    if any(key.startswith("game.augment") for key in overrides):
+        asked.add("augment")
+    return [line for line in reasons if line.split()[0] not in asked]
 
 
 def check_seeds(seeds: str | None, at_once: int | None, for_one: dict[str, Any]) -> None:

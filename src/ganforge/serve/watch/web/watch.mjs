@@ -392,7 +392,7 @@ function drawHealth() {
     const name = runs.size > 1 ? `${found.name}: ` : "";
     const { known, findings = [], healthy, open, error } = found.health;
     if (!known) return element("p", { className: "note", textContent: `${name}${error ? `diagnosis.json: ${error}` : "not diagnosed yet"}` });
-    const verdict = healthy ? "healthy" : open && `no finding, but not healthy: ${open}`;
+    const verdict = healthy ? "healthy" : open && `no finding, but not called healthy: ${open}`;
     return element("div", {}, ...findings.map((f) => element("p", {},
       element("b", { className: "bad", textContent: `${name}${f.code} ${f.name}. ` }), `${f.evidence}. ${f.remedy}`)),
     element("p", { className: healthy ? "good" : "bad", textContent: verdict ? `${name}${verdict}` : "" }));
