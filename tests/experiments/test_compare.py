@@ -337,6 +337,19 @@ def test_recipes_are_named_by_what_differs() -> None:
     assert labels(both) == ["gaussian:generator.lr=0.001", "gaussian"]
 
 
+def test_code_of_the_user_is_named_shortly_and_differs_by_its_sha256() -> None:
+    base = to_dict(recipes.find("gaussian"))
+
+    def own(sha256: str) -> dict[str, Any]:
+        loss = {"kind": "python", "name": "d_loss g_loss", "sha256": sha256, "uses_real": True}
+        return {**base, "game": {**base["game"], "loss": loss}}
+
+    assert labels([base, own("0123456789")]) == ["gaussian", "gaussian:game.loss=d_loss g_loss"]
+    assert labels([own("0123456789"), own("fedcba9876")]) == [
+        "gaussian:game.loss=d_loss g_loss 01234567", "gaussian:game.loss=d_loss g_loss fedcba98",
+    ]  # fmt: skip
+
+
 # --- the text -----------------------------------------------------------------------------
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from ganforge.callbacks.evaluate import BEST_MODEL
 from ganforge.config import convert
 from ganforge.config.schema import Config
+from ganforge.config.user_code import KIND
 from ganforge.errors import DataError, UsageError, check
 from ganforge.evaluation import evaluate, features, store
 from ganforge.evaluation.inputs import Real
@@ -82,13 +83,24 @@ def labels(settings: Sequence[Mapping[str, Any]]) -> list[str]:
     """A name for the recipe of each run, written like a variant: name:key=value:...
 
     It shows the settings in which the recipes of one name differ, unless the value is the recipe's
-    default; the budget only if nothing else separates two recipes.
+    default; the budget, and a part of the sha256 of the user's code, only if nothing else separates
+    two recipes.
     """
-    tables = [dict(convert.flat(s)) for s in settings]
+    tables = [dict(convert.flat(folded(s, 8))) for s in settings]
+    short = [dict(convert.flat(folded(s, 0))) for s in settings]
     full = [label(table, tables, ()) for table in tables]
-    brief = [label(table, tables, BUDGET) for table in tables]
-    meanings = Counter(short for short, _ in set(zip(brief, full, strict=True)))
+    brief = [label(table, short, BUDGET) for table in short]
+    meanings = Counter(name for name, _ in set(zip(brief, full, strict=True)))
     return [b if meanings[b] == 1 else f for b, f in zip(brief, full, strict=True)]
+
+
+def folded(value: Any, digits: int) -> Any:
+    """Settings in which code of the user is its name with so many digits of its sha256."""
+    if isinstance(value, Mapping):
+        if value.get("kind") == KIND:
+            return f"{value['name']} {str(value['sha256'])[:digits]}".strip()
+        return {key: folded(each, digits) for key, each in value.items()}
+    return [folded(each, digits) for each in value] if isinstance(value, list) else value
 
 
 def label(table: dict[str, Any], tables: Sequence[dict[str, Any]], hidden: Sequence[str]) -> str:
