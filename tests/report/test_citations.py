@@ -12,10 +12,19 @@ import ganforge as gf
 from ganforge import recipes
 from ganforge._version import __version__
 from ganforge.cli import main
+from ganforge.config.convert import to_dict
 from ganforge.evaluation.metrics import METRICS
 from ganforge.recipes import RECIPES
 from ganforge.report import citations
-from ganforge.report.citations import DATA, ENTRY, OF_TRANSLATIONS, bibliography, cite, sources
+from ganforge.report.citations import (
+    DATA,
+    ENTRY,
+    OF_TRANSLATIONS,
+    bibliography,
+    cite,
+    sources,
+    system,
+)
 from tests.helpers import tiny
 
 ROOT = Path(__file__).parents[2]
@@ -70,6 +79,15 @@ def test_a_run_says_what_to_cite(tmp_path: Path, capsys: Any) -> None:
     assert remarks[2:] == ["% metrics of the scores: frechet, precision, recall", "% software"]
     # outside of its entries BibTeX reads nothing but an at sign
     assert "@" not in ENTRY.sub("", text)
+
+
+def test_code_of_the_user_is_one_change() -> None:
+    settings = to_dict(recipes.gaussian_stable())
+    loss = {"kind": "python", "name": "d_loss g_loss", "sha256": "0123456789", "uses_real": True}
+    remark, _ = system({**settings, "game": {**settings["game"], "loss": loss}})
+    assert remark.endswith(
+        "gaussian-stable; changed, and not cited here: game.loss = d_loss g_loss"
+    )
 
 
 def test_what_is_not_known_is_said(tmp_path: Path) -> None:

@@ -23,6 +23,15 @@ KIND = "python"
 OURS = "ganforge."
 
 
+def folded(value: Any, digits: int) -> Any:
+    """Settings in which code of the user is its name with so many digits of its sha256."""
+    if isinstance(value, Mapping):
+        if value.get("kind") == KIND:
+            return f"{value['name']} {str(value['sha256'])[:digits]}".strip()
+        return {key: folded(each, digits) for key, each in value.items()}
+    return [folded(each, digits) for each in value] if isinstance(value, list) else value
+
+
 @dataclass(frozen=True)
 class UserCode:
     """The record of a user's code in a saved config, in place of the code.

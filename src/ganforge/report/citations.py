@@ -16,6 +16,7 @@ from ganforge import recipes
 from ganforge.api.results import Results, where
 from ganforge.config import convert
 from ganforge.config.schema import CONTINUABLE
+from ganforge.config.user_code import folded
 from ganforge.data.settings import split_off
 from ganforge.evaluation import store
 from ganforge.evaluation.metrics import METRICS
@@ -81,7 +82,7 @@ def system(settings: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
     usual = convert.to_dict(recipes.find(name))
     changed = [
         f"{key} = {value}"
-        for key, _, value in convert.difference(usual, dict(settings))
+        for key, _, value in convert.difference(usual, folded(settings, 0))
         if not key.startswith((*CONTINUABLE, *UNCHANGED))
     ]
     remark = f"system: recipe {name}"

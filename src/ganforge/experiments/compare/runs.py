@@ -12,7 +12,7 @@ from typing import Any
 from ganforge.callbacks.evaluate import BEST_MODEL
 from ganforge.config import convert
 from ganforge.config.schema import Config
-from ganforge.config.user_code import KIND
+from ganforge.config.user_code import folded
 from ganforge.errors import DataError, UsageError, check
 from ganforge.evaluation import evaluate, features, store
 from ganforge.evaluation.inputs import Real
@@ -92,15 +92,6 @@ def labels(settings: Sequence[Mapping[str, Any]]) -> list[str]:
     brief = [label(table, short, BUDGET) for table in short]
     meanings = Counter(name for name, _ in set(zip(brief, full, strict=True)))
     return [b if meanings[b] == 1 else f for b, f in zip(brief, full, strict=True)]
-
-
-def folded(value: Any, digits: int) -> Any:
-    """Settings in which code of the user is its name with so many digits of its sha256."""
-    if isinstance(value, Mapping):
-        if value.get("kind") == KIND:
-            return f"{value['name']} {str(value['sha256'])[:digits]}".strip()
-        return {key: folded(each, digits) for key, each in value.items()}
-    return [folded(each, digits) for each in value] if isinstance(value, list) else value
 
 
 def label(table: dict[str, Any], tables: Sequence[dict[str, Any]], hidden: Sequence[str]) -> str:
