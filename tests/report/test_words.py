@@ -48,6 +48,10 @@ def test_the_words_follow_the_figures(digits: Path) -> None:
     assert words.verdict(unscored, few).text == "Too little was checked to say"
     text = words.summary(unscored, few, "", None)[-1]
     assert text == "Not scored: 30 validation examples are too few to score."
+    others = dict.fromkeys(("GF013", "GF014", "GF015"), "it does not translate pictures")
+    unfit = replace(HEALTHY, skipped=others | {"GF009": "its game has no labels"})
+    assert words.verdict(unscored, unfit).text == "Healthy, not scored yet"
+    assert "more" not in words.of_health(unfit, "")
     few = replace(HEALTHY, skipped={"GF002": "", "GF003": ""})
     assert words.verdict(replace(known, entries=()), few).text == "Too early to say"
     assert words.figures(known, few)[2].value == "open"

@@ -23,6 +23,13 @@ STATES = {
     "failed": "Failed",
     "unknown": "Not started",
 }
+# why a check is not for such a model, however much is known of the run
+OF_OTHERS = (
+    "it does not translate pictures",
+    "it translates pictures",
+    "its game has no labels",
+    "no known value of D's loss means guessing in its game",
+)
 STANDING = {
     "as real": "as good as real by its Frechet distance",
     "close": "close to real by its Frechet distance",
@@ -61,7 +68,7 @@ def figures(facts: Facts, health: Diagnosis | None) -> list[Figure]:
         bad, checked = len(health.faults), len(health.checked)
         value = "healthy" if enough(health) and health.healthy else "open"
         value = counted(bad, "finding") if bad else value
-        beside = f"{checked} of {checked + len(health.skipped)} checks were possible"
+        beside = f"{checked} of {checked + len(missed(health))} checks were possible"
         out.append(Figure("Diagnosis", value, beside))
     seconds = facts.last.get("seconds")
     if isinstance(facts.last.get("epoch"), int | float):
@@ -104,8 +111,13 @@ def verdict(facts: Facts, health: Diagnosis | None) -> Verdict:
 
 
 def enough(health: Diagnosis) -> bool:
-    """Whether most checks were possible, so that no finding means something."""
-    return len(health.checked) > len(health.skipped)
+    """Whether most checks of such a model were possible, so that no finding means something."""
+    return len(health.checked) > len(missed(health))
+
+
+def missed(health: Diagnosis) -> list[str]:
+    """The codes that were not checked, without those that are for other models."""
+    return [code for code, why in health.skipped.items() if why not in OF_OTHERS]
 
 
 def summary(
@@ -141,8 +153,8 @@ def of_health(health: Diagnosis | None, why: str) -> str:
         return f"{found} of {passed} found a problem; {which} described below with its remedy."
     if not checked:
         return ""
-    skipped = len(health.skipped)
-    also = f" ({skipped} more had too little data)" if skipped else ""
+    skipped = len(missed(health))
+    also = f" ({skipped} more could not be checked)" if skipped else ""
     notes = "".join(f" About its scores, not about the run: {f.name}." for f in health.findings)
     return f"{counted(checked - len(health.findings), 'check')} found no problem{also}.{notes}"
 
