@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import io
 import json
@@ -497,6 +498,22 @@ def test_whole_requests_keep_their_connections(slow: Slow) -> None:
 
 
 # --- who may ask ------------------------------------------------------------------------------
+
+CLIENTS = {"aiohttp", "ftplib", "ganforge.runs.hub", "http.client", "httpx", "huggingface_hub",
+           "requests", "urllib.request", "urllib3"}  # fmt: skip
+
+
+def test_no_module_of_the_server_can_ask_another_machine() -> None:
+    """A model or a request that names an address is of no use: nothing here fetches one."""
+    files = sorted(Path(str(token.__file__)).parent.rglob("*.py"))
+    assert len(files) > 15
+    for path in files:
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom):
+                names = [str(node.module), *(f"{node.module}.{a.name}" for a in node.names)]
+            assert not CLIENTS & set(names), path.name
+
 
 OURS, EVIL, TRUSTED = "http://127.0.0.1:8000", "https://evil.example", "https://app.example"
 
