@@ -64,7 +64,7 @@ export function axes({ context, width, height }, window, numbers = true, vertica
     const [x] = window.to(t, 0);
     context.moveTo(Math.round(x) + 0.5, 0);
     context.lineTo(Math.round(x) + 0.5, height);
-    if (numbers && x > 24 && x < width - 12) context.fillText(String(t), x + 3, height - 5);
+    if (numbers && x > 24 && x + 3 + context.measureText(String(t)).width <= width) context.fillText(String(t), x + 3, height - 5);
   }
   for (const t of vertical ? ticks(window.low, window.high, height / 70) : []) {
     const [, y] = window.to(0, t);
