@@ -133,11 +133,12 @@ def test_links_to_folders_are_followed_and_loops_are_cut(
 
 
 @pytest.mark.parametrize("name", ["dogs", "a.png"])
+@pytest.mark.parametrize("to_itself", [False, True])
 def test_a_link_that_leads_nowhere_is_counted(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, to_itself: bool
 ) -> None:
     folder = save(tmp_path / "d", 120)
-    (folder / name).symlink_to("nowhere")
+    (folder / name).symlink_to(name if to_itself else "nowhere")
     code, text = shown(capsys, folder)
     assert code == 0 and f"{name}: a link that leads nowhere" in text and "1 files" in text
 

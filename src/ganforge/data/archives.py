@@ -86,7 +86,7 @@ class Folder:
     def folders(self, inside: str) -> list[str]:
         """Names of the folders in a folder, which has a slash at its end, or "" for the top."""
         with reading(self.path / inside):
-            return [entry.name for entry in os.scandir(self.path / inside) if entry.is_dir()]
+            return [entry.name for entry in (self.path / inside).iterdir() if entry.is_dir()]
 
     def open(self, name: str) -> IO[bytes]:
         """The open file; UnreadableError for a pipe, a device or a file above the cap."""

@@ -78,7 +78,7 @@ NAMED = (
     Named("evaluation/features.py", "_resized", "((x - 127) / 128)", "(x / 255)",
           ("tests/evaluation/test_features.py",)),
     # samples
-    Named("sampling/sampler.py", "Sampler.z", "law, first, count", "law, 0, count",
+    Named("sampling/sampler.py", "Sampler.z", "stream, first, count", "stream, 0, count",
           ("tests/sampling/test_sampler.py",)),
     # what a crash of the machine may lose
     Named("files.py", "write_file", "os.fsync(file.fileno())", "pass", DURABLE),
@@ -97,7 +97,7 @@ NAMED = (
           'update.log[f"loss_{initial}"]', STEP),
     Named("gan/step.py", "merge", 'name.startswith("skipped") and name in log', "False", STEP),
     Named("gan/step.py", "steps_for", "math.ceil", "math.floor", STEP),
-    Named("gan/adversarial.py", "Adversarial.generator_objective",
+    Named("gan/adversarial.py", "Adversarial.generator_loss",
           'inputs.networks.get("real")', 'inputs.networks.get("fake")', STEP),
     Named("gan/adversarial.py", "logged_logits",
           "torch.sigmoid(logit)", "logit", STEP),
