@@ -113,28 +113,20 @@ def step(
     log: Log = {}
 
     for batch, drawn in zip(batches, inputs["discriminator"], strict=True):
-        update = compute_gradients(state, game, "discriminator", batch, drawn, hyper, options)
+        of_d = compute_gradients(state, game, "discriminator", batch, drawn, hyper, options)
         if not game.simultaneous:
-            merge(log, options.apply_gradients(state, update))
+            merge(log, options.apply_gradients(state, of_d))
 
     images = (options.batch or len(batches[-1].real)) * game.d_steps
-    log |= augmentation.adjust(game.augment, state.aux, update.log, state.step, images)
+    log |= augmentation.adjust(game.augment, state.aux, of_d.log, state.step, images)
 
-    # the same z through the same G: its turn starts from D's fakes, unless they came in pieces
-    batch = batches[-1]
-    if not options.micro_batch:
-        made = update.batch
-        batch = replace(
-            batch,
-            fake_with_graph=made.fake_with_graph,
-            fake_label=made.fake_label,
-            fakes={} if game.fresh_noise else made.fakes,
-        )
+    # micro-batches: only the fakes of the last one are there
+    batch = batches[-1] if options.micro_batch else with_fakes_of(of_d, batches[-1], game)
     for drawn in inputs["generator"]:
-        answer = compute_gradients(state, game, "generator", batch, drawn, hyper, options)
-        merge(log, options.apply_gradients(state, answer))
+        of_g = compute_gradients(state, game, "generator", batch, drawn, hyper, options)
+        merge(log, options.apply_gradients(state, of_g))
         if game.simultaneous:
-            merge(log, options.apply_gradients(state, update))
+            merge(log, options.apply_gradients(state, of_d))
         batch = batches[-1]  # G has moved: D's fakes are no longer those of this G
 
     if state.average is not None:
@@ -159,6 +151,20 @@ class Update:
     aux: Aux
     saved_buffers: list[Tensor]
     batch: Batch
+
+
+def with_fakes_of(of_d: Update, batch: Batch, game: Game) -> Batch:
+    """The batch of G's first turn: with the fakes of D's last turn, unless the noise is fresh.
+
+    The same noise through the same G gives the same fakes, so they are not made twice.
+    """
+    made = of_d.batch
+    return replace(
+        batch,
+        fake_with_graph=made.fake_with_graph,
+        fake_label=made.fake_label,
+        fakes={} if game.fresh_noise else made.fakes,
+    )
 
 
 def compute_gradients(
@@ -186,13 +192,15 @@ def compute_gradients(
     aux: Aux = {}
     stored: Aux = {}
     gradients: list[Tensor] = []
-    with nullcontext() if ours and not game.fresh_noise else frozen(others):
+    # G's turn goes back through fakes of D's turn if it uses them again, so G is in their graph
+    reused = ours and not game.fresh_noise
+    with nullcontext() if reused else frozen(others):
         for piece, drawn, share in options.pieces(batch, inputs):
             memory = Memory(state.aux | stored, options.gather, options.first)
             objective = objective_of(state.players, piece, drawn, memory)
             stored |= objective.aux
-            due, news = penalties_due(state, game, side, objective.batch, drawn, hyper)
-            add_log(aux, news, share)
+            due, new_aux = penalties_due(state, game, side, objective.batch, drawn, hyper)
+            add_log(aux, new_aux, share)
             terms = [*objective.terms.values(), *due]
             totals, means = zip(*(t.total(options.reduce, share) for t in terms), strict=True)
             # several games in one batch share no weights: the sum's gradient is each one's;
@@ -202,7 +210,7 @@ def compute_gradients(
             if gradients:
                 torch._foreach_add_(gradients, found)
             gradients = gradients or list(found)
-            named = dict(zip(objective.terms, means, strict=False))
+            named = dict(zip(objective.terms, means, strict=False))  # penalties have no name
             add_log(log, observed(side, named, objective.log, options.reduce), share)
 
     if options.all_reduce is not None:
@@ -302,14 +310,14 @@ def penalties_due(
 ) -> tuple[list[Term], Aux]:
     """The penalties a player pays at this step, each counted `interval` times, and new aux."""
     terms: list[Term] = []
-    news: Aux = {}
+    new_aux: Aux = {}
     scales = hyper.penalties or (1,) * len(game.penalties)
     for penalty, scale in zip(game.penalties, scales, strict=True):
         if penalty.player == side and state.step % penalty.interval == 0:
             values, new = penalty(state.players, batch, inputs, state.aux)
-            news |= new
+            new_aux |= new
             terms.append(Term(values, penalty.interval * scale, game.reduction))
-    return terms, news
+    return terms, new_aux
 
 
 def observed(side: str, means: Log, values: Mapping[str, Tensor], number: Reduce) -> Log:
