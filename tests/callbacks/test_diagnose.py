@@ -19,20 +19,20 @@ from ganforge.diagnosis import CHECKS, Diagnosis, findings
 from ganforge.errors import DataError
 from ganforge.gan.adversarial import Adversarial
 from ganforge.training import loop
-from ganforge.training.trainer import Trainer
 from tests.helpers.tiny import fingerprint, log_without_times, newest, pictures, shortened
 
 
 @pytest.fixture(autouse=True)
-def frequent_grids(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Grids as near to each other as the config says, and no overview."""
-    monkeypatch.setattr(Trainer, "min_gap", 1)
+def no_overview(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No overview."""
     monkeypatch.setattr(api, "draw", lambda run: None)
 
 
 def frozen() -> Config:
     """D learns, and G stays where it is, in the middle of the ring."""
-    config = shortened(recipes.find("gaussian"), 200, 32, log_every=10, sample_every=0.02)
+    config = shortened(
+        recipes.find("gaussian"), 200, 32, log_every=10, sample_every=0.02, min_gap=1
+    )
     return replace(
         config,
         data="ring",
@@ -73,7 +73,9 @@ def diagnosed(
 
 @pytest.mark.parametrize("name", ["gaussian", "cdcgan"])
 def test_diagnosis_changes_no_weight_no_moment_and_no_record(name: str, tmp_path: Path) -> None:
-    config = shortened(recipes.find(name), 40, log_every=4, sample_every=0.1, score=False)
+    config = shortened(
+        recipes.find(name), 40, log_every=4, sample_every=0.1, score=False, min_gap=1
+    )
     sets = (pictures(160), pictures(140, seed=1)) if name == "cdcgan" else (None, None)
     plain, watched = tmp_path / "plain", tmp_path / "watched"
     list(loop.train(config, plain, data=sets[0]))
@@ -97,7 +99,7 @@ def test_a_finding_is_reported_once_as_soon_as_it_is_made(tmp_path: Path) -> Non
 
 def test_a_loss_of_guessing_the_class_too_is_no_explosion(tmp_path: Path) -> None:
     """D's loss begins with weight times log K: neither on the way nor at the end a finding."""
-    config = shortened(recipes.find("cdcgan"), 24, log_every=4, score=False)
+    config = shortened(recipes.find("cdcgan"), 24, log_every=4, score=False, min_gap=1)
     config = replace(config, game=replace(config.game, classify=3.0))
     notes, found = diagnosed(config, tmp_path / "run", pictures(160), pictures(140, seed=1))
     assert found is not None and "GF008" in found.checked
@@ -128,7 +130,7 @@ def test_without_held_out_examples_a_diagnosis_says_why(tmp_path: Path) -> None:
     def none() -> Dataset:
         raise DataError("nothing was held out")
 
-    config = shortened(recipes.find("gaussian"), 60, log_every=10, score=False)
+    config = shortened(recipes.find("gaussian"), 60, log_every=10, score=False, min_gap=1)
     callback = DiagnoseCallback(config, tmp_path / "run", Budget(none, shortest=0.0, fewest=0))
     for t, progress in loop.training(config, tmp_path / "run"):
         callback.on_record(t, progress)
@@ -179,6 +181,6 @@ def test_train_prints_the_diagnosis_at_its_end(
 def test_the_scores_at_the_end_of_train_are_checked(tmp_path: Path) -> None:
     held_out = load("gaussian", part="validation")
     few = replace(held_out, values=held_out.values[:110])
-    config = shortened(recipes.find("gaussian"), 250, log_every=10, score=True)
+    config = shortened(recipes.find("gaussian"), 250, log_every=10, score=True, min_gap=1)
     done = api.train(config, tmp_path / "run", show="quiet", data=load("gaussian"), validation=few)
     assert done.scores and done.diagnosis is not None and "GF011" in done.diagnosis.codes

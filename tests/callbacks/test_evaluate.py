@@ -33,16 +33,17 @@ CARD = Score("frechet", 1.0, 0.1, 0.5, 100, "identity", "ab" * 32, 0, "validatio
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Scores of 100 samples, at steps as near to each other as is asked for."""
+    """Scores of 100 samples, and no plots."""
     monkeypatch.setattr(evaluate, "N", 100)
     monkeypatch.setattr(evaluate, "SHORTEST", 0.0)
-    monkeypatch.setattr(Trainer, "min_gap", 1)
     monkeypatch.setattr(api, "draw", lambda run: None)  # drawing is tested elsewhere
     monkeypatch.setattr(evaluate, "curve", lambda records: b"")
 
 
 def gaussian(steps: int = 100, **output: Any) -> Config:
-    return shortened(recipes.find("gaussian"), steps, log_every=20, sample_every=50.0, **output)
+    return shortened(
+        recipes.find("gaussian"), steps, log_every=20, sample_every=50.0, min_gap=1, **output
+    )
 
 
 def train(config: Config, path: Path, **options: Any) -> api.Trained:
@@ -84,7 +85,7 @@ def test_scoring_shifts_nothing(name: str, tmp_path: Path) -> None:
     if name == "cdcgan":
         steps = 30
         sets = {"data": pictures(240), "validation": pictures(110, seed=1)}
-    plain = shortened(recipes.find(name), steps, log_every=10, score=False)
+    plain = shortened(recipes.find(name), steps, log_every=10, score=False, min_gap=1)
     every = 0.16 if name == "gaussian" else 0.335  # 20 steps, and 10
     scored = replace(plain, output=replace(plain.output, score=True, score_every=every))
     train(plain, tmp_path / "plain", **sets)

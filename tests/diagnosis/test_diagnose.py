@@ -24,20 +24,13 @@ from ganforge.gan.adversarial import Adversarial
 from ganforge.runs import checkpoint
 from ganforge.runs import folder as runs
 from ganforge.training import loop
-from ganforge.training.trainer import Trainer
 from tests.diagnosis.test_remedies import OF_TRANSLATION
 from tests.helpers.tiny import StopAfter, folder_hashes, pictures, shortened
 
 
 def gaussian(steps: int = 100, **output: Any) -> Config:
-    usual = {"log_every": 10, "sample_every": 50.0, "score": False} | output
+    usual = {"log_every": 10, "sample_every": 50.0, "score": False, "min_gap": 1} | output
     return shortened(recipes.find("gaussian"), steps, **usual)
-
-
-@pytest.fixture(autouse=True)
-def frequent_saves(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Checkpoints as near to each other as the config says."""
-    monkeypatch.setattr(Trainer, "min_gap", 1)
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +92,7 @@ def test_growth_is_measured_from_the_first_weights(tmp_path: Path) -> None:
 
 
 def test_a_conditional_run_on_digits_is_checked_and_illustrated(tmp_path: Path) -> None:
-    config = shortened(recipes.find("cdcgan"), 12, log_every=2, score=False)
+    config = shortened(recipes.find("cdcgan"), 12, log_every=2, score=False, min_gap=1)
     data, held_out = pictures(200), pictures(150, seed=1)
     list(loop.train(config, tmp_path / "run", data=data))
     early = diagnose(tmp_path / "run", data=data, validation=held_out)
@@ -113,7 +106,7 @@ def test_a_conditional_run_on_digits_is_checked_and_illustrated(tmp_path: Path) 
 
 
 def test_colour_pictures_without_labels_are_checked(tmp_path: Path) -> None:
-    config = shortened(recipes.find("dcgan"), 6, log_every=1, score=False)
+    config = shortened(recipes.find("dcgan"), 6, log_every=1, score=False, min_gap=1)
     data, held_out = (pictures(120, 18, 3, 1, seed) for seed in (0, 1))
     data, held_out = (replace(d, labels=None, spec=DataSpec((3, 18, 18))) for d in (data, held_out))
     list(loop.train(config, tmp_path / "run", data=data))
@@ -123,7 +116,7 @@ def test_colour_pictures_without_labels_are_checked(tmp_path: Path) -> None:
 
 
 def test_a_run_on_five_pictures_is_not_healthy(tmp_path: Path) -> None:
-    config = shortened(recipes.find("dcgan"), 6, log_every=1, score=False)
+    config = shortened(recipes.find("dcgan"), 6, log_every=1, score=False, min_gap=1)
     for count, why in ((1, "1 training examples are too few"), (5, "5 training examples are")):
         few = replace(pictures(count), labels=None, spec=DataSpec((1, 28, 28)))
         path = tmp_path / str(count)

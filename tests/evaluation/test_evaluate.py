@@ -26,7 +26,6 @@ from ganforge.evaluation.metrics import METRICS
 from ganforge.evaluation.score import table
 from ganforge.runs import folder, load
 from ganforge.runs.folder import Run
-from ganforge.training.trainer import Trainer
 from tests.helpers.tiny import pictures, shortened
 
 
@@ -35,12 +34,13 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Scores of 100 samples at a run's end, and no plots."""
     monkeypatch.setattr(callback, "N", 100)
     monkeypatch.setattr(callback, "SHORTEST", 0.0)
-    monkeypatch.setattr(Trainer, "min_gap", 1)
     monkeypatch.setattr(api, "draw", lambda run: None)  # drawing is tested elsewhere
 
 
 def gaussian(steps: int = 100, **output: Any) -> Config:
-    return shortened(recipes.find("gaussian"), steps, log_every=20, sample_every=50.0, **output)
+    return shortened(
+        recipes.find("gaussian"), steps, log_every=20, sample_every=50.0, min_gap=1, **output
+    )
 
 
 def train(config: Config, path: Path) -> api.Trained:

@@ -269,15 +269,14 @@ def test_one_that_diverges_is_named_and_left(
 
 
 @pytest.mark.parametrize(
-    "settings", [{"compile": "true"}, {"on_nan": "rollback"}, {"micro_batch": "4"}, {"large": ""}]
-)
+    "settings",
+    [{"compile": "true"}, {"on_nan": "rollback"}, {"micro_batch": "4"},
+     {"networks.discriminator": "[400, 400]"}],
+)  # fmt: skip
 def test_what_goes_one_by_one(
     settings: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each by `session.train`, seed by seed over all variants, as a single run."""
-    if settings == {"large": ""}:
-        monkeypatch.setattr(capability, "PAYS", 10)
-        settings = {}
     monkeypatch.setattr(seeds, "play", None)
     labels = ("gaussian", "gaussian:batch=16")
     variants = {label: variant(label, {"threads": "1", **settings}) for label in labels}

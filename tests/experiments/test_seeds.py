@@ -38,15 +38,13 @@ from ganforge.runs import folder as runs
 from ganforge.runs.records import Control, Progress
 from ganforge.training import loop
 from ganforge.training.device import resolve
-from ganforge.training.trainer import Trainer
 from tests.helpers.tiny import StopAfter, fingerprint, killed_in_save, newest, pictures, shortened
 
 THREE = (0, 3, 5)
 
 
 def quick(patch: pytest.MonkeyPatch) -> None:
-    """Saves, grids and looks at the weights four times as often as in earnest."""
-    patch.setattr(Trainer, "min_gap", 25)
+    """Looks at the weights five times as often as in earnest."""
     patch.setattr(loop, "CHECK_STEPS", 10)
 
 
@@ -61,7 +59,14 @@ def no_picture(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
 
 def gaussian(steps: int = 100, **output: Any) -> Config:
     """A hundred steps of the small game; in these tests a save falls on every 25th."""
-    wanted = {"log_every": 10, "save_every": 0.2, "sample_every": 0.4, "score": False, **output}
+    wanted = {
+        "log_every": 10,
+        "min_gap": 25,
+        "save_every": 0.2,
+        "sample_every": 0.4,
+        "score": False,
+        **output,
+    }
     return shortened(recipes.gaussian(), steps, **wanted)
 
 

@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 
 from ganforge import api, files, recipes
 from ganforge.evaluation import store
 from ganforge.evaluation.score import Score
-from ganforge.training.trainer import Trainer
 from tests.helpers.tiny import pictures as noise
 from tests.helpers.tiny import shortened
 
@@ -26,10 +24,10 @@ CARD = Score("frechet", 5.0, 0.5, 4.0, 100, "mnist-lenet", "ab" * 32, 0, "valida
 def trained(path: Path, recipe: str = "gaussian", steps: int = 60, **changes: Any) -> Path:
     """A short run of a narrowed recipe, with samples at several moments and no scores."""
     chosen = replace(shortened(recipes.find(recipe), steps, log_every=10), **changes)
-    output = replace(chosen.output, sample_every=0.001, score=False, grid=20)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Trainer, "min_gap", max(1, steps // 4))
-        api.train(replace(chosen, output=output), path, show="quiet")
+    output = replace(
+        chosen.output, sample_every=0.001, score=False, grid=20, min_gap=max(1, steps // 4)
+    )
+    api.train(replace(chosen, output=output), path, show="quiet")
     return path
 
 

@@ -12,7 +12,6 @@ from ganforge.errors import DataError, UsageError
 from ganforge.runs import checkpoint
 from ganforge.runs import folder as runs
 from ganforge.training import loop
-from ganforge.training.trainer import Trainer
 from tests.helpers.tiny import StopAfter, data_for, folder_hashes, run, setting, shortened
 
 
@@ -107,11 +106,10 @@ def test_every_difference_is_listed_and_budget_and_device_are_none(tmp_path: Pat
     )  # fmt: skip
 
 
-def test_what_a_run_folder_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_run_folder_holds(tmp_path: Path) -> None:
     """The newest, the best, and the first of every 50 steps, though none falls on a 50th."""
-    monkeypatch.setattr(Trainer, "min_gap", 20)
     config, data = setting("gaussian", 200)
-    output = replace(config.output, save_every=0.01, keep=2, keep_every=50)
+    output = replace(config.output, save_every=0.01, keep=2, keep_every=50, min_gap=20)
     for _ in loop.train(replace(config, output=output), tmp_path, data=data):
         folder = tmp_path / "checkpoints"
         if (folder / "step-000000020").exists():

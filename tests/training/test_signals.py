@@ -34,7 +34,8 @@ from ganforge.training.trainer import Trainer
 from tests.helpers.tiny import log_without_times, shortened
 
 CODES = [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)]
-TOY = ["train", "gaussian", "--epochs", "0.5", "--threads", "1", "--output.score", "false"]
+TOY = ["train", "gaussian", "--epochs", "0.5", "--threads", "1", "--output.score", "false",
+       "--output.min_gap", "20"]  # fmt: skip
 
 
 def signalled(function: Callable[..., Any], number: int, calls: int = 1) -> Callable[..., Any]:
@@ -53,13 +54,14 @@ def signalled(function: Callable[..., Any], number: int, calls: int = 1) -> Call
 
 def scored(steps: int = 100) -> Config:
     """The toy, scored every 20 steps."""
-    return shortened(recipes.find("gaussian"), steps, log_every=10, score=True, score_every=0.16)
+    return shortened(
+        recipes.find("gaussian"), steps, log_every=10, score=True, score_every=0.16, min_gap=20
+    )
 
 
 @pytest.fixture(autouse=True)
 def close_scores(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Checkpoints and scores 20 steps apart, not 100, and of few samples."""
-    monkeypatch.setattr(Trainer, "min_gap", 20)
+    """Of few samples, and no pictures."""
     monkeypatch.setattr(evaluate, "N", 100)
     monkeypatch.setattr(evaluate, "curve", lambda records: b"")
     monkeypatch.setattr(overview, "overview", lambda run: b"")
@@ -166,7 +168,7 @@ def test_a_plot_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_usr1_saves_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = shortened(recipes.find("gaussian"), 100, score=False, save_every=50.0)
+    config = shortened(recipes.find("gaussian"), 100, score=False, save_every=50.0, min_gap=20)
     monkeypatch.setattr(Trainer, "step", signalled(Trainer.step, signal.SIGUSR1, 33))
     ended = api.train(config, tmp_path, show="quiet")
     assert ended.finished and ended.signal == 0
@@ -227,7 +229,7 @@ class Unread:
 @pytest.mark.parametrize("error", [BrokenPipeError(), OSError(errno.ENOSPC, "No space left")])
 def test_a_run_that_nobody_can_read_goes_on(error: OSError, tmp_path: Path) -> None:
     """`ganforge train | head -1`, or `> log` on a full disk, ends as the run alone would."""
-    config = shortened(recipes.find("gaussian"), 60, log_every=10)
+    config = shortened(recipes.find("gaussian"), 60, log_every=10, min_gap=20)
     trained = api.train(config, tmp_path, show=Unread(error))
     assert trained.finished and folder.Run(tmp_path).info()["status"] == "finished"
 
