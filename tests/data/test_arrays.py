@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from ganforge.data import load
+from ganforge.data import load, objects
 from ganforge.data.dataset import describe_values
 from ganforge.data.formats.arrays import pictures
 from ganforge.data.spec import encode
@@ -200,3 +200,11 @@ def test_size_resizes_arrays(tmp_path: Path, channels: int, dtype: Any) -> None:
     steps = np.where(np.arange(16) < 8, 0.0, 1.0) * np.ones((20, 16, 1))
     assert set(np.unique(load.load(npy(tmp_path, steps), size=32).values) >= 0) == {True}
     assert load.load(npy(tmp_path, steps), size=32).values.max() <= 1
+
+
+@pytest.mark.parametrize("kind", [np.asarray, torch.as_tensor, list])
+def test_an_object_that_is_not_finite_is_refused(kind: Any) -> None:
+    values = np.ones((40, 3), np.float32)
+    values[7, 1] = np.inf
+    with pytest.raises(DataError, match="row 7 holds NaN or infinity: remove or repair it"):
+        objects.read(kind(values))

@@ -66,7 +66,7 @@ WRONG = {
     "pass": "values of float64 with 2 axes: convert them to pictures uint8 or float32",
     "values = values.astype(np.int16)": "values of int16 with 2 axes: convert",
     "values = values.astype(np.float32)[0]": "values of float32 with 1 axes: convert",
-    "values = np.full((40, 3), np.nan, np.float32)": "values that are not finite: leave those",
+    "values = np.full((40, 3), np.nan, np.float32)": "row 0 holds NaN or infinity: remove",
     "values, labels = values.astype(np.float32), np.arange(40.0)": "labels are float64: give",
     "values, labels = values.astype(np.float32), np.arange(39)": "labels of shape .39,. for 40",
     "values, labels = values.astype(np.float32), np.arange(40) - 1": "label -1 of row 0 is out of",

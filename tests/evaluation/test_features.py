@@ -3,7 +3,8 @@
 import hashlib
 import importlib.util
 import sys
-from types import SimpleNamespace
+from importlib.machinery import ModuleSpec
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -91,12 +92,20 @@ def test_pca_against_scikit_learn(n):
     assert features.space("pca", spec, x[::-1][1:]).sha256 != features.space("pca", spec, x).sha256
 
 
+def provide(monkeypatch, name, there):
+    """Modules of a space that Python finds, or does not find."""
+    for module in features.SPACES[name].modules:
+        found = ModuleType(module)
+        found.__spec__ = ModuleSpec(module, None)
+        monkeypatch.setitem(sys.modules, module, found if there else None)
+
+
 def test_defaults(monkeypatch):
     assert features.default_space(VECTOR) == "identity"
     assert features.default_space(MNIST) == "mnist-lenet"
-    monkeypatch.setattr(features, "_installed", lambda name: False)
+    provide(monkeypatch, "effnet-lite0@112", there=False)
     assert features.default_space(CIFAR) == "pca"
-    monkeypatch.setattr(features, "_installed", lambda name: True)
+    provide(monkeypatch, "effnet-lite0@112", there=True)
     assert features.default_space(CIFAR) == "effnet-lite0@112"
 
 
@@ -117,7 +126,7 @@ def test_a_space_that_does_not_fit_is_a_usage_error(name):
     ],
 )
 def test_a_missing_extra_is_named(name, extra, monkeypatch):
-    monkeypatch.setattr(features, "_installed", lambda name: False)
+    provide(monkeypatch, name, there=False)
     with pytest.raises(UsageError, match=rf"pip install 'ganforge\[{extra}\]'"):
         features.space(name, CIFAR)
 

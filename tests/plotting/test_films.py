@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 
 import numpy as np
 import pytest
@@ -43,7 +44,7 @@ def test_a_gif_has_the_frames_and_the_time() -> None:
 
 
 def test_without_the_extra_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(films, "find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(UsageError, match=r"ganforge\[film\]"):
         films.film(FRAMES, ".mp4", 25)
 

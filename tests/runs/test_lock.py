@@ -282,8 +282,11 @@ def test_a_lease_of_this_machine_ends_with_its_process(tmp_path: Path) -> None:
     assert not refused(tmp_path)
 
 
-@pytest.mark.usefixtures("lockless")
-def test_a_lease_can_be_taken_over_and_its_first_owner_saves_no_more(tmp_path: Path) -> None:
+@pytest.mark.parametrize("granted", [None, True])  # without locks; where all are granted
+def test_a_lease_can_be_taken_over_and_its_first_owner_saves_no_more(
+    granted: bool | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock, "take", lambda file: granted)
     config, data = setting("gaussian", 60)
     path = tmp_path / "run"
     written(tmp_path, ELSEWHERE)
@@ -296,6 +299,18 @@ def test_a_lease_can_be_taken_over_and_its_first_owner_saves_no_more(tmp_path: P
         list(first)
     assert json.loads(left.read_text()) == ELSEWHERE
     assert folder_hashes(path / "checkpoints") == before
+
+
+@pytest.mark.usefixtures("lockless")
+def test_a_dry_run_asks_for_a_lease_and_writes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / lock.LOCK
+    lock.require_free(path)
+    assert not path.exists()
+    written(tmp_path, ELSEWHERE)
+    with pytest.raises(BusyError, match=r"on elsewhere: .*--take-over"):
+        lock.require_free(path)
+    lock.require_free(path, take_over=True)
+    assert json.loads(path.read_text()) == ELSEWHERE
 
 
 @pytest.mark.usefixtures("lockless")

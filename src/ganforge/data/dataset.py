@@ -191,8 +191,11 @@ def check_stored(data: Examples | Dataset, where: str) -> None:
             )
         # of all examples, once: a part of them is not read again
         whole = blocks(values) if isinstance(data, Examples) and values.dtype.kind == "f" else ()
-        if not all(np.isfinite(values[chunk]).all() for chunk in whole):
-            raise DataError(f"{where}: values that are not finite: leave those examples out")
+        for chunk in whole:
+            finite = np.isfinite(values[chunk]).reshape(len(values[chunk]), -1).all(axis=1)
+            if not finite.all():
+                row = chunk.start + int(np.argmin(finite))
+                raise DataError(f"{where}: row {row} holds NaN or infinity: remove or repair it")
     if data.labels is not None:
         check_labels(data.labels, len(data.values), where)
         if data.labels.dtype != np.int64:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import torch
 from PIL import Image
 
 from ganforge.data import decode, pack
-from ganforge.data.dataset import Examples
+from ganforge.data.dataset import Examples, check_stored
 from ganforge.data.formats import arrays, packed
 from ganforge.errors import DataError, UsageError
 from ganforge.types import Array
@@ -60,20 +61,21 @@ def read(
         data = data.detach().cpu().numpy()
     if isinstance(data, np.ndarray):
         require_small(data.nbytes, largest, name)
-        given = None if labels is None else as_array(labels)
-        return arrays.examples(data, given, f"data of type {name}")
-    require_items(data, name)
-    if not len(data):
-        raise DataError(f"data of type {name}: no examples")
-    values, found = read_items(data, size, largest, name)
+        values, found = data, None
+    else:
+        require_items(data, name)
+        if not len(data):
+            raise DataError(f"data of type {name}: no examples")
+        values, found = read_items(data, size, largest, name)
     if labels is not None:
         if found is not None:
             raise UsageError(f"labels and data of type {name} with labels inside: give one of them")
         found = as_array(labels)
     made = arrays.examples(values, found, f"data of type {name}")
+    check_stored(made, f"data of type {name}")
     names = class_names(data)
     fits = made.labels is not None and len(names) > made.labels.max()
-    return Examples(made.values, made.labels, names if fits else ())
+    return replace(made, class_names=names if fits else ())
 
 
 def store(examples: Examples, folder: Path, name: str, size: int | None = None) -> Path:

@@ -24,6 +24,7 @@ from ganforge.evaluation.metrics import UserMetric, check_names, fitting, scores
 from ganforge.evaluation.score import Better, Score
 from ganforge.runs import builtin, model
 from ganforge.runs import folder as runs
+from ganforge.runs.load import model_folder
 from ganforge.runs.model import OwnNetworks
 from ganforge.sampling.sampler import FAST, Sampler
 from ganforge.sampling.translate import Translator
@@ -189,27 +190,18 @@ def as_subject(
 
 def open_subject(path: Path, networks: OwnNetworks | None = None) -> Subject:
     """The generator or the samples at a path; DataError if there are none."""
-    inside = builtin.folder(path)
-    if inside is None and not path.exists():
-        raise DataError(f"{path}: no such run, model or file (`ganforge runs` lists the runs)")
-    if path.suffix == ".npz":
+    if path.suffix == ".npz" and path.exists():
         return Subject(str(path), arrays.read_npz(path), store.scores_path(path))
     if path.is_file():
         raise DataError(f"{path}: not a run or model folder, nor a file of samples (.npz)")
-    folder = inside or path
-    if not (folder / model.CONFIG).is_file():
-        folder = runs.open_run(path).model
-    if not (folder / model.CONFIG).is_file():
-        raise DataError(
-            f"{path}: this run has no checkpoint yet, so there is nothing to score: train on"
-        )
+    folder = model_folder(path)
     training = model.training(folder)
     places = (runs.Run(place) for place in (folder, *folder.absolute().parents[:2]))
     settings = next((place.settings() for place in places if place.exists()), training)
     return Subject(
         str(path),
         model.load(folder, networks),
-        None if inside else store.scores_path(path),
+        None if builtin.folder(path) else store.scores_path(path),
         settings.get("data"),
         training["size"],
         training["data_sha256"] or "",

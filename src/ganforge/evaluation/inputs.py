@@ -105,7 +105,7 @@ def check_samples(values: Array, spec: DataSpec, what: str) -> None:
         raise DataError(f"{what}: {len(values)} are too few to score, at least {LEAST} are needed")
     if values.dtype != np.uint8 and not np.isfinite(values).all():
         row = int(np.flatnonzero(~np.isfinite(values).reshape(len(values), -1).all(1))[0])
-        raise DataError(f"{what}: row {row} is not finite: remove it, or see why it diverged")
+        raise DataError(f"{what}: row {row} holds NaN or infinity: remove it, or find out why")
 
 
 def make_case(

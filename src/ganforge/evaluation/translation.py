@@ -65,15 +65,13 @@ def distance(
     """The Frechet distance of outputs and held-out targets; the sources' is in its note."""
     target = translator.ends(direction)[1]
     train, held_out = Examples(case.train_target), Examples(case.target)
-    made, copied = (
-        make_case(
-            train, held_out, Examples(x), spec=target, space=space, seed=seed,
-            split=real.held_out.part,
-        )
-        for x in (case.output, case.baselines["copy"])
+    made = make_case(
+        train, held_out, Examples(case.output), spec=target, space=space, seed=seed,
+        split=real.held_out.part,
     )  # fmt: skip
     found = frechet.score(made)
-    copy = frechet.frechet(*copied.features)
+    copies = case.baselines["copy"][subset(len(case.output), made.n, seed, "fake")]
+    copy = frechet.frechet(made.features[0], made.embed(copies))
     note = "; ".join(filter(None, (found.note, f"copy {copy:.4g}")))
     return Score(
         f"frechet{ending}", found.value, found.spread, found.floor.value, made.n, made.space.name,

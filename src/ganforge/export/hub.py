@@ -22,8 +22,7 @@ from ganforge.errors import DataError, UsageError
 from ganforge.evaluation import store
 from ganforge.evaluation.score import Score
 from ganforge.runs import builtin, hub, model
-from ganforge.runs.folder import Run
-from ganforge.runs.load import open_sampler
+from ganforge.runs.load import model_folder
 from ganforge.runs.model import OwnNetworks
 from ganforge.sampling.sampler import Sampler
 from ganforge.sampling.translate import Translator
@@ -74,16 +73,15 @@ def shared(
     address = hub.parse(repo)
     if address.revision:
         raise UsageError(f"{repo}: a model is sent to owner/name, without a revision")
-    sampler = open_sampler(run, networks)
-    run = builtin.folder(run) or run
-    folder = run if (run / model.CONFIG).is_file() else Run(run).model
+    folder = model_folder(run)
+    sampler = model.load(folder, networks)
     table = json.loads(files.read_file(folder / model.CONFIG))
     saved = convert.read_part(table["networks"], registry.PARTS, "networks")
     if isinstance(saved, UserCode) and not force:
         raise UsageError(f"{run}: its networks are code of yours, which is not sent: --force")
     training = table["training"]
     training["config"] = model.without_paths(training["config"])
-    scores = newest_scores(run)
+    scores = newest_scores(builtin.folder(run) or run)
     weights = files.read_file(folder / model.WEIGHTS)
     found = {
         model.CONFIG: json_bytes(table, indent=1),

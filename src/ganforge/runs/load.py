@@ -40,14 +40,27 @@ def open_sampler(
     """The generator of a run folder, a model folder or a model of the hub (`gf.load`).
 
     Args:
-        path: a folder, also as file:///folder, hf://owner/name@revision, or "cdcgan-mnist", the
-            model in the package.
+        path: see `model_folder`.
         networks: your function, if the model was trained with one.
         device: cpu, cuda or mps.
 
     Raises:
         UsageError: the extra of the hub is not installed.
         DataError: there is no model, or it is damaged.
+    """
+    return model.load(model_folder(path), networks, device)
+
+
+def model_folder(path: Path | str) -> Path:
+    """The model folder that a path or an address names: itself, or the one of a run.
+
+    Args:
+        path: a folder, also as file:///folder, hf://owner/name@revision, or "cdcgan-mnist", the
+            model in the package.
+
+    Raises:
+        UsageError: the extra of the hub is not installed.
+        DataError: there is no model.
     """
     folder = located(path)
     if not folder.exists():
@@ -58,8 +71,8 @@ def open_sampler(
     if not (folder / model.CONFIG).is_file():
         folder = runs.open_run(folder).model
         if not (folder / model.CONFIG).is_file():
-            raise DataError(f"{path}: this run has no model yet; its first checkpoint makes one")
-    return model.load(folder, networks, device)
+            raise DataError(f"{path}: this run has no checkpoint yet, and so no model: train on")
+    return folder
 
 
 def weights_sha256(path: Path | str) -> str:

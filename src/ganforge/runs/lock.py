@@ -41,19 +41,18 @@ def acquire(path: Path, stack: ExitStack, take_over: bool = False) -> None:
     """
     while True:
         file = stack.enter_context(path.open("a+b", buffering=0))
-        locked = take(file)
-        if locked is False:
-            refuse(path, holder(path), leased=False)
+        locked = taken(path, file)
         with contextlib.suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(file.fileno()), path.stat()):
                 break
         file.close()  # its last holder removed it after it was opened here: there may be a new one
-    if locked and excludes(path):
+    leased = not (locked and excludes(path))
+    if leased:
+        lease(path, stack, file, take_over)
+    else:
         stack.callback(remove, path, file)
         sign(file)
-    else:
-        lease(path, stack, file, take_over)
-    renewed(path, stack, leased=not locked)
+    renewed(path, stack, leased)
 
 
 def require_free(path: Path, take_over: bool = False) -> None:
@@ -61,14 +60,19 @@ def require_free(path: Path, take_over: bool = False) -> None:
     if not path.exists():
         return
     with path.open("r+b", buffering=0) as file:
-        locked = take(file)
-        if locked and excludes(path):
-            return
-        found = holder(path)
-        if locked is False:
-            refuse(path, found, leased=False)
-        if found is not None and not take_over:
-            refuse(path, found, leased=True)
+        if not (taken(path, file) and excludes(path)) and not take_over:
+            require_no_lease(path)
+
+
+def taken(path: Path, file: IO[bytes]) -> bool:
+    """Whether this process now has the system's lock on the lock file; False without locks.
+
+    BusyError if another process has it.
+    """
+    locked = take(file)
+    if locked is False:
+        refuse(path, holder(path), leased=False)
+    return bool(locked)
 
 
 def take(file: IO[bytes]) -> bool | None:
@@ -89,9 +93,8 @@ def lease(path: Path, stack: ExitStack, file: IO[bytes], take_over: bool) -> Non
     """Sign the lock file on a file system without locks; one process at a time looks and signs."""
     try:
         with filelock.SoftFileLock(f"{path}.gate", timeout=PATIENCE):
-            found = holder(path)
-            if found is not None and not take_over:
-                refuse(path, found, leased=True)
+            if not take_over:
+                require_no_lease(path)
             sign(file)
     except filelock.Timeout:
         raise BusyError(
@@ -99,6 +102,13 @@ def lease(path: Path, stack: ExitStack, file: IO[bytes], take_over: bool) -> Non
             f"wait for it; if it is gone, remove {path}.gate"
         ) from None
     stack.callback(lambda: remove(path, file) if signed_here(path) else file.close())
+
+
+def require_no_lease(path: Path) -> None:
+    """BusyError if the lock file names a trainer that may still live."""
+    found = holder(path)
+    if found is not None:
+        refuse(path, found, leased=True)
 
 
 def sign(file: IO[bytes]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
+from ganforge.cli import progress
 from ganforge.cli.options import (
     Count,
     Flag,
@@ -117,7 +118,7 @@ def sample(
         if not sampler.spec.is_image:
             raise UsageError(f"{run} makes vectors, not pictures: use -o samples.npz")
         require_new(samples.paths(asked, out, format), overwrite)
-        for _ in progress(samples.write(sampler, asked, out, format, scale or 1), asked.total):
+        for _ in with_bar(samples.write(sampler, asked, out, format, scale or 1), asked.total):
             pass
     said = f"{asked.total:,} samples in {out}{remark}"
     return said if trained else f"{said}, of {NO_RUN} {newest_run()}"
@@ -141,7 +142,7 @@ def one_file(sampler: Sampler, asked: Asked, out: Path, scale: int | None) -> by
     from ganforge.export import samples
     from ganforge.plotting import points, style
 
-    parts = list(progress(samples.drawn(sampler, asked), asked.total))
+    parts = list(with_bar(samples.drawn(sampler, asked), asked.total))
     drawn = np.concatenate([part.values for part in parts])
     if out.suffix.lower() == ".npz":
         labels = [part.labels for part in parts if part.labels is not None]
@@ -206,14 +207,6 @@ def swept(sampler: Sampler, asked: Asked, out: Path, scale: int | None) -> tuple
     return replace(asked, n=len(made)), data
 
 
-def progress(parts: Iterable[Part], total: int) -> Iterator[Part]:
-    """The parts, with a bar on a terminal if it takes a while."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("samples", total=total)
-        for part in parts:
-            bar.advance(task, len(part.values))
-            yield part
+def with_bar(parts: Iterable[Part], total: int) -> Iterator[Part]:
+    """The parts of `total` samples, with a bar while they are drawn."""
+    return progress.counted(((len(part.values), part) for part in parts), total, "samples")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Literal
 
+from ganforge.cli import progress
 from ganforge.cli.options import (
     Count,
     Flag,
@@ -89,7 +90,8 @@ def translate(
     bad: list[str] = []
     done = 0
     sizes: set[tuple[int, int]] = set()
-    for name, made in progress(work.translated(store, names, bad), len(names)):
+    each = ((1, done) for done in work.translated(store, names, bad))
+    for name, made in progress.counted(each, len(names), "pictures"):
         sizes.add((made[0].shape[0], made[0].shape[1]))
         for target, picture in zip(targets[name], made, strict=True):
             write(target, picture)
@@ -186,16 +188,3 @@ def write(path: Path, picture: Pixels) -> None:
     from ganforge import files, images
 
     files.save_file(path, images.png(images.grid(picture[None], 1, gap=0)))
-
-
-def progress(
-    work: Iterator[tuple[str, list[Pixels]]], count: int
-) -> Iterator[tuple[str, list[Pixels]]]:
-    """`work`, with a bar on the standard error if it is a terminal."""
-    from rich.console import Console
-    from rich.progress import track
-
-    console = Console(stderr=True)
-    yield from track(
-        work, "translating", count, console=console, transient=True, disable=not console.is_terminal
-    )

@@ -183,7 +183,8 @@ def examples(values: Array, labels: Array | None, where: str, white: int = 0) ->
     if values.ndim != 2:
         values = pictures(values, where, labels.size if labels is not None else None)
     if values.dtype.kind == "f":
-        values = _floats(values, where)
+        with np.errstate(over="ignore"):  # `check_stored` refuses what becomes infinite
+            values = values.astype(np.float32, copy=False)
         notes = flat(values, by_picture(values, np.max)) if values.ndim == 4 else ()
     elif values.dtype.kind in "biu" and values.ndim == 4:
         values, notes = _bytes(values, where, white)
@@ -247,18 +248,6 @@ def _unrolled(values: Array) -> str:
             shape = f"-1, {side}, {side}" if channels == 1 else f"-1, 3, {side}, {side}"
             return f", a.reshape({shape}) for pictures"
     return ""
-
-
-def _floats(values: Array, where: str) -> Array:
-    """float32, all finite."""
-    with np.errstate(over="ignore"):  # what overflows is found to be infinite below
-        out = values.astype(np.float32, copy=False)
-    for chunk in blocks(out):
-        finite = np.isfinite(out[chunk]).reshape(len(out[chunk]), -1).all(axis=1)
-        if not finite.all():
-            row = chunk.start + int(np.argmin(finite))
-            raise DataError(f"{where}: row {row} holds NaN or infinity: remove or repair it")
-    return out
 
 
 def _bytes(values: Array, where: str, white: int) -> tuple[Pixels, tuple[str, ...]]:
