@@ -26,7 +26,6 @@ def store(monkeypatch: pytest.MonkeyPatch) -> TCPStore:
     monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
     monkeypatch.setenv("MASTER_PORT", str(served.port))
     monkeypatch.setenv("TORCHELASTIC_USE_AGENT_STORE", "True")
-    monkeypatch.setattr(meeting, "GRACE", 0.3)
     monkeypatch.setattr(distributed, "leave", lambda: None)
     return served
 
@@ -37,7 +36,7 @@ def each(size: int, body: Callable[[Meeting], Any], timeout: float = 20.0) -> li
 
     def work(rank: int) -> None:
         try:
-            with meeting.attended(World(rank, size, rank, size), timeout) as m:
+            with meeting.attended(World(rank, size, rank, size), timeout, grace=0.3) as m:
                 out[rank] = body(m)
         except BaseException as error:
             out[rank] = error

@@ -21,17 +21,22 @@ from ganforge.gan.step import Game
 class Adversarial(Game):
     """The two-player game.
 
-    loss: a name in `losses.LOSSES`, or two functions (of D, of G), see `losses.checked`.
-    smoothing: the real target is 1 - smoothing for D (cross-entropy losses only).
-    classify: weight of an auxiliary classification (see `losses.classification`): D
-    classifies real examples, G makes examples that D classifies as asked for. reduction: "mean" or
-    "sum" over the batch. halve: D's loss is (real + fake) / 2.
-    d_steps: k. g_steps: generator steps. fresh_noise: False lets G's turn reuse D's last z, labels
-    and dropout of G, and so its fakes. simultaneous: both gradients at one point, before either
-    player moves (k = 1 only); the published code of 2014 does so. fake_labels: of the fakes,
-    "uniform" over all K or those of the real batch ("data"). pack: examples that D judges together
-    (see `nets.packing`), which the batch is a multiple of. augment: what changes every picture in
-    front of D.
+    Args:
+        loss: a name in `losses.LOSSES`, or two functions (of D, of G), see `losses.checked`.
+        smoothing: the real target is 1 - smoothing for D (cross-entropy losses only).
+        classify: weight of an auxiliary classification (see `losses.classification`): D classifies
+            real examples, G makes examples that D classifies as asked for.
+        reduction: "mean" or "sum" over the batch.
+        halve: D's loss is (real + fake) / 2.
+        d_steps, g_steps: turns of D (k) and of G in one step.
+        fresh_noise: False gives G's turn the noise, labels and dropout of D's last turn again, and
+            so the same fakes.
+        simultaneous: both gradients at one point, before either player moves (k = 1 only); the
+            published code of 2014 does so.
+        fake_labels: labels of the fakes, "uniform" over all K or those of the real batch ("data").
+        pack: examples that D judges together (see `nets.packing`); the batch is a multiple of it.
+        penalties: what D or G pays besides, see `penalties.Penalty`.
+        augment: what changes every picture in front of D.
     """
 
     kind: ClassVar[str] = "adversarial"

@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -28,7 +28,7 @@ if TYPE_CHECKING:  # a torch that was built without it trains in one process
 
 T = TypeVar("T")
 
-GRACE = 3.0  # seconds for the other ranks to say why they end
+GRACE = 3.0  # seconds, see `Meeting.grace`
 PAUSES = (0.005, 0.2)  # seconds between two looks at the store, the first and the longest
 
 
@@ -36,20 +36,22 @@ PAUSES = (0.005, 0.2)  # seconds between two looks at the store, the first and t
 class Meeting:
     """The processes of a run that have met. store: None for one process. timeout: of every wait.
 
-    turns: numbers the questions that all ranks answer.
+    turns: numbers the questions that all ranks answer. grace: seconds in which the other ranks say
+    why they end.
     """
 
     world: World = ALONE
     store: Store | None = None
     timeout: float = TIMEOUT
     turns: Iterator[int] = field(default_factory=count)
+    grace: float = GRACE
 
 
 NOBODY = Meeting()
 
 
 @contextmanager
-def attended(world: World, timeout: float = TIMEOUT) -> Iterator[Meeting]:
+def attended(world: World, timeout: float = TIMEOUT, grace: float = GRACE) -> Iterator[Meeting]:
     """Meet the other processes; an error within ends all of them, with one line and one exit code.
 
     Raises UsageError if this process cannot take part, BusyError if others are missing.
@@ -57,7 +59,7 @@ def attended(world: World, timeout: float = TIMEOUT) -> Iterator[Meeting]:
     if world.size == 1:
         yield NOBODY
         return
-    m = met(world, timeout)
+    m = replace(met(world, timeout), grace=grace)
     try:
         yield m
     except BaseException as error:
@@ -241,20 +243,20 @@ def end(m: Meeting, reason: dict[str, Any]) -> dict[int, dict[str, Any]]:
         store.set("ended", "")
 
     def everybody() -> bool:
-        found.update(ask(m, lambda: ended(store, m.world.size), GRACE))
+        found.update(ask(m, lambda: ended(store, m.world.size), m.grace))
         return len(found) == m.world.size
 
     def read_by_all() -> bool:
-        return bool(ask(m, lambda: store.check([f"read/{other}" for other in found]), GRACE))
+        return bool(ask(m, lambda: store.check([f"read/{other}" for other in found]), m.grace))
 
     with suppress(RuntimeError, BusyError):
-        ask(m, say, GRACE)
+        ask(m, say, m.grace)
     distributed.leave()
     with suppress(RuntimeError, BusyError):  # whoever serves the store has ended, or is still
-        wait_until(GRACE, everybody)
-        ask(m, lambda: store.set(f"read/{rank}", ""), GRACE)
+        wait_until(m.grace, everybody)
+        ask(m, lambda: store.set(f"read/{rank}", ""), m.grace)
         if m.world.is_main_process:
-            wait_until(GRACE, read_by_all)
+            wait_until(m.grace, read_by_all)
     return found
 
 
