@@ -18,6 +18,8 @@ from ganforge.data.spec import encode
 from ganforge.errors import DataError, UsageError
 
 RNG = np.random.default_rng(0)
+BLOWN = np.ones((40, 6, 5))  # pictures, most of them of infinities
+BLOWN[5:, :3], BLOWN[5:, 3:] = np.inf, -np.inf
 GREYS = RNG.integers(0, 256, (40, 6, 5), dtype=np.uint8)
 
 
@@ -107,6 +109,7 @@ def test_vectors_are_standardised_by_the_train_part(tmp_path: Path) -> None:
         (np.float32(3), "holds no examples"),
         (np.where(np.arange(40)[:, None] == 7, np.nan, 1.0), "row 7 holds NaN or infinity"),
         (np.where(np.arange(40)[:, None] == 9, 1e300, 1.0), "row 9 holds NaN or infinity"),
+        (BLOWN, "row 5 holds NaN or infinity"),
     ],
 )
 def test_arrays_that_mean_nothing_here(tmp_path: Path, array: Any, says: str) -> None:

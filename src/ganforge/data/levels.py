@@ -56,7 +56,7 @@ def flat(values: Array, brightest: Array) -> tuple[str, ...]:
     """A note on pictures of one number only, and on floats that use little of their range.
 
     Args:
-        values: pictures (N, ...), bytes or finite floats.
+        values: pictures (N, ...), bytes or floats, which `check_stored` asks to be finite.
         brightest: the largest number of each, (N,).
     """
     low, high = float(by_picture(values, np.min).min()), float(brightest.max())

@@ -183,9 +183,9 @@ def examples(values: Array, labels: Array | None, where: str, white: int = 0) ->
     if values.ndim != 2:
         values = pictures(values, where, labels.size if labels is not None else None)
     if values.dtype.kind == "f":
-        with np.errstate(over="ignore"):  # `check_stored` refuses what becomes infinite
+        with np.errstate(over="ignore", invalid="ignore"):  # `check_stored` refuses such values
             values = values.astype(np.float32, copy=False)
-        notes = flat(values, by_picture(values, np.max)) if values.ndim == 4 else ()
+            notes = flat(values, by_picture(values, np.max)) if values.ndim == 4 else ()
     elif values.dtype.kind in "biu" and values.ndim == 4:
         values, notes = _bytes(values, where, white)
     else:
