@@ -41,7 +41,7 @@ def acquire(path: Path, stack: ExitStack, take_over: bool = False) -> None:
     """
     while True:
         file = stack.enter_context(path.open("a+b", buffering=0))
-        locked = taken(path, file)
+        locked = try_lock(path, file)
         with contextlib.suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(file.fileno()), path.stat()):
                 break
@@ -60,11 +60,11 @@ def require_free(path: Path, take_over: bool = False) -> None:
     if not path.exists():
         return
     with path.open("r+b", buffering=0) as file:
-        if not (taken(path, file) and excludes(path)) and not take_over:
+        if not (try_lock(path, file) and excludes(path)) and not take_over:
             require_no_lease(path)
 
 
-def taken(path: Path, file: IO[bytes]) -> bool:
+def try_lock(path: Path, file: IO[bytes]) -> bool:
     """Whether this process now has the system's lock on the lock file; False without locks.
 
     BusyError if another process has it.
