@@ -1,16 +1,20 @@
-"""The law of z: plain numbers, and codes, which are numbers of z with a name and a law each."""
+"""The law of z: plain numbers, and codes, which are numbers of z with a name and a law each.
+
+The help of the command line reads settings, so numpy is imported only where numbers are drawn.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from ganforge.errors import check, choice
-from ganforge.rng import Stream
-from ganforge.types import Floats
+
+if TYPE_CHECKING:
+    from ganforge.rng import Stream
+    from ganforge.types import Floats
 
 LAWS = ("normal", "uniform")
 CODES = ("categorical", *LAWS)
@@ -43,6 +47,8 @@ class LatentCode:
 
     def draw(self, stream: Stream, first: int, count: int) -> Floats:
         """The code of samples first .. first + count - 1 of a stream, (count, size)."""
+        import numpy as np
+
         if self.law != "categorical":
             return stream.draw(self.law, first, count, self.size)
         return np.eye(self.size, dtype=np.float32)[stream.integers(first, count, self.size)]
@@ -90,6 +96,10 @@ class Noise:
 
     def draw(self, seed: int, stream: str, first: int, count: int) -> Floats:
         """z of samples first .. first + count - 1, (count, Z); each code has a separate stream."""
+        import numpy as np
+
+        from ganforge.rng import Stream
+
         parts = [Stream(seed, stream).draw(self.law, first, count, self.plain)]
         for code in self.codes or ():
             parts.append(code.draw(Stream(seed, f"{stream}/{code.name}"), first, count))
