@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -95,3 +96,14 @@ def test_a_second_experiment_gets_a_folder_of_its_settings(place: Path) -> None:
     assert default_folder(hinge) == Path("runs/dcgan-loss-hinge")  # the same command goes on
     more = convert.override(recipes.dcgan(), {"epochs": "99"}, PARTS)
     assert default_folder(more) == Path("runs/dcgan")
+
+
+def test_data_that_are_read_otherwise_get_a_folder_of_that_setting(place: Path) -> None:
+    """The remedy of too few held-out pictures, FOLDER@held_out=0.2, is a new run."""
+    one = replace(recipes.pictures(), data="photos")
+    wide = replace(one, data="photos@held_out=0.2")
+    folder.prepare(default_folder(one), one)
+    assert default_folder(wide) == Path("runs/pictures-photos-held_out-0.2")
+    folder.prepare(default_folder(wide), wide)
+    assert default_folder(wide) == Path("runs/pictures-photos-held_out-0.2")
+    assert default_folder(replace(one, data="elsewhere/photos")) == Path("runs/pictures-photos")

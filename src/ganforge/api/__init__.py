@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from ganforge.config import convert
 from ganforge.config.schema import CONTINUABLE, Config
 from ganforge.config.user_code import Code
 from ganforge.data.load import Dataset
-from ganforge.data.settings import short_name
+from ganforge.data.settings import short_name, split_off
 from ganforge.errors import WHOLE, DataError, Interrupted, check
 from ganforge.runs import folder as run_folder
 from ganforge.runs.folder import Run
@@ -169,9 +170,12 @@ def settings_beside(run: Run, config: Config) -> str:
     except DataError:  # said when the folder is used
         return ""
     changed = [] if there is None else convert.difference(there, convert.to_dict(config))
-    texts = (
+    texts = [
         f"{key.rpartition('.')[2]}-{value}"
         for key, _, value in changed
         if not key.startswith((*CONTINUABLE, "data", "seed", "name"))
-    )
+    ]
+    if there is not None:  # the name of the data is in the folder's name, how they are read is not
+        before, now = split_off(str(there.get("data", "")))[1], split_off(config.data)[1]
+        texts += [f"{k}-{v}" for k, v in asdict(now).items() if v != getattr(before, k)]
     return "-".join(texts)
