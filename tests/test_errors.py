@@ -16,14 +16,15 @@ PROJECT = Path(__file__).parents[1] / "pyproject.toml"
 
 
 def test_an_extra_is_named_if_one_of_its_modules_is_missing(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    require_extra("this", "some", "json", "colorsys")
-    assert "colorsys" not in sys.modules  # found, and not imported
+    (tmp_path / "heavy_extra.py").write_text("raise RuntimeError('imported')")
+    monkeypatch.syspath_prepend(tmp_path)
+    require_extra("this", "some", "json", "heavy_extra")  # found, and not imported
     monkeypatch.setitem(sys.modules, "json", None)
     wanted = r"^this needs an extra: pip install 'ganforge\[some\]', or go without$"
     with pytest.raises(UsageError, match=wanted):
-        require_extra("this", "some", "colorsys", "json", otherwise=", or go without")
+        require_extra("this", "some", "heavy_extra", "json", otherwise=", or go without")
 
 
 def test_every_extra_that_a_message_names_can_be_installed() -> None:

@@ -37,7 +37,8 @@ def train(path: Path, *more: str) -> int:
 def stopped(path: Path, step: int = 150) -> None:
     """The run of WORDS, stopped at a step."""
     config = recipes.find("gaussian")
-    config = replace(config, kimg=2.4, threads=1, output=replace(config.output, score=False))
+    output = replace(config.output, score=False, log_every=25)
+    config = replace(config, kimg=2.4, threads=1, output=output)
     control = Control()
     for progress in loop.train(config, path, control):
         control.stop = progress.step >= step

@@ -2,9 +2,11 @@
 
 import contextlib
 import dataclasses
+import linecache
 import math
 import tomllib
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +16,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from ganforge import recipes
-from ganforge.config import convert
+from ganforge.config import convert, user_code
 from ganforge.config.schema import Average, Config, Noise, Optimizer, Output
 from ganforge.config.user_code import UserCode
 from ganforge.errors import UsageError
@@ -484,3 +486,14 @@ def test_counts_of_the_output_are_at_least_one(key: str) -> None:
     with pytest.raises(UsageError, match=f"{key} = 0: expected at least 1"):
         Output(**{key: 0})
     assert getattr(Output(**{key: 1}), key) == 1
+
+
+def test_a_file_that_changed_under_its_functions_is_no_source(tmp_path: Path) -> None:
+    """The lines at that place may be another text, which begins a block and does not end it."""
+    path = tmp_path / "mine.py"
+    objects: dict[str, Any] = {}
+    exec(compile("def loss():\n    return 1\n", str(path), "exec"), objects)  # noqa: S102
+    for text in ("def loss(\n", ""):
+        path.write_text(text)
+        linecache.checkcache(str(path))
+        assert user_code.source(objects["loss"]) == ""

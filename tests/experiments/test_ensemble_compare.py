@@ -259,7 +259,7 @@ def test_one_that_diverges_is_named_and_left(
 
     monkeypatch.setattr(Ensemble, "batches", poisoned)
     lines = trained(jobs(tmp_path))
-    assert len(lines) == 5 and lines[4].startswith("gaussian, seed 1: diverged by step 50")
+    assert len(lines) == 5 and lines[4].startswith("gaussian, seed 1: diverged by step 45")
     assert "a lower rate (--" in lines[4]
     assert bits(tmp_path, (0, 3)) == bits(whole, (0, 3))
     assert trained(jobs(tmp_path)) == []

@@ -11,6 +11,7 @@ import hashlib
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
+from tokenize import TokenError
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ganforge.errors import UsageError
@@ -91,10 +92,13 @@ def name_of(code: Any) -> str:
 
 
 def source(code: Any) -> str:
-    """The source of a function or class; empty if it is not available."""
+    """The source of a function or class; empty if it is not available.
+
+    A file that has changed since, or another one of that name, may have no whole block there.
+    """
     try:
         return inspect.getsource(code)
-    except (OSError, TypeError):
+    except (OSError, TypeError, SyntaxError, TokenError):
         return ""
 
 
