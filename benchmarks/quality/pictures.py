@@ -1,6 +1,6 @@
 """Search for the default recipe for folders: one variant, a number of CPU minutes, one line.
 
-    python -m benchmarks.quality.pictures base --train emoji64/train --held emoji64/held \\
+    python -m benchmarks.quality.pictures base --train emoji64/train --held-out emoji64/held \\
         --recipe FILE.py:function SETTING=VALUE ... --minutes 5
 
 The budget is resolved into images by a short measurement on one thread, so that learning rates fall
@@ -38,7 +38,7 @@ PROBED_STEPS = 40
 def main() -> None:
     """Train, score, append a line, print it."""
     asked = arguments()
-    data, validation = whole(asked.train, asked.size), whole(asked.held, asked.size)
+    data, validation = whole(asked.train, asked.size), whole(asked.held_out, asked.size)
     wanted = variant(asked)
     kimg = resolved_kimg(wanted, data, asked.minutes)
     wanted = replace(wanted, kimg=kimg)
@@ -78,7 +78,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("settings", nargs="*", help="dotted settings, as generator.lr=2e-3")
     parser.add_argument("--recipe", default="pictures", help="a recipe, or file.py:function")
     parser.add_argument("--train", type=Path, required=True)
-    parser.add_argument("--held", type=Path, required=True)
+    parser.add_argument("--held-out", type=Path, required=True)
     parser.add_argument("--set-name", default="")
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--minutes", type=float, default=5.0, help="CPU minutes of training")
