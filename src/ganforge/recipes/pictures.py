@@ -8,7 +8,7 @@ System   DCGAN's discriminator without norms; a generator of 3x3 convolutions wi
          seen.
 Source   Radford et al. 2015 (nets); Huang et al. 2024 (loss and penalties); Karras et al. 2020
          (lazy penalties, average); Zhao et al. 2020 (augmentation). Found by search on two sets.
-Reaches  docs/results.md has the table by data set, size and time.
+Reaches  docs/pictures.md has what was measured so far, of one seed.
 Takes    about half an hour on two CPU cores at 64 x 64; on a GPU: unmeasured.
 Command  ganforge train pictures
 """
