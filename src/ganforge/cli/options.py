@@ -62,6 +62,24 @@ def replaced(output: Path | None, paths: Iterable[Path]) -> str:
     return ", in place of an earlier one; with -o both stay"
 
 
+def output_of_run(
+    run: Path, output: Path | None, name: str, overwrite: bool, *kinds: str
+) -> tuple[Path, str]:
+    """The file that a command writes, and what to say if it replaces an earlier one.
+
+    Args:
+        run: the run or model; without `output` the file is in its folder, of the model in the
+            package in this folder.
+        output: the file that the user names; it must be new unless `overwrite`.
+        name: of the file if no `output` is named.
+        kinds: the suffixes that it may have.
+    """
+    output = output or in_this_folder(run, name)
+    out = output_path(output, run / name, *kinds)
+    require_new([out] if output else [], overwrite)
+    return out, replaced(output, [out])
+
+
 def picture_file(pictures: Pixels, columns: int) -> bytes:
     """Pictures (N, H, W, C), uint8, as a PNG file of a grid; small ones are enlarged."""
     from ganforge import images

@@ -12,13 +12,12 @@ from ganforge.cli.options import (
     Lines,
     Output,
     in_this_folder,
-    output_path,
+    output_of_run,
     picture_file,
-    replaced,
-    require_new,
     user_code,
 )
 from ganforge.errors import UsageError, check
+from ganforge.text import command_line
 
 
 def directions(
@@ -79,14 +78,11 @@ def directions(
     check(2 <= steps <= 64, "steps", steps, "2 to 64")
     check(0 < most <= 100, "most", most, "more than 0, at most 100 standard deviations")
     names = dict(map(named, name or []))
-    output = output or in_this_folder(run, "directions.png")
-    out = output_path(output, run / "directions.png", ".png")
-    require_new([out] if output else [], overwrite)
-    remark = replaced(output, [out])
+    out, remark = output_of_run(run, output, "directions.png", overwrite, ".png")
     sampler = load.open_sampler(run, user_code(code), device)
-    found = sampler.find_directions(count, samples, seed).named(names)
     if not sampler.spec.is_image:
         raise UsageError(f"{run} makes vectors, not pictures: use find_directions in Python")
+    found = sampler.find_directions(count, samples, seed).named(names)
     strips = found_in.strips(sampler, found, steps, most, seed, label)
     files.save_file(out, picture_file(as_uint8(strips, sampler.spec), steps))
     place = in_this_folder(run, found_in.FILE) or run / found_in.FILE
@@ -94,7 +90,8 @@ def directions(
     for key, share in zip(found.names, found.shares, strict=True):
         yield f"{key:12} {100 * share:4.1f} % of the variance in {found.space}"
     yield f"strips from {-most:g} to {most:g} standard deviations in {out}{remark}"
-    yield f"directions in {table}; next: ganforge sample {run} --direction {found.names[0]}=2"
+    words = ["ganforge", "sample", str(run), "--direction", f"{found.names[0]}=2"]
+    yield f"directions in {table}; next: {command_line(words)}"
     return 0
 
 

@@ -9,10 +9,7 @@ from ganforge.cli.options import (
     Flag,
     Labels,
     Output,
-    in_this_folder,
-    output_path,
-    replaced,
-    require_new,
+    output_of_run,
     user_code,
 )
 from ganforge.errors import UsageError, check
@@ -89,10 +86,7 @@ def interpolate(
 
     check(1 <= fps <= 120, "fps", fps, "1 to 120 frames a second")
     check(1 <= size <= 4096, "size", size, "1 to 4,096 pixels")
-    output = output or in_this_folder(run, "interpolate.png")
-    out = output_path(output, run / "interpolate.png", ".png", *films.KINDS)
-    require_new([out] if output else [], overwrite)
-    remark = replaced(output, [out])
+    out, remark = output_of_run(run, output, "interpolate.png", overwrite, ".png", *films.KINDS)
     kind = out.suffix.lower()
     sampler = load.open_sampler(run, user_code(code), device)
     rows = rows or (len(label) if label else 8)

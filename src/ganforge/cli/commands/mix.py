@@ -9,11 +9,8 @@ from ganforge.cli.options import (
     Flag,
     Labels,
     Output,
-    in_this_folder,
-    output_path,
+    output_of_run,
     picture_file,
-    replaced,
-    require_new,
     user_code,
 )
 
@@ -70,10 +67,7 @@ def mix(
     from ganforge.data.spec import as_uint8
     from ganforge.runs import load
 
-    output = output or in_this_folder(run, "mix.png")
-    out = output_path(output, run / "mix.png", ".png")
-    require_new([out] if output else [], overwrite)
-    remark = replaced(output, [out])
+    out, remark = output_of_run(run, output, "mix.png", overwrite, ".png")
     sampler = load.open_sampler(run, user_code(code), device)
     mixed = sampler.mix(rows, columns, seed, label, truncation, cut)
     sources = sampler.sample(rows + columns, label, seed, truncation=truncation)

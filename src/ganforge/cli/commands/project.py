@@ -10,11 +10,8 @@ from ganforge.cli.options import (
     Labels,
     Lines,
     Output,
-    in_this_folder,
-    output_path,
+    output_of_run,
     picture_file,
-    replaced,
-    require_new,
     user_code,
 )
 from ganforge.errors import DataError, UsageError
@@ -81,10 +78,7 @@ def project(
 
     if not pictures:
         raise UsageError("project: name at least one picture, as `ganforge project RUN a.png`")
-    output = output or in_this_folder(run, "project.png")
-    out = output_path(output, run / "project.png", ".png", ".npz")
-    require_new([out] if output else [], overwrite)
-    remark = replaced(output, [out])
+    out, remark = output_of_run(run, output, "project.png", overwrite, ".png", ".npz")
     sampler = load.open_sampler(run, user_code(code), device)
     targets = np.stack([read(picture, sampler) for picture in pictures])
     found = sampler.project(targets, label, steps, starts, seed, space or "")
