@@ -23,14 +23,15 @@ from typing import Any
 from ganforge import images, recipes, registry
 from ganforge.config import convert, schema
 from ganforge.data import load
-from ganforge.data.dataset import Dataset, PictureOptions
+from ganforge.data.dataset import Dataset, Examples, PictureOptions
 from ganforge.data.spec import DataSpec
 from ganforge.evaluation import evaluate
 from ganforge.evaluation.inputs import Real
 from ganforge.sampling.sampler import Sampler
 from ganforge.training import loop
+from ganforge.types import Array
 
-METRICS = ("frechet", "kernel", "precision", "recall", "coverage")
+METRICS = ("frechet", "kernel", "precision", "recall", "coverage", "authentic", "data-copying")
 SPACE = "effnet-lite0@112"
 PROBED_STEPS = 40
 
@@ -55,38 +56,32 @@ def main() -> None:
                 seen = round(progress.samples_seen / 1000, 1)
                 points.append({"kimg": seen, "cpu": round(spent, 1)} | losses | scored)
                 print(asked.name, points[-1], flush=True)
-                save_grid(training.sampler(), asked)
+                save_grid(training.sampler().sample(64, seed=0), asked)
             began = time.process_time()
-    record = {
-        "name": asked.name,
-        "recipe": asked.recipe,
-        "settings": asked.settings,
-        "data": asked.set_name or asked.train.parent.name,
-        "seed": wanted.seed,
-        "minutes": asked.minutes,
-        "date": time.strftime("%Y-%m-%d"),
-        "points": points,
-    }
-    with asked.results.open("a") as file:
-        file.write(json.dumps(record) + "\n")
+    append(asked, recipe=asked.recipe, seed=wanted.seed, points=points)
 
 
 def arguments() -> argparse.Namespace:
     """What the command line says."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", help="what the variant is called in the record")
-    parser.add_argument("settings", nargs="*", help="dotted settings, as generator.lr=2e-3")
+    add_common(parser, seed=100)
     parser.add_argument("--recipe", default="pictures", help="a recipe, or file.py:function")
+    return parser.parse_args()
+
+
+def add_common(parser: argparse.ArgumentParser, seed: int) -> None:
+    """What our recipe and the other systems have in common; `seed` is the default."""
+    parser.add_argument("settings", nargs="*", help="NAME=VALUE, as generator.lr=2e-3")
     parser.add_argument("--train", type=Path, required=True)
     parser.add_argument("--held-out", type=Path, required=True)
     parser.add_argument("--set-name", default="")
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--minutes", type=float, default=5.0, help="CPU minutes of training")
-    parser.add_argument("--seed", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=seed)
     parser.add_argument("--points", type=int, default=2, help="scores along the budget")
     parser.add_argument("--n", type=int, default=2_000, help="samples that are scored")
     parser.add_argument("--results", type=Path, default=Path(__file__).with_name("pictures.jsonl"))
-    return parser.parse_args()
 
 
 def whole(path: Path, size: int) -> Dataset:
@@ -119,23 +114,40 @@ def resolved_kimg(config: schema.Config, data: Dataset, minutes: float) -> float
     return round(minutes * 60 / a_step * images / PROBED_STEPS / 1000, 1)
 
 
-def scores(sampler: Sampler, real: Real, n: int) -> dict[str, float]:
+def scores(samples: Sampler | Examples, real: Real, n: int) -> dict[str, float]:
     """Rounded values and floors by metric."""
     found: dict[str, float] = {}
-    for card in evaluate.evaluate(sampler, real, n=n, metrics=METRICS, space=SPACE):
+    for card in evaluate.evaluate(samples, real, n=n, metrics=METRICS, space=SPACE):
         found[card.name] = round(card.value, 4)
         if card.floor is not None:
             found[card.name + "_floor"] = round(float(card.floor), 4)
     return found
 
 
-def save_grid(sampler: Sampler, asked: argparse.Namespace) -> None:
+def save_grid(samples: Array, asked: argparse.Namespace) -> None:
     """64 samples, 8 x 8."""
     folder = asked.results.with_suffix("")
     folder.mkdir(exist_ok=True)
-    data = asked.set_name or asked.train.parent.name
-    picture = images.grid(sampler.sample(64, seed=0), columns=8)
-    (folder / f"{data}-{asked.name}-{asked.seed}.png").write_bytes(images.png(picture))
+    file = folder / f"{set_name(asked)}-{asked.name}-{asked.seed}.png"
+    file.write_bytes(images.png(images.grid(samples, columns=8)))
+
+
+def append(asked: argparse.Namespace, **found: Any) -> None:
+    """The record, as a line of the results."""
+    record = {
+        "name": asked.name,
+        "settings": asked.settings,
+        "data": set_name(asked),
+        "minutes": asked.minutes,
+        "date": time.strftime("%Y-%m-%d"),
+    }
+    with asked.results.open("a") as file:
+        file.write(json.dumps(record | found) + "\n")
+
+
+def set_name(asked: argparse.Namespace) -> str:
+    """The data in records and names of grids."""
+    return str(asked.set_name or asked.train.parent.name)
 
 
 if __name__ == "__main__":
