@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import gc
 import io
 import json
 import os
@@ -28,6 +29,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from PIL import Image
+from starlette.types import Receive, Scope, Send
 from torch import Tensor
 
 from ganforge import images, recipes
@@ -37,7 +39,7 @@ from ganforge.export.demo.page import html, policy_of
 from ganforge.nets import PlainModule
 from ganforge.runs import model
 from ganforge.sampling.sampler import Sampler
-from ganforge.serve import token
+from ganforge.serve import server, token
 from ganforge.serve.access import Access
 from ganforge.serve.limits import Limits
 from ganforge.serve.protocol import Joined
@@ -694,6 +696,21 @@ def test_sigterm_answers_what_was_accepted(tmp_path: Path, digits: Sampler) -> N
         assert process.wait(15) == 0
     with pytest.raises(ConnectionRefusedError):
         served.ask()
+
+
+def test_the_garbage_collector_leaves_out_what_was_there_before_the_first_request() -> None:
+    """A collection of all objects of torch would let every client wait."""
+    before, during = gc.get_freeze_count(), []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        during.append(gc.get_freeze_count())
+        await send({"type": "lifespan.startup.complete"})
+        signal.raise_signal(signal.SIGTERM)
+        await receive()
+
+    with server.bound("127.0.0.1", 0) as listening:
+        server.run(app, listening)
+    assert during[0] > 100_000 > gc.get_freeze_count() == before
 
 
 def test_two_servers_at_one_port_are_refused(
