@@ -1,12 +1,15 @@
 """The live page: from a row in the log to its drawing, and what ten open pages cost a training.
 
-    python -m benchmarks.pages.live [--rows 100] [--pairs 3] [--stretches 40] [--json FILE]
+    python -m benchmarks.pages.live [--rows 100] [--pairs 3] [--stretches 40] [--records N]
+        [--json FILE]
 
 Needs chromium and playwright. A row is appended at a random instant; its time ends with the frame
 after the one that draws it. The training is `gaussian` in another process, by turns alone and with
 ten pages that read its stream: its CPU time, and its system calls that read and write, are those
 of the training process alone. For the ratio of CPU times one training goes through stretches of 250
-steps, in pairs: in one of each pair the server of its ten pages is stopped.
+steps, in pairs: in one of each pair the server of its ten pages is stopped. `--records 1000000`
+measures a long log of the default recipe's keys, and nothing else: from the navigation of the
+browser to the first curve, and to the whole log.
 """
 
 from __future__ import annotations
@@ -92,6 +95,46 @@ def to_screen(rows: int) -> dict[str, Any]:
         process.wait()
     p50, p99 = np.quantile(waits, [0.5, 0.99])
     return {"rows": rows, "p50_ms": round(p50), "p99_ms": round(p99), "largest_ms": max(waits)}
+
+
+PAIRED = ("adversarial", "classification", "gradient", "loss")
+KEYS = [f"{key}_{player}" for key in PAIRED for player in "dg"]
+KEYS += ["d_fake", "d_real", "images_per_second", "logit_fake", "logit_real", "seconds"]
+
+
+def long_log(records: int) -> dict[str, Any]:
+    """Seconds by the clock, and megabytes that a page has received, of a long log."""
+    from playwright.sync_api import sync_playwright
+
+    rng = np.random.default_rng(0)
+    with tempfile.TemporaryDirectory() as place, sync_playwright() as driver:
+        run = made(Path(place) / "run")
+        for start in range(1, records, 10_000):
+            steps = range(start, min(records, start + 10_000))
+            values = rng.normal(size=(len(steps), len(KEYS))).tolist()
+            append_log(
+                run.log_path,
+                [record(step) | dict(zip(KEYS, row, strict=True))
+                 for step, row in zip(steps, values, strict=True)],
+            )  # fmt: skip
+        found: dict[str, Any] = {"log_mb": round(run.log_path.stat().st_size / 1e6)}
+        process, port = served(run.path)
+        flags = ["--no-sandbox"] if os.geteuid() == 0 else []
+        browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=flags)
+        page, received = browser.new_page(), [0]
+        network = page.context.new_cdp_session(page)
+        network.send("Network.enable")
+        network.on("Network.dataReceived", lambda data: received.append(data["dataLength"]))
+        began = time.monotonic()
+        page.goto(f"http://127.0.0.1:{port}/")
+        for name, rows in (("first_curve", 1000), ("whole_log", records)):
+            page.evaluate(DRAWN, rows)
+            found[f"{name}_s"] = round(time.monotonic() - began, 2)
+            found[f"{name}_mb"] = round(sum(received) / 1e6, 1)
+        browser.close()
+        process.terminate()
+        process.wait()
+    return found
 
 
 def reader(port: int, end: threading.Event) -> None:
@@ -203,8 +246,12 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=100)
     parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--stretches", type=int, default=40)
+    parser.add_argument("--records", type=int, default=0)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
+    if given.records:
+        print(json.dumps(long_log(given.records), indent=1))
+        return
     found: dict[str, Any] = {"machine": machine.describe(1)}
     if given.rows:
         found["to_screen"] = to_screen(given.rows)

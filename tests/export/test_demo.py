@@ -22,10 +22,11 @@ from ganforge.errors import DataError, UsageError
 from ganforge.export.demo import page
 from ganforge.export.demo.graph import Graph, of_generator
 from ganforge.export.demo.reference import Reference
+from ganforge.sampling import paths
 from ganforge.sampling.sampler import Sampler
 from tests.helpers.engine import in_node, needs_node, samples
 from tests.helpers.pages import Reader
-from tests.helpers.samplers import fresh
+from tests.helpers.samplers import fresh, styled
 
 DIGITS = DataSpec((1, 28, 28), 10)
 HOSTILE = "</script><img src=x onerror=alert(1)>"
@@ -54,6 +55,14 @@ VECTORS = {
 @pytest.fixture(scope="module")
 def digits() -> Sampler:
     return fresh(DIGITS)
+
+
+CODED = replace(recipes.find("infogan").noise, law="normal")
+
+
+def informed() -> Sampler:
+    """A narrow generator with codes."""
+    return replace(fresh(DataSpec((1, 28, 28)), "infogan", width=4, hidden=32), noise=CODED)
 
 
 def stored(x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -89,6 +98,33 @@ def test_pictures_of_every_recipe(recipe: str, tmp_path: Path) -> None:
 
 
 @needs_node
+def test_codes_are_drawn_or_chosen(tmp_path: Path) -> None:
+    sampler = informed()
+    text = page.html(sampler, full=True)
+    for codes in ({}, {"digit": 3}, {"digit": 9, "slant": -1.5}):
+        asked = {"seed": 3, "first": 7, "truncation": 0.5, "codes": codes}
+        wanted = stored(sampler.sample(20, **asked))
+        made = samples(tmp_path, text, "simd", 20, **asked)
+        assert np.abs(made - wanted).max() <= 1 and (made != wanted).mean() <= 5e-4, codes
+
+
+@needs_node
+def test_codes_on_a_walk_and_a_plane(tmp_path: Path) -> None:
+    """On a walk between drawn codes they change on a line; on a plane they stay."""
+    sampler = informed()
+    ends = sampler.z(3)
+    body = """
+    const [a, b, c] = [0, 1, 2].map((i) => numbers(given.ends).subarray(74 * i, 74 * i + 74));
+    answer([...between(a, b, 0.25, "normal", 62), ...onPlane([a, b, c], 0.5, 0.5, "normal", 62)]);
+    """
+    walk, plane = in_node(tmp_path, body, "plain", ends=ends.numpy()).reshape(2, 74)
+    wanted = paths.path(ends[:1, None], ends[1:2, None], torch.tensor([0.25]), CODED, False)
+    assert np.abs(walk - wanted.numpy()[0, 0]).max() < 1e-6
+    assert (plane[62:] == ends[0, 62:].numpy()).all()
+    assert np.abs(plane[:62] - ends[0, :62].numpy()).max() > 0.5
+
+
+@needs_node
 @pytest.mark.parametrize("recipe", sorted(VECTORS))
 def test_vectors_of_every_recipe(recipe: str, tmp_path: Path) -> None:
     sampler = fresh(VECTORS[recipe], recipe)
@@ -97,20 +133,6 @@ def test_vectors_of_every_recipe(recipe: str, tmp_path: Path) -> None:
     assert np.abs(made - wanted).max() <= 2e-3 * np.ptp(wanted)
     made = samples(tmp_path, page.html(sampler, full=True), "plain", 200, seed=-2)
     assert np.abs(made - wanted).max() <= 1e-5 * np.ptp(wanted)
-
-
-def styled(classes: int = 3, side: int = 16) -> Sampler:
-    """A small style generator whose noise and average style do something."""
-    spec = DataSpec((3, side, side), classes)
-    config = replace(recipes.find("stylegan2").networks, base=512, most=24, styles=20)
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
-        torch.manual_seed(0)
-        network = nets.build(config, spec, 12)["generator"].eval()
-        for name, parameter in network.named_parameters():
-            if "strength" in name or "bias" in name:
-                parameter.add_(0.3 * torch.randn_like(parameter))
-        network.w_mean.normal_()
-    return Sampler(network, spec, Noise(12), "stylegan2")
 
 
 @needs_node

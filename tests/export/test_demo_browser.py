@@ -6,6 +6,7 @@ import base64
 import io
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ DIGITS = replace(fresh(DataSpec((1, 28, 28), 10)), name=HOSTILE)
 COLOURS = fresh(DataSpec((3, 16, 24)), "dcgan")
 RING = fresh(DataSpec((2,), 0, "float32", False, (0.0,), (0.7,)), "ring")
 LINE = fresh(DataSpec((1,), 0, "float32", False, (0.0,), (1.5,)), "figure1")
+CODED = fresh(DataSpec((1, 28, 28)), "infogan", width=4, hidden=32)
+SAMPLERS = {"digits": DIGITS, "colours": COLOURS, "ring": RING, "line": LINE, "coded": CODED}
 READY = "document.documentElement.dataset.ready === 'yes'"
 
 
@@ -37,7 +40,7 @@ def browser() -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("demo")
-    for name, sampler in {"digits": DIGITS, "colours": COLOURS, "ring": RING, "line": LINE}.items():
+    for name, sampler in SAMPLERS.items():
         (root / f"{name}.html").write_text(pages.html(sampler))
     return root
 
@@ -98,6 +101,32 @@ def test_colours_and_the_plain_loops(browser: Any, folder: Path) -> None:
         assert "plain JavaScript" in visit.page.inner_text("#engine-note")
         assert close(pixels(visit.page, "picture"), COLOURS)
         assert visit.wrong == []
+
+
+def test_codes_are_controls(browser: Any, folder: Path) -> None:
+    with opened(browser, folder, "coded", "#code.digit=3") as visit:
+        page, shown = visit.page, partial(pixels, visit.page, "picture")
+        assert close(shown(), CODED, codes={"digit": 3})
+        page.get_by_role("button", name="7", exact=True).click()
+        page.get_by_role("slider", name="Code slant").fill("-1.5")
+        assert close(shown(), CODED, codes={"digit": 7, "slant": -1.5})
+        call = 'gf.load("RUN").sample(1, seed=0, codes={"digit": 7, "slant": -1.5})'
+        assert page.inner_text("#python") == call
+        page.get_by_role("group", name="Code digit").get_by_role("button", name="drawn").click()
+        assert close(shown(), CODED, codes={"slant": -1.5})
+        until(page, """document.documentElement.dataset.grid === '0 1 codes={"slant": -1.5}'""")
+        every = CODED.sample(64, codes={"slant": -1.5}).reshape(8, 8, 28, 28)
+        grid = pixels(page, "grid")[..., 0]
+        assert np.abs(grid - every.transpose(0, 2, 1, 3).reshape(224, 224)).max() <= 1
+        assert visit.wrong == []
+
+
+@pytest.mark.parametrize("bad", ["digit=10", "digit=", "digit=2.5", "slant=x"])
+def test_bad_codes_in_the_address_are_named(browser: Any, folder: Path, bad: str) -> None:
+    with opened(browser, folder, "coded", f"#code.{bad}") as visit:
+        said = visit.page.inner_text("#error")
+        assert said.startswith(f"code {bad.partition('=')[0]} = ") and "expected" in said
+        assert close(pixels(visit.page, "picture"), CODED)
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ needs_node = pytest.mark.skipif(NODE is None, reason="node is not installed")
 PRELUDE = """
 import { readFileSync, writeFileSync } from "node:fs";
 import * as engine from "WEB/engine.mjs";
-import { Sampler } from "WEB/sampler.mjs";
+import { Sampler, between, onPlane } from "WEB/sampler.mjs";
 const given = JSON.parse(readFileSync(process.argv[1]));
 const loops = given.loops === "simd"
   ? await engine.simd(readFileSync(WASM)) : engine.plain();
@@ -38,7 +38,8 @@ def in_node(folder: Path, body: str, loops: str, **given: Any) -> NDArray[np.flo
 
     Args:
         folder: for files in between.
-        body: has `given`, `loops`, `engine`, `Sampler` and `numbers` in its scope.
+        body: has `given`, `loops`, `engine`, `Sampler`, `between`, `onPlane` and `numbers` in its
+            scope.
         loops: "simd" or "plain".
         given: JSON values; arrays become text that `numbers` reads.
     """

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from ganforge import nets, recipes
+from ganforge.config.schema import Noise
 from ganforge.data.spec import DataSpec
 from ganforge.nets.base import Network
 from ganforge.sampling.sampler import Sampler
 
 
-def fresh(spec: DataSpec, recipe: str = "cdcgan") -> Sampler:
+def fresh(spec: DataSpec, recipe: str = "cdcgan", **networks: Any) -> Sampler:
     """A sampler of a recipe's generator, in its full size, untrained but with contrast.
+
+    networks: other settings of the networks than the recipe's.
 
     Batch statistics are those of 32 samples, and the last weights are larger than at a start, whose
     pictures are all grey.
@@ -22,7 +26,8 @@ def fresh(spec: DataSpec, recipe: str = "cdcgan") -> Sampler:
     config = recipes.find(recipe)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        made = nets.build(config.networks, spec, config.noise.size)["generator"]
+        players = replace(config.networks, **networks) if networks else config.networks
+        made = nets.build(players, spec, config.noise.size)["generator"]
         made.train().requires_grad_(False)
         norms = [m for m in made.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d)]
         for norm in norms:
@@ -34,6 +39,20 @@ def fresh(spec: DataSpec, recipe: str = "cdcgan") -> Sampler:
         if spec.bounded:
             [p for p in made.parameters() if p.dim() > 1][-1].mul_(0.5 / x.std())
     return Sampler(made.eval(), spec, config.noise, recipe)
+
+
+def styled(classes: int = 3, side: int = 16) -> Sampler:
+    """A small style generator whose noise and average style do something."""
+    spec = DataSpec((3, side, side), classes)
+    config = replace(recipes.find("stylegan2").networks, base=512, most=24, styles=20)
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(0)
+        network = nets.build(config, spec, 12)["generator"].eval()
+        for name, parameter in network.named_parameters():
+            if "strength" in name or "bias" in name:
+                parameter.add_(0.3 * torch.randn_like(parameter))
+        network.w_mean.normal_()
+    return Sampler(network, spec, Noise(12), "stylegan2")
 
 
 class Styled(Network):

@@ -242,6 +242,12 @@ def encoded(sampler: Sampler, graph: Graph, half: bool, opset: int) -> bytes:
         raise UsageError(refusal(graph, error)) from error
     assert program is not None
     proto = program.model_proto
+    if batch and not all(i.type.tensor_type.shape.dim[0].dim_param for i in proto.graph.input):
+        network = getattr(graph.generator, "module", graph.generator)
+        raise UsageError(
+            f"{type(network).__name__} cannot be written as a graph: it fixes the number of "
+            "examples; write x.shape[0] in place of len(x)"
+        )
     clear(proto)
     if half:
         halve(proto.graph)

@@ -268,7 +268,7 @@ class Generator(Network):
 
     def pictures(self, ws: Tensor, inputs: Inputs | None) -> Tensor:
         """Styles (B, layers, W) -> pictures; the noise of each layer is an input, or fixed."""
-        x = self.start.expand(len(ws), -1, -1, -1)
+        x = self.start.expand(ws.shape[0], -1, -1, -1)  # len would fix it in an exported graph
         picture: Tensor | None = None
         for i, layer in enumerate(self.layers):
             x = layer(x, ws[:, i], (inputs or {}).get(f"noise{i}"))

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from ganforge.errors import UsageError
-from ganforge.nets import cycle, dcgan, layers, mlp, resnet, stylegan, unet
+from ganforge.nets import cycle, dcgan, infogan, layers, mlp, resnet, stylegan, unet
 from ganforge.types import Array
 
 Source = int | str  # the number of an operation, or the name of an input
@@ -209,9 +209,21 @@ def mlp_generator(graph: Graph, m: mlp.Generator, x: Source) -> Source:
     """The last layer's tanh, or 2 sigmoid - 1, or nothing."""
     x = sequence(graph, (m.join, m.body, m.out), x)
     if m.unit:
-        x = graph.add("activation", [x], kind="sigmoid")
-        return graph.add("affine", [x], scale=[2.0], shift=[-1.0])
+        return unit_interval(graph, x)
     return graph.add("activation", [x], kind="tanh") if m.bounded else x
+
+
+def unit_interval(graph: Graph, x: Source) -> Source:
+    """2 sigmoid(x) - 1."""
+    x = graph.add("activation", [x], kind="sigmoid")
+    return graph.add("affine", [x], scale=[2.0], shift=[-1.0])
+
+
+def infogan_generator(graph: Graph, m: infogan.Generator, x: Source) -> Source:
+    """Linear layers, a grid, and the layers of the body."""
+    x = sequence(graph, (m.join, m.linear), x)
+    x = graph.add("grid", [x], shape=list(m.grid))
+    return unit_interval(graph, graph.module(m.body, x))
 
 
 def dcgan_generator(graph: Graph, m: dcgan.Generator, x: Source) -> Source:
@@ -349,6 +361,7 @@ EMITTERS: dict[type, Emit] = {
     mlp.Perceptron: perceptron,
     mlp.Generator: mlp_generator,
     dcgan.Generator: dcgan_generator,
+    infogan.Generator: infogan_generator,
     resnet.Block: block,
     resnet.Generator: resnet_generator,
     stylegan.Generator: style_generator,

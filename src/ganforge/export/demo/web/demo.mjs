@@ -11,7 +11,8 @@ const WALK = 4; // seconds
 
 const model = JSON.parse($("model").textContent);
 const [channels, height, width] = model.shape.length === 3 ? model.shape : [0, 0, 0];
-const state = { seed: 0n, index: 0, label: 0, truncation: 1, way: 0.5, to: 1, place: [0.35, 0.35] };
+const CODE = { low: -2, high: 2, step: 0.05 }; // of a slider; a code's law is about [-1, 1]
+const state = { seed: 0n, index: 0, label: 0, truncation: 1, codes: {}, way: 0.5, to: 1, place: [0.35, 0.35] };
 const shown = {}; // what the canvases have
 let [sampler, drawn] = [null, 0];
 
@@ -37,21 +38,24 @@ async function start() {
 // --- what the page says -----------------------------------------------------------------------
 
 const plural = (count, name) => `${count.toLocaleString("en")} ${name}${count === 1 ? "" : "s"}`;
+/** Whether the noise is one number, or two, and no codes. */
+const noiseIs = (count) => model.noise.size === count && !sampler.codes.length;
 const nameOf = (label) => model.class_names[label] ?? String(label);
 
 function describe() {
-  const { size } = model.noise;
   const thing = sampler.pictures
     ? `pictures of ${height} × ${width} pixels`
     : model.shape[0] === 1 ? "numbers" : model.shape[0] === 2 ? "points of the plane" : `vectors of ${plural(model.shape[0], "number")}`;
+  const coded = sampler.codes.length ? ` and ${plural(sampler.codes.length, "code")}` : "";
   const labelled = model.classes ? ` and one of ${plural(model.classes, "label")}` : "";
   $("lead").textContent =
-    `This generator makes ${thing} from ${plural(size, "random number")}${labelled}. ` +
+    `This generator makes ${thing} from ${plural(sampler.plain, "random number")}${coded}${labelled}. ` +
     "It runs in this page: nothing is loaded and nothing is sent.";
   $("truncation-law").textContent = model.truncation === "style"
     ? "(below 1 styles are nearer to the average one)" : "(below 1 the noise is smaller)";
   $("index-field").querySelector("label").textContent = sampler.pictures ? "Picture number" : "First sample";
   if (model.classes) showLabels();
+  for (const code of sampler.codes) showCode(code);
   if (sampler.pictures) describePictures();
   else describeVectors();
   showState();
@@ -68,6 +72,56 @@ function showLabels() {
   }
 }
 
+/** The control of a code: a button for each class, or a slider, and one that draws it again. */
+function showCode({ name, law, size }) {
+  const field = document.createElement("fieldset");
+  field.className = "field";
+  field.append(Object.assign(document.createElement("legend"), { textContent: `Code ${name}` }));
+  const choices = Object.assign(document.createElement("div"), { className: "choices" });
+  const choice = (text, value) => {
+    const button = Object.assign(document.createElement("button"), { type: "button", textContent: text });
+    button.dataset.value = value ?? "";
+    button.addEventListener("click", () => change({ codes: withCode(name, value) }));
+    choices.append(button);
+  };
+  choice("drawn");
+  if (law === "categorical") for (let value = 0; value < size; value++) choice(String(value), value);
+  else {
+    const slider = document.createElement("input");
+    Object.assign(slider, { type: "range", min: CODE.low, max: CODE.high, step: CODE.step, value: 0 });
+    slider.setAttribute("aria-label", `Code ${name}`);
+    slider.addEventListener("input", () => change({ codes: withCode(name, Number(slider.value)) }));
+    choices.append(slider, document.createElement("output"));
+  }
+  field.append(choices);
+  field.dataset.code = name;
+  $("codes").append(field);
+}
+
+/** The chosen codes with another value of one; undefined for a code that is drawn. */
+function withCode(name, value) {
+  const { [name]: before, ...others } = state.codes;
+  return value === undefined ? others : { ...others, [name]: value };
+}
+
+function showCodes() {
+  for (const field of $("codes").children) {
+    const value = state.codes[field.dataset.code];
+    for (const button of field.querySelectorAll("button")) {
+      button.setAttribute("aria-pressed", String(button.dataset.value === String(value ?? "")));
+    }
+    const slider = field.querySelector("input");
+    if (slider) slider.nextSibling.textContent = value === undefined ? "" : String(value);
+    if (slider && value !== undefined) slider.value = value;
+  }
+}
+
+/** The chosen codes as an argument of `sample`, or nothing. */
+function codesInPython() {
+  const pairs = Object.entries(state.codes).map(([name, value]) => `"${name}": ${value}`);
+  return pairs.length ? [`codes={${pairs.join(", ")}}`] : [];
+}
+
 function describePictures() {
   const [rows, columns] = layout();
   for (const id of ["picture", "walk", "plane-picture"]) $(id).classList.add("pixels");
@@ -78,7 +132,7 @@ function describePictures() {
     : "Choose a picture to see it above.";
   $("walk-text").textContent =
     "Each picture differs a little from the one before it. Jumps would be a sign of examples learned by heart.";
-  $("plane-text").textContent = model.noise.size === 2
+  $("plane-text").textContent = noiseIs(2)
     ? "The noise of this generator has two numbers: this is all that it can make. Drag over it."
     : "Three noises of this seed span a plane; the picture above is in its middle. Drag over it, or use the arrow keys.";
 }
@@ -89,17 +143,17 @@ function describeVectors() {
   $("grid-section").hidden = true;
   $("save").textContent = "Save the drawing";
   $("walk-text").textContent = "The line is what the generator makes of all noises on the way.";
-  if (model.noise.size === 1) {
+  if (noiseIs(1)) {
     $("walk-title").textContent = "The generator as a curve";
     $("walk-text").textContent = "Its noise is one number: this is what it makes of every one.";
     $("elsewhere").hidden = true;
   }
   $("plane-section").hidden = line || model.noise.size < 2;
-  $("plane-text").textContent = model.noise.size === 2
+  $("plane-text").textContent = noiseIs(2)
     ? "The noise of this generator has two numbers, and the net is the plane of all noises as the generator bends it. Drag on the plane of noises, or use the arrow keys."
     : "Three noises of this seed span a plane; the net is what the generator makes of it. Drag on the plane, or use the arrow keys.";
   $("strip").hidden = true;
-  if (model.noise.size === 2) $("plane").style.aspectRatio = "1";
+  if (noiseIs(2)) $("plane").style.aspectRatio = "1";
 }
 
 /** Rows and columns of the grid. */
@@ -117,18 +171,20 @@ function showState() {
   options.push(`seed=${seed}`);
   if (index) options.push(`first=${index}`);
   if (truncation !== 1) options.push(`truncation=${truncation}`);
+  options.push(...codesInPython());
   $("python").textContent = `gf.load("RUN").sample(${options.join(", ")})`;
   $("truncation-value").textContent = String(truncation);
   $("truncation").value = truncation;
   $("seed").value = String(seed);
   $("index").value = String(index);
+  showCodes();
   [...$("choices").children].forEach((b, i) => b.setAttribute("aria-pressed", String(i === label)));
   const what = model.classes ? `, label ${nameOf(label)}` : "";
   $("caption").textContent = sampler.pictures
     ? `Picture ${index} of seed ${seed}${what}`
     : `${POINTS.toLocaleString("en")} samples of seed ${seed}${what}`;
   for (const id of ["picture", "walk", "plane-picture"]) $(id).setAttribute("aria-label", `${$("caption").textContent}, made by ${model.name}`);
-  $("ends").textContent = model.noise.size === 1
+  $("ends").textContent = noiseIs(1)
     ? "Noise z ="
     : `From ${sampler.pictures ? "picture" : "sample"} ${index} to ${index + state.to}:`;
 }
@@ -159,7 +215,7 @@ function change(values) {
   draw();
 }
 
-/** seed, index, label and truncation from the address, as in demo.html#seed=3&label=4. */
+/** The state from the address, as in demo.html#seed=3&label=4 or demo.html#code.digit=3. */
 function fromAddress() {
   try {
     const given = new URLSearchParams(location.hash.slice(1));
@@ -169,7 +225,13 @@ function fromAddress() {
     const t = given.has("truncation") ? Number(given.get("truncation")) : 1;
     if (!(t > 0 && t <= 1)) throw new RangeError(`truncation = ${t}: expected more than 0 and at most 1`);
     state.truncation = t;
+    for (const { name } of sampler.codes) {
+      const text = given.get(`code.${name}`);
+      if (text !== null) state.codes = withCode(name, text.trim() === "" ? NaN : Number(text));
+    }
+    sampler.noise(1, 0, 0, state.codes); // the codes are checked
   } catch (error) {
+    state.codes = {};
     $("error").textContent = error.message;
   }
 }
@@ -276,7 +338,7 @@ function play() {
 function draw() {
   drawn++;
   const { seed, index, to } = state;
-  shown.noises = [0, to, to + 1].map((d) => sampler.noise(1, seed, index + d));
+  shown.noises = [0, to, to + 1].map((d) => sampler.noise(1, seed, index + d, state.codes));
   if (sampler.pictures) drawPictures();
   else drawSamples();
   drawWalk();
@@ -354,11 +416,11 @@ function drawGrid(rows, columns, count) {
   for (const id of ["grid", "under-grid"]) $(id).style.width = `min(100%, ${grid.width * enlarged}px)`;
   shown.grid = grid;
   const { seed, truncation } = state;
-  const t = truncation === 1 ? "" : `, truncation=${truncation}`;
-  $("grid-note").textContent = `gf.load("RUN").sample(${count}, seed=${seed}${t})`;
+  const options = [count, `seed=${seed}`, ...(truncation === 1 ? [] : [`truncation=${truncation}`]), ...codesInPython()];
+  $("grid-note").textContent = `gf.load("RUN").sample(${options.join(", ")})`;
   grid.setAttribute("aria-label", `${count} pictures of seed ${seed}; the arrow keys choose one`);
   const context = grid.getContext("2d");
-  const [all, mine, size] = [sampler.noise(count, seed, 0), ++grids, model.noise.size];
+  const [all, mine, size] = [sampler.noise(count, seed, 0, state.codes), ++grids, model.noise.size];
   inTurns(() => mine === grids, count,
     (from, some) => all.slice(from * size, (from + some) * size), sampler.labels(count),
     (i, picture) => context.drawImage(picture, (i % columns) * width, Math.floor(i / columns) * height),
@@ -366,7 +428,7 @@ function drawGrid(rows, columns, count) {
 }
 
 /** What the grid depends on. */
-const key = () => `${state.seed} ${state.truncation}`;
+const key = () => [state.seed, state.truncation, ...codesInPython()].join(" ");
 
 /** The noises from, from + 1, ... of a function, after each other. */
 const several = (from, count, noiseOf) => joined(Array.from({ length: count }, (_, i) => noiseOf(from + i)));
@@ -391,14 +453,14 @@ function drawStrip() {
 
 /** The noise at a part of the way; one number runs over its whole range. */
 function walked(t) {
-  if (model.noise.size === 1) return Float32Array.of((2 * t - 1) * REACH[model.noise.law]);
-  return between(shown.noises[0], shown.noises[1], t, model.noise.law);
+  if (noiseIs(1)) return Float32Array.of((2 * t - 1) * REACH[model.noise.law]);
+  return between(shown.noises[0], shown.noises[1], t, model.noise.law, sampler.plain);
 }
 
-const planar = (x, y) => onPlane(shown.noises, x, y, model.noise.law);
+const planar = (x, y) => onPlane(shown.noises, x, y, model.noise.law, sampler.plain);
 
 function drawWalk() {
-  $("way-value").textContent = model.noise.size === 1
+  $("way-value").textContent = noiseIs(1)
     ? walked(state.way)[0].toFixed(2) : `${Math.round(100 * state.way)} %`;
   if (sampler.pictures) return show("walk", pictured(made(walked(state.way))));
   const steps = 120;
@@ -493,7 +555,7 @@ function extent(values, margin = 0.12) {
 function drawSamples() {
   shown.samples = sampler.samples(POINTS, {
     seed: state.seed, first: state.index, label: model.classes ? state.label : null,
-    truncation: state.truncation,
+    truncation: state.truncation, codes: state.codes,
   });
   if (model.shape[0] === 1) return drawHistogram();
   const points = firstTwo(shown.samples);
@@ -538,7 +600,7 @@ function drawHistogram() {
 /** What the generator makes on the way from one noise to another, in one dimension. */
 function drawCurve(line, steps) {
   const s = surface($("walk"));
-  const reach = model.noise.size === 1 ? REACH[model.noise.law] : 0;
+  const reach = noiseIs(1) ? REACH[model.noise.law] : 0;
   const across = (t) => (reach ? (2 * t - 1) * reach : t);
   const margin = 0.05 * (across(1) - across(0));
   const window = view([across(0) - margin, across(1) + margin], shown.extent[0], s.width, s.height, true);

@@ -14,16 +14,42 @@ export class Sampler {
     this.pictures = model.shape.length === 3;
     const pixels = this.pictures ? model.shape[1] * model.shape[2] : 1;
     this.batch = Math.max(1, Math.min(BATCH, Math.floor((BATCH * PIXELS) / pixels)));
+    this.codes = model.noise.codes ?? [];
+    this.plain = this.codes.reduce((left, code) => left - code.size, model.noise.size);
   }
 
-  /** z of samples first .. first + count - 1. */
-  noise(count, seed = 0, first = 0) {
+  /** z of samples first .. first + count - 1; codes: values by name, others are drawn. */
+  noise(count, seed = 0, first = 0, codes = {}) {
     const whole = typeof seed === "bigint" ? seed : BigInt(Number.isInteger(seed) ? seed : SEEDS);
     if (whole <= -SEEDS || whole >= SEEDS) {
       throw new RangeError(`seed = ${seed}: expected a whole number below 2^63 in size`);
     }
-    const { size, law, codes } = this.model.noise;
-    return noise(count, size, { law, codes, seed: whole, first });
+    const { size, law } = this.model.noise;
+    const z = noise(count, size, { law, codes: this.codes, seed: whole, first });
+    return this.coded(z, codes);
+  }
+
+  /** z with chosen values in some codes: a class, or what each number of the code is. */
+  coded(z, chosen) {
+    for (const name of Object.keys(chosen)) {
+      if (!this.codes.some((code) => code.name === name)) {
+        throw new RangeError(`code ${name}: this model has no such code`);
+      }
+    }
+    const { size } = this.model.noise;
+    let start = this.plain;
+    for (const code of this.codes) {
+      const value = chosen[code.name];
+      if (value !== undefined) {
+        requireValue(code, value);
+        for (let at = start; at < z.length; at += size) {
+          z.fill(code.law === "categorical" ? 0 : value, at, at + code.size);
+          if (code.law === "categorical") z[at + value] = 1;
+        }
+      }
+      start += code.size;
+    }
+    return z;
   }
 
   /** Labels of `count` samples from one label, a list that is cycled, or null for all in turn. */
@@ -50,7 +76,8 @@ export class Sampler {
     const { size } = this.model.noise;
     const count = z.length / size;
     const t = Math.fround(truncation);
-    const moved = this.model.truncation === "noise" && t !== 1 ? z.map((v) => v * t) : z;
+    const moved = this.model.truncation === "noise" && t !== 1
+      ? z.map((v, at) => (at % size < this.plain ? v * t : v)) : z;
     const out = new Float32Array(count * this.size);
     for (let start = 0; start < count; start += this.batch) {
       const end = Math.min(start + this.batch, count);
@@ -72,9 +99,18 @@ export class Sampler {
   }
 
   /** Samples first .. first + count - 1 of a seed, decoded. */
-  samples(count, { seed = 0, label = null, first = 0, truncation = 1 } = {}) {
-    return this.decoded(this.generate(this.noise(count, seed, first), this.labels(count, label), truncation));
+  samples(count, { seed = 0, label = null, first = 0, truncation = 1, codes = {} } = {}) {
+    const z = this.noise(count, seed, first, codes);
+    return this.decoded(this.generate(z, this.labels(count, label), truncation));
   }
+}
+
+/** Throws a RangeError unless a code can have this value. */
+function requireValue({ name, law, size }, value) {
+  const fits = law === "categorical"
+    ? Number.isInteger(value) && value >= 0 && value < size : Number.isFinite(value);
+  const expected = law === "categorical" ? `a class, 0 to ${size - 1}` : "a finite number";
+  if (!fits) throw new RangeError(`code ${name} = ${value}: expected ${expected}`);
 }
 
 /** Of one number of noise, in drawings of all of it. */
@@ -83,31 +119,38 @@ const SPHERE = 16; // normal noise of so many numbers lies near a sphere
 
 /**
  * The noise on the way t in [0, 1] from a to b: on a sphere for normal noise of many numbers, whose
- * length is then that of its law; else straight.
+ * length is then that of its law; else straight. The numbers after the plain ones are codes, whose
+ * way is straight.
  */
-export function between(a, b, t, law) {
+export function between(a, b, t, law, plain = a.length) {
   let [u, v] = [1 - t, t];
-  if (law === "normal" && a.length >= SPHERE) {
-    const dot = (p, q) => p.reduce((sum, value, i) => sum + value * q[i], 0);
+  if (law === "normal" && plain >= SPHERE) {
+    const dot = (p, q) => {
+      let sum = 0;
+      for (let i = 0; i < plain; i++) sum += p[i] * q[i];
+      return sum;
+    };
     const cosine = dot(a, b) / Math.sqrt(dot(a, a) * dot(b, b));
     const angle = Math.acos(Math.min(1 - 1e-6, Math.max(-1 + 1e-6, cosine)));
     [u, v] = [Math.sin((1 - t) * angle) / Math.sin(angle), Math.sin(t * angle) / Math.sin(angle)];
   }
-  return a.map((value, i) => u * value + v * b[i]);
+  return a.map((value, i) => (i < plain ? u * value + v * b[i] : (1 - t) * value + t * b[i]));
 }
 
 /**
  * The noise at a place (x, y) in [-1, 1]^2 of a plane through three noises: `origin` in the middle,
- * `right` at (1, 0), `up` at (0, 1). Noise of two numbers is the plane itself.
+ * `right` at (1, 0), `up` at (0, 1). Noise of two numbers is the plane itself. The numbers after the
+ * plain ones, codes, are those of the origin.
  */
-export function onPlane([origin, right, up], x, y, law) {
-  if (origin.length === 2) return Float32Array.of(x, y).map((v) => v * REACH[law]);
+export function onPlane([origin, right, up], x, y, law, plain = origin.length) {
+  if (plain === 2 && origin.length === 2) return Float32Array.of(x, y).map((v) => v * REACH[law]);
   if (law !== "normal") {
     return origin.map((v, i) =>
-      Math.min(1, Math.max(-1, v + x * (right[i] - v) + y * (up[i] - v))));
+      (i < plain ? Math.min(1, Math.max(-1, v + x * (right[i] - v) + y * (up[i] - v))) : v));
   }
   const distance = Math.hypot(x, y);
   if (!distance) return origin;
   const [c, s] = [Math.cos((distance * Math.PI) / 2), Math.sin((distance * Math.PI) / 2)];
-  return origin.map((v, i) => c * v + (s / distance) * (x * right[i] + y * up[i]));
+  return origin.map((v, i) =>
+    (i < plain ? c * v + (s / distance) * (x * right[i] + y * up[i]) : v));
 }
