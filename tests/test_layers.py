@@ -31,7 +31,7 @@ gan
 augment nets
 data
 config
-images files rng types errors text _version _deprecated
+images bar files rng types errors text _version _deprecated
 """
 RANK = {name: i for i, line in enumerate(LADDER.strip().split("\n")) for name in line.split()}
 MOST_FILES_AT_THE_TOP = 12

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ import pytest
 from safetensors.torch import load_file
 
 from ganforge import api, recipes
-from ganforge.callbacks import evaluate
+from ganforge.callbacks import display, evaluate
 from ganforge.cli import main
 from ganforge.config.schema import Config, Output
 from ganforge.errors import DataError, UsageError
@@ -234,3 +235,18 @@ def test_training_and_all_that_it_chooses_never_read_the_test_split(tmp_path: Pa
     assert found[0][1] and found[0][4][0]["frechet"] < 2
     held_out = evaluation.evaluate(tmp_path / "b", n=100, metrics=["frechet"])
     assert held_out[0].split == "test" and held_out[0].value > 1e9  # `evaluate` does read it
+
+
+@pytest.mark.parametrize(("kind", "drawn"), [("terminal", True), ("plain", False)])
+def test_the_scoring_at_the_end_has_a_bar_on_a_terminal(
+    kind: str,
+    drawn: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    shown = display.choose(kind, io.StringIO())
+    assert api.train(gaussian(20), tmp_path / "run", show=shown).scores
+    error = capsys.readouterr().err
+    assert all((phase in error) is drawn for phase in ("samples", "features", "metric frechet"))

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torchmetrics.functional.image import structural_similarity_index_measure
 
+from ganforge import bar
 from ganforge.config.schema import Noise
 from ganforge.data.dataset import Dataset
 from ganforge.data.spec import DataSpec
@@ -172,3 +173,16 @@ def test_the_one_function_scores_translators_too(tmp_path: Path) -> None:
     assert by_name(scores)["l1"].value == 0
     with pytest.raises(UsageError, match=r"negative translates, and is scored by the measures"):
         evaluate.evaluate(translator("negative"), real(), metrics=["recall"])
+
+
+def test_translations_are_counted_in_all_their_passes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    seen = []
+    monkeypatch.setattr(bar, "advance", lambda unit, count, what=None: seen.append((unit, count)))
+    with bar.shown():
+        translation.scores(translator("negative", "negative"), real(hidden=True), n=30)
+    error = capsys.readouterr().err
+    assert "translations a2b" in error and "translations b2a" in error
+    assert sum(count for unit, count in seen if unit == "examples") == 2 * 2 * 30

@@ -15,6 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ganforge import bar
 from ganforge.api import objects
 from ganforge.api.results import PLOT, Records, Results, Saved, Trained, draw, plot
 from ganforge.api.settings import changed, started
@@ -129,7 +130,8 @@ def carry_out(
         # a process that was asked to end has seconds: `ganforge plot` draws the same
         with suppress(Interrupted), control.may_be_interrupted():
             picture = draw(t.run) if leads else None
-        scores, unscored = scorer.close(t)
+        with bar.shown(isinstance(shown, display.Terminal)):
+            scores, unscored = scorer.close(t)
         notes = tuple(loggers.finish(scores))
         with suppress(Interrupted), control.may_be_interrupted():
             diagnosis = diagnosing.on_end(t, scores)

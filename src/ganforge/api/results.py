@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from PIL import Image
 
-from ganforge import files
+from ganforge import bar, files
 from ganforge.config.schema import Config
 from ganforge.diagnosis import Diagnosis, diagnose, findings
 from ganforge.diagnosis.calls import in_python
@@ -84,7 +84,8 @@ class Results:
 
     def evaluate(self, **options: Any) -> Records[Score]:
         """Scores of the newest model, saved in scores.json; options as in `gf.evaluate`."""
-        return Records(evaluate.evaluate(self.path, **options))
+        with bar.shown():
+            return Records(evaluate.evaluate(self.path, **options))
 
     def diagnose(self, **options: Any) -> Diagnosis:
         """What is wrong with the run; options as in `gf.diagnose`."""

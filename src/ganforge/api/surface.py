@@ -7,7 +7,7 @@ from typing import Any
 
 from PIL.Image import Image
 
-from ganforge import diagnosis
+from ganforge import bar, diagnosis
 from ganforge.api import results
 from ganforge.api.results import Records, Results, Saved, where
 from ganforge.config.user_code import Code
@@ -64,7 +64,8 @@ def evaluate(
         UsageError, DataError: see `evaluation.evaluate.evaluate`.
     """
     options["networks"] = of_user(options.get("networks"), code)
-    return Records(evaluation.evaluate(where(subject), **options))
+    with bar.shown():
+        return Records(evaluation.evaluate(where(subject), **options))
 
 
 def diagnose(

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ganforge import bar
 from ganforge.config import user_code
 from ganforge.data import load
 from ganforge.data.dataset import Dataset, Examples
@@ -298,7 +299,8 @@ def draw(sampler: Sampler, train: Dataset, n: int, seed: int) -> tuple[Array, Ar
         )
     else:
         labels = labels[subset(len(train), n, seed, "labels")]
-    return sampler.generate(sampler.z(n, seed), labels, batch=FAST), labels
+    with bar.phase("samples", n, "examples"):
+        return sampler.generate(sampler.z(n, seed), labels, batch=FAST), labels
 
 
 def quick_metrics(real: Real, conditional: bool) -> tuple[str, ...]:

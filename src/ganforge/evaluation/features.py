@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ganforge import bar
 from ganforge.data.spec import DataSpec
 from ganforge.errors import UsageError, choice, installed, require_extra
 from ganforge.evaluation import lenet
@@ -92,10 +93,16 @@ def space(name: str | Space, spec: DataSpec, real: Array | None = None) -> Space
     require_extra(f"the space {name!r}", recipe.extra, *recipe.modules)
 
     embed, digest = recipe.load(real, spec)
+
+    def counted(prepared: Any) -> Any:
+        made = embed(prepared)
+        bar.advance("examples", len(made))
+        return made
+
     return Space(
         name,
         digest,
-        lambda x: in_batches(embed, x, lambda rows: recipe.prepare(rows, spec), recipe.batch),
+        lambda x: in_batches(counted, x, lambda rows: recipe.prepare(rows, spec), recipe.batch),
     )
 
 

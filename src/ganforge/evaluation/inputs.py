@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from ganforge import bar
 from ganforge.data import toy
 from ganforge.data.dataset import LEAST_SCORED, Dataset, Examples, check_labels
 from ganforge.data.spec import DataSpec
@@ -246,12 +247,14 @@ class Case:
     @cached_property
     def features(self) -> tuple[Floats, Floats]:
         """Of real and fake, (n, F) each."""
-        return self.embed(self.real.values), self.embed(self.fake.values)
+        with bar.phase("features", 2 * self.n, "examples"):
+            return self.embed(self.real.values), self.embed(self.fake.values)
 
     @cached_property
     def stand_in_features(self) -> tuple[Floats, ...]:
         """Of every stand-in, (n, F)."""
-        return tuple(self.embed(x.values) for x in self.stand_ins)
+        with bar.phase("features of the floor", FLOORS * self.n, "examples"):
+            return tuple(self.embed(x.values) for x in self.stand_ins)
 
     @property
     def given(self) -> frozenset[str]:

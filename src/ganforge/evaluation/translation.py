@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ganforge import bar
 from ganforge.data.dataset import Dataset, Examples
 from ganforge.data.describe import at_size
 from ganforge.evaluation.inputs import LEAST, Real, make_case, subset
@@ -96,14 +97,17 @@ def case_of(translator: Translator, real: Real, direction: str, n: int, seed: in
         for i, side in enumerate(train)
     ]
     stored = np.asarray(held_out[0][rows[0]])
-    made = translator.translate(stored, seed, direction)
-    again = None
-    if len(translator.directions) > 1:
-        again = at_size(translator.translate(made, seed, OPPOSITE[direction]), source, size)
-    others = tuple(
-        at_size(translator.translate(stored, seed + k, direction), target, size)
-        for k in range(1, SEEDS if translator.is_random(direction) else 1)
-    )
+    both_ways = len(translator.directions) > 1
+    seeds = range(1, SEEDS if translator.is_random(direction) else 1)
+    passes = 1 + both_ways + len(seeds)
+    with bar.phase(f"translations {direction}", passes * len(stored), "examples"):
+        made = translator.translate(stored, seed, direction)
+        again = None
+        if both_ways:
+            again = at_size(translator.translate(made, seed, OPPOSITE[direction]), source, size)
+        others = tuple(
+            at_size(translator.translate(stored, seed + k, direction), target, size) for k in seeds
+        )
     return PairCase(
         at_size(stored, source, size),
         at_size(made, target, size),

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ganforge import images
+from ganforge import bar, images
 from ganforge.config.schema import Noise
 from ganforge.data.spec import DataSpec, as_uint8, decode
 from ganforge.errors import SEEDS, WHOLE, UsageError, check, choice
@@ -193,6 +193,7 @@ class Sampler:
                     parts = [filled(part, size) for part in parts]
                 made = decode(forward(*parts), self.spec)
                 out.append(made[:count].cpu().numpy())
+                bar.advance("examples", count)
         return np.concatenate(out)
 
     def forward(self, z: Tensor, label: Tensor | None, truncation: float) -> Tensor:

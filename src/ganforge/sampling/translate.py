@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ganforge import bar
 from ganforge.config.schema import Noise
 from ganforge.data.dataset import Dataset, scaled
 from ganforge.data.describe import beside, spread_rows
@@ -124,10 +125,10 @@ class Translator(Sampler):
                 "stored"
             )
         check(tile >= 0, "tile", tile, "0 (whole pictures) or pixels")
-        parts = [
-            self._tiled(chunk, seed, direction, first + start, tile)
-            for start, chunk in self._chunks(values, direction)
-        ]
+        parts = []
+        for start, chunk in self._chunks(values, direction):
+            parts.append(self._tiled(chunk, seed, direction, first + start, tile))
+            bar.advance("examples", len(chunk))
         out = np.concatenate(parts)
         return out[0] if single else out
 

@@ -54,6 +54,7 @@ def evaluate(
     format
         The table as text, md, csv, latex (booktabs) or json; if not text, all else goes to stderr.
     """
+    from ganforge import bar
     from ganforge.cli import tables
     from ganforge.evaluation import evaluate as evaluation
     from ganforge.evaluation import store
@@ -64,10 +65,11 @@ def evaluate(
     words = None if metrics is None else [m.strip() for m in metrics.split(",") if m.strip()]
     names = None if words is None else [named(word) for word in words]
     with tables.remarks(format):
-        scores = evaluation.evaluate(
-            path, data=data, size=size, n=n, metrics=names, space=named(space), seed=seed,
-            split=split, networks=user_code(code),
-        )  # fmt: skip
+        with bar.shown(format == "text"):
+            scores = evaluation.evaluate(
+                path, data=data, size=size, n=n, metrics=names, space=named(space), seed=seed,
+                split=split, networks=user_code(code),
+            )  # fmt: skip
         yield table(scores)
         if data is not None:
             yield f"real examples of {data}"

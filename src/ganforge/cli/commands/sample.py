@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from ganforge.cli import progress
+from ganforge import bar
 from ganforge.cli.options import (
     Count,
     Flag,
@@ -209,4 +209,4 @@ def swept(sampler: Sampler, asked: Asked, out: Path, scale: int | None) -> tuple
 
 def with_bar(parts: Iterable[Part], total: int) -> Iterator[Part]:
     """The parts of `total` samples, with a bar while they are drawn."""
-    return progress.counted(((len(part.values), part) for part in parts), total, "samples")
+    return bar.counted(((len(part.values), part) for part in parts), total, "samples")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from ganforge.cli import progress
+from ganforge import bar
 from ganforge.cli.options import (
     Count,
     Flag,
@@ -91,7 +91,7 @@ def translate(
     done = 0
     sizes: set[tuple[int, int]] = set()
     each = ((1, done) for done in work.translated(store, names, bad))
-    for name, made in progress.counted(each, len(names), "pictures"):
+    for name, made in bar.counted(each, len(names), "pictures"):
         sizes.add((made[0].shape[0], made[0].shape[1]))
         for target, picture in zip(targets[name], made, strict=True):
             write(target, picture)

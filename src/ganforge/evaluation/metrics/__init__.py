@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from pkgutil import resolve_name
 from typing import NamedTuple
 
+from ganforge import bar
 from ganforge.data.dataset import Examples
 from ganforge.errors import UsageError, choice, one_line
 from ganforge.evaluation.inputs import Case
@@ -75,7 +76,13 @@ def scores(case: Case, names: Sequence[str | UserMetric] | None = None) -> list[
     """
     check_names(names or ())
     wanted = fitting(case.given) if names is None else names
-    return [_score(one, case) if isinstance(one, str) else of_user(one, case) for one in wanted]
+    found = []
+    with bar.phase("metrics", len(wanted), "metrics"):
+        for one in wanted:
+            bar.advance("metrics", 0, f"metric {one if isinstance(one, str) else one.name}")
+            found.append(_score(one, case) if isinstance(one, str) else of_user(one, case))
+            bar.advance("metrics", 1)
+    return found
 
 
 def of_user(metric: UserMetric, case: Case) -> Score:

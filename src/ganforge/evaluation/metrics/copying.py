@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from ganforge import bar
 from ganforge.errors import UsageError
 from ganforge.evaluation.distances import closest, nearest
 from ganforge.evaluation.inputs import FLOORS, Case, subset
@@ -46,7 +47,9 @@ def copying_score(case: Case) -> Measured:
 
 def _placed(case: Case) -> tuple[Reference, Placed, Placed]:
     """All training examples, and samples and real examples placed among them."""
-    train = reference(case.embed(case.train.values), case.seed, CELLS if case.n >= 1000 else 1)
+    with bar.phase("features of the training examples", len(case.train.values), "examples"):
+        known = case.embed(case.train.values)
+    train = reference(known, case.seed, CELLS if case.n >= 1000 else 1)
     real, fake = case.features
     return train, place(train, fake), place(train, real)
 
