@@ -15,7 +15,8 @@ from ganforge.cli import main
 from ganforge.config.schema import Config
 from ganforge.data.dataset import Dataset
 from ganforge.data.load import load
-from ganforge.diagnosis import CHECKS, Diagnosis, findings
+from ganforge.diagnosis import CHECKS, Diagnosis, findings, signals
+from ganforge.diagnosis.signals import Signals
 from ganforge.errors import DataError
 from ganforge.gan.adversarial import Adversarial
 from ganforge.training import loop
@@ -95,6 +96,23 @@ def test_a_finding_is_reported_once_as_soon_as_it_is_made(tmp_path: Path) -> Non
         assert len(reported) == 1 and CHECKS[code].name in reported[0]
         assert found is not None and code in found.codes
     assert "GF003" not in notes[-1]
+
+
+def test_what_is_no_longer_found_at_the_end_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a note of GF003 stands above the word healthy, and nothing says which is true."""
+    sure = Signals({"g_slope": 0.01, "d_cost": 0.01, "gap": 9.0}, {})
+    early = signals.of_log
+    monkeypatch.setattr(signals, "of_log", lambda seen: sure if seen.step < 50 else early(seen))
+    config = shortened(recipes.find("gaussian"), 100, log_every=10, min_gap=1)
+    notes, found = diagnosed(config, tmp_path / "run")
+    assert any("GF003" in note for note in notes) and found is not None
+    assert "GF003" not in found.codes and found.passed == ("GF003",)
+    assert "found while it trained, and no longer: GF003" in str(found)
+    assert findings.read(tmp_path / "run" / findings.FILE) == found
+    again = diagnosed(frozen(), tmp_path / "frozen")[1]
+    assert again is not None and "GF003" in again.codes and not again.passed
 
 
 def test_a_loss_of_guessing_the_class_too_is_no_explosion(tmp_path: Path) -> None:

@@ -63,6 +63,19 @@ def test_a_mistake_is_told_in_one_line(
     assert REFUSED[words] in said and "Traceback" not in said and "a bug of ours" not in said
 
 
+@pytest.mark.parametrize("data", ["photos", "some/photos", "photos.npy"])
+def test_data_that_a_run_names_and_that_are_gone_are_missing_data(
+    place: Path, data: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A name that is typed may be misspelt, which is another exit code; a run's is not."""
+    config = replace(recipes.find("gaussian"), data=data)
+    folder.prepare("runs/gone", config)
+    assert main(["train", "runs/gone"]) == 65
+    said = capsys.readouterr().err
+    assert f"data '{data}': no such file or folder" in said
+    assert main(["train", "gaussian", "--data", "photos", "--dry-run"]) == 2
+
+
 @pytest.mark.parametrize(
     ("words", "shown"),
     [

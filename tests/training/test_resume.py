@@ -257,6 +257,19 @@ def test_a_torn_log_line_is_ignored(tmp_path: Path) -> None:
     assert outcome(path) == outcome(tmp_path / "whole")
 
 
+def test_grids_after_the_checkpoint_are_dropped_with_their_steps(tmp_path: Path) -> None:
+    """A smaller budget never comes to them: films and the last lines would show a lost state."""
+    config, data = setting("gaussian", 60)
+    path = tmp_path / "run"
+    run(config, path, data, StopAfter(40))
+    samples = path / "samples"
+    before = {p.name for p in samples.iterdir()}
+    for name in ("000000055.npz", "notes.txt"):
+        (samples / name).write_bytes(b"")
+    run(setting("gaussian", 50)[0], path, data)
+    assert {p.name for p in samples.iterdir()} == before | {"000000050.npz", "notes.txt"}
+
+
 # --- given again ------------------------------------------------------------------------------
 
 

@@ -105,9 +105,10 @@ def start(
     if (named.run or named.data) and file is not None:
         raise UsageError(f"--config {file} and {what}: the file is for a recipe: give one of them")
     if named.run is not None:
-        return Start(
-            load_config(Run(named.run), None if code is None else load_code(code)), named.run
-        )
+        config = load_config(Run(named.run), None if code is None else load_code(code))
+        if "data" not in options:
+            require_data_of_run(config.data)
+        return Start(config, named.run)
     if named.data is not None:
         if "data" in options:
             raise UsageError(f"{what} and --data {options['data']} both name data: give one")
@@ -115,6 +116,25 @@ def start(
         found = fit(named.data, size=size, device=device)
         return Start(found.config, None, found.reasons)
     return Start(base(named.recipe, file, "data" in options, code))
+
+
+def require_data_of_run(data: str) -> None:
+    """DataError for data that a run names without a path, and that are gone.
+
+    The same name typed by a user is a UsageError: it is misspelt. A path that is gone is a
+    DataError in both places, raised when it is read.
+    """
+    from ganforge.data.load import MOVED, NAMED, locate
+    from ganforge.data.settings import folders_in, split_off
+
+    for name in folders_in(split_off(data)[0]):
+        try:
+            if name not in NAMED:
+                locate(name)
+        except UsageError:
+            raise DataError(f"data {name[:200]!r}: no such file or folder{MOVED}") from None
+        except DataError:
+            continue
 
 
 def base(

@@ -114,6 +114,7 @@ class DiagnoseCallback:
         self.config, self.run, self.budget = config, Run(path), budget
         self.log: list[dict[str, Any]] | None = None  # read at the first record
         self.checked = 0
+        self.seen: set[str] = set()  # codes found while the run trained
         self.trained = False
 
     def on_record(self, t: Trainer, progress: Progress) -> Progress:
@@ -171,6 +172,7 @@ class DiagnoseCallback:
         found = run_checks(
             measured.figures, measured.unavailable, codes, config=self.config, path=self.run.path
         )
+        self.seen |= set(found.codes)
         return self.budget.new_lines(found)
 
     def on_end(self, t: Trainer, scores: tuple[Score, ...] = ()) -> Diagnosis | None:
@@ -200,6 +202,6 @@ class DiagnoseCallback:
                     curve=store.curve(self.run),
                     fewest=self.budget.fewest,
                 )
-                return examine(seen, self.run.path)
+                return examine(seen, self.run.path, self.seen)
         except GanforgeError:
             return None

@@ -145,7 +145,10 @@ def seeds(plan: Plan, take_over: bool = False) -> Iterator[str]:
             for seed in waiting:
                 t.run = plan.run(seed)
                 lock.require_free(t.run.path / lock.LOCK, take_over)
-                yield from (f"seed {seed}: {note}" for note in restore.foresee(t)[1])
+                checkpoint, notes = restore.foresee(t)
+                if checkpoint is not None:
+                    yield f"seed {seed}: goes on from step {t.state.step:,} of {t.steps:,}"
+                yield from (f"seed {seed}: {note}" for note in notes)
             yield from groups_ahead(plan, t)
         finally:
             t.batches.close()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from ganforge.config.schema import Config
@@ -57,8 +58,11 @@ def diagnose(
     return examine(seen, Path(path) if save else None)
 
 
-def examine(seen: Snapshot, path: Path | None = None) -> Diagnosis:
-    """Make every check on a snapshot; save the diagnosis in the folder `path`, if given."""
+def examine(seen: Snapshot, path: Path | None = None, earlier: Collection[str] = ()) -> Diagnosis:
+    """Make every check on a snapshot; save the diagnosis in the folder `path`, if given.
+
+    earlier: codes found while the run trained.
+    """
     measured = signals.measure(seen)
     found = run_checks(
         measured.figures,
@@ -67,6 +71,8 @@ def examine(seen: Snapshot, path: Path | None = None) -> Diagnosis:
         config=seen.config,
         path=seen.path if path is None else path,
     )
+    gone = {*earlier} & {*found.checked} - {*found.codes}
+    found = replace(found, passed=tuple(sorted(gone)))
     if path is None:
         return found
     try:

@@ -52,6 +52,7 @@ class Diagnosis:
         skipped: code -> why it could not be checked.
         step: of the run at that time.
         open: why a run without findings is not called healthy, or "".
+        passed: codes found while the run trained, and no longer.
     """
 
     findings: tuple[Finding, ...] = ()
@@ -59,6 +60,7 @@ class Diagnosis:
     skipped: dict[str, str] = field(default_factory=dict)
     step: int = 0
     open: str = ""
+    passed: tuple[str, ...] = ()
 
     @property
     def healthy(self) -> bool:
@@ -107,6 +109,7 @@ def read(path: Path) -> Diagnosis | None:
             {code: str(why) for code, why in table["skipped"].items()},
             int(table["step"]),
             str(table.get("open", "")),
+            tuple(map(str, table.get("passed", ()))),
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(f"{path}: damaged ({error}): remove it, and diagnose again") from None
@@ -137,6 +140,8 @@ def text(diagnosis: Diagnosis) -> str:
     elif diagnosis.open and not diagnosis.faults:
         checked = f"no finding, but not called healthy: {diagnosis.open} ({checked})"
     lines.append(checked)
+    if diagnosis.passed:
+        lines.append(f"found while it trained, and no longer: {', '.join(diagnosis.passed)}")
     reasons: dict[str, list[str]] = {}
     for code, why in diagnosis.skipped.items():
         reasons.setdefault(why, []).append(code)

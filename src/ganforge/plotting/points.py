@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.patches import Ellipse
 
 SHOWN = 2000  # points of a scatter at most: more are one blot
+ELLIPSES = "ellipses: 2 standard deviations"
 
 Density = Callable[[Array], Array]  # (N, 1) -> (N,)
 
@@ -126,8 +127,8 @@ def draw_scatter(axes: Axes, fake: Array | None, known: Truth, small: bool) -> N
             style.add_label(axes, 0.97, 0.02, f"{away:,} outside", size=7 if small else 8,
                             transform=axes.transAxes, ha="right", va="bottom")  # fmt: skip
     if axes.patches:
-        style.add_label(axes, 0.03, 0.02, "ellipse: 2 standard deviations", size=8,
-                        transform=axes.transAxes, va="bottom")  # fmt: skip
+        axes.set_xlabel("; ".join(filter(None, (axes.get_xlabel(), ELLIPSES))), fontsize=8,
+                        color=style.MUTED, labelpad=3)  # fmt: skip
     (left, bottom), (right, top) = known.limits
     axes.set(xlim=(left, right), ylim=(bottom, top), aspect="equal")
 

@@ -281,6 +281,14 @@ def cut_log(path: Path, step: int) -> None:
         files.replace_file(path, files.json_lines(before))
 
 
+def cut_samples(folder: Path, step: int) -> None:
+    """Drop every grid after `step`: they are made anew, or a smaller budget never comes there."""
+    for path in folder.glob("*.*"):
+        if path.stem.isdigit() and int(path.stem) > step:
+            with files.writing(path):
+                path.unlink()
+
+
 @contextlib.contextmanager
 def locked(run: Run, take_over: bool = False) -> Iterator[None]:
     """Keep a second trainer out of the folder (see `lock`); BusyError if one has it."""

@@ -34,13 +34,17 @@ def resume(t: Trainer) -> tuple[bool, list[str]]:
     exists = bool(meeting.from_leader(t.meeting, found is not None))
     if exists:
         shared: Checkpoint = distributed.from_leader(t.world, found, t.resolved.device)
-        notes = notes + load(t, shared)
+        known = load(t, shared)
+        if t.state.step < t.steps:
+            notes = [*notes, f"resumed at step {t.state.step:,} of {t.steps:,}"]
+        notes = notes + known
     same_start(t)
     if t.world.is_main_process:
         step = t.state.step if exists else -1
         checkpoint.clean(t.run.checkpoints)
         checkpoint.set_aside(t.run.checkpoints, step)
         folder.cut_log(t.run.log_path, step)
+        folder.cut_samples(t.run.samples, max(step, 0))
     return exists, notes
 
 
@@ -80,16 +84,13 @@ def load(t: Trainer, found: Checkpoint) -> list[str]:
 
 def outlook(t: Trainer, planned: int) -> list[str]:
     """What the user should know of a run that goes on. planned: the budget before, in steps."""
-    notes = []
-    if t.state.step < t.steps:
-        notes.append(f"resumed at step {t.state.step:,} of {t.steps:,}")
     falls = min(t.config.generator.decay_from, t.config.discriminator.decay_from) < 1
-    if falls and planned != t.steps and t.state.step > 0:
-        notes.append(
-            f"the budget was {planned:,} steps, and the learning rates fall with it: this is not "
-            f"the run that {t.steps:,} steps from the start would have been"
-        )
-    return notes
+    if not falls or planned == t.steps or t.state.step == 0:
+        return []
+    return [
+        f"the budget was {planned:,} steps, and the learning rates fall with it: this is not "
+        f"the run that {t.steps:,} steps from the start would have been"
+    ]
 
 
 def same_start(t: Trainer) -> None:
@@ -118,6 +119,7 @@ def begin_again(t: Trainer) -> None:
     same_start(t)
     if t.world.is_main_process:
         folder.cut_log(t.run.log_path, -1)
+        folder.cut_samples(t.run.samples, 0)
 
 
 def same_machine(t: Trainer, before: dict[str, Any]) -> list[str]:
