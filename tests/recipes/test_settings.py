@@ -15,7 +15,7 @@ import pytest
 
 from ganforge.config.convert import to_dict
 from ganforge.recipes import RECIPES
-from ganforge.reproduce import modes, translation
+from ganforge.reproduce import fewshot, modes, translation
 
 SETTINGS = Path(__file__).with_name("settings.json")
 
@@ -32,6 +32,7 @@ def settings() -> dict[str, Any]:
     for name, study in studies.items():
         found |= {f"{name}: {row}": to_dict(config) for row, config in study.rows.items()}
         found[f"{name}: study"] = {"epochs": study.epochs, "measures": list(study.measures)}
+    found |= {f"fewshot: {row}": to_dict(config) for row, (_, config) in fewshot.rows().items()}
     return found
 
 

@@ -19,6 +19,7 @@ from ganforge.recipes.cgan import cgan
 from ganforge.recipes.cyclegan import cyclegan
 from ganforge.recipes.dcgan import dcgan
 from ganforge.recipes.dcgan_report import dcgan_report
+from ganforge.recipes.fewshot import fewshot
 from ganforge.recipes.figure1 import figure1
 from ganforge.recipes.gaussian import gaussian
 from ganforge.recipes.gaussian_stable import gaussian_stable
@@ -49,6 +50,7 @@ RECIPES: dict[str, Callable[[], Config]] = {
         cgan,
         cdcgan,
         pictures,
+        fewshot,
         parzen,
         pacgan,
         ring,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from ganforge.reproduce import modes, parzen, ranking, translation
+from ganforge.reproduce import fewshot, modes, parzen, ranking, translation
 from ganforge.reproduce.outcome import Outcome
 
 EXPERIMENTS: dict[str, Callable[..., Outcome]] = {
@@ -21,4 +21,5 @@ EXPERIMENTS: dict[str, Callable[..., Outcome]] = {
     "pix2pix": partial(translation.run, study=translation.pix2pix),
     "pix2pix-64": partial(translation.run, study=partial(translation.pix2pix, 64)),
     "cyclegan": partial(translation.run, study=translation.cyclegan),
+    "fewshot": fewshot.run,
 }

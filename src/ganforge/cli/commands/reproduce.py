@@ -26,12 +26,13 @@ def reproduce(
     modes, precision and balance on 8 and 25 Gaussians; ring-published, grid-published: the same
     with the plain GAN of those tables. ranking: the report's GAN, DCGAN and CGAN compared. pix2pix,
     pix2pix-64, cyclegan: the ablations of both on line drawings and colours, at 32 and 64 pixels.
+    fewshot: augmentation on a tenth and on all of Fashion-MNIST.
 
     Parameters
     ----------
     experiment
-        parzen, ring, grid, ring-published, grid-published, ranking, pix2pix, pix2pix-64 or
-        cyclegan.
+        parzen, ring, grid, ring-published, grid-published, ranking, pix2pix, pix2pix-64, cyclegan
+        or fewshot.
     seeds
         The seeds, as 0..4 or 0,1,2. [default: 0 for parzen, 0..9 for ring and grid, else 0..4]
     budget
