@@ -29,15 +29,15 @@ SLOWER = 0.9  # of the rate then, from where on it is called a slowdown: of a qu
 
 
 class Side:
-    """A worker process."""
+    """A worker process, with the package and the benchmark of one tree."""
 
-    def __init__(self, words: Sequence[str], threads: int, source: Path | None = None):
-        # the sources of a tree, not a copy of them that was installed once
-        paths = os.pathsep.join([str(source or ROOT / "src"), str(ROOT)])
+    def __init__(self, words: Sequence[str], threads: int, tree: Path = ROOT):
+        # the sources of the tree, not a copy of them that was installed once
+        paths = os.pathsep.join([str(tree / "src"), str(tree)])
         environment = dict(os.environ, OMP_NUM_THREADS=str(threads), PYTHONPATH=paths)
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.speed.worker", *words, "--threads", str(threads)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment,
+            [sys.executable, "-m", worker(tree), *words, "--threads", str(threads)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=tree, env=environment,
         )  # fmt: skip
         self.first = self.read()["first"]
         self.rounds: list[dict[str, float]] = []
@@ -73,6 +73,12 @@ class Side:
             "first": self.first,
             **end,
         }
+
+
+def worker(tree: Path) -> str:
+    """The module that plays one side: of an older commit the place was another."""
+    old = (tree / "benchmarks/worker.py").is_file()
+    return "benchmarks.worker" if old else "benchmarks.speed.worker"
 
 
 def in_turn(sides: Sequence[Side], rounds: int, seconds: float) -> list[dict[str, Any]]:
@@ -116,7 +122,7 @@ def against(commit: str, given: argparse.Namespace) -> list[dict[str, Any]]:
         try:
             for name in given.systems:
                 words = ["ours", name, "--batch", str(SYSTEMS[name].batches[0])]
-                sides = [Side(words, given.threads, tree / "src"), Side(words, given.threads)]
+                sides = [Side(words, given.threads, tree), Side(words, given.threads)]
                 then, now = in_turn(sides, given.rounds, given.seconds)
                 rows.append({"name": name, "then": then, "now": now})
         finally:

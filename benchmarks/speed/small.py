@@ -63,13 +63,14 @@ def prepared(name: str) -> tuple[Trainer, float]:
 
 def examples(t: Trainer) -> Callable[[], int]:
     """One call of the loop, its look at the weights included; real examples played."""
+    interval = t.log_interval
 
     def once() -> int:
         before = t.samples_seen
         t.step()
         if t.state.step % CHECK_STEPS == 0:
             divergence.check(t)
-            if t.state.step % t.config.output.log_every == 0:
+            if t.state.step % interval == 0:
                 t.log()
         return t.samples_seen - before
 

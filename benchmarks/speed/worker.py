@@ -26,7 +26,7 @@ BEGAN = time.perf_counter()
 
 def peer(name: str, batch: int) -> Iterator[int]:
     """The published loop; yields examples seen after every update."""
-    play = importlib.import_module(f"benchmarks.peers.{name}").play
+    play = importlib.import_module(f"benchmarks.speed.peers.{name}").play
     steps = play(batch)
     while True:
         with contextlib.redirect_stdout(io.StringIO()):  # its progress lines are part of its time
@@ -60,10 +60,11 @@ def ours(name: str, batch: int, threads: int, precision: str, folder: Path) -> I
         notes = t.choose_steps() + t.prepare_steps()
         assert t.compiled is not None, notes
     folder.mkdir(parents=True, exist_ok=True)
+    interval = t.log_interval
     while True:
         before = t.samples_seen
         t.step()
-        logged = t.state.step % config.output.log_every == 0
+        logged = t.state.step % interval == 0
         if logged or t.state.step % CHECK_STEPS == 0:
             divergence.check(t)
             if logged:

@@ -75,6 +75,25 @@ class Done:
     returncode = 0
 
 
+def test_the_place_of_the_worker_is_that_of_the_tree(tmp_path: Path) -> None:
+    (tmp_path / "benchmarks").mkdir()
+    assert bench.worker(tmp_path) == bench.worker(ROOT) == "benchmarks.speed.worker"
+    (tmp_path / "benchmarks/worker.py").touch()
+    assert bench.worker(tmp_path) == "benchmarks.worker"
+
+
+@pytest.mark.parametrize("side", [("peer", SYSTEMS["gaussian"].peer), ("ours", "gaussian")])
+def test_both_sides_play_in_a_process(side: tuple[str, str]) -> None:
+    """Nothing replaced: the worker starts, plays a round and ends."""
+    (result,) = bench.in_turn([bench.Side([*side, "--batch", "8"], 1)], 1, 0.05)
+    assert result["rate"] > 0 and result["peak"] > 0
+
+
+def test_a_small_game_plays_and_logs() -> None:
+    once = small.examples(small.started("gaussian"))
+    assert [once() for _ in range(50)] == [8] * 50
+
+
 def test_goals_that_are_missed_are_reported() -> None:
     rows = [
         {"name": "mlp", "batch": 64, "goal": 2.5, "ratio": 2.45},

@@ -18,7 +18,7 @@ from ganforge.training.trainer import CHECK_STEPS, Trainer
 
 
 def plain(seed, epochs, report):
-    """The tutorial's loop, see `benchmarks.peers.gaussian`."""
+    """The tutorial's loop, see `benchmarks.speed.peers.gaussian`."""
     torch.manual_seed(seed)
     last = []
 
