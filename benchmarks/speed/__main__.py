@@ -65,6 +65,9 @@ class Side:
     def result(self) -> dict[str, Any]:
         """Medians over the rounds; the process ends."""
         end = self.ask("end")
+        for pipe in (self.process.stdin, self.process.stdout):
+            assert pipe is not None
+            pipe.close()
         self.process.wait()
         return {
             "rate": median(r["images"] / r["seconds"] for r in self.rounds),

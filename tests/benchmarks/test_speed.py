@@ -43,6 +43,8 @@ class Played:
     def flush(self) -> None:
         pass
 
+    close = flush
+
     def readline(self) -> str:
         return self.lines.pop()
 
