@@ -19,7 +19,7 @@ from ganforge.data.batches import Batches
 from ganforge.data.load import Dataset
 from ganforge.errors import UsageError
 from ganforge.experiments.ensemble import layers, stack
-from ganforge.gan import ema, state
+from ganforge.gan import ema, schedules, state
 from ganforge.gan import step as game
 from ganforge.gan.batch import Batch, RandomInputs
 from ganforge.gan.penalties import R1, R2, GradientPenalty
@@ -72,11 +72,6 @@ GAMES = games()
 def wide(draws: Mapping[str, Sequence[RandomInputs]]) -> dict[str, list[RandomInputs]]:
     """The same draws in double precision."""
     return {side: [replace(d, z=d.z.double()) for d in ds] for side, ds in draws.items()}
-
-
-def members_of(values: Tensor) -> Tensor:
-    """(M B, ...) -> (M, B, ...), a view."""
-    return values.view(len(SEEDS), -1, *values.shape[1:])
 
 
 def widen(s: State) -> None:
@@ -180,24 +175,25 @@ def test_exchanged_layers_are_the_module_under_vmap(name: str, count: int) -> No
         arguments = x, label, None, draws.networks.get(role)
         wanted = [q for q in stacked.parameters() if q.requires_grad]
         out = stacked(*arguments)
-        found = [out, *torch.autograd.grad(out.sin().sum(), wanted)]
+        found = [p.by_member(out), *torch.autograd.grad(out.sin().sum(), wanted)]
         plain = [getattr(s.players, side).double() for s in p.singles]
-        for a, b in zip(found, under_vmap(plain, *arguments), strict=True):
+        apart = tree_map_only(Tensor, p.by_member, arguments)
+        for a, b in zip(found, under_vmap(plain, *apart), strict=True):
             torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
 
 
 def under_vmap(modules: Sequence[nn.Module], *arguments: Any) -> list[Tensor]:
-    """The output of torch's stack of modules, and the gradient of each parameter."""
+    """The output of torch's stack of modules, and the gradient of each parameter.
+
+    arguments: tensors (M, B, ...), as the output.
+    """
     weights, buffers = stack_module_state(list(modules))
-    apart = tree_map_only(
-        Tensor, lambda value: value.view(len(modules), -1, *value.shape[1:]), arguments
-    )
     axes = (0, 0, *(None if value is None else 0 for value in arguments))
 
     def one(*given: Any) -> Any:
         return functional_call(modules[0], given[:2], given[2:])
 
-    out = vmap(one, in_dims=axes)(weights, buffers, *apart).flatten(0, 1)
+    out = vmap(one, in_dims=axes)(weights, buffers, *arguments)
     wanted = [weight for weight in weights.values() if weight.requires_grad]
     return [out, *torch.autograd.grad(out.sin().sum(), wanted)]
 
@@ -226,11 +222,11 @@ def test_a_member_that_left_out_a_step_is_still_its_single_run(name: str) -> Non
             wide(p.random_inputs(step)),
         )
         if step in (0, 3):
-            members_of(real[0].real)[1] = torch.inf
+            p.by_member(real[0].real)[1] = torch.inf
         for i, s in enumerate(singles):
-            mine = {side: [replace(d, z=members_of(d.z)[i]) for d in turns]
+            mine = {side: [replace(d, z=p.by_member(d.z)[i]) for d in turns]
                     for side, turns in draws.items()}  # fmt: skip
-            game.step(s, config.game, [Batch(members_of(b.real)[i]) for b in real], mine, KNOBS)
+            game.step(s, config.game, [Batch(p.by_member(b.real)[i]) for b in real], mine, KNOBS)
         game.step(p.state, config.game, real, draws, KNOBS, p.options)
     for i, s in enumerate(singles):
         member = state.tensors(p.member(i))
@@ -289,7 +285,7 @@ def test_draws_take_bounded_memory() -> None:
     assert one.sources[0].block_steps >= p.sources[0].block_steps
     for side, turns in one.random_inputs(0).items():
         for a, b in zip(turns, p.random_inputs(0)[side], strict=True):
-            assert torch.equal(a.z, b.z.view(4, *a.z.shape)[2])
+            assert torch.equal(a.z, p.by_member(b.z)[2])
 
 
 def test_the_first_gradients_agree_in_fp32() -> None:
@@ -325,6 +321,28 @@ def test_statistics_are_one_number_a_member() -> None:
     assert len(set(stats["loss_d"].tolist())) == 5
 
 
+@pytest.mark.parametrize(("name", "count"), [("gaussian", 17), ("lazy penalties", 3), ("mlp", 3)])
+def test_a_member_logs_what_its_single_run_logs(name: str, count: int) -> None:
+    """In both orders of the batch."""
+    config = shortened(GAMES.get(name, recipes.mnist_mlp()), 1)
+    data = data_for(config)
+    p = stack.Ensemble(config, range(count), data)
+    assert p.beside is (name != "mlp")
+    log = p.step()
+    for index in (0, count - 1):
+        mine = replace(config, seed=index)
+        s = build.initial(mine, data.spec)
+        batches = Batches(data, device=torch.device("cpu"), seed=index)
+        k, b = config.game.d_steps, config.batch
+        real = [Batch(*batches.at(j * b, b)) for j in range(k)]
+        drawn = RandomInputSource(mine, data.spec, s.players).at(0)
+        knobs = schedules.hyperparameters(mine, 0, p.steps)
+        alone = game.step(s, config.game, real, drawn, knobs)
+        assert alone.keys() == log.keys()
+        for key, value in alone.items():
+            torch.testing.assert_close(log[key][index], value, rtol=2e-4, atol=2e-5, msg=key)
+
+
 def test_a_sick_member_is_skipped_alone() -> None:
     config = shortened(GAMES["batch norm, k = 3"], 3)
     data = data_for(config)
@@ -334,7 +352,7 @@ def test_a_sick_member_is_skipped_alone() -> None:
     before = {k: v.clone() for k, v in state.tensors(p.member(1)).items()}
     real = p.batches()
     for batch in real:
-        members_of(batch.real)[1] = torch.inf
+        p.by_member(batch.real)[1] = torch.inf
     stats = game.step(p.state, config.game, real, p.random_inputs(1), KNOBS, p.options)
     game.step(
         healthy.state, config.game, healthy.batches(), healthy.random_inputs(1), KNOBS, p.options

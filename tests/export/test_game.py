@@ -67,8 +67,7 @@ def weights(network: torch.nn.Module) -> list[Tensor]:
     """The tensors of a player in the order of game.mjs, weights as (inputs, outputs)."""
     body: Perceptron = network.get_submodule("body")  # type: ignore[assignment]
     out = network.get_submodule("out")
-    linears = [m for m in (*body.sines.modules(), *body.linears, *out.modules())
-               if isinstance(m, torch.nn.Linear)]  # fmt: skip
+    linears = [m for m in (*body.modules(), *out.modules()) if isinstance(m, torch.nn.Linear)]
     return [t for m in linears for t in (m.weight.T, m.bias[None])]
 
 

@@ -6,7 +6,7 @@ The help of the command line reads settings, so numpy is imported only where num
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -96,11 +96,20 @@ class Noise:
 
     def draw(self, seed: int, stream: str, first: int, count: int) -> Floats:
         """z of samples first .. first + count - 1, (count, Z); each code has a separate stream."""
+        return self.reader(seed, stream)(first, count)
+
+    def reader(self, seed: int, stream: str) -> Callable[[int, int], Floats]:
+        """What `draw` reads of one stream, as a function of (first, count)."""
         import numpy as np
 
         from ganforge.rng import Stream
 
-        parts = [Stream(seed, stream).draw(self.law, first, count, self.plain)]
-        for code in self.codes or ():
-            parts.append(code.draw(Stream(seed, f"{stream}/{code.name}"), first, count))
-        return np.concatenate(parts, axis=1) if self.codes else parts[0]
+        plain = Stream(seed, stream)
+        coded = [(code, Stream(seed, f"{stream}/{code.name}")) for code in self.codes or ()]
+
+        def read(first: int, count: int) -> Floats:
+            parts = [plain.draw(self.law, first, count, self.plain)]
+            parts += [code.draw(numbers, first, count) for code, numbers in coded]
+            return np.concatenate(parts, axis=1) if coded else parts[0]
+
+        return read

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
+from functools import cache
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from ganforge.config.noise import LatentCode
@@ -89,6 +90,8 @@ class Optimizer:
 
     def rate(self, progress: float, step: int = 0) -> float:
         """The learning rate at a step, after the fraction `progress` of the budget."""
+        if self.shrink == 1 and progress <= self.decay_from:  # at most steps of most recipes
+            return max(self.least, self.lr)
         lr = max(self.least, self.lr * math.exp(-step * math.log(self.shrink)))
         fallen = max(0.0, min(1.0, progress) - self.decay_from) / ((1 - self.decay_from) or 1.0)
         return lr * (1 - fallen * (1 - self.decay_to))
@@ -154,11 +157,17 @@ class Average:
     @classmethod
     def of(cls, value: float | Average) -> Average:
         """The settings that `ema = value` stands for: a number is a decay with warm-up."""
-        return value if isinstance(value, Average) else cls(decay=value, warmup=value > 0)
+        return value if isinstance(value, Average) else _warmed_up(value)
 
     def shortest(self) -> float | Average:
         """The decay alone if that says the same: equal averages are equal in files and hashes."""
         return self.decay if self == Average.of(self.decay) else self
+
+
+@cache
+def _warmed_up(decay: float) -> Average:
+    """The average of a decay with warm-up: every step asks for it."""
+    return Average(decay=decay, warmup=decay > 0)
 
 
 @dataclass(frozen=True)

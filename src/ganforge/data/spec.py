@@ -84,7 +84,7 @@ def encode(stored: Tensor, spec: DataSpec) -> Tensor:
     """
     offset, scale = _affine(spec, stored.device)
     x = stored.to(torch.float32).sub_(offset) if stored.dtype == torch.uint8 else stored - offset
-    x = x.div_(scale)
+    x = x.div_(scale) if isinstance(scale, Tensor) or scale != 1 else x
     return x.permute(0, 3, 1, 2) if spec.is_image else x
 
 

@@ -16,6 +16,8 @@ from ganforge.gan.objective import Objective, Term
 from ganforge.gan.players import Players
 from ganforge.gan.step import Game
 
+NO_LOGITS = torch.empty(0)  # for losses of G that do not read D's logits of the real examples
+
 
 @dataclass(frozen=True)
 class Adversarial(Game):
@@ -114,7 +116,7 @@ class Adversarial(Game):
         self, players: Players, batch: Batch, inputs: RandomInputs, fake_logit: Tensor
     ) -> Tensor:
         """The loss of G, not reduced; some losses read D's logits of the real examples too."""
-        real_logit, loss = fake_logit.new_empty(0), losses.find(self.loss)
+        real_logit, loss = NO_LOGITS, losses.find(self.loss)
         if loss.uses_real:
             on_real = inputs.networks.get("real")
             with torch.no_grad():

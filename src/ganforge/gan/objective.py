@@ -38,10 +38,15 @@ class Term:
             reduce: how values become a number.
             share: of the global batch that the values are for; it scales means, and sums are whole.
         """
-        mean = self.weight * reduce(self.values, "mean")
+        mean = self.weighted(reduce(self.values, "mean"))
         if self.reduction == "sum":
-            return self.weight * reduce(self.values, "sum"), mean
+            return self.weighted(reduce(self.values, "sum")), mean
         return (mean if share == 1 else mean * share), mean
+
+    def weighted(self, number: Tensor) -> Tensor:
+        """weight * number, without a product in the graph if the weight is the number 1."""
+        plain = not isinstance(self.weight, Tensor) and self.weight == 1
+        return number if plain else self.weight * number
 
 
 @dataclass(frozen=True)

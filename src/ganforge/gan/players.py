@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ganforge.augment.base import Augmentation
 from ganforge.gan.batch import Batch
 from ganforge.nets import networks_of
-from ganforge.nets.base import Inputs, TwoPartDiscriminator
+from ganforge.nets.base import Inputs, PlainModule, TwoPartDiscriminator
 from ganforge.nets.codes import Inferring
 from ganforge.nets.packing import pack_of
 from ganforge.nets.spectral import SpectralWeight
@@ -60,6 +60,12 @@ class Players:
     def spectral_weights(self) -> list[SpectralWeight]:
         """D's spectrally normalised weights, looked up once."""
         return [w for n in networks_of(self.discriminator) for w in n.spectral_weights()]
+
+    @cached_property
+    def draw_globally(self) -> bool:
+        """Whether a side holds a user's plain module, which may draw from torch's generator."""
+        modules = (m for side in (self.generator, self.discriminator) for m in side.modules())
+        return any(isinstance(module, PlainModule) for module in modules)
 
     def generate(
         self,

@@ -205,7 +205,8 @@ def compute_gradients(
             totals, means = zip(*(t.total(options.reduce, share) for t in terms), strict=True)
             # several games in one batch share no weights: the sum's gradient is each one's;
             # a parameter of a user's module that takes no part has the gradient 0
-            total = reduce(operator.add, totals).sum()
+            total = reduce(operator.add, totals)
+            total = total.sum() if total.dim() else total
             found = torch.autograd.grad(total, parameters, materialize_grads=True)
             if gradients:
                 torch._foreach_add_(gradients, found)

@@ -41,19 +41,15 @@ class Perceptron(nn.Module):
         self.drops = {"input": (inputs, input_dropout)}
         self.drops |= {f"hidden{i}": (width, dropout) for i, width in enumerate(widths)}
         pieces = config.pieces if act == "maxout" else 1
-        self.sines = Sines(inputs, sines, frequency) if sines else nn.Identity()
+        self.sines = Sines(inputs, sines, frequency) if sines else None
         sizes = (inputs + sines, *widths)
         self.outputs = sizes[-1]
         linear = spectral.Linear if norm == SPECTRAL else nn.Linear
         self.linears = nn.ModuleList(
             linear(a, b * pieces) for a, b in zip(sizes, widths, strict=False)
         )
-        self.norms = nn.ModuleList(
-            nn.BatchNorm1d(w * pieces)
-            if norm == "batch" or (norm == "batch-after-first" and i)
-            else nn.Identity()
-            for i, w in enumerate(widths)
-        )
+        normed = range({"batch": 0, "batch-after-first": 1}.get(norm, len(widths)), len(widths))
+        self.norms = nn.ModuleDict({str(i): nn.BatchNorm1d(widths[i] * pieces) for i in normed})
         self.activation = Maxout(pieces) if act == "maxout" else layers.ACTIVATIONS[act]()
 
     def random_inputs(self) -> dict[str, RandomInput]:
@@ -65,9 +61,15 @@ class Perceptron(nn.Module):
         }
 
     def forward(self, x: Tensor, inputs: Inputs | None) -> Tensor:
-        x = self.sines(masked(x, inputs, "input"))
-        for i, (linear, norm) in enumerate(zip(self.linears, self.norms, strict=True)):
-            x = masked(self.activation(norm(linear(x))), inputs, f"hidden{i}")
+        x = masked(x, inputs, "input")
+        # no stand-ins for what is absent: calling them would take a tenth of a small game's time
+        if self.sines is not None:
+            x = self.sines(x)
+        for i, linear in enumerate(self.linears):
+            x = linear(x)
+            if str(i) in self.norms:
+                x = self.norms[str(i)](x)
+            x = masked(self.activation(x), inputs, f"hidden{i}")
         return x
 
 

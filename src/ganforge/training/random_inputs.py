@@ -19,7 +19,7 @@ from ganforge.config.schema import Config
 from ganforge.data.spec import DataSpec
 from ganforge.gan.batch import RandomInputs
 from ganforge.gan.players import Players
-from ganforge.nets.base import Network, PlainModule, RandomInput
+from ganforge.nets.base import Network, RandomInput
 from ganforge.rng import Stream
 from ganforge.types import Array
 
@@ -148,7 +148,7 @@ def draws_of(config: Config, spec: DataSpec, players: Players, side: str) -> dic
     draws: dict[Path, Draw] = {}
     makes_fakes = side == "discriminator" or game.fresh_noise
     if makes_fakes:
-        read = partial(config.noise.draw, seed, f"z/{side}")
+        read = config.noise.reader(seed, f"z/{side}")
         draws["z",] = Draw(config.noise.size, read)
     if makes_fakes and config.labels and game.fake_labels == "uniform":
         labels = Stream(seed, f"label/{side}")
@@ -185,6 +185,5 @@ def seed_user_modules(players: Players, seed: int, step: int) -> None:
 
     Networks of this package draw nothing; a plain module may, from torch's global generator.
     """
-    sides = (players.generator, players.discriminator)
-    if any(isinstance(module, PlainModule) for side in sides for module in side.modules()):
+    if players.draw_globally:
         torch.manual_seed(int(Stream(seed, "module").words(step, 1)[0]))

@@ -14,7 +14,7 @@ from torch import Tensor
 from ganforge.config.schema import Config
 from ganforge.data.load import Dataset
 from ganforge.errors import GanforgeError, one_line
-from ganforge.experiments.ensemble import layers, stack
+from ganforge.experiments.ensemble import stack
 from ganforge.experiments.ensemble.stack import Ensemble
 from ganforge.gan import state, step
 from ganforge.gan.adversarial import Adversarial
@@ -147,7 +147,7 @@ def agrees(p: Ensemble, index: int, batches: list[Batch], drawn: Drawn, close: f
     """Whether a member's gradients of the first step are those of its single step."""
 
     def row(t: Tensor) -> Tensor:
-        return layers.part(t, len(p.seeds))[index].clone()
+        return p.by_member(t)[index].clone()
 
     one = p.singles[index]
     mine = {side: [d.map(row) for d in turns] for side, turns in drawn.items()}

@@ -1,10 +1,11 @@
 """Many games at once: the same step on stacked networks, one member a seed.
 
 Parameters, moments and buffers of M games lie in tensors with one more axis in front, and their
-examples in one batch, member after member. Members share no weights, so the gradient of the sum
-of their losses is the gradient of each. Each member is its single run: the same start, data
-order and random inputs as a run with its seed, and the same update (fp32 trajectories part in the
-last digits, as sums are in another order).
+examples in one batch: example after example if all networks are stacked in that order (see
+`layers`), so that no pass turns the batch, else member after member. Members share no weights, so
+the gradient of the sum of their losses is the gradient of each. Each member is its single run: the
+same start, data order and random inputs as a run with its seed, and the same update (fp32
+trajectories part in the last digits, as sums are in another order).
 """
 
 from __future__ import annotations
@@ -45,11 +46,13 @@ ROW_STEPS = 64  # of data order looked up at once
 
 
 class Stacked(Network):
-    """M networks of one kind as one, the batch member after member: x (M B, ...) -> (M B, ...).
+    """M networks of one kind as one: x (M B, ...) -> (M B, ...).
 
     network: the network of a member, whose parameters and buffers are those of all members,
     stacked. Its layers are replaced by those of `layers`, or the network runs under vmap if
     `layers` does not know all of them.
+    beside: the layers' order of the batch, None under vmap. turned: the batch comes in the other
+    order, member after member.
     """
 
     def __init__(self, modules: Sequence[nn.Module]):
@@ -65,6 +68,7 @@ class Stacked(Network):
         # the replaced layers share the tensors of those that they replace
         self.spectral = [m for m in self.network.modules() if isinstance(m, spectral.Spectral)]
         self.beside = layers.replace(self.network, self.members)
+        self.turned = self.beside is not False
 
     def random_inputs(self) -> dict[str, RandomInput]:
         return self.network.random_inputs() if isinstance(self.network, Network) else {}
@@ -80,7 +84,7 @@ class Stacked(Network):
         inputs: Inputs | None = None,
     ) -> Tensor:
         out: Tensor
-        if self.beside is False:
+        if not self.turned:
             out = self.network(x, label, source, inputs)
             return out
 
@@ -124,10 +128,11 @@ def modules(whole: State) -> dict[str, nn.Module]:
     return found if whole.average is None else found | {"ema": whole.average}
 
 
-def per_member(values: Tensor, how: str, members: int) -> Tensor:
-    """Values (M B, ...), member after member, as one number each, (M,)."""
-    flat = values.reshape(members, -1)
-    return flat.mean(1) if how == "mean" else flat.sum(1)
+def per_member(values: Tensor, how: str, members: int, beside: bool = False) -> Tensor:
+    """Values of one batch as one number for each member, (M,)."""
+    apart = layers.part(values, members, beside)
+    rest = tuple(range(1, apart.dim()))
+    return apart.mean(rest) if how == "mean" else apart.sum(rest)
 
 
 class Ensemble:
@@ -143,6 +148,7 @@ class Ensemble:
         state: of all games, stacked.
         singles: the members' states, see `member`.
         steps: the budget of each.
+        beside: the batch of all games is example after example, else member after member.
         rows, drawn: the number of a block of steps, and its data order or random inputs.
 
     Raises:
@@ -167,6 +173,9 @@ class Ensemble:
 
         each = [modules(single) for single in self.singles]
         networks = {side: Stacked([one[side] for one in each]) for side in each[0]}
+        self.beside = all(network.beside for network in networks.values())
+        for network in networks.values():
+            network.turned = network.turned and not self.beside
         average = networks.pop("ema", None)
         generator, discriminator = networks.values()
         players = replace(self.singles[0].players, generator=generator, discriminator=discriminator)
@@ -174,7 +183,7 @@ class Ensemble:
         zeros = torch.zeros(count, dtype=torch.int64, device=device)
         self.member_steps = MemberSteps(zeros.bool(), {side: zeros.clone() for side in SIDES})
         self.options = StepOptions(
-            reduce=partial(per_member, members=count),
+            reduce=partial(per_member, members=count, beside=self.beside),
             apply_gradients=self.member_steps.apply_gradients,
         )
 
@@ -209,8 +218,8 @@ class Ensemble:
             count = ROW_STEPS * k * batch
             rows = [o.indices(block * count, count).reshape(-1, batch) for o in self.orders]
             # the rows of a step side by side, so that looking them up is no copy
-            index = torch.from_numpy(np.concatenate(rows, axis=1)).to(self.values.device)
-            self.rows = (block, index)
+            index = np.stack(rows, axis=2 if self.beside else 1).reshape(ROW_STEPS * k, -1)
+            self.rows = (block, torch.from_numpy(index).to(self.values.device))
 
         spec = self.data.spec
         out = []
@@ -225,12 +234,20 @@ class Ensemble:
         number, place = divmod(now, first.block_steps)
         if self.drawn[0] != number:
             blocks = [source.block(now)[1] for source in self.sources]
+            axis = 3 if self.beside else 2
             joined = {
-                side: {path: torch.cat([b[side][path] for b in blocks], 2) for path in paths}
+                side: {
+                    path: torch.stack([b[side][path] for b in blocks], axis).flatten(2, 3)
+                    for path in paths
+                }
                 for side, paths in blocks[0].items()
             }
             self.drawn = (number, joined)
         return inputs_of(self.drawn[1], first.turns, place)
+
+    def by_member(self, values: Tensor) -> Tensor:
+        """Values of the batch of all games, (M B, ...), as a view (M, B, ...)."""
+        return layers.part(values, len(self.seeds), self.beside)
 
     def member(self, index: int) -> State:
         """One member as a state, as its single run has it: views, but for the step counts.

@@ -199,9 +199,10 @@ def join(graph: Graph, m: layers.Join, x: Source) -> Source:
 
 def perceptron(graph: Graph, m: mlp.Perceptron, x: Source) -> Source:
     """Hidden layers; nothing is dropped."""
-    x = graph.module(m.sines, x)
-    for layer, norm in zip(m.linears, m.norms, strict=True):
-        x = sequence(graph, (layer, norm, m.activation), x)
+    x = x if m.sines is None else graph.module(m.sines, x)
+    for i, layer in enumerate(m.linears):
+        norm = [m.norms[str(i)]] if str(i) in m.norms else []
+        x = sequence(graph, (layer, *norm, m.activation), x)
     return x
 
 
