@@ -107,7 +107,7 @@ def test_what_is_no_longer_found_at_the_end_is_named(
     monkeypatch.setattr(signals, "of_log", lambda seen: sure if seen.step < 50 else early(seen))
     config = shortened(recipes.find("gaussian"), 100, log_every=10, min_gap=1)
     notes, found = diagnosed(config, tmp_path / "run")
-    assert any("GF003" in note for note in notes) and found is not None
+    assert any("GF003" in note and "; remedy: " in note for note in notes) and found is not None
     assert "GF003" not in found.codes and found.passed == ("GF003",)
     assert "found while it trained, and no longer: GF003" in str(found)
     assert findings.read(tmp_path / "run" / findings.FILE) == found

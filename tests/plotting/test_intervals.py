@@ -33,6 +33,19 @@ def test_a_long_label_leaves_room_for_the_rows() -> None:
     assert axes.get_position().width > 0.3
 
 
+def test_no_label_pushes_the_title_under_the_legend() -> None:
+    rows = [Row(60 * "x", (1.0, 3.0), 2.0, 1.5, 2.5)]
+    title = "sliced-wasserstein in effnet-lite0@112, lower is better"
+    figure = intervals.intervals([Panel(title, "", 0.5, rows)])
+    figure.canvas.draw()
+    axes = figure.axes[0]
+    legend = axes.get_legend()
+    assert legend is not None
+    (found,) = [text for text in axes.get_children() if getattr(text, "get_text", str)() == title]
+    box = found.get_window_extent()
+    assert box.x0 > 0 and box.x1 < legend.get_window_extent().x0
+
+
 @pytest.mark.parametrize(("best", "scale"), [(0.1, "log"), (1.0, "linear"), (-1.0, "linear")])
 def test_scores_of_unlike_size_are_on_a_logarithm(best: float, scale: str) -> None:
     rows = [Row("a", (best,), best, math.nan, math.nan), ROWS[1]]

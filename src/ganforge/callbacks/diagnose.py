@@ -95,7 +95,7 @@ class Budget:
         """A line for each code that has not been reported yet."""
         new = [f for f in found.findings if f.code not in self.reported]
         self.reported |= {f.code for f in new}
-        return [f"{f.code} {f.name}: {f.evidence}. {f.remedy}" for f in new]
+        return [f"{f.code} {f.name}: {f.evidence}; remedy: {f.remedy}" for f in new]
 
 
 class DiagnoseCallback:

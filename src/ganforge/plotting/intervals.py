@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 LOG_FROM = 20  # ratio of the largest score to the lowest from which the scale is logarithmic
 LONGEST = 48  # letters of a label
+EDGE = 20  # units left of the labels
 ROOM = 0.04  # of the axis, at each end
 
 
@@ -49,8 +50,9 @@ def intervals(panels: Sequence[Panel]) -> Figure:
     figure = style.page(sum(heights) + 105 * len(panels) + 15)
     top = 50.0
     for panel, height in zip(panels, heights, strict=True):
-        axes = style.add_axes(figure, left, top, style.WIDTH - left - 60, height)
-        draw(axes, panel)
+        width = style.WIDTH - left - 60
+        axes = style.add_axes(figure, left, top, width, height)
+        draw(axes, panel, (EDGE - left) / width)
         top += height + 105
     return figure
 
@@ -61,8 +63,11 @@ def short(label: str) -> str:
     return label if len(label) <= LONGEST else f"{label[:half]} ... {label[-half:]}"
 
 
-def draw(axes: Axes, panel: Panel) -> None:
-    """One metric's rows: dots for runs, a bar for the interval of the mean, the floor dashed."""
+def draw(axes: Axes, panel: Panel, start: float) -> None:
+    """One metric's rows: dots for runs, a bar for the interval of the mean, the floor dashed.
+
+    start: where the title begins, in widths of the axes: over the labels, which may leave little.
+    """
     low, high, log = span(panel)
     if log:
         room = (high / low) ** ROOM
@@ -87,7 +92,7 @@ def draw(axes: Axes, panel: Panel) -> None:
     axes.set_yticks(range(len(panel.rows)), labels, parse_math=False)
     axes.tick_params(axis="y", labelsize=9, labelcolor=style.INK, length=0)
     axes.set_ylim(len(panel.rows) - 0.5, -0.5)
-    style.add_title(axes, panel.title, panel.below)
+    style.add_title(axes, panel.title, panel.below, start=start)
     interval = any(math.isfinite(row.low) for row in panel.rows)
     axes.plot([], [], "o", color=style.FAKE, markersize=4.5, alpha=0.75, label="a run")
     axes.plot([], [], "-" if interval else "|", color=style.INK, markersize=8, linewidth=1.6,

@@ -86,10 +86,13 @@ def add_label(
     axes.text(x, y, text, color=colour, fontsize=size, parse_math=False, **style)
 
 
-def add_title(axes: Axes, title: str, x: str = "", y: str = "") -> None:
-    """A title over the left end of the axes, and the names of both axes."""
+def add_title(axes: Axes, title: str, x: str = "", y: str = "", *, start: float = 0.0) -> None:
+    """A title over the axes, and the names of both axes.
+
+    start: where the title begins, in widths of the axes; 0 at their left end.
+    """
     axes.set_title(title, fontsize=10, color=INK, loc="left", pad=8, weight="bold",
-                   parse_math=False)  # fmt: skip
+                   parse_math=False, x=start)  # fmt: skip
     axes.set_xlabel(x, fontsize=9, color=MUTED)
     axes.set_ylabel(y, fontsize=9, color=MUTED)
 
