@@ -87,31 +87,13 @@ def training(
             config = minutes.resolved(config, run.path, data)
             m = stack.enter_context(meeting.attended(world, control.timeout))
             before, t = begin(stack, m, config, run, control, data)
-        if world.is_main_process:
-            claim_run_folder(stack, run, config, control.take_over)
-        notes = t.data.remarks() + t.choose_steps()
-        resumed, found = restore.resume(t)
-        notes += found
-        if config.init_from and not resumed:
-            notes.append(transfer.begin_from(t))
-            restore.same_start(t)
-        if world.is_main_process:
-            notes += folder.moved(run, config)
-            folder.prepare(run.path, config)
+        notes = enter_run_folder(stack, t, control)
         if before.get("status") == "finished" and (t.state.step >= t.steps or control.enough):
             yield t, t.progress(note="already finished: nothing to do", done=True)
             return
         if t.compiled is not None:
             yield t, t.progress(note="compiling the step, or loading it from the cache")
-            with control.may_be_interrupted():
-                notes += t.prepare_steps()
-        notes += openmp.switch_off()
-        # if interrupted, `play` ends before the first step
-        with suppress(Interrupted), control.may_be_interrupted():
-            threads.settle(t, before, race)
-        notes += restore.same_machine(t, before)
-        if world.is_main_process:
-            run.write_info(**t.facts("running"))
+        notes += prepare(t, before, control, race)
         try:
             for progress in play(t, control, notes, partial(divergence.check, t)):
                 yield t, progress
@@ -134,50 +116,60 @@ def play(
     first_line: seconds of steps after which a note is due if there is no record yet.
     """
     t.clock = clock = Clock(t.clock.seconds, t.samples_seen)
-    pace = threads.Pace(t)
     step = stuck.first_watched(t.step, t.world.is_main_process)
+    pace, silence = threads.Pace(t), stuck.Silence(t, first_line)
     for note in notes:
         yield t.progress(note=note)
     if t.state.step == 0:
-        with clock.phase("sample"):
-            grid = t.save_samples()
-        yield t.progress(grid=grid)
+        yield t.progress(grid=draw_samples(t))
 
-    drawn, silent = t.state.step, True
-    stop = should_stop(t, control)
+    drawn, stop = t.state.step, should_stop(t, control)
     while t.state.step < t.steps and not stop:
         with clock.phase("step"):
             step()
         due = due_now(t, control)
-        stop, note = "stop" in due, ""
-        if "check" in due:
-            with clock.phase("log"):
-                note = check()
-            if note:  # back at an earlier step
-                yield t.progress(note=note)
-                continue
-        written = write(t, control, due)
-        silent &= "log" not in due
-        if silent and clock.timing["step"] > first_line:
-            silent = False
-            yield t.progress(note=t.first_look())
-        if not due & {"log", "sample", "save"}:
+        stop = "stop" in due
+        if note := rolled_back(t, due, check):
+            yield t.progress(note=note)
             continue
-        drawn = t.state.step if "sample" in due else drawn
-        if t.disk:
-            note = f"{t.disk}; training goes on"
-        elif "log" in due:
-            note = pace.look()
-        with clock.left_out():
-            yield replace(t.progress(), **written, note=note)
-        stop = stop or should_stop(t, control)
+        written = write(t, control, due)
+        if note := silence.note("log" in due):
+            yield t.progress(note=note)
+        if due & {"log", "sample", "save"}:
+            drawn = t.state.step if "sample" in due else drawn
+            slow = pace.look() if "log" in due and not t.disk else ""
+            note = f"{t.disk}; training goes on" if t.disk else slow
+            with clock.left_out():
+                yield replace(t.progress(), **written, note=note)
+            stop = stop or should_stop(t, control)
 
-    end = t.finish(control.enough)
-    if t.state.step > drawn:  # stopped; the checkpoint is safe already
-        with clock.phase("sample"):
-            end = replace(end, grid=t.save_samples())
+    yield end(t, control, drawn)
+
+
+def rolled_back(t: Trainer, due: set[str], check: Callable[[], str]) -> str:
+    """The note of a check that is due, "" unless the run is back at an earlier step."""
+    if "check" not in due:
+        return ""
+    with t.clock.phase("log"):
+        return check()
+
+
+def draw_samples(t: Trainer) -> Path | None:
+    """A new grid."""
+    with t.clock.phase("sample"):
+        return t.save_samples()
+
+
+def end(t: Trainer, control: Control, drawn: int) -> Progress:
+    """The last record, with the newest grid of a run that was stopped; drawn: the last grid's step.
+
+    The checkpoint is written first: it is what a second signal must not lose.
+    """
+    last = t.finish(control.enough)
+    if t.state.step > drawn:
+        last = replace(last, grid=draw_samples(t))
     distributed.barrier(t.world)  # the leader's save is everybody's
-    yield end
+    return last
 
 
 def write(t: Trainer, control: Control, due: set[str]) -> dict[str, Any]:
@@ -187,8 +179,7 @@ def write(t: Trainer, control: Control, due: set[str]) -> dict[str, Any]:
         with t.clock.phase("log"):
             t.log()
     if "sample" in due:
-        with t.clock.phase("sample"):
-            written["grid"] = t.save_samples()
+        written["grid"] = draw_samples(t)
     if "save" in due:
         with t.clock.phase("save"):
             written["saved"] = t.save()
@@ -251,6 +242,38 @@ def begin(
     if not known["exists"]:
         restore.same_start(t)
     return before, t
+
+
+def enter_run_folder(stack: ExitStack, t: Trainer, control: Control) -> list[str]:
+    """Claim the run folder, and put `t` where its newest checkpoint stands; notes about it."""
+    if t.world.is_main_process:
+        claim_run_folder(stack, t.run, t.config, control.take_over)
+    notes = t.data.remarks() + t.choose_steps()
+    resumed, found = restore.resume(t)
+    notes += found
+    if t.config.init_from and not resumed:
+        notes.append(transfer.begin_from(t))
+        restore.same_start(t)
+    if t.world.is_main_process:
+        notes += folder.moved(t.run, t.config)
+        folder.prepare(t.run.path, t.config)
+    return notes
+
+
+def prepare(t: Trainer, before: dict[str, Any], control: Control, race: bool) -> list[str]:
+    """Compile the steps, choose the threads, and say that the run is on its way; notes about it."""
+    notes: list[str] = []
+    if t.compiled is not None:
+        with control.may_be_interrupted():
+            notes += t.prepare_steps()
+    notes += openmp.switch_off()
+    # if interrupted, `play` ends before the first step
+    with suppress(Interrupted), control.may_be_interrupted():
+        threads.settle(t, before, race)
+    notes += restore.same_machine(t, before)
+    if t.world.is_main_process:
+        t.run.write_info(**t.facts("running"))
+    return notes
 
 
 def same_everywhere(m: Meeting, config: Config, data: Dataset, resolved: Resolved) -> None:

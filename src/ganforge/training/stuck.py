@@ -1,4 +1,4 @@
-"""A first step that does not end: a line that says so, with what the cause may be."""
+"""A run that shows nothing for long: a line about its first step, or its first losses."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from ganforge.training.trainer import Trainer
 
 DELAY = 60.0  # seconds
 
@@ -42,6 +45,26 @@ def first_watched(
             return step()
 
     return call
+
+
+class Silence:
+    """The time before the first record of the log.
+
+    Args:
+        t: the run.
+        seconds: of steps after which a note is due if there is no record yet.
+    """
+
+    def __init__(self, t: Trainer, seconds: float):
+        self.t, self.seconds, self.broken = t, seconds, False
+
+    def note(self, logged: bool) -> str:
+        """The losses so far, once, if it has been silent for too long; logged: a record is due."""
+        self.broken |= logged
+        if self.broken or self.t.clock.timing["step"] <= self.seconds:
+            return ""
+        self.broken = True
+        return self.t.first_look()
 
 
 def say(seconds: float) -> None:
