@@ -475,5 +475,5 @@ def test_wandb_writes_offline_and_asks_nobody(tmp_path: Path) -> None:
             if "loss_d" in items:
                 steps[items["_step"]] = items["loss_d"]
     assert steps == {r["step"]: pytest.approx(r["loss_d"]) for r in Run(run).log()}
-    assert pictures == 2
+    assert pictures == len(list((run / "samples").iterdir())) > 0
     assert np.isfinite(list(steps.values())).all()
