@@ -27,7 +27,14 @@ COLOURS = fresh(DataSpec((3, 16, 24)), "dcgan")
 RING = fresh(DataSpec((2,), 0, "float32", False, (0.0,), (0.7,)), "ring")
 LINE = fresh(DataSpec((1,), 0, "float32", False, (0.0,), (1.5,)), "figure1")
 CODED = fresh(DataSpec((1, 28, 28)), "infogan", width=4, hidden=32)
-SAMPLERS = {"digits": DIGITS, "colours": COLOURS, "ring": RING, "line": LINE, "coded": CODED}
+# a law whose samples lie in two corners, so that many walks would end where they begin
+CORNERS = fresh(DataSpec((2,), 0, "float32", True, (0.0,), (1.0,)), "ring")
+for weights in CORNERS.model.out.parameters():
+    weights.mul_(100)
+SAMPLERS = {
+    "digits": DIGITS, "colours": COLOURS, "ring": RING, "line": LINE, "coded": CODED,
+    "corners": CORNERS,
+}  # fmt: skip
 READY = "document.documentElement.dataset.ready === 'yes'"
 
 
@@ -41,7 +48,7 @@ def browser() -> Iterator[Any]:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("demo")
     for name, sampler in SAMPLERS.items():
-        (root / f"{name}.html").write_text(pages.html(sampler))
+        (root / f"{name}.html").write_text(pages.html(sampler, full=name == "corners"))
     return root
 
 
@@ -160,6 +167,20 @@ def test_names_stay_text(browser: Any, folder: Path) -> None:
         assert visit.page.inner_text("h1") == HOSTILE
         assert visit.page.title() == f"{HOSTILE} – ganforge demo"
         assert visit.page.locator("img").count() == 0 and visit.wrong == []
+
+
+def test_a_walk_of_points_goes_some_way(browser: Any, folder: Path) -> None:
+    with opened(browser, folder, "corners", "#seed=2") as visit:
+        page = visit.page
+        left = CORNERS.sample(6, seed=2)[:, 0] < 0
+        assert left.tolist() == [True, True, False, True, True, False]
+        assert page.inner_text("#ends") == "From sample 0 to 2:"
+        page.get_by_role("button", name="Walk elsewhere").click()
+        assert page.inner_text("#ends") == "From sample 0 to 5:"
+        page.get_by_label("Seed", exact=True).fill("4")
+        page.keyboard.press("Tab")
+        assert page.inner_text("#ends") == "From sample 0 to 1:"
+        assert visit.wrong == []
 
 
 def test_the_keyboard_alone(browser: Any, folder: Path) -> None:

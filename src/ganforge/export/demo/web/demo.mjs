@@ -184,9 +184,6 @@ function showState() {
     ? `Picture ${index} of seed ${seed}${what}`
     : `${POINTS.toLocaleString("en")} samples of seed ${seed}${what}`;
   for (const id of ["picture", "walk", "plane-picture"]) $(id).setAttribute("aria-label", `${$("caption").textContent}, made by ${model.name}`);
-  $("ends").textContent = noiseIs(1)
-    ? "Noise z ="
-    : `From ${sampler.pictures ? "picture" : "sample"} ${index} to ${index + state.to}:`;
 }
 
 // --- what the reader does ---------------------------------------------------------------------
@@ -246,7 +243,7 @@ function listen() {
   on("save-grid", "click", () => savePNG(shown.grid, `${model.name}-grid-seed${state.seed}`));
   on("way", "input", () => { stop(); state.way = $("way").value / 100; drawWalk(); });
   on("play", "click", play);
-  on("elsewhere", "click", () => change({ to: state.to + 1 }));
+  on("elsewhere", "click", () => change({ to: farEnd(state.to) }));
   on("grid", "click", (event) => {
     const box = $("grid").getBoundingClientRect();
     const [rows, columns] = layout();
@@ -337,10 +334,10 @@ function play() {
 /** Draws everything; slow parts come in pieces, so that the page answers in between. */
 function draw() {
   drawn++;
+  if (!sampler.pictures) drawSamples();
   const { seed, index, to } = state;
   shown.noises = [0, to, to + 1].map((d) => sampler.noise(1, seed, index + d, state.codes));
   if (sampler.pictures) drawPictures();
-  else drawSamples();
   drawWalk();
   if (!$("plane-section").hidden) drawPlane();
 }
@@ -459,7 +456,23 @@ function walked(t) {
 
 const planar = (x, y) => onPlane(shown.noises, x, y, model.noise.law, sampler.plain);
 
+/**
+ * The end of a walk from the first sample: the next one after a number, of vectors the next one that
+ * is some way off, so that there is a line to see.
+ */
+function farEnd(after) {
+  if (sampler.pictures || model.shape[0] === 1) return after + 1;
+  const points = firstTwo(shown.samples);
+  const apart = (j) => Math.hypot(points[2 * j] - points[0], points[2 * j + 1] - points[1]);
+  const far = Math.max(...shown.extent.map(([low, high]) => high - low)) / 4;
+  for (let j = after + 1; j < POINTS; j++) if (apart(j) >= far) return j;
+  return after + 1;
+}
+
 function drawWalk() {
+  $("ends").textContent = noiseIs(1)
+    ? "Noise z ="
+    : `From ${sampler.pictures ? "picture" : "sample"} ${state.index} to ${state.index + state.to}:`;
   $("way-value").textContent = noiseIs(1)
     ? walked(state.way)[0].toFixed(2) : `${Math.round(100 * state.way)} %`;
   if (sampler.pictures) return show("walk", pictured(made(walked(state.way))));
@@ -562,6 +575,9 @@ function drawSamples() {
   if (!shown.extent || state.truncation === 1) {
     shown.extent = [0, 1].map((d) => extent(points.filter((_, i) => i % 2 === d)));
   }
+  const start = `${state.seed} ${state.index}`;
+  if (shown.start !== start) Object.assign(state, { to: farEnd(0) });
+  shown.start = start;
   backdrop("picture", 0.75);
   document.documentElement.dataset.drawn = String(drawn);
   return undefined;
