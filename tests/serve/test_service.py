@@ -8,6 +8,7 @@ import gc
 import io
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -41,10 +42,11 @@ from ganforge.runs import model
 from ganforge.sampling.sampler import Sampler
 from ganforge.serve import server, token
 from ganforge.serve.access import Access
+from ganforge.serve.app import application, models
 from ganforge.serve.limits import Limits
 from ganforge.serve.protocol import Joined
 from tests.helpers.samplers import fresh
-from tests.helpers.served import Answer, Served, serving
+from tests.helpers.served import Answer, Served, running, serving
 from tests.helpers.tiny import VECTORS
 
 DIGITS = DataSpec((1, 28, 28), 10)
@@ -467,6 +469,22 @@ def test_half_a_request_does_not_stay(digits: Sampler, sent: str) -> None:
                     break
             time.sleep(0.1)
         assert all(map(closed, clients))
+        for client in clients:
+            client.close()
+
+
+def test_each_connection_too_many_makes_another_one_end(digits: Sampler) -> None:
+    """All of them come in one turn of the event loop."""
+    limits = Limits(connections=4, receive=60.0)
+    with server.bound("127.0.0.1", 0) as listening:
+        served = Served(listening.getsockname()[1], "")
+        clients = [served.open() for _ in range(12)]
+        made = application(models([("digits", digits)]), Access(port=served.port), limits)
+        with running(made, listening, limits):
+            end, ended = time.monotonic() + 10, set[socket.socket]()
+            while len(ended) < 8 and time.monotonic() < end:
+                ended |= {c for c in select.select(clients, [], [], 0.1)[0] if not c.recv(1)}
+            assert len(ended) == 8
         for client in clients:
             client.close()
 

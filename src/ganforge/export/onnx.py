@@ -42,7 +42,8 @@ from ganforge.types import Array
 
 FORMAT = 1
 OPSETS = range(17, 24)
-CHECKED = 64  # samples that are compared
+CHECKED = (8, 64)  # samples that are compared: at least, at most
+VALUES = 50_000  # of these samples, if as many do
 TOLERANCE = 1e-5  # of vectors, as a fraction of their range
 LEAST_HALVED = 64  # numbers of a tensor that --half stores in 16 bits
 LARGEST = 2**31  # bytes of a protobuf message
@@ -110,7 +111,7 @@ class Graph(nn.Module):
     """
 
     by_name = True
-    most = CHECKED  # examples that are compared
+    most: int  # examples that are compared
 
     def __init__(self, network: nn.Module, spec: DataSpec, raw: bool):
         super().__init__()
@@ -141,6 +142,7 @@ class Exported(Graph):
     def __init__(self, sampler: Sampler, raw: bool):
         super().__init__(sampler.model, sampler.spec, raw)
         self.sampler = (sampler,)  # not a module of the graph
+        self.most = int(np.clip(-(-VALUES // sampler.spec.size), *CHECKED))
 
     def forward(
         self, z: Tensor, label: Tensor | None = None, truncation: Tensor | None = None

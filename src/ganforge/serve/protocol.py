@@ -112,6 +112,7 @@ class Connection(H11Protocol):
 
     def end(self) -> None:
         """Close a connection whose request is incomplete."""
+        self.unwatch()  # so that it is not chosen again to make room
         if self.conn.their_state is h11.SEND_BODY and not self.answered:
             self.refuse(408, f"the request took more than {self.limits.receive:g} seconds")
         else:
