@@ -293,6 +293,7 @@ BAD: list[tuple[int, str, str, bytes | None, dict[str, str]]] = [
     (422, "GET", "/sample?truncation=nan", None, {}),
     (422, "GET", "/sample?size=9", None, {}),
     (422, "GET", "/models/points/sample", None, {}),
+    (422, "GET", "/sample?label=" + "9" * 5000, None, {}),
     (422, "GET", "/models/points/sample?label=1&format=json", None, {}),
 ]  # fmt: skip
 

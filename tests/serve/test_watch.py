@@ -250,7 +250,7 @@ def test_a_long_log_is_shown_before_it_is_read(
     """Some records of all of it at once, then all; a page that comes meanwhile is not misled."""
     run = made(tmp_path)
     append_log(run.log_path, [record(i) for i in range(5, 9000)])
-    monkeypatch.setattr("ganforge.serve.watch.tail.SLICE", run.log_path.stat().st_size // 3)
+    monkeypatch.setattr("ganforge.serve.watch.tail.LONG", run.log_path.stat().st_size // 3)
     monkeypatch.setattr("ganforge.serve.watch.tail.CHUNK", run.log_path.stat().st_size // 10)
     tail = Tail(run)
     (first,) = tail.log()
@@ -262,7 +262,7 @@ def test_a_long_log_is_shown_before_it_is_read(
     for known in (None, tail.at, Place(tail.at.file, 0), tail.shown):
         (event,) = tail.since(known)
         assert event.value == first.value and event.after == Place()
-    more = [event for _ in range(9) for event in tail.log()]
+    more = [event for _ in range(12) for event in tail.log()]
     assert [event.value["rows"] for event in more] == [9000]
     assert not more[0].value["preview"] and more[0].after == tail.at == tail.shown
     append_log(run.log_path, [record(9000)])

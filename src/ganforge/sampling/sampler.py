@@ -129,7 +129,7 @@ class Sampler:
             if names and all(name.removeprefix("-").isdecimal() for name in names):
                 every = ", ".join(names[:12]) + ", ..." * (len(names) > 12)
                 raise UsageError(f"label {given}: {self.name} knows the labels {every}")
-            if given.removeprefix("-").isdecimal():
+            if len(given) < 20 and given.removeprefix("-").isdecimal():
                 given = int(given)
         if (
             isinstance(given, int | np.integer)

@@ -81,7 +81,9 @@ class Watch:
                         self.pages.discard(page)
                     else:
                         page.put_nowait(text)
-            await asyncio.sleep(LOOK)
+            # a long log is read on at once, after the pages that wait for the lock
+            reads_on = any(tail.preview for tail in self.tails)
+            await asyncio.sleep(0 if reads_on else LOOK)
 
     def look(self, search: bool) -> bytes:
         """The events of everything that is new."""

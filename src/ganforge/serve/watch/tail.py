@@ -19,7 +19,7 @@ from ganforge.serve.watch.curve import Curve
 from ganforge.text import json_values
 
 CHUNK = 2**22  # bytes of the log that are read at once
-SLICE = 2**25  # bytes of it that are read in a look, at most; a longer log has a preview
+LONG = 2**25  # bytes; a longer log has a preview, and a look reads one chunk of it
 PREVIEW = 2000  # records, evenly spaced
 RECENT = 1.0  # seconds in which a file may change without another time of change
 
@@ -78,7 +78,7 @@ class Tail:
                 fresh = found.st_ino != self.at.file or found.st_size < self.at.byte
                 if fresh:
                     self.at, self.curve, self.preview = Place(found.st_ino), Curve(), None
-                    if found.st_size > SLICE:
+                    if found.st_size > LONG:
                         self.preview = preview(file, found.st_size)
                         return [self.all()]
                 return self.read(file, fresh)
@@ -98,7 +98,7 @@ class Tail:
             new += records[: MOST + 1]
             self.at = Place(before.file, self.at.byte + len(part))
             file.seek(self.at.byte)
-            if self.preview is not None and self.at.byte - before.byte >= SLICE:
+            if self.preview is not None and len(part) > CHUNK // 2:
                 return []  # the rest at the next look: pages that open meanwhile get the preview
         if fresh or self.preview is not None or len(new) > MOST:
             self.preview = None
