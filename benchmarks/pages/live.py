@@ -9,7 +9,8 @@ ten pages that read its stream: its CPU time, and its system calls that read and
 of the training process alone. For the ratio of CPU times one training goes through stretches of 250
 steps, in pairs: in one of each pair the server of its ten pages is stopped. `--records 1000000`
 measures a long log of the default recipe's keys, and nothing else: from the navigation of the
-browser to the first curve, and to the whole log, by the clock and in CPU time of server and browser.
+browser to the first curve, and to the whole log, by the clock and in CPU time of server and
+browser.
 """
 
 from __future__ import annotations
