@@ -322,6 +322,9 @@ def test_large_pages_are_refused_with_a_remedy(digits: Sampler, tmp_path: Path) 
         gf.demo(digits, tmp_path / "demo.html", full=True, largest=1.0)
     assert list(tmp_path.iterdir()) == []
     assert gf.demo(digits, tmp_path / "demo.html", largest=1.0).exists()
+    for largest in (float("nan"), 0, float("inf")):
+        with pytest.raises(UsageError, match="largest = "):
+            gf.demo(digits, tmp_path / "demo.html", largest=largest)
 
 
 def test_a_page_that_differs_is_not_written(digits: Sampler) -> None:

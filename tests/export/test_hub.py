@@ -27,6 +27,7 @@ from ganforge.evaluation.score import Score
 from ganforge.export import hub as sharing
 from ganforge.export.demo.page import html
 from ganforge.runs import hub, model
+from ganforge.runs import load as loading
 from ganforge.sampling.sampler import Sampler
 from tests.helpers.loopback_hub import State, loopback
 from tests.helpers.samplers import fresh
@@ -364,3 +365,12 @@ def test_push_says_what_the_hub_refuses(folder: Path, server: State) -> None:
     server.fail["/api/repos/create"] = 403
     with pytest.raises(DataError, match=r"HF_TOKEN|access"):
         sharing.push({"README.md": b"x"}, "me/digits", endpoint=server.endpoint)
+
+
+@pytest.mark.parametrize("text", ["hf:/", "hf:/owner", "hf:/a/b/c"])
+def test_a_path_of_another_form_than_an_address_is_no_model_to_pull(text: str) -> None:
+    """The command line has an address as a path, of which it says what to fetch."""
+    with pytest.raises(UsageError, match="expected hf://owner/name"):
+        loading.located(Path(text))
+    with pytest.raises(UsageError, match="fetch it with `ganforge pull a/b` first"):
+        loading.located(Path("hf:/a/b"))

@@ -89,6 +89,7 @@ def located(path: Path | str) -> Path:
         return hub.pull(hub.parse(str(path)))
     if isinstance(path, Path) and path.parts[:1] == ("hf:",):
         repo = "/".join(path.parts[1:])
+        hub.parse(repo)  # a name of another form is no address
         raise UsageError(f"hf://{repo}: fetch it with `ganforge pull {repo}` first")
     if str(path).startswith("file://"):
         return Path(url2pathname(urlsplit(str(path)).path))

@@ -11,6 +11,7 @@ apply.
 from __future__ import annotations
 
 import base64
+import math
 import re
 from dataclasses import asdict
 from pathlib import Path
@@ -77,6 +78,7 @@ def demo(
     """
     path = Path(path)
     check(path.suffix == ".html", "path", str(path), "a file name ending in .html")
+    check(0 < largest < math.inf, "largest", largest, "a number of MB, more than 0")
     if isinstance(source, Sampler | Trained):
         sampler = source if isinstance(source, Sampler) else source.sampler
     else:
