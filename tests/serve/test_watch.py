@@ -416,7 +416,8 @@ def test_samples_by_their_number_alone(tmp_path: Path) -> None:
         for path in ("200.png", "101.png", "../../secret.png", "..%2F..%2Fsecret.png", "100.gif",
                      "100.png/", "config.toml", "1e2.png", "-1.png", "%00.png"):  # fmt: skip
             assert served.ask(path=f"/runs/0/samples/{path}").status == 404, path
-        for path in ("/runs/1/samples/100.png", "/runs/-1/samples/100.png", "/log.jsonl"):
+        for path in ("/runs/1/samples/100.png", "/runs/-1/samples/100.png", "/log.jsonl",
+                     f"/runs/{'9' * 5000}/samples/100.png"):  # fmt: skip
             assert served.ask(path=path).status == 404
 
 

@@ -39,6 +39,7 @@ PING = 15.0  # seconds after which a quiet stream says that it lives
 BEHIND = 256  # lists of events that wait for a page; one that is slower has to connect again
 DOTS = 2000  # points of a picture of vectors
 LATTICE = 48  # places a side at which D is asked
+RUN = re.compile(r"[0-9]{1,6}")
 FILE = re.compile(r"[0-9]{1,12}\.(png|json)")
 
 
@@ -189,28 +190,28 @@ def application(watch: Watch, access: Access) -> ASGIApp:
 
     paths = {"/": index, "/events": events, "/healthz": health, "/runs": runs}
     routes = [Route(path, made, methods=["GET"]) for path, made in paths.items()]
-    routes.append(Route("/runs/{number:int}/samples/{name:str}", sample, methods=["GET"]))
+    routes.append(Route("/runs/{number:str}/samples/{name:str}", sample, methods=["GET"]))
     return Guard(routed(routes, lifespan), access, Limits(), Counter())
 
 
-def sample_file(tails: Sequence[Tail], number: int, name: str) -> Response:
+def sample_file(tails: Sequence[Tail], number: str, name: str) -> Response:
     """The samples of a step of a run: a picture, or vectors as JSON.
 
     Raises:
         RequestError: 404, no such run or step, or a link.
     """
     missing = RequestError(404, "there are no such samples")
-    if not FILE.fullmatch(name) or number >= len(tails):
+    if not (FILE.fullmatch(name) and RUN.fullmatch(number) and int(number) < len(tails)):
         raise missing
-    folder, vectors = tails[number].run.samples, name.endswith(".json")
+    run, vectors = tails[int(number)].run, name.endswith(".json")
     step = int(name.partition(".")[0])
-    path = next((p for p in named(folder, step) if (p.suffix == ".npz") == vectors), None)
+    path = next((p for p in named(run.samples, step) if (p.suffix == ".npz") == vectors), None)
     if path is None:
         raise missing
     headers = {"Cache-Control": "no-cache"}
     try:
         if vectors:
-            return json_response(dots(tails[number].run, Moment(step, 0.0, path)))
+            return json_response(dots(run, Moment(step, 0.0, path)))
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
         with os.fdopen(handle, "rb") as file:
             return Response(file.read(), 200, headers, "image/png")
