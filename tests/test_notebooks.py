@@ -84,4 +84,6 @@ def test_it_runs_in_a_kernel(path: Path, tmp_path: Path, monkeypatch: pytest.Mon
     nbclient.NotebookClient(
         book, timeout=600, resources={"metadata": {"path": str(tmp_path)}}
     ).execute()
-    assert all(cell.outputs or cell.cell_type != "code" for cell in book.cells[-3:-1])
+    code = [cell for cell in book.cells if cell.cell_type == "code"]
+    assert all(cell.execution_count for cell in code)
+    assert sum(bool(cell.outputs) for cell in code) > len(code) // 2, "cells show nothing"
