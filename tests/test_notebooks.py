@@ -86,4 +86,4 @@ def test_it_runs_in_a_kernel(path: Path, tmp_path: Path, monkeypatch: pytest.Mon
     ).execute()
     code = [cell for cell in book.cells if cell.cell_type == "code"]
     assert all(cell.execution_count for cell in code)
-    assert sum(bool(cell.outputs) for cell in code) > len(code) // 2, "cells show nothing"
+    assert sum(bool(cell.outputs) for cell in code) >= len(code) // 2, "cells show nothing"
