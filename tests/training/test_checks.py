@@ -27,7 +27,7 @@ from ganforge.experiments.compare.jobs import Job, train_missing
 from ganforge.experiments.compare.recipes import plan_jobs
 from ganforge.experiments.plan import make
 from ganforge.registry import PARTS
-from ganforge.runs import folder
+from ganforge.runs import builtin, folder
 from ganforge.training import loop
 
 
@@ -60,17 +60,18 @@ def typed(*words: str) -> Callable[[Case, Path], int]:
     """`ganforge train` with more words."""
 
     def start(case: Case, out: Path) -> int:
-        options = [f"--{key}={value}" for key, value in case.settings.items()]
+        names = {"init_from": "from"}
+        options = [f"--{names.get(k, k)}={value}" for k, value in case.settings.items()]
         return main(["train", case.recipe, *words, *options, f"--out={out}"])
 
     return start
 
 
 def compare(case: Case, out: Path) -> int:
-    """`ganforge compare`, with the device in the name of the variant."""
+    """`ganforge compare`, with what it has no option for in the name of the variant."""
     given = dict(case.settings)
-    device = given.pop("device", "")
-    recipe = f"{case.recipe}:device={device}" if device else case.recipe
+    named = [f"{key}={given.pop(key)}" for key in ("device", "init_from") if key in given]
+    recipe = ":".join([case.recipe, *named])
     options = [f"--{key}={value}" for key, value in given.items()]
     words = ["--seeds=0,1", "--n=100", f"--recipes={recipe}", f"--out={out}"]
     return main(["compare", *words, *options])
@@ -195,6 +196,11 @@ CASES = {
     "a size that the networks cannot draw": Case(
         "dcgan", SHORT | DATA | {"size": "4"}, "networks.kind = 'dcgan' makes pictures of",
         prepare=labelled(2000),
+    ),
+    "weights to begin from that do not fit": Case(
+        "gaussian", GAUSSIAN | {"init_from": str(builtin.FOLDER)},
+        f"{builtin.FOLDER}: its generator has no tensor of a shape that fits", 65,
+        about_folder=True,
     ),
     "4 examples": Case(
         "dcgan", SHORT | DATA | {"output.score_every": "1"},

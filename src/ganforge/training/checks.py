@@ -21,7 +21,7 @@ from ganforge.data.dataset import LEAST_PAIRS, LEAST_SCORED
 from ganforge.data.load import Dataset
 from ganforge.data.spec import DataSpec
 from ganforge.errors import DataError, UsageError, require_extra
-from ganforge.gan import step
+from ganforge.gan import state, step
 from ganforge.gan.penalties import GradientPenalty
 from ganforge.gan.state import State
 from ganforge.nets import CycleNetworks, UNet
@@ -32,7 +32,7 @@ from ganforge.runs import checkpoint, folder
 from ganforge.runs import load as load_run
 from ganforge.runs.folder import Run
 from ganforge.text import on_disk, printable
-from ganforge.training import build, device, pairing
+from ganforge.training import build, device, pairing, transfer
 from ganforge.training.device import Resolved
 from ganforge.training.distributed import ALONE, World
 
@@ -78,6 +78,8 @@ def require_trainable(
     chosen: dict[str, Any] = next(filter(None, before.values()), {})
     resolved = device.resolve(config, chosen.get("resolved", {}), world, data.spec)
     begun = require_playable(config, data.spec, data, resolved.device, resolved.precision, world)
+    for path in runs:
+        require_start(Run(path), config, begun)
     return Trainable(data, validation, resolved, begun, steps_of(config, data))
 
 
@@ -143,6 +145,15 @@ def require_folder(run: Run, config: Config) -> dict[str, Any]:
     if config.init_from and not checkpoint.listed(run.checkpoints):
         load_run.saved_players(on_disk(Path(config.init_from)))
     return folder.last_known(run) if run.exists() else {}
+
+
+def require_start(run: Run, config: Config, begun: State) -> None:
+    """DataError if a new run is to begin from weights of which none fit its generator.
+
+    begun: the run before its first step.
+    """
+    if config.init_from and not checkpoint.listed(run.checkpoints):
+        transfer.fitting(config.init_from, state.tensors(begun))
 
 
 def require_same_run(run: Run, config: Config, before: Mapping[str, Any], data: Dataset) -> None:

@@ -239,6 +239,8 @@ def begin(
     distributed.join(world, resolved.device, m.store, m.timeout)
     t = Trainer.build(config, run, data, resolved, m)
     stack.callback(t.batches.close)
+    if world.is_main_process:
+        checks.require_start(run, config, t.state)
     if not known["exists"]:
         restore.same_start(t)
     return before, t
