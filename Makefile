@@ -61,7 +61,7 @@ bench-quality:      ## time to quality: ten seeds beside the published DCGAN, an
 bench-frameworks:   ## the chapter's game in TensorFlow, MXNet, JAX and ours; installs each apart
 	$(PYTHON) -m benchmarks.speed.frameworks --json runs/bench/frameworks.json
 
-nightly:            ## what CI has no time for: all extras, every test, the long stress forms
+nightly:            ## what CI has no time for: every test with all extras, each stress script, changed code
 	$(PYTHON) -m pip install -q -c constraints.txt -e '.[loggers,notebooks,test,site]'
 	$(PYTHON) -m pytest -n 2
 	npm install --silent --no-save --ignore-scripts --prefix .node onnxruntime-web@1 || true
@@ -78,5 +78,5 @@ format:             ## put the code in order
 	$(PYTHON) -m ruff check --fix .
 	$(PYTHON) -m ruff format .
 
-stress: crash fuzz  ## both, and that each script fails where a protection is taken out
+stress: crash fuzz  ## both, and that each script fails without the protection it tests
 	$(PYTHON) -m pytest -m stress -n 2

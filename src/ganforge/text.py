@@ -89,8 +89,8 @@ def command_line(words: Sequence[str]) -> str:
 def on_disk(path: Path) -> Path:
     """The path that exists where a part of `path` may be the printable form of a file's name.
 
-    Each part stands for itself where it exists. Raises DataError where a part stands for itself
-    and for the printable form of another file.
+    A part that exists stands for itself. Raises DataError if a part is the name of one file and the
+    printable form of another's.
     """
     if not WRITTEN.search(str(path)):
         return path

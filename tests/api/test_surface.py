@@ -144,10 +144,11 @@ def test_a_run_on_an_object_is_scored_and_diagnosed_without_it(run: Any) -> None
     assert gf.diagnose(run).checked and run.diagnose().checked
 
 
-def test_the_store_of_a_refused_run_goes_again(tmp_path: Path) -> None:
+def test_a_refused_run_of_an_object_leaves_no_store_and_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
     with pytest.raises(gf.UsageError, match="labels"):
-        gf.train("cdcgan", tmp_path / "a", data=noise(20, 16, 16), show="quiet")
-    assert not (tmp_path / "a" / "data").exists()
+        gf.train("cdcgan", tmp_path / "runs/a/b", data=noise(20, 16, 16), show="quiet")
+    assert list(tmp_path.rglob("*")) == [tmp_path / "runs"]
 
 
 @pytest.mark.parametrize(

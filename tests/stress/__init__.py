@@ -5,5 +5,5 @@
     python -m tests.stress long                # all, as docs/reliability.md records them
 
 Each prints one line. `--json FILE` keeps the result with date, machine, versions and seed.
-`--without NAME` takes a protection out (see `without.py`): the script must then fail.
+`--without NAME` removes a protection (see `mutations`): the script must then fail.
 """

@@ -1,4 +1,4 @@
-"""The captured and the compiled step are `game.step`; a run with them is the run without."""
+"""The captured and the compiled step are `gan.step.step`; a run with them is the run without."""
 
 import copy
 from collections.abc import Callable, Sequence

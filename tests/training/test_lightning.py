@@ -71,7 +71,7 @@ def small(steps: int = 10, **changes: Any) -> tuple[Config, Dataset]:
 
 
 def by_hand(config: Config, data: Dataset, steps: int, precision: str = "fp32") -> state.State:
-    """The state after `steps` calls of `game.step`, with no Lightning in sight."""
+    """The state after `steps` calls of `gan.step.step`, with no Lightning in sight."""
     st = build.initial(config, data.spec, precision=precision)
     batches = Batches(data, device=torch.device("cpu"), seed=config.seed)
     drawer, k = RandomInputSource(config, data.spec, st.players), config.game.d_steps

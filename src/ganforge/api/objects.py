@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ def stored(
 ) -> Iterator[tuple[Config, Dataset | None]]:
     """The config with the name of the data in it, and a part to train on that has no name.
 
-    The store of an object goes again if the run is refused before it begins.
+    The store of an object, and the folders made for it, are removed if the run is refused.
 
     Args:
         config: of the run.
@@ -48,15 +48,20 @@ def stored(
         )
     place = path / STORE
     examples, name = objects.read(data, labels, size=config.size), type(data).__name__
+    new: list[Path] = []
     if Run(path).exists():
         require_same(place, select(examples, name, "train", size=config.size, seed=0))
     else:
+        new = [folder for folder in (path, *path.parents) if not folder.exists()]
         objects.store(examples, place, name, config.size)
     try:
         yield replace(config, data=str(place)), None
     finally:
         if not Run(path).exists():
             shutil.rmtree(place, ignore_errors=True)
+            with suppress(OSError):  # somebody else wrote there
+                for folder in new:
+                    folder.rmdir()
 
 
 def require_same(place: Path, part: Dataset) -> None:

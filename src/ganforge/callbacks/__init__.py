@@ -1,1 +1,1 @@
-"""callbacks"""
+"""What a run does between its steps: display, log, scores, diagnosis."""

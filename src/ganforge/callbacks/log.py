@@ -112,7 +112,7 @@ def with_names(config: Config, names: Sequence[str]) -> Config:
 
 
 def require_classes(given: Sequence[Any]) -> None:
-    """UsageError for an object of the user's where each of several runs needs one."""
+    """UsageError for an object of the user's if each of several runs needs one."""
     for one in given:
         if not isinstance(one, type):
             raise UsageError(

@@ -47,7 +47,7 @@ class UserCode:
     settings: dict[str, Any] = field(default_factory=dict)
 
     def missing(self) -> UsageError:
-        """The error of whoever needs the code."""
+        """The error if the code is needed."""
         return UsageError(
             f"this part is code of yours, {self.name!r}, which is not stored with the model: "
             f"name it, as gf.load(path, code='FILE.py') or --code FILE.py"

@@ -13,12 +13,12 @@ DIGITS = 8  # of the hash that stands for what does not fit
 
 
 def slug(text: str) -> str:
-    """`text` as a part of a file's name; empty where no letter of it can stand in one."""
+    """`text` as a part of a file's name; empty if no letter of it is allowed there."""
     return re.sub(r"[^\w.=+-]+", "-", printable(text)).strip(".-")
 
 
 def joined(names: Sequence[str], between: str = "-vs-") -> str:
-    """Names as one, cut where that is long; a hash of all of them stands for what is left out."""
+    """Names joined to one, cut if that is long; a hash of all of them replaces what is left out."""
     whole = between.join(slug(name) or "it" for name in names)
     if len(whole) <= LONGEST:
         return whole

@@ -116,7 +116,7 @@ def well_typed(item: tuple[str, Any]) -> bool:
 
 
 def machine(resolved: Mapping[str, Any]) -> bool:
-    """Whether what `auto` chose is something that it can have chosen, as far as it is known."""
+    """Whether the device, precision and threads of a run.json are ones that a run can have."""
     threads = resolved.get("threads", 1)
     return (
         isinstance(resolved.get("device", ""), str)
@@ -142,7 +142,7 @@ def prepare(path: Path | str, wanted: Config) -> Run:
     """The run folder for `wanted`: made, or found with the same run in it.
 
     UsageError if something else is in the folder, or a run whose settings differ in more than may
-    change on the way (the budget may grow; see `config.CONTINUABLE`).
+    change on the way (the budget may grow; see `config.schema.CONTINUABLE`).
     """
     run = Run(Path(path))
     refuse_other(run, wanted)

@@ -19,8 +19,8 @@ LIBRARY = re.compile(r"/\S*/lib(?:gomp|iomp5|omp)[^/\s]*\.(?:so|dylib)\S*")
 def unset() -> str:
     """Take OMP_DYNAMIC out of the environment of this process and its children.
 
-    OpenMP reads it when torch is loaded: to be called before. Returns a line, empty where it was
-    not set to a true value.
+    OpenMP reads it when torch is loaded: call this before. Returns a line, empty if the variable
+    was not set to a true value.
     """
     value = os.environ.get(VARIABLE, "")
     if value.strip().lower() not in TRUE:
@@ -32,7 +32,7 @@ def unset() -> str:
 def switch_off() -> list[str]:
     """Switch dynamic threads off in the OpenMP library that torch has loaded, for this thread.
 
-    Returns a note where they were on. Only Linux lists loaded libraries in a file.
+    Returns a note if they were on. Only Linux lists loaded libraries in a file.
     """
     on = [library for library in loaded() if library.omp_get_dynamic()]
     for library in on:

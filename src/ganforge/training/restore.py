@@ -126,7 +126,7 @@ def same_machine(t: Trainer, before: dict[str, Any]) -> list[str]:
     """Note whether a resumed run goes on bit for bit; returns what the user should know.
 
     Asked when it is settled how steps are played. before: what was last known of the run
-    (`runs.last_known`), {} for a fresh one.
+    (`runs.folder.last_known`), {} for a fresh one.
     """
     if not t.state.step:
         return []

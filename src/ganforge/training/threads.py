@@ -23,7 +23,7 @@ from ganforge.nets import MLP
 from ganforge.training import build, stuck
 from ganforge.training.trainer import Trainer
 
-SECONDS = 1.0  # that a race takes, where one round of it is no longer
+SECONDS = 1.0  # that a race takes, unless one round takes longer
 TURN = 0.04  # seconds of a turn, or one step
 ROUNDS = 15
 GLANCE, FAR = 0.2, 4.0  # seconds, and times one thread's, beyond which a small part has lost
@@ -42,7 +42,7 @@ Glance = Callable[[int], float]  # threads -> seconds of a small part of a step
 def settle(t: Trainer, before: Mapping[str, Any], race: bool = True) -> None:
     """Choose the threads of a fresh run on the CPU, in place; its state is not touched.
 
-    before: what was last known of the run (`runs.last_known`), {} for a new one. race: False for a
+    before: what was last known of the run (`runs.folder.last_known`), {} for a new one. race: False for a
     run that is compared with others, whose threads must not depend on the machine's load.
     """
     t.rates = known(before)
@@ -115,7 +115,7 @@ def known(before: Mapping[str, Any]) -> Rates:
 def measured(t: Trainer, numbers: Sequence[int]) -> Rates:
     """The race of a run: images a second with each number of threads.
 
-    Empty where the twin does not fit into memory beside the run.
+    Empty if the twin does not fit into memory beside the run.
     """
     try:
         with twin(t) as (measure, glance):
@@ -161,7 +161,7 @@ def race(numbers: Sequence[int], measure: Measure, glance: Glance, steps: int) -
 
 @contextmanager
 def twin(t: Trainer) -> Iterator[tuple[Measure, Glance]]:
-    """What times steps of a copy of the run, which shares data and draws with it and no state.
+    """A function that times steps of a copy of the run, with the same data and random inputs.
 
     And what times a small part of one: D's pass over real examples, an eighth of a step or less.
     Examples and draws are functions of the position, so asking for them changes nothing either.
@@ -214,7 +214,7 @@ class Pace:
         self.images, self.seconds = t.samples_seen, t.clock.timing.get("step", 0.0)
 
     def look(self) -> str:
-        """A note where that is so, once; empty else."""
+        """A note if the run has become slower, once; else empty."""
         t = self.t
         threads, single = t.resolved.threads, t.rates.get(1, 0.0)
         spent = t.clock.timing.get("step", 0.0)

@@ -1,7 +1,7 @@
 """The formats of data, in the order in which they are asked whether a path is theirs.
 
 A new format is one file in this folder and one line in FORMATS. The file has two functions:
-`recognises(path, head)`, head being the first 8 bytes of a file and nothing for a folder, and
+`recognises(path, head)`, head being the first 12 bytes of a file and nothing for a folder, and
 `read(path, options)`, which gives all `Examples`. The name of a file decides only if its first
 bytes do not.
 """

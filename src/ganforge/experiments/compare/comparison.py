@@ -21,7 +21,7 @@ EQUAL = 0.01  # relative difference up to which two budgets are called equal
 class Scoring:
     """How every run is scored, the same for all.
 
-    metrics: keys of `METRICS`. n, split, space: see `evaluate.judge`.
+    metrics: keys of `METRICS`. n, split, space: see `evaluate.evaluate`.
     """
 
     metrics: tuple[str, ...] = ("frechet",)

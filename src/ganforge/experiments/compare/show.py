@@ -237,7 +237,7 @@ def table(found: Comparison) -> dict[str, Any]:
 def save(found: Comparison, folder: Path) -> list[Path]:
     """compare.json and compare.png in a folder; their paths.
 
-    UsageError where the folder holds the comparison of other variants, seeds or runs.
+    UsageError if the folder holds the comparison of other variants, seeds or runs.
     """
     wanted = subject({g.label: [(e.seed, e.path) for e in g.entries] for g in found.groups}, folder)
     refuse_another(folder, wanted)

@@ -47,9 +47,9 @@ def spelled(seeds: list[int]) -> str:
 
 
 def refuse_another(folder: Path, wanted: Subject) -> None:
-    """UsageError where a folder holds the comparison of other variants, seeds or runs.
+    """UsageError if a folder holds the comparison of other variants, seeds or runs.
 
-    DataError where its compare.json is damaged.
+    DataError if its compare.json is damaged.
     """
     path = folder / JSON
     if not path.is_file():

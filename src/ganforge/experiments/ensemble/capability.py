@@ -56,7 +56,7 @@ class Cost:
 
 
 def why_alone(config: Config, resolved: Resolved, count: int) -> str:
-    """Why these seeds are better trained one by one, as far as the settings tell; else empty."""
+    """Why the settings say that these seeds are better trained one by one; else empty."""
     if count == 1:
         return "it is one seed"
     if type(config.game) is not Adversarial:

@@ -55,7 +55,7 @@ export function plain() {
   return loops;
 }
 
-/** The loops in WebAssembly, from the bytes of engine.wasm. Rejects where there is no SIMD. */
+/** The loops in WebAssembly, from the bytes of engine.wasm. Rejects if there is no SIMD. */
 export async function simd(bytes) {
   const { instance } = await WebAssembly.instantiate(bytes, {});
   const { memory, gemm, fold, unfold } = instance.exports;
