@@ -93,7 +93,7 @@ def is_law(sample: np.ndarray, law: str, *arguments: float) -> bool:  # type: ig
 
 
 @pytest.mark.parametrize("size", [1, 2, 5])
-def test_normal(size: int) -> None:
+def test_normal_numbers_follow_their_law(size: int) -> None:
     drawn = Stream(3, "normal").normal(0, N // size, size).astype(np.float64)
     assert np.isfinite(drawn).all()
     for column in drawn.T:
@@ -107,7 +107,7 @@ def test_normal(size: int) -> None:
     assert not is_law(drawn.ravel() * 1.02, "norm")  # the check sees 2 %
 
 
-def test_uniform() -> None:
+def test_uniform_numbers_follow_their_law() -> None:
     unit = Stream(3, "uniform").uniform(0, N, 1)[:, 0]
     assert unit.dtype == np.float32
     assert unit.min() >= 0
@@ -119,7 +119,7 @@ def test_uniform() -> None:
 
 
 @pytest.mark.parametrize("drop", [0.0, 0.1, 0.3, 0.5, 0.95, 0.999999])
-def test_keep(drop: float) -> None:
+def test_dropout_masks_drop_the_stated_share(drop: float) -> None:
     size = 3
     factors = Stream(3, "dropout_mask").dropout_mask(0, N // 2, size, drop)
     assert set(np.unique(factors)) <= {np.float32(0), np.float32(1 / (1 - drop))}
@@ -131,7 +131,7 @@ def test_keep(drop: float) -> None:
 
 
 @pytest.mark.parametrize("below", [1, 2, 10, 1000])
-def test_integers(below: int) -> None:
+def test_integers_are_uniform(below: int) -> None:
     drawn = Stream(4, "integers").integers(0, N, below)
     assert drawn.dtype == np.int64
     counts = np.bincount(drawn, minlength=below)

@@ -42,13 +42,13 @@ def table():
 
 
 @pytest.mark.parametrize("sampler", NOTICED)
-def test_who_notices(sampler, table):
+def test_metrics_notice_the_fault_they_are_for(sampler, table):
     verdicts = {name: score.verdict for name, score in table[1][sampler].items()}
     assert {m: verdicts[m] for m in NOTICED[sampler].split() if verdicts[m] == GOOD} == {}
 
 
 @pytest.mark.parametrize("sampler", BLIND)
-def test_who_does_not(sampler, table):
+def test_blind_metrics_do_not_notice_it(sampler, table):
     verdicts = {name: score.verdict for name, score in table[1][sampler].items()}
     blind = (GOOD, "unknown")
     assert {m: verdicts[m] for m in BLIND[sampler].split() if verdicts[m] not in blind} == {}
@@ -101,7 +101,7 @@ def test_vectors_have_controls_too():
     assert controls.blurred(x, y, 0)[0].std() == pytest.approx(x.std() / 2, rel=0.01)
 
 
-def test_misuse():
+def test_controls_without_classes_or_examples_are_refused():
     x, y = np.zeros((9, 2), "f4"), np.ones(9, np.int64)
     with pytest.raises(UsageError, match="one class"):
         controls.dropped(x, y, 0)

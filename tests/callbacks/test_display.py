@@ -77,7 +77,7 @@ class Stream(io.StringIO):
     [(0, "0:00"), (37.9, "0:38"), (59.6, "1:00"), (3599.4, "59:59"), (3723, "1:02:03"),
      (math.inf, "--:--"), (math.nan, "--:--"), (-3, "0:00")],
 )  # fmt: skip
-def test_clock(seconds: float, text: str) -> None:
+def test_the_clock_shows_hours_minutes_and_seconds(seconds: float, text: str) -> None:
     assert display.clock(seconds) == text
 
 
@@ -99,7 +99,7 @@ def test_a_loss_that_is_not_finite_is_shown_as_it_is() -> None:
     )
 
 
-def test_totals() -> None:
+def test_the_last_line_has_the_totals() -> None:
     assert display.closing(LAST) == TOTALS
     stopped = replace(P, done=True)
     assert display.closing(stopped) == (

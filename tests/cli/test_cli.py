@@ -433,7 +433,9 @@ def test_a_gradient_penalty_between_two_labels_is_refused(
     assert run(*words, "--game.fake_labels", "data") == 0
 
 
-def test_bad_labels(digits: Path, gaussian: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_sample_refuses_labels_and_files_it_cannot_use(
+    digits: Path, gaussian: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run("sample", digits, "--label", 10) == 2
     assert "label 10" in capsys.readouterr().err
     assert run("sample", gaussian, "--label", 1) == 2
@@ -442,7 +444,9 @@ def test_bad_labels(digits: Path, gaussian: Path, capsys: pytest.CaptureFixture[
     assert "x.jpg" in capsys.readouterr().err
 
 
-def test_bad_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unreadable_data_are_named_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
     (tmp_path / "notes").mkdir()

@@ -138,7 +138,7 @@ def test_numbers_as_people_type_them(text: str, number: float) -> None:
     assert one.generator.lr == number
 
 
-def test_overrides() -> None:
+def test_settings_replace_fields_by_dotted_path() -> None:
     one = convert.override(
         recipes.find("cdcgan"),
         {
@@ -447,7 +447,7 @@ def test_betas_that_adam_cannot_have_are_refused_in_python_too(betas: tuple[floa
         Optimizer(betas=betas)  # type: ignore[arg-type]
 
 
-def test_the_budget() -> None:
+def test_the_budget_is_in_passes_or_in_kimg() -> None:
     base = recipes.find("gaussian")
     assert base.images(1000) == 20_000
     assert replace(base, kimg=1.5).images(1000) == 1500

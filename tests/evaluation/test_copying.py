@@ -94,7 +94,7 @@ def test_k_means_is_as_tight_as_scikit_learn():
     assert inertia == pytest.approx(KMeans(3, n_init=5, random_state=0).fit(x).inertia_, rel=1e-3)
 
 
-def test_too_little():
+def test_too_few_examples_for_a_copying_test_are_refused():
     with pytest.raises(UsageError, match="at least 5"):
         reference(TRAIN[:4], 0)
     train = reference(TRAIN, 0)

@@ -71,7 +71,7 @@ def test_the_recipe_learns_and_is_a_function_of_its_seed():
     assert (said == part.labels[2560:4000]).mean() > 0.85
 
 
-def test_identity():
+def test_the_identity_space_is_the_values():
     x = pictures(3)
     assert features.space("identity", MNIST).embed(x) == pytest.approx(x.reshape(3, -1) / 255)
     v = G.normal(size=(4, 5)).astype("f4")
@@ -100,7 +100,7 @@ def provide(monkeypatch, name, there):
         monkeypatch.setitem(sys.modules, module, found if there else None)
 
 
-def test_defaults(monkeypatch):
+def test_the_default_space_follows_the_data(monkeypatch):
     assert features.default_space(VECTOR) == "identity"
     assert features.default_space(MNIST) == "mnist-lenet"
     provide(monkeypatch, "effnet-lite0@112", there=False)
@@ -131,7 +131,7 @@ def test_a_missing_extra_is_named(name, extra, monkeypatch):
         features.space(name, CIFAR)
 
 
-def test_other_misuse():
+def test_unknown_spaces_and_wrong_shapes_are_refused():
     with pytest.raises(UsageError, match="did you mean 'mnist-lenet'"):
         features.space("mnist-lennet", MNIST)
     with pytest.raises(UsageError, match="real examples"):

@@ -28,7 +28,7 @@ def test_a_class_nobody_asked_for_is_nan_and_never_the_worst():
 
 
 @pytest.mark.parametrize("labels", [np.array([0]), np.array([0, 3]), np.array([0, -1])])
-def test_bad_labels(labels):
+def test_labels_that_are_no_classes_are_refused(labels):
     with pytest.raises(UsageError, match="labels"):
         label_accuracy(np.zeros((2, 3)), labels)
 

@@ -125,7 +125,7 @@ def test_every_need_is_described_and_met_by_some_case():
     assert case_of(**given(*drawn(3, 200))).given == set(NEEDS)
 
 
-def test_unknown_names():
+def test_unknown_metrics_are_refused_by_name():
     with pytest.raises(UsageError, match="did you mean 'frechet'"):
         evaluate(**given(*drawn(3, 200), metrics=["frechett"]))
     with pytest.raises(UsageError, match="did you mean 'identity'"):

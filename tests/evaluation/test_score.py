@@ -31,7 +31,7 @@ CARD = Score("label-accuracy", 0.95, 0.01, 0.99, 100, "s", "ab" * 32, 0, "valida
         ("mode-kl", math.nan, Floor(0.01, 0.1), {}, "unknown"),
     ],
 )
-def test_verdicts(name, value, floor, more, expected):
+def test_the_verdict_follows_value_and_floor(name, value, floor, more, expected):
     assert verdict(METRICS[name], Measured(value, floor, 0.01, **more)) == expected
 
 

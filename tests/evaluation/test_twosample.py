@@ -92,7 +92,7 @@ def test_classifier_test_against_the_binomial():
 
 
 @pytest.mark.parametrize("test", [ts.mmd_test, ts.energy_test])
-def test_bad_input(test):
+def test_unequal_sizes_and_few_permutations_are_refused(test):
     with pytest.raises(UsageError, match="equally many"):
         test(X, Y[:10], 0)
     with pytest.raises(UsageError, match="at least 999"):

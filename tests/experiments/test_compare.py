@@ -451,7 +451,9 @@ def test_the_files_beside_it(tmp_path: Path) -> None:
 # --- the command ------------------------------------------------------------------------------
 
 
-def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_compares_two_variants(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "out"
     words = ["compare", "--recipes", "gaussian,gaussian:game.loss=hinge", "--seeds", "0..1",
              "--kimg", "0.8", "-n", "100", "--metric", "frechet,coverage", "--out", str(out),

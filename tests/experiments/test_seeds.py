@@ -392,7 +392,9 @@ def tied(spec: DataSpec, noise: int) -> dict[str, nn.Module]:
     ("networks", "why"),
     [(with_dropout, "stacked"), (over_the_batch, "other gradients"), (plain, ""), (tied, "")],
 )
-def test_own_networks(networks: Any, why: str, tmp_path: Path) -> None:
+def test_networks_of_the_users_are_stacked_or_trained_alone(
+    networks: Any, why: str, tmp_path: Path
+) -> None:
     config = replace(gaussian(100), networks=networks)
     plan = plans.make(config, tmp_path / "g", (0, 1))
     assert why in plan.one_by_one and bool(why) == bool(plan.one_by_one)
@@ -581,7 +583,7 @@ def test_invalid_seeds_are_refused(text: str, match: str) -> None:
      (["--seeds", "0..3", "--at-once", "0"], "at least 1"),
      (["--seeds", "0..3", "--at-once", "1.5"], "whole number")],
 )  # fmt: skip
-def test_bad_commands(
+def test_seeds_that_cannot_be_trained_are_refused(
     words: list[str], match: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["train", "gaussian", "--out", str(tmp_path / "g"), *words]) == 2
@@ -589,7 +591,9 @@ def test_bad_commands(
     assert not (tmp_path / "g").exists()
 
 
-def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_trains_all_seeds_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     words = ["train", "gaussian", "--seeds", "0..2", "--kimg", "0.8", "--threads", "1",
              "--output.score", "false", "--out", str(tmp_path / "g")]  # fmt: skip
     assert main([*words, "--dry-run"]) == 0

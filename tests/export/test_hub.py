@@ -220,7 +220,7 @@ def test_what_is_no_model_of_ours_is_refused(
     "text",
     ["hf://", "hf://a", "hf://a/b/c", "hf://../b", "hf://a/..", "hf://a/b@../c", "hf://a/b@"],
 )
-def test_addresses(text: str) -> None:
+def test_addresses_of_another_form_are_refused(text: str) -> None:
     with pytest.raises(UsageError, match="expected hf://owner/name"):
         gf.load(text)
 
@@ -249,7 +249,7 @@ def test_nothing_private_is_sent(folder: Path) -> None:
         sharing.shared(folder, "me/digits", "mit")
 
 
-def test_the_card(tmp_path: Path, sampler: Sampler) -> None:
+def test_the_card_names_scores_licence_and_data(tmp_path: Path, sampler: Sampler) -> None:
     made = model.save(tmp_path / "m", sampler, recipes.cdcgan(), {"step": 7})
     score = Score("frechet", 0.5, 0.1, 0.2, 1000, "mnist", "0", 0, "test", "lower")
     entry = {"data": "mnist", "step": 7, "split": "test", "n": 1000, "made": "x", "foreign": False,

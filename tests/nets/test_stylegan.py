@@ -153,7 +153,7 @@ def test_weights_are_scaled_where_they_are_used() -> None:
     assert torch.allclose(layer.bias, torch.full((300,), 100.0))
 
 
-def test_the_mapping() -> None:
+def test_the_mapping_is_the_papers_formula() -> None:
     mapping = scattered(Mapping(6, 3, 5, 2))
     z, label = normal("z", 4, 6), torch.tensor([2, 0, 1, 2])
     shown = mapping.embed.weight[:, label].T / math.sqrt(3) + mapping.embed.bias

@@ -48,7 +48,7 @@ def newest_step(folder: Path) -> int | None:
     return found.step
 
 
-def test_round_trip(tmp_path: Path) -> None:
+def test_the_newest_checkpoint_is_read_as_it_was_saved(tmp_path: Path) -> None:
     saved(tmp_path, 3, 20, 100)
     found, damaged = checkpoint.newest(tmp_path)
     assert found is not None
@@ -60,7 +60,7 @@ def test_round_trip(tmp_path: Path) -> None:
     assert sorted(p.name for p in found.path.iterdir()) == ["manifest.json", "state.safetensors"]
 
 
-def test_nothing_there(tmp_path: Path) -> None:
+def test_a_folder_without_checkpoints_has_none(tmp_path: Path) -> None:
     assert checkpoint.newest(tmp_path / "none") == (None, [])
     checkpoint.clean(tmp_path / "none")
 
@@ -164,7 +164,7 @@ def test_every_flipped_bit_is_noticed(tmp_path: Path) -> None:
         path.write_bytes(good)
 
 
-def test_all_damaged(tmp_path: Path) -> None:
+def test_damaged_checkpoints_are_counted_and_none_is_read(tmp_path: Path) -> None:
     saved(tmp_path, 1, 2)
     for path in tmp_path.glob("*/state.safetensors"):
         path.write_bytes(b"x")

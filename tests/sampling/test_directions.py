@@ -135,7 +135,9 @@ def test_what_makes_no_sense_is_a_line(call: Any, said: str) -> None:
         call(found)
 
 
-def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_directions_are_named_and_used_by_their_names(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     config = narrow(recipes.find("dcgan"))
     sampler = fresh(DataSpec((1, 16, 16)), "dcgan")
     folder = model.save(tmp_path / "m", sampler, recipes.find("dcgan"), {})

@@ -130,7 +130,9 @@ def test_what_cannot_be_searched_is_a_line(call: Any, said: str) -> None:
         call(np.zeros((1, 4, 4, 1), np.uint8))
 
 
-def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_project_writes_the_picture_and_its_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = model.save(
         tmp_path / "m", fresh(DataSpec((1, 16, 16)), "dcgan"), recipes.find("dcgan"), {}
     )

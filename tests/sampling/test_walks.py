@@ -116,7 +116,7 @@ def test_what_cannot_be_walked_is_a_line(call: Any, said: str) -> None:
         call()
 
 
-def test_the_commands(tmp_path: Path) -> None:
+def test_mix_and_interpolate_write_their_pictures(tmp_path: Path) -> None:
     config = narrow(recipes.find("stylegan2"))
     sampler = styled(DataSpec((3, 8, 8)))
     folder = model.save(tmp_path / "m", sampler, config, {})

@@ -143,13 +143,13 @@ def test_several_labels_of_a_query(served: Served, digits: Sampler) -> None:
     assert (found["samples"] == digits.sample(4, [3, 0])).all()
 
 
-def test_colour(digits: Sampler) -> None:
+def test_colour_pictures_are_served_as_in_python(digits: Sampler) -> None:
     sampler = fresh(COLOUR, "dcgan")
     with serving(sampler) as served:
         assert (pixels(served.ask(path="/sample?seed=1")) == sampler.sample(1, seed=1)[0]).all()
 
 
-def test_vectors(served: Served, points: Sampler) -> None:
+def test_vectors_are_served_as_numbers(served: Served, points: Sampler) -> None:
     found = served.ask(path="/models/points/sample?n=3&seed=2&format=json").json
     assert (np.array(found["samples"], "float32") == points.sample(3, seed=2)).all()
     assert found["labels"] is None
@@ -604,7 +604,7 @@ def test_a_header_that_counts_comes_once(served: Served) -> None:
         assert client.recv(100).startswith(b"HTTP/1.1 400")
 
 
-def test_a_token(digits: Sampler) -> None:
+def test_a_token_is_asked_for_everywhere_but_health(digits: Sampler) -> None:
     secret = "a-token-of-more-than-16-letters"
     with serving(digits, token=secret) as served:
         assert served.ask().status == 401

@@ -130,7 +130,7 @@ def test_pictures_of_every_kind_are_read_as_the_command_reads_them(
     assert found.shape == wanted.shape and (found == wanted).all()
 
 
-def test_grey_sources() -> None:
+def test_grey_sources_are_translated_as_in_python() -> None:
     grey = replace(SPEC, source=DataSpec((1, 32, 32)))
     translator = made("pix2pix", grey)
     with serving(translator) as served:

@@ -269,7 +269,9 @@ def test_a_list_of_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
         (["lab", "losses", "--seed", "many"], "many"),
     ],
 )
-def test_bad_input(words: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_lab_refuses_bad_input_in_one_line(
+    words: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(words) == 2
     error = capsys.readouterr().err
     assert says in error and error.count("\n") == 1

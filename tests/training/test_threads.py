@@ -241,7 +241,7 @@ def test_the_winner_is_kept_in_the_run_and_on_resume(
         ({}, 1, 2),  # a race would be more than its share of it
     ],
 )
-def test_no_race(
+def test_runs_without_a_choice_of_threads_hold_no_race(
     changes: dict[str, int], steps: int, expected: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(threads, "measured", never)

@@ -42,8 +42,8 @@ Glance = Callable[[int], float]  # threads -> seconds of a small part of a step
 def settle(t: Trainer, before: Mapping[str, Any], race: bool = True) -> None:
     """Choose the threads of a fresh run on the CPU, in place; its state is not touched.
 
-    before: what was last known of the run (`runs.folder.last_known`), {} for a new one. race: False for a
-    run that is compared with others, whose threads must not depend on the machine's load.
+    before: what was last known of the run (`runs.folder.last_known`), {} for a new one. race: False
+    for a run that is compared with others, whose threads must not depend on the machine's load.
     """
     t.rates = known(before)
     if not (race and undecided(t)):
