@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -189,6 +190,7 @@ def test_runs_and_recipes(gaussian: Path, capsys: pytest.CaptureFixture[str]) ->
     assert run("runs", gaussian.parent) == 0
     out = capsys.readouterr().out
     assert "gaussian" in out and "finished" in out and "2.0" in out
+    assert re.search(r"FD\[identity\] [\d.]+, floor [\d.]+ \(validation, N 500\)", out)
     assert run("recipes") == 0
     assert "cdcgan" in capsys.readouterr().out
     assert run("recipes", "dcgan-report") == 0
