@@ -55,7 +55,7 @@ def play(peer: Peer, seconds: float, points: int) -> Iterator[dict[str, float]]:
         spent += time.process_time() - began
         if spent >= seconds * (reached + 1) / points:
             reached += 1
-            seen = {"kimg": round(peer.images / 1000, 1), "cpu": round(spent, 1)}
+            seen = {"kimg": round(peer.images / 1000, 3), "cpu": round(spent, 1)}
             yield seen | {name: round(value, 3) for name, value in losses.items()}
 
 
