@@ -9,7 +9,8 @@ Differs  the nets and the game are those of `pictures` (published: StyleGAN2 at 
 Reaches  the claim (at 10 % of Fashion-MNIST augmentation helps, at 100 % it does not) is the study
          `ganforge reproduce fewshot`, which has not been run at its whole budget yet.
 Takes    about 45 minutes on one CPU core at 64 x 64; on a GPU: unmeasured.
-Yours    ganforge train fewshot --data PICTURES/; --game.augment adaptive is ADA in place of it.
+Yours    ganforge train fewshot --data PICTURES/; --game.augment adaptive is that of
+         Karras et al. 2020 in its place.
          `ganforge evaluate RUN --metrics authentic,data-copying` says if samples are copies.
 Command  ganforge train fewshot
 """
