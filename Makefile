@@ -43,8 +43,8 @@ mutants:            ## changed code that the tests must see: a score by package,
 mutants-short:      ## eight of them: half a minute
 	$(PYTHON) -m tests.stress.mutations --each 0 --only gan/
 
-bench:              ## ours beside the published loops, by turns: 15 minutes of a quiet machine
-	$(PYTHON) -m benchmarks.speed --json runs/bench/systems.json
+bench:              ## ours beside the published loops, or AGAINST=COMMIT, by turns: 15 quiet minutes
+	$(PYTHON) -m benchmarks.speed $(if $(AGAINST),--against $(AGAINST)) --json runs/bench/systems.json
 	$(PYTHON) -m benchmarks.speed.small --json runs/bench/small.json
 	$(PYTHON) -m benchmarks.speed.populations --json runs/bench/populations.json
 	$(PYTHON) -m benchmarks.speed.everyday --json runs/bench/everyday.json
