@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ganforge import api, recipes
+from ganforge.augment.adaptive import Adaptive
 from ganforge.cli import dry_run
 from ganforge.config.schema import Config
 from ganforge.data.dataset import Dataset
@@ -151,17 +152,19 @@ def users(spec: Any, size: int) -> dict[str, nn.Module]:
     return {"generator": Making(size, spec.shape), "discriminator": Drawing(spec.shape)}
 
 
-@pytest.mark.parametrize("name", ["cdcgan", "mnist-dropout", "users"])
+@pytest.mark.parametrize("name", ["cdcgan", "mnist-dropout", "users", "adaptive"])
 def test_a_race_leaves_the_run_as_it_was(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Weights, batch statistics, averages, moments, controllers, counters and random numbers."""
     monkeypatch.setattr(threads, "SECONDS", 0.01)
     monkeypatch.setattr(threads, "TINY_PRODUCTS", 0)
-    config = shortened(recipes.find("mnist-dropout" if name == "users" else name), 8)
-    config = replace(config, threads=0, ema=0.9)
+    recipe = {"users": "mnist-dropout", "adaptive": "cdcgan"}.get(name, name)
+    config = replace(shortened(recipes.find(recipe), 8), threads=0, ema=0.9)
     if name == "users":
         config = replace(config, networks=users, labels=False)
     elif name == "cdcgan":
         config = replace(config, game=replace(config.game, penalties=(R1(1.0, 2),)))
+    elif name == "adaptive":  # its strength comes from the state, not from the random inputs
+        config = replace(config, game=replace(config.game, augment=(Adaptive(),)))
     t, after = built(config), built(config)
     t.step()  # so that there are moments to be changed
     after.step()

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from ganforge.errors import OutOfMemoryError, lacks_memory
-from ganforge.gan import state
+from ganforge.gan import augmentation, state
 from ganforge.nets import MLP
 from ganforge.training import build, stuck
 from ganforge.training.trainer import Trainer
@@ -189,6 +189,7 @@ def twin(t: Trainer) -> Iterator[tuple[Measure, Glance]]:
         torch.set_num_threads(threads)
         part = slice(0, t.config.micro_batch or t.config.batch)
         real, drawn = t.examples()[0].rows(part), t.inputs.at(0)["discriminator"][0].rows(part)
+        drawn = augmentation.with_strengths(t.config.game.augment, drawn, begun.aux)
         began = time.perf_counter()
         with torch.no_grad(), stuck.first_step():
             begun.players.discriminate(
