@@ -192,7 +192,13 @@ def test_runs_and_recipes(gaussian: Path, capsys: pytest.CaptureFixture[str]) ->
     assert "gaussian" in out and "finished" in out and "2.0" in out
     assert re.search(r"FD\[identity\] [\d.]+, floor [\d.]+ \(validation, N 500\)", out)
     assert run("recipes") == 0
-    assert "cdcgan" in capsys.readouterr().out
+    lines = capsys.readouterr().out.splitlines()
+    groups = [line for line in lines if line.isupper()]
+    assert groups == ["CLASSICS", "PICTURES", "RESEARCH"]
+    for name in gf.recipes.RECIPES:
+        (at,) = [i for i, line in enumerate(lines) if line.split(" ")[0] == name]
+        assert re.match(r" +takes \S", lines[at + 1]), name
+    assert "No time on a GPU has been measured" in lines[-1]
     assert run("recipes", "dcgan-report") == 0
     out = capsys.readouterr().out
     assert "36 logits" in out and 'kind = "dcgan"' in out

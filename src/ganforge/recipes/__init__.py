@@ -8,6 +8,7 @@ in a user's file, given as `mine.py:run`; only then is the file executed.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -37,31 +38,24 @@ from ganforge.recipes.wgan_gp import wgan_gp
 from ganforge.recipes.wgan_gp_toy import wgan_gp_toy
 from ganforge.registry import load_function, user_code
 
-RECIPES: dict[str, Callable[[], Config]] = {
-    recipe.__name__.replace("_", "-"): recipe
-    for recipe in (
+GROUPS: dict[str, tuple[Callable[[], Config], ...]] = {
+    "classics": (
         gaussian,
         gaussian_stable,
         figure1,
         mnist_mlp,
         mnist_dropout,
+        parzen,
         dcgan_report,
         dcgan,
         cgan,
         cdcgan,
-        pictures,
-        fewshot,
-        parzen,
-        pacgan,
-        ring,
-        grid,
-        wgan_gp,
-        wgan_gp_toy,
-        stylegan2,
-        infogan,
-        pix2pix,
-        cyclegan,
-    )
+    ),
+    "pictures": (pictures, fewshot, stylegan2, pix2pix, cyclegan),
+    "research": (ring, grid, pacgan, wgan_gp, wgan_gp_toy, infogan),
+}
+RECIPES = {
+    recipe.__name__.replace("_", "-"): recipe for group in GROUPS.values() for recipe in group
 }
 
 for _recipe in RECIPES.values():  # what `help(gf.recipes.cdcgan)` shows
@@ -91,3 +85,9 @@ def describe(name: str) -> str:
     """The docstring of a recipe's file: system, source, what it reaches, cost, command."""
     choice("recipe", name, list(RECIPES))
     return (sys.modules[RECIPES[name].__module__].__doc__ or "").strip()
+
+
+def field(name: str, key: str) -> str:
+    """One field of a recipe's description, such as "Takes", in one line; "" without it."""
+    found = re.search(rf"^{key} +(.*(?:\n +.*)*)", describe(name), re.MULTILINE)
+    return " ".join(found[1].split()) if found else ""

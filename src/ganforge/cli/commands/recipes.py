@@ -14,10 +14,26 @@ def recipes(name: str | None = None, /) -> str:
     name
         The recipe to describe. [default: list all]
     """
-    from ganforge.recipes import RECIPES, describe, find
+    from ganforge.recipes import describe, find
 
     if name is not None:
         return f"{describe(name)}\n\n{convert.dumps(find(name))}".rstrip()
-    firsts = {known: describe(known).splitlines()[0] for known in RECIPES}
-    rows = [(known, line.partition(":")[2].strip(" .")) for known, line in firsts.items()]
-    return f"{columns(rows)}\n\n`ganforge recipes NAME` describes one; `ganforge train NAME`."
+    return (
+        f"{listed()}\n\nNo time on a GPU has been measured. `ganforge recipes NAME` describes one; "
+        "`ganforge train NAME`."
+    )
+
+
+def listed() -> str:
+    """All recipes by groups, each with its claim and its cost."""
+    from ganforge.recipes import GROUPS, RECIPES, describe, field
+
+    names = {recipe: name for name, recipe in RECIPES.items()}
+    rows: list[tuple[str, str]] = []
+    for group, recipes_of in GROUPS.items():
+        rows += [("", ""), (group.upper(), "")] if rows else [(group.upper(), "")]
+        for name in map(names.__getitem__, recipes_of):
+            claim = describe(name).splitlines()[0].partition(":")[2].strip(" .")
+            cost = field(name, "Takes").partition(" (")[0].partition("; on a GPU")[0]
+            rows += [(name, claim), ("", f"takes {cost.rstrip('.')}")]
+    return columns(rows)
