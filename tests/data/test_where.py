@@ -118,7 +118,7 @@ def test_a_run_whose_data_are_gone_says_how_to_go_on(
     words = ["--size", "16", "--kimg", "0.1", "--threads", "1"]
     assert main(["train", "dcgan", "--data", "d", "--out", "run", *words]) == 0
     (tmp_path / "d").rename(tmp_path / "e")
-    assert main(["train", "run"]) == 2
+    assert main(["train", "run"]) == 65
     assert "have moved: ganforge train RUN --data PATH" in capsys.readouterr().err
     assert main(["train", "run", "--data", "e"]) == 0
     assert main(["train", "run"]) == 0
