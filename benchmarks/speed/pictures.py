@@ -12,18 +12,16 @@ from __future__ import annotations
 
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from statistics import median
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.speed import machine
+from benchmarks.speed import machine, turns
 from benchmarks.speed.convolutions import spent
 from benchmarks.speed.peers.pictures import Pictures
 from ganforge import nets, recipes
@@ -62,18 +60,11 @@ def rates(side: int, precision: str) -> tuple[float, float, float]:
             rows = torch.arange(number * batch, (number + 1) * batch) % COUNT
             return peer.step(x[rows])
 
-        found: dict[Callable[[int], object], list[float]] = {ours: [], plain: []}
-        for number in range(-1, ROUNDS):
-            for step, each in found.items():
-                began = time.process_time()
-                for i in range(STEPS):
-                    step(max(0, number) * STEPS + i)
-                if number >= 0:  # the first round warms up
-                    each.append(batch * STEPS / (time.process_time() - began))
+        found = turns.rates({"ours": ours, "plain": plain}, ROUNDS, STEPS, batch)
         with FlopCounterMode(display=False) as counter:  # whole periods of the penalties
             for i in range(STEPS):
                 plain(i)
-    return *map(median, found.values()), counter.get_total_flops() / (STEPS * batch)  # type: ignore[return-value]
+    return found["ours"], found["plain"], counter.get_total_flops() / (STEPS * batch)
 
 
 def layers(side: int) -> dict[str, tuple[nn.Module, Tensor]]:

@@ -10,15 +10,14 @@ from __future__ import annotations
 
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from statistics import median
 
 import numpy as np
 import torch
 
+from benchmarks.speed import turns
 from benchmarks.speed.peers import translation as peers
 from ganforge import nets, recipes
 from ganforge.data.dataset import Dataset, digest
@@ -70,15 +69,7 @@ def main(name: str = "pix2pix", side: int = 64) -> None:
     batch = recipes.find(name).batch
     with tempfile.TemporaryDirectory() as folder:
         both = sides(name, side, Path(folder) / "run")
-        rates: dict[str, list[float]] = {key: [] for key in both}
-        for number in range(-1, ROUNDS):
-            for key, step in both.items():
-                began = time.process_time()
-                for i in range(STEPS):
-                    step(max(0, number) * STEPS + i)
-                if number >= 0:  # the first round warms up
-                    rates[key].append(batch * STEPS / (time.process_time() - began))
-    found = {key: median(each) for key, each in rates.items()}
+        found = turns.rates(both, ROUNDS, STEPS, batch)
     print(
         f"{name}, {side} pixels, batch {batch}, one thread: ours {found['ours']:.1f}, peer "
         f"{found['peer']:.1f} pictures a CPU second, ratio {found['ours'] / found['peer']:.2f}"

@@ -44,7 +44,21 @@ def trainer(module: str, pictures: npt.NDArray[np.uint8], batch: int, **options:
     return made
 
 
-class StyleGAN2:
+class Package:
+    """A peer whose turns are those of its package's trainer."""
+
+    trainer: Any
+    a_step: int
+    images: int
+
+    def step(self, progress: float) -> Mapping[str, float]:
+        del progress
+        self.trainer.train()
+        self.images += self.a_step
+        return {"loss_d": self.trainer.d_loss, "loss_g": self.trainer.g_loss}
+
+
+class StyleGAN2(Package):
     """Batches of 5 added up 6 times, capacity 16, no augmentation: the command's defaults."""
 
     def __init__(
@@ -62,12 +76,6 @@ class StyleGAN2:
         )  # fmt: skip
         self.a_step, self.images = int(batch) * int(times), 0
 
-    def step(self, progress: float) -> Mapping[str, float]:
-        del progress
-        self.trainer.train()
-        self.images += self.a_step
-        return {"loss_d": self.trainer.d_loss, "loss_g": self.trainer.g_loss}
-
     @torch.no_grad()
     def samples(self, n: int) -> npt.NDArray[np.uint8]:
         gan, made = self.trainer.GAN, []
@@ -80,7 +88,7 @@ class StyleGAN2:
         return stored(torch.cat(made) * 2 - 1)
 
 
-class LightweightGAN:
+class LightweightGAN(Package):
     """Batches of 10 added up 4 times, attention at 32 pixels: the defaults; N decides `augment`."""
 
     def __init__(
@@ -101,12 +109,6 @@ class LightweightGAN:
             aug_prob=by_count if augment < 0 else augment,
         )  # fmt: skip
         self.a_step, self.images = int(batch) * int(times), 0
-
-    def step(self, progress: float) -> Mapping[str, float]:
-        del progress
-        self.trainer.train()
-        self.images += self.a_step
-        return {"loss_d": self.trainer.d_loss, "loss_g": self.trainer.g_loss}
 
     @torch.no_grad()
     def samples(self, n: int) -> npt.NDArray[np.uint8]:
